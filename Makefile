@@ -1,0 +1,47 @@
+# Everything runs in .venv, which is made when it is missing or older than what it is made from.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# Two threads per process on a small machine only fight each other, and one thread makes sums repeatable.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env quickstart test slow lint bench clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMP)  ## Build .venv (Python 3.11 or 3.12)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+		|| { echo "mfsweep needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt torch
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[test,dev]'
+	@touch $@
+
+quickstart: env  ## A transfer law on real labels in a few minutes
+	$(BIN)/mfsweep run search_spaces/quickstart.yaml
+
+test: env  ## The tests, without the slow ones
+	$(BIN)/python -m pytest
+
+slow: env  ## The slow tests alone
+	$(BIN)/python -m pytest -m slow
+
+lint: env  ## ruff and basedpyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+bench: env  ## The benchmarks; they print tables and never fail on a time
+	for script in tests/benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## Remove .venv and all caches; stores stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find mfsweep tests -name __pycache__ -type d -prune -exec rm -rf {} +

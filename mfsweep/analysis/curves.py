@@ -1,0 +1,112 @@
+"""Error against fine-tune size: one curve for direct training, one for each kind of pre-training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mfsweep.analysis.gain import Outcome
+from mfsweep.analysis.records import SEED_AXES
+from mfsweep.analysis.table import scalar
+
+DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Knot:
+    """One fine-tune size of a curve."""
+
+    size: int
+    """Target structures trained on."""
+    error: float
+    """Geometric mean over replicates."""
+    low: float
+    high: float
+    """Least and greatest replicate."""
+    replicates: int
+    capped: bool
+    """Whether max_steps stopped a stage of any replicate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of the figure."""
+
+    label: str
+    auxiliary: dict[str, int]
+    """Label method -> structures, of the stages before the result and of its other heads; empty for direct training."""
+    direct: bool
+    knots: tuple[Knot, ...]
+
+
+def curves(results: Sequence[Outcome]) -> list[Curve]:
+    """Return the curves: direct training first, then by auxiliary method and growing size."""
+    unique = {(one.key, _auxiliary_text(one)): one for one in results if _target_size(one)}
+    axes = _telling_axes(list(unique.values()))
+    found: dict[tuple[str, tuple[Any, ...]], list[Outcome]] = {}
+    for one in unique.values():
+        extra = tuple(
+            (axis, scalar(one.cell.values[axis])) for axis in axes if axis in one.cell.values and not one.direct
+        )
+        found.setdefault((_auxiliary_text(one), extra), []).append(one)
+    made = [
+        Curve(
+            ", ".join([base, *(f"{axis}={value}" for axis, value in extra)]),
+            _auxiliary(members[0]),
+            members[0].direct,
+            _knots(members),
+        )
+        for (base, extra), members in found.items()
+    ]
+    return sorted(
+        made, key=lambda curve: (not curve.direct, sorted(curve.auxiliary), sum(curve.auxiliary.values()), curve.label)
+    )
+
+
+def _knots(members: Sequence[Outcome]) -> tuple[Knot, ...]:
+    by_size: dict[int, list[Outcome]] = {}
+    for one in members:
+        by_size.setdefault(_target_size(one), []).append(one)
+    knots = []
+    for size, found in sorted(by_size.items()):
+        errors = [one.error for one in found]
+        mean = float(np.exp(np.mean(np.log(errors))))
+        knots.append(Knot(size, mean, min(errors), max(errors), len(found), not all(one.converged for one in found)))
+    return tuple(knots)
+
+
+def _telling_axes(results: Sequence[Outcome]) -> list[str]:
+    """Return the axes that tell apart cells which auxiliary sets, fine-tune size and seeds do not (a variant, a model size)."""
+    alike: dict[tuple[Any, ...], list[Outcome]] = {}
+    for one in results:
+        alike.setdefault((_auxiliary_text(one), _target_size(one), one.seed, one.split_seed), []).append(one)
+    telling: dict[str, None] = {}
+    for members in alike.values():
+        for axis in dict.fromkeys(axis for one in members for axis in one.cell.values if axis not in SEED_AXES):
+            if len({str(one.cell.values.get(axis)) for one in members}) > 1:
+                telling[axis] = None
+    return list(telling)
+
+
+def _target_size(one: Outcome) -> int:
+    return one.cell.sizes.get(one.cell.result, {}).get(one.method, 0)
+
+
+def _auxiliary(one: Outcome) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for stage, methods in one.cell.sizes.items():
+        for method, size in methods.items():
+            if stage in one.cell.stages and size and (stage, method) != (one.cell.result, one.method):
+                sizes[method] = sizes.get(method, 0) + size
+    return dict(sorted(sizes.items()))
+
+
+def _auxiliary_text(one: Outcome) -> str:
+    return (
+        DIRECT
+        if one.direct
+        else " + ".join(f"{size:,} {method}" for method, size in _auxiliary(one).items()) or "other start"
+    )

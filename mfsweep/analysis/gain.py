@@ -1,0 +1,177 @@
+"""The change of the target error by pre-training (or joint training) against direct training, paired by seed.
+
+Direct training is the cell whose result starts from no other stage and trains on the target's labels alone. It is found
+by content, not by axis names: the pair of a cell has the same target sets, seed, split seed and data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mfsweep.analysis import regression
+from mfsweep.analysis.records import SEED_AXES, Records, Stage
+from mfsweep.analysis.regression import Interval
+from mfsweep.analysis.table import RESULT, MetricPath, as_records, find, scalar
+from mfsweep.fingerprint import canonical
+from mfsweep.quantities import Quantity
+from mfsweep.store import CellRecord, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one finished cell."""
+
+    cell: CellRecord
+    key: str
+    """Stage key of the result."""
+    error: float
+    """In the unit of the path's quantity."""
+    method: str
+    """Target label method."""
+    target: str
+    """Target sets, data and model in one text: equal for cells that may be compared."""
+    direct: bool
+    seed: int
+    split_seed: int
+    converged: bool
+    """Whether every stage of the cell converged."""
+    offsets_only: float | None
+    within_formula: float | None
+    """The null model's error, and the within-formula energy error, where they were measured."""
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """Return the axis values that replicates share."""
+        return {axis: value for axis, value in self.cell.values.items() if axis not in SEED_AXES}
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """The change of one setting's error against direct training."""
+
+    values: Mapping[str, Any]
+    """Axis values, seeds left out."""
+    error: float
+    direct_error: float
+    """Geometric means over the pairs."""
+    change: float
+    """exp(mean log ratio) - 1; -0.5 halves the error."""
+    interval: Interval | None
+    """95 %, of the change; None with one replicate."""
+    pairs: int
+    resampled: str
+    """What the interval resamples, or why there is none."""
+    capped: int
+    """Pairs with a stage that max_steps stopped."""
+
+    @property
+    def sentence(self) -> str:
+        """Return the change in words."""
+        text = f"{self.change:+.0%}"
+        if self.interval:
+            text += f", 95 % interval {self.interval.low:+.0%} to {self.interval.high:+.0%}"
+        return f"{text} ({self.resampled})" + (
+            f"; {self.capped} of {self.pairs} pairs capped, no claim" if self.capped else ""
+        )
+
+    def as_row(self) -> dict[str, Any]:
+        """Return a plain row."""
+        low, high = self.interval or (None, None)
+        return {
+            "values": dict(self.values),
+            "change": self.change,
+            "ci_low": low,
+            "ci_high": high,
+            "pairs": self.pairs,
+            "error": self.error,
+            "direct_error": self.direct_error,
+            "capped": self.capped,
+            "resampled": self.resampled,
+        }
+
+
+def outcomes(store: Store | Records, cells: Sequence[CellRecord], y: str) -> list[Outcome]:
+    """Return the results of the cells that are finished, for the metric path `y` of the result stage."""
+    records = as_records(store)
+    path = MetricPath.parse(y)._replace(stage=RESULT)
+    made = []
+    for cell in cells:
+        key = cell.stages.get(cell.result)
+        stage = records.stage(key) if key else None
+        found = find(stage, path) if stage else None
+        if key is None or stage is None or found is None or found.method is None:
+            continue
+        made.append(_outcome(records, cell, stage, path._replace(method=found.method), found.value))
+    return made
+
+
+def gains(results: Sequence[Outcome], *, resamples: int = 4000, seed: int = 0) -> list[Gain]:
+    """Return the change against direct training of every setting that has direct cells to compare with, in the cells' order.
+
+    The interval resamples split seeds where there are several (cells of one split share its data), else seeds.
+    """
+    direct = {(one.target, one.seed, one.split_seed): one for one in results if one.direct}
+    pairs: dict[str, list[tuple[Outcome, Outcome]]] = {}
+    for one in results:
+        other = direct.get((one.target, one.seed, one.split_seed))
+        if not one.direct and other is not None and min(one.error, other.error) > 0:
+            pairs.setdefault(canonical({axis: scalar(value) for axis, value in one.setting.items()}), []).append(
+                (one, other)
+            )
+    return [_gain(found, resamples, np.random.default_rng(seed)) for found in pairs.values()]
+
+
+def _gain(pairs: list[tuple[Outcome, Outcome]], resamples: int, rng: np.random.Generator) -> Gain:
+    ratios = np.array([math.log(one.error / other.error) for one, other in pairs])
+    unit = "split seeds" if len({one.split_seed for one, _ in pairs}) > 1 else "seeds"
+    labels = [one.split_seed if unit == "split seeds" else one.seed for one, _ in pairs]
+    replicates, place = np.unique(labels, return_inverse=True)
+    mean = float(ratios.mean())
+    interval = None
+    resampled = "one replicate: no interval"
+    if len(replicates) > 1:
+        weights = regression.multiplicities(len(replicates), resamples, rng)
+        drawn = (weights @ np.bincount(place, ratios)) / (weights @ np.bincount(place))
+        interval = Interval(*np.expm1(regression.interval(mean, float(drawn.std()), len(replicates), 1)).tolist())
+        resampled = f"{len(replicates)} {unit} resampled"
+    first = pairs[0][0]
+    return Gain(
+        values=first.setting,
+        error=float(np.exp(np.mean([math.log(one.error) for one, _ in pairs]))),
+        direct_error=float(np.exp(np.mean([math.log(other.error) for _, other in pairs]))),
+        change=math.expm1(mean),
+        interval=interval,
+        pairs=len(pairs),
+        resampled=resampled,
+        capped=sum(not (one.converged and other.converged) for one, other in pairs),
+    )
+
+
+def _outcome(records: Records, cell: CellRecord, stage: Stage, path: MetricPath, error: float) -> Outcome:
+    training = stage.record.training
+    method = (path.method or "").split("@")[0]
+    sets = [labelled for labelled in training["sets"] if labelled["labels"] == method]
+    target = {
+        "sets": [{name: value for name, value in labelled.items() if name != "probability"} for labelled in sets],
+        "digest": training["data"]["digest"],
+        "model": training["model"],
+    }
+    name = f"{path.part}.{path.method}"
+    return Outcome(
+        cell=cell,
+        key=stage.record.key,
+        error=error,
+        method=method,
+        target=canonical(target),
+        direct=stage.record.parent is None and len(sets) == len(training["sets"]),
+        seed=stage.seed,
+        split_seed=stage.split_seed,
+        converged=all(one.record.converged for key in cell.stages.values() if (one := records.stage(key))),
+        offsets_only=stage.offsets_only.get(f"{name}.{path.quantity}"),
+        within_formula=stage.metrics.get(f"{name}.{Quantity.ENERGY_MAE_WITHIN_FORMULA}"),
+    )

@@ -1,0 +1,136 @@
+"""From a study's cells to everything that is said of them: laws, gains, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mfsweep.analysis.curves import Curve, curves
+from mfsweep.analysis.figures import Residual
+from mfsweep.analysis.gain import Gain, Outcome, gains, outcomes
+from mfsweep.analysis.law import Law
+from mfsweep.analysis.records import Records
+from mfsweep.analysis.table import PARTS, RESULT, MetricPath, Points, as_records, find, points
+from mfsweep.analysis.transfer import RESAMPLES, fit
+from mfsweep.errors import FitError
+from mfsweep.quantities import Quantity
+from mfsweep.store import CellRecord, Store
+
+
+@dataclass(frozen=True, slots=True)
+class FitRequest:
+    """One entry of a spec's `fits`."""
+
+    name: str
+    x: str
+    y: str
+    group_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a report is written about: a spec, its cells, and what was planned."""
+
+    name: str
+    spec_text: str
+    cells: Sequence[CellRecord]
+    fits: Sequence[FitRequest] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    """Counts as `mfsweep plan` prints them: cells, stages, stages_without_sharing, done."""
+    residuals: Sequence[Residual] = ()
+    commands: Sequence[str] = ()
+    """Commands that make this study again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One target metric over all finished cells."""
+
+    path: MetricPath
+    """With its label method."""
+    outcomes: tuple[Outcome, ...]
+    gains: tuple[Gain, ...]
+    curves: tuple[Curve, ...]
+    offsets_only: float | None
+    """Mean over distinct results of the null model's error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything that the records of a study say."""
+
+    records: Records
+    laws: tuple[Law, ...]
+    results: tuple[Result, ...]
+    """One for each target metric of the fits; without fits, the test error."""
+
+
+def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES) -> Analysis:
+    """Fit every law of a study and compare its results with direct training.
+
+    Raises:
+        FitError: a fit names a stage, metric or axis that does not exist. Too few points are no error: the law is
+        refused.
+    """
+    records = as_records(store)
+    laws = tuple(law(records, study.cells, request, resamples=resamples) for request in study.fits)
+    targets = dict.fromkeys(request.y for request in study.fits)
+    if not targets:
+        targets = dict.fromkeys([f"{RESULT}.{PARTS[-1]}.{Quantity.ENERGY_MAE}"])
+    results = tuple(made for path in targets if (made := result(records, study.cells, path, resamples=resamples)))
+    return Analysis(records, laws, results)
+
+
+def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest, *, resamples: int = RESAMPLES) -> Law:
+    """Fit one law; where the auxiliary error on the test set was measured too, the gradient against it stands beside (rule 12).
+
+    Raises:
+        FitError: a path or an axis that does not exist.
+    """
+    records = as_records(store)
+    found = points(records, cells, request.x, request.y, request.group_by)
+    made = fit(request.name, found, resamples=resamples)
+    other = _on_test(records, found)
+    beside = fit(request.name, other, resamples=resamples).pooled if other else None
+    return replace(made, beside={other.x: beside}) if other and beside else made
+
+
+def result(
+    store: Store | Records, cells: Sequence[CellRecord], path: str, *, resamples: int = RESAMPLES
+) -> Result | None:
+    """Return one target metric over the finished cells, or None while there is none.
+
+    A path of another stage than the result (the x of a joint training's law) gives None too: there is no direct
+    training to compare it with.
+    """
+    metric = MetricPath.parse(path)
+    found = outcomes(store, cells, path) if metric.stage in {RESULT, *(cell.result for cell in cells)} else []
+    if not found:
+        return None
+    null = {one.key: one.offsets_only for one in found if one.offsets_only is not None}
+    return Result(
+        path=metric._replace(stage=RESULT, method=found[0].method),
+        outcomes=tuple(found),
+        gains=tuple(gains(found, resamples=resamples)),
+        curves=tuple(curves(found)),
+        offsets_only=sum(null.values()) / len(null) if null else None,
+    )
+
+
+def _on_test(records: Records, found: Points) -> Points | None:
+    """Return the points with x measured on the test set, where every one has it."""
+    path = MetricPath.parse(found.x)
+    if path.part != "validation" or not len(found):
+        return None
+    moved = []
+    for point in found:
+        stage = records.stage(point.x_key)
+        try:
+            value = find(stage, path._replace(part="test", method=point.x_method)) if stage and point.x_method else None
+        except FitError:  # evaluations that cannot be told apart: there is no one test error to show
+            return None
+        if value is None or not value.value > 0:
+            return None
+        moved.append(replace(point, x=value.value))
+    return replace(found, x=str(path._replace(part="test")), points=tuple(moved))

@@ -1,0 +1,313 @@
+"""Cells and records -> points of a law. A metric is named by `<stage|result>.<part>[.<method>].<quantity>`.
+
+`lookup` reads one metric of one cell; `points` makes the (x, y) pairs of a fit, and counts what it left out and why.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from mfsweep.analysis.records import Records, Stage, refuse_ambiguous
+from mfsweep.errors import FitError, nearest
+from mfsweep.quantities import Quantity, metric_path
+from mfsweep.store import CellRecord, Store
+
+PARTS = ("train", "validation", "test")
+RESULT = "result"
+
+AxisValue = str | int | float | bool | None
+
+
+class MetricPath(NamedTuple):
+    """The parts of `<stage|result>.<part>[.<method>].<quantity>`."""
+
+    stage: str
+    """Stage name, or `result`."""
+    part: str
+    """train | validation | test."""
+    method: str | None
+    """Label method, with `@<head>` where another method's head predicts; None: the only one there."""
+    quantity: Quantity
+
+    def __str__(self) -> str:
+        """Return the path as a spec writes it."""
+        return ".".join(piece for piece in (self.stage, self.part, self.method, self.quantity) if piece is not None)
+
+    @classmethod
+    def parse(cls, path: str) -> MetricPath:
+        """Read a path.
+
+        Raises:
+            FitError: not of that form, or the part or the quantity does not exist.
+        """
+        pieces = path.split(".")
+        if len(pieces) not in (3, 4):
+            form = "`<stage|result>.<part>[.<method>].<quantity>`, for example result.test.cc.energy_mae"
+            raise FitError(f"{path!r} is not the path of a metric: expected {form}")
+        part, quantity = pieces[1], pieces[-1]
+        if part not in PARTS:
+            raise FitError(f"{path}: no part {part!r}; there are {', '.join(PARTS)}.{nearest(part, PARTS)}")
+        if quantity not in list(Quantity):
+            known = ", ".join(Quantity)
+            raise FitError(f"{path}: no quantity {quantity!r}; there are {known}.{nearest(quantity, Quantity)}")
+        return cls(pieces[0], part, pieces[2] if len(pieces) == 4 else None, Quantity(quantity))
+
+
+class Found(NamedTuple):
+    """A metric of one stage."""
+
+    value: float
+    method: str | None
+    """The method it was measured against; None for a validation loss summed over methods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One cell's (x, y) of a law. Rows of one pre-training share `x_key`, and so the error of x."""
+
+    values: Mapping[str, Any]
+    """The cell's axis values."""
+    group: tuple[AxisValue, ...]
+    """Values of the `group_by` axes, in that order."""
+    x: float
+    y: float
+    """Both in the unit of their quantity."""
+    x_key: str
+    y_key: str
+    """Stage keys. `x_key` is the cluster: it names seed, split seed and pre-training at once."""
+    x_method: str | None
+    y_method: str | None
+    """Label methods that x and y were measured against."""
+    x_setting: str
+    y_setting: str
+    """The stages without their seeds: equal for replicates."""
+    seed: int
+    split_seed: int
+    """Of the stage that y was measured on."""
+    x_converged: bool
+    y_converged: bool
+    sizes: Mapping[str, Mapping[str, int]]
+    """Stage name -> label method -> training structures."""
+
+    @property
+    def converged(self) -> bool:
+        """Return whether neither stage was stopped by its step limit."""
+        return self.x_converged and self.y_converged
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The points of a fit, and the cells that gave none."""
+
+    x: str
+    y: str
+    """The two paths, as the spec writes them."""
+    group_by: tuple[str, ...]
+    points: tuple[Point, ...]
+    vanished: int = 0
+    """Cells without the stage of x or y (size 0: direct training has no x)."""
+    unfinished: int = 0
+    """Cells whose stages are not trained, or not evaluated, yet."""
+    not_positive: int = 0
+    """Cells with an error that has no logarithm."""
+    labels: Mapping[tuple[AxisValue, ...], str] = field(default_factory=dict)
+    """Group -> its text, in the order of the groups."""
+
+    def __len__(self) -> int:
+        """Return the number of points."""
+        return len(self.points)
+
+    def __iter__(self) -> Iterator[Point]:
+        """Iterate over the points."""
+        return iter(self.points)
+
+
+def lookup(store: Store | Records, cell: CellRecord, path: str) -> float | None:
+    """Return one metric of one cell, in the unit of its quantity.
+
+    Returns:
+        The value; None where the stage vanished from this cell (all its sets are empty) or is not trained yet.
+
+    Raises:
+        FitError: the path names a part, method or quantity that does not exist on the trained stage.
+    """
+    records = as_records(store)
+    metric = MetricPath.parse(path)
+    key = _stage_key(cell, metric)
+    stage = records.stage(key) if key else None
+    if stage is None:
+        return None
+    found = find(stage, metric)
+    if found is None:
+        raise FitError(_absent(metric, [stage]))
+    return found.value
+
+
+def find(stage: Stage, metric: MetricPath) -> Found | None:
+    """Return a metric of a trained stage, or None where the stage does not have it.
+
+    Raises:
+        FitError: several methods fit a path that names none, or several evaluations one that does.
+    """
+    if metric.method is not None:
+        refuse_ambiguous(stage, f"{metric.part}.{metric.method}", str(metric))
+        value = stage.metrics.get(metric_path(metric.part, metric.method, metric.quantity))
+        return None if value is None else Found(value, metric.method)
+    pooled = stage.metrics.get(f"{metric.part}.{metric.quantity}")
+    if pooled is not None:
+        return Found(pooled, None)
+    methods = [method for part, method, quantity in _split(stage) if (part, quantity) == (metric.part, metric.quantity)]
+    if len(methods) > 1:  # `cc` means its own head; `cc@dft` has to be asked for
+        methods = [method for method in methods if "@" not in method] or methods
+    if len(methods) > 1:
+        example = metric._replace(method=methods[0])
+        raise FitError(f"{metric}: stage {metric.stage!r} has {' and '.join(methods)} there; name one, as in {example}")
+    return find(stage, metric._replace(method=methods[0])) if methods else None
+
+
+def points(store: Store | Records, cells: Sequence[CellRecord], x: str, y: str, group_by: Sequence[str] = ()) -> Points:
+    """Return the points (x, y) of a law: one for each cell that has both.
+
+    Arguments:
+        store: where the records lie.
+        cells: the grid.
+        x: path of the auxiliary error.
+        y: path of the target error.
+        group_by: axes; each combination of their values is a group with a line of its own.
+
+    Raises:
+        FitError: a path or an axis that no cell has.
+    """
+    records = as_records(store)
+    _check_axes(cells, group_by)
+    paths = MetricPath.parse(x), MetricPath.parse(y)
+    for path in paths:
+        _check_exists(records, cells, path)
+    made: list[Point] = []
+    vanished = unfinished = not_positive = 0
+    for cell in cells:
+        keys = [_stage_key(cell, path) for path in paths]
+        if None in keys:
+            vanished += 1
+            continue
+        stages = [records.stage(key) for key in keys if key]
+        pair = [find(stage, path) if stage else None for stage, path in zip(stages, paths, strict=True)]
+        if pair[0] is None or pair[1] is None:
+            unfinished += 1
+        elif not all(math.isfinite(one.value) and one.value > 0 for one in pair if one):
+            not_positive += 1
+        else:
+            made.append(_point(records, cell, (keys[0] or "", keys[1] or ""), (pair[0], pair[1]), group_by))
+    made.sort(key=lambda point: (tuple(map(_order, point.group)), point.x))
+    labels = {point.group: group_label(group_by, point.group) for point in made}
+    return Points(x, y, tuple(group_by), tuple(made), vanished, unfinished, not_positive, labels)
+
+
+def group_label(group_by: Sequence[str], group: Sequence[AxisValue]) -> str:
+    """Return a group's text, `label_method=dft, finetune_size=30`; `all` without axes."""
+    return (
+        ", ".join(f"{axis}={'-' if value is None else value}" for axis, value in zip(group_by, group, strict=True))
+        or "all"
+    )
+
+
+def points_csv(points: Points) -> str:
+    """Return the points as CSV, one row a point: axes, x, y, stage keys, seeds, convergence, sizes (JSON)."""
+    axes = sorted({axis for point in points for axis in point.values})
+    names = ["x", "y", "x_key", "y_key", "seed_of_y", "split_seed_of_y", "x_converged", "y_converged", "sizes"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["x_metric", "y_metric", *axes, *names])
+    for point in points:
+        measured = [point.x, point.y, point.x_key, point.y_key, point.seed, point.split_seed]
+        flags = [
+            str(point.x_converged).lower(),
+            str(point.y_converged).lower(),
+            json.dumps(point.sizes, sort_keys=True),
+        ]
+        writer.writerow([points.x, points.y, *(scalar(point.values.get(axis)) for axis in axes), *measured, *flags])
+    return text.getvalue()
+
+
+def as_records(store: Store | Records) -> Records:
+    """Return a reader of the store's records; a reader is its own."""
+    return store if isinstance(store, Records) else Records(store)
+
+
+def scalar(value: Any) -> AxisValue:
+    """Return an axis value as one that can be grouped by: a list or mapping becomes its JSON text."""
+    return value if value is None or isinstance(value, str | int | float | bool) else json.dumps(value, sort_keys=True)
+
+
+def _point(
+    records: Records, cell: CellRecord, keys: tuple[str, str], pair: tuple[Found, Found], group_by: Sequence[str]
+) -> Point:
+    of_x, of_y = records.stage(keys[0]), records.stage(keys[1])
+    assert of_x is not None
+    assert of_y is not None
+    return Point(
+        values=cell.values,
+        group=tuple(scalar(cell.values.get(axis)) for axis in group_by),
+        x=pair[0].value,
+        y=pair[1].value,
+        x_key=keys[0],
+        y_key=keys[1],
+        x_method=pair[0].method,
+        y_method=pair[1].method,
+        x_setting=records.setting(keys[0]),
+        y_setting=records.setting(keys[1]),
+        seed=of_y.seed,
+        split_seed=of_y.split_seed,
+        x_converged=of_x.record.converged,
+        y_converged=of_y.record.converged,
+        sizes=cell.sizes,
+    )
+
+
+def _stage_key(cell: CellRecord, path: MetricPath) -> str | None:
+    return cell.stages.get(cell.result if path.stage == RESULT else path.stage)
+
+
+def _split(stage: Stage) -> list[tuple[str, str, str]]:
+    """Return (part, method, quantity) of a stage's metrics; what is pooled over methods is left out."""
+    keys = [tuple(key.split(".")) for key in stage.metrics]
+    return [key for key in keys if len(key) == 3]
+
+
+def _check_axes(cells: Sequence[CellRecord], group_by: Sequence[str]) -> None:
+    axes = {axis for cell in cells for axis in cell.values}
+    for axis in group_by:
+        if axis not in axes:
+            raise FitError(f"group_by: no axis {axis!r}; there are {', '.join(sorted(axes))}.{nearest(axis, axes)}")
+
+
+def _check_exists(records: Records, cells: Sequence[CellRecord], path: MetricPath) -> None:
+    """Refuse a path that no cell can ever have: a stage that no cell has, a metric that no trained stage has."""
+    names = {name for cell in cells for name in cell.stages}
+    if path.stage != RESULT and path.stage not in names:
+        known = ", ".join([*sorted(names), RESULT])
+        raise FitError(
+            f"{path}: no cell has a stage {path.stage!r}; there are {known}.{nearest(path.stage, [*names, RESULT])}"
+        )
+    keys = {key for cell in cells if (key := _stage_key(cell, path))}
+    trained = [stage for key in sorted(keys) if (stage := records.stage(key))]
+    if trained and not any(find(stage, path) for stage in trained):
+        raise FitError(_absent(path, trained))
+
+
+def _absent(path: MetricPath, stages: Sequence[Stage]) -> str:
+    known = sorted({f"{path.stage}.{key}" for stage in stages for key in stage.metrics})
+    return f"{path}: the trained stages have no such metric; they have {', '.join(known)}.{nearest(str(path), known)}"
+
+
+def _order(value: AxisValue) -> tuple[int, float, str]:
+    """Return a key that sorts numbers by value, then texts, absent ones first."""
+    if value is None:
+        return 0, 0.0, ""
+    return (1, float(value), "") if isinstance(value, int | float) else (2, 0.0, str(value))

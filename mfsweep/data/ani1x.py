@@ -1,0 +1,215 @@
+"""Reader of the ANI-1x HDF5 layout.
+
+One group per formula or molecule: `atomic_numbers` (Na,), `coordinates` (Nc, Na, 3) angstrom, energies (Nc,) hartree,
+forces (Nc, Na, 3) hartree/angstrom, perhaps `charge` (Nc,) or a scalar. NaN, or a group without the key, means no
+such label. Formulae come from the atomic numbers, never from a group's name.
+
+Shapes: `Nc` conformers and `Na` atoms of one group, `S` and `A` as in structures.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfsweep.data.structures import SYMBOLS, Labels, Structures, hill_formula
+from mfsweep.data.units import HARTREE
+from mfsweep.errors import DataError, nearest
+from mfsweep.spec.data import LabelKeys
+
+
+class _Group(NamedTuple):
+    """One group's place in the flat arrays."""
+
+    node: h5py.Group
+    numbers: NDArray[np.uint8]
+    conformers: slice
+    atoms: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.conformers.stop - self.conformers.start, len(self.numbers)
+
+
+def read(path: Path, labels: Mapping[str, LabelKeys]) -> Structures:
+    """Read every structure of a file, with the labels asked for.
+
+    Args:
+        path: HDF5 file of the ANI-1x layout.
+        labels: label method -> keys of its energies and forces.
+
+    Returns:
+        The structures by group name, then by conformer; energies in eV, forces in eV/angstrom.
+
+    Raises:
+        DataError: the file cannot be opened or breaks off, is not of this layout, lacks a key, or has values that
+            are not finite; the text names group and key.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(path, file, labels)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, RuntimeError) as error:  # h5py raises both for a file that is not HDF5 or breaks off
+        raise DataError(
+            f"{path}: expected an HDF5 file of the ANI-1x layout; it cannot be read as one ({error}). "
+            "A download that broke off looks like this: compare its size and hash with the publisher's."
+        ) from error
+
+
+def _read(path: Path, file: h5py.File, labels: Mapping[str, LabelKeys]) -> Structures:
+    groups = _groups(path, file)
+    last = groups[-1]
+    structures, atoms = last.conformers.stop, last.atoms.stop
+    _require_keys(path, groups, labels)
+
+    sizes = np.empty(structures, np.int64)
+    species = np.empty(atoms, np.uint8)
+    positions = np.empty((atoms, 3), np.float64)
+    names: list[str] = []
+    for group in groups:
+        sizes[group.conformers] = len(group.numbers)
+        species[group.atoms] = np.tile(group.numbers, group.shape[0])
+        with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused below
+            positions[group.atoms] = _values(path, group, "coordinates", (*group.shape, 3)).reshape(-1, 3)
+        names.append(hill_formula(group.numbers))
+    _refuse(path, groups, "coordinates", ~np.isfinite(positions).all(axis=1), "atom")
+
+    formulae = tuple(sorted(set(names)))
+    formula = np.empty(structures, np.int32)
+    rank = np.empty(structures, np.int32)
+    seen = dict.fromkeys(formulae, 0)
+    for group, name in zip(groups, names, strict=True):
+        formula[group.conformers] = formulae.index(name)
+        # Two groups of one formula (isomers kept apart) count on, so that (formula, rank) stays unique.
+        rank[group.conformers] = seen[name] + np.arange(group.shape[0])
+        seen[name] += group.shape[0]
+
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    read_labels = {method: _labels(path, groups, keys, offsets) for method, keys in labels.items()}
+    return Structures(offsets, species, positions, formula, formulae, rank, read_labels, _charge(path, groups))
+
+
+def _groups(path: Path, file: h5py.File) -> list[_Group]:
+    groups: list[_Group] = []
+    structure = atom = 0
+    for name, node in file.items():
+        if not isinstance(node, h5py.Group):
+            raise DataError(
+                f"{path}: expected groups of conformers at the top (ANI-1x layout), got the dataset {name!r}"
+            )
+        coordinates = _dataset(path, node, "coordinates")
+        numbers = np.asarray(_dataset(path, node, "atomic_numbers"))
+        if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iu":
+            raise DataError(
+                f"{path}: group {name!r}: expected atomic_numbers of shape (atoms,) and integers, "
+                f"got {numbers.shape} of {numbers.dtype}"
+            )
+        if numbers.min() < 1 or numbers.max() >= len(SYMBOLS):
+            raise DataError(f"{path}: group {name!r}: atomic_numbers hold {numbers.min()} to {numbers.max()}")
+        conformers = coordinates.shape[0] if coordinates.ndim else 0
+        end = atom + conformers * len(numbers)
+        if conformers:
+            places = slice(structure, structure + conformers), slice(atom, end)
+            groups.append(_Group(node, numbers.astype(np.uint8), *places))
+        structure, atom = structure + conformers, end
+    if not groups:
+        raise DataError(f"{path}: holds no structures: expected one group per formula (ANI-1x layout), got none")
+    return groups
+
+
+def _dataset(path: Path, node: h5py.Group, key: str) -> h5py.Dataset:
+    found = node.get(key)
+    if not isinstance(found, h5py.Dataset):
+        raise DataError(
+            f"{path}: group {node.name!r} has no dataset {key!r}, which the ANI-1x layout asks for."
+            f"{nearest(key, node.keys())}"
+        )
+    return found
+
+
+def _require_keys(path: Path, groups: list[_Group], labels: Mapping[str, LabelKeys]) -> None:
+    present = {str(key) for group in groups for key in group.node}
+    for method, keys in labels.items():
+        for part, key in (("energy", keys.energy), ("forces", keys.forces)):
+            if key is not None and key not in present:
+                known = sorted(present - {"atomic_numbers", "coordinates"})
+                raise DataError(
+                    f"{path}: no group has the key {key!r} (data.labels.{method}.{part})."
+                    f"{nearest(key, known)} The file has {', '.join(known) or 'no labels'}"
+                )
+
+
+def _labels(path: Path, groups: list[_Group], keys: LabelKeys, offsets: NDArray[np.int64]) -> Labels:
+    energy = np.full(len(offsets) - 1, np.nan)
+    for group in groups:
+        if keys.energy in group.node:
+            energy[group.conformers] = _values(path, group, keys.energy, group.shape[:1])
+    energy *= HARTREE
+    _refuse(path, groups, keys.energy, np.isinf(energy), "conformer")
+    if keys.forces is None:
+        return Labels(energy, None)
+    forces = np.full((offsets[-1], 3), np.nan, np.float32)
+    for group in groups:
+        if keys.forces in group.node:
+            # The product is taken before rounding to float32: float64 files lose nothing by the conversion.
+            values = _values(path, group, keys.forces, (*group.shape, 3))
+            with np.errstate(over="ignore", invalid="ignore"):  # becomes inf, which is refused below
+                forces[group.atoms] = (values.astype(np.float64) * HARTREE).reshape(-1, 3)
+    _refuse(path, groups, keys.forces, np.isinf(forces).any(axis=1), "atom")
+    missing = np.isnan(forces).any(axis=1)
+    absent = np.logical_and.reduceat(np.isnan(forces).all(axis=1), offsets[:-1])
+    part = np.logical_or.reduceat(missing, offsets[:-1]) & ~absent
+    _refuse(path, groups, keys.forces, part, "conformer", "are NaN for a part of it; forces come for all atoms or none")
+    return Labels(energy, forces)
+
+
+def _charge(path: Path, groups: list[_Group]) -> NDArray[np.int16] | None:
+    if not any("charge" in group.node for group in groups):
+        return None
+    charge = np.zeros(groups[-1].conformers.stop, np.int16)
+    for group in groups:
+        if "charge" in group.node:
+            node = group.node["charge"]
+            scalar = isinstance(node, h5py.Dataset) and node.shape == ()
+            charge[group.conformers] = _values(path, group, "charge", () if scalar else group.shape[:1])
+    return charge
+
+
+def _values(path: Path, group: _Group, key: str, shape: tuple[int, ...]) -> NDArray[np.floating | np.integer]:
+    node = group.node[key]
+    if not isinstance(node, h5py.Dataset) or node.shape != shape:
+        got = node.shape if isinstance(node, h5py.Dataset) else "a group"
+        raise DataError(
+            f"{path}: group {group.node.name!r}, key {key!r}: expected shape {shape} "
+            f"({group.shape[0]} conformers, {group.shape[1]} atoms), got {got}"
+        )
+    if node.dtype.kind not in "fiu":
+        raise DataError(f"{path}: group {group.node.name!r}, key {key!r}: expected numbers, got {node.dtype}")
+    return node[()]
+
+
+def _refuse(
+    path: Path,
+    groups: list[_Group],
+    key: str,
+    bad: ArrayLike,
+    unit: str,
+    what: str = "are not finite",
+) -> None:
+    """Raise for the first true entry of `bad`, which runs over the conformers (S,) or the atoms (A,) of the file."""
+    flags = np.asarray(bad)
+    if not flags.any():
+        return
+    first = int(np.argmax(flags))
+    place = [group for group in groups if (group.atoms if unit == "atom" else group.conformers).start <= first][-1]
+    conformer = (first - place.atoms.start) // len(place.numbers) if unit == "atom" else first - place.conformers.start
+    raise DataError(
+        f"{path}: group {place.node.name!r}, conformer {conformer}: the values of {key!r} {what} "
+        f"({int(flags.sum())} such {unit}s in all). Leave the conformer out, or set its label to NaN as a whole"
+    )

@@ -1,0 +1,172 @@
+"""From structure indices to the arrays that a model eats, by gathers alone.
+
+Shapes: `S` structures, `A` atoms and `E` edges, of a batch in `Batch` and of the whole source in `Edges`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfsweep.data.structures import SYMBOLS, Structures
+from mfsweep.errors import DataError
+
+if TYPE_CHECKING:
+    from mfsweep.data.dataset import Dataset
+
+PAIRS_AT_ONCE = 2_000_000
+"""Pair distances held in memory at a time: about 100 MB of temporaries."""
+
+
+class Edges(NamedTuple):
+    """Directed neighbour pairs of every structure of a source, both directions, no atom its own neighbour."""
+
+    offsets: NDArray[np.int64]
+    """(S + 1,) first edge of each structure, and E."""
+    index: NDArray[np.integer]  # pyright: ignore[reportIncompatibleMethodOverride]: nobody looks a value up in it
+    """(2, E) sender and receiver, counted from the structure's first atom, in the smallest unsigned type."""
+
+
+class Batch(NamedTuple):
+    """Some structures of one label method, ready for a model."""
+
+    method: str
+    """Label method of energy and forces."""
+    species: NDArray[np.uint8]
+    """(A,) atomic numbers."""
+    positions: NDArray[np.float64]
+    """(A, 3) angstrom."""
+    structure: NDArray[np.int64]
+    """(A,) which structure of the batch an atom belongs to."""
+    ptr: NDArray[np.int64]
+    """(S + 1,) first atom of each structure, and A."""
+    edge_index: NDArray[np.int64]
+    """(2, E) sender and receiver, counted from the batch's first atom."""
+    energy: NDArray[np.float64]
+    """(S,) eV, what is left after the energy offsets; NaN where there is no label."""
+    forces: NDArray[np.float32] | None
+    """(A, 3) eV/angstrom, where asked for."""
+    atoms: NDArray[np.int64]
+    """(S,) atoms of each structure."""
+    index: NDArray[np.int64]  # pyright: ignore[reportIncompatibleMethodOverride]: as in Edges
+    """(S,) structure indices in the source."""
+
+
+def assemble(
+    dataset: Dataset,
+    indices: NDArray[np.integer],
+    method: str,
+    offsets: Mapping[int, float],
+    cutoff: float,
+    with_forces: bool,
+) -> Batch:
+    """Gather structures into a batch.
+
+    Args:
+        dataset: where they are.
+        indices: (S,) structure indices, at least one.
+        method: label method.
+        offsets: the method's energy offsets, atomic number -> eV.
+        cutoff: neighbours within this distance, angstrom.
+        with_forces: whether to gather the method's forces.
+
+    Raises:
+        DataError: an element without an energy offset.
+        ValueError: forces asked of an energy-only method.
+    """
+    structures, edges = dataset.structures, dataset.edges(cutoff)
+    index = np.asarray(indices, np.int64)
+    labels = structures.labels[method]
+    first, edge_first = structures.offsets[index], edges.offsets[index]
+    atoms = structures.offsets[index + 1] - first
+    edge_counts = edges.offsets[index + 1] - edge_first
+    ptr = _starts(atoms)
+    atom = _ranges(first, atoms, ptr)
+    species = structures.species[atom]
+    shift = np.repeat(ptr[:-1], edge_counts)
+    edge_index = edges.index[:, _ranges(edge_first, edge_counts, _starts(edge_counts))] + shift
+    forces = None
+    if with_forces:
+        if labels.forces is None:
+            raise ValueError(f"forces asked of {method}, which has energies only")
+        forces = labels.forces[atom]
+    return Batch(
+        method=method,
+        species=species,
+        positions=structures.positions[atom],
+        structure=np.repeat(np.arange(len(index)), atoms),
+        ptr=ptr,
+        edge_index=edge_index,
+        energy=labels.energy[index] - _offset_energy(species, ptr, offsets),
+        forces=forces,
+        atoms=atoms,
+        index=index,
+    )
+
+
+def neighbours(structures: Structures, cutoff: float) -> Edges:
+    """Return all directed pairs of atoms of one structure that are closer than `cutoff` angstrom, by brute force.
+
+    In molecules of this size 94-98 % of the pairs are neighbours at 5 angstrom, so a cell list has nothing to save.
+    Structures of one size are treated together, as dense (structures, atoms, atoms) distances, some at a time.
+    """
+    sizes = structures.sizes
+    kind = np.min_scalar_type(max(int(sizes.max()) - 1, 0))
+    counts = np.zeros(len(sizes), np.int64)
+    chunks: list[tuple[NDArray[np.int64], NDArray[np.integer]]] = []
+    for size in np.unique(sizes).tolist():
+        same = np.flatnonzero(sizes == size)
+        step = max(1, PAIRS_AT_ONCE // size**2)
+        for start in range(0, len(same), step):
+            members = same[start : start + step]
+            atoms = structures.offsets[members][:, None] + np.arange(size)
+            close = _close(structures.positions[atoms], cutoff)
+            counts[members] = close.sum(axis=(1, 2))
+            pairs = np.nonzero(close)
+            chunks.append((members, np.stack([pairs[1].astype(kind), pairs[2].astype(kind)])))
+    offsets = _starts(counts)
+    index = np.empty((2, int(offsets[-1])), kind)
+    for members, pairs in chunks:
+        own = counts[members]
+        index[:, _ranges(offsets[members], own, _starts(own))] = pairs
+    return Edges(offsets, index)
+
+
+def _close(positions: NDArray[np.float64], cutoff: float) -> NDArray[np.bool_]:
+    """Return which atoms of (m, n, 3) positions are closer than the cutoff and not the same, (m, n, n)."""
+    squared = np.zeros((*positions.shape[:2], positions.shape[1]))
+    for axis in range(3):
+        along = positions[:, :, axis]
+        squared += (along[:, :, None] - along[:, None, :]) ** 2
+    close = squared < cutoff**2
+    diagonal = np.arange(positions.shape[1])
+    close[:, diagonal, diagonal] = False
+    return close
+
+
+def _offset_energy(
+    species: NDArray[np.uint8], ptr: NDArray[np.int64], offsets: Mapping[int, float]
+) -> NDArray[np.float64]:
+    """Return the sum of energy offsets of each structure, (S,) eV; sums in the order of atoms."""
+    table = np.full(len(SYMBOLS), np.nan)
+    table[list(offsets)] = list(offsets.values())
+    energies = np.add.reduceat(table[species], ptr[:-1])
+    if np.isnan(energies).any():
+        missing = sorted({SYMBOLS[z] for z in np.unique(species).tolist()} - {SYMBOLS[z] for z in offsets})
+        raise DataError(f"no energy offset for {', '.join(missing)}: fit offsets on structures that contain it")
+    return energies
+
+
+def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the running sum of counts with a zero in front, (n + 1,)."""
+    starts = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=starts[1:])
+    return starts
+
+
+def _ranges(first: NDArray[np.int64], counts: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return first[0], first[0] + 1, ... (counts[0] of them), first[1], ...; `starts` is `_starts(counts)`."""
+    return np.repeat(first - starts[:-1], counts) + np.arange(starts[-1])

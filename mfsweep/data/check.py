@@ -1,0 +1,229 @@
+"""The E0 check: everything about data that would spoil a sweep, found before anything trains.
+
+It goes over the labelled sets, validation sets and evaluations that the stages will use, and over nothing else: a
+file may hold what no stage asks for. Of the structures of an evaluation it looks at geometries and at which labels
+exist, never at a label's value (SPEC.md rule 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfsweep.data.dataset import Dataset
+from mfsweep.data.reference import offset_energy
+from mfsweep.data.structures import SYMBOLS
+from mfsweep.data.units import HARTREE, HIGHEST_SPREAD, UNITS, energy_scale, force_unit
+from mfsweep.errors import DataError
+from mfsweep.spec.data import TEST_SUBSET, SubsetName
+from mfsweep.spec.stage import Evaluation, LabelledSet, Training
+
+Indices = NDArray[np.int64]
+
+
+class _Use(NamedTuple):
+    """Some structures with one method's labels, and what they are for."""
+
+    place: str
+    method: str
+    members: Indices
+    reference: str
+    """Label method whose energy offsets are used with them."""
+    sets: tuple[LabelledSet, ...]
+    """Labelled sets of the training."""
+    max_atoms: int
+
+
+def check(
+    dataset: Dataset,
+    trainings: Sequence[Training],
+    evaluations: Sequence[tuple[Training, Evaluation]],
+) -> list[str]:
+    """Check the data of a sweep.
+
+    Args:
+        dataset: the source and its partition.
+        trainings: the stages that will train on it.
+        evaluations: stages and what they are scored on.
+
+    Returns:
+        Warnings: what is allowed, but weakens a conclusion.
+
+    Raises:
+        DataError: an unknown subset or label method; a size above the subset's; missing labels; a subset with fewer
+            than two formulae; no validation structures; a structure above the atom cap, charged or open-shell; an
+            element without an energy offset; offsets that the fit set does not determine; labels that look like
+            another unit.
+    """
+    distinct = _distinct(trainings)
+    for training in distinct:
+        for use in _training_uses(dataset, training):
+            _require_sound(dataset, use)
+    for use in _evaluation_uses(dataset, evaluations):
+        _require_sound(dataset, use)
+    warnings: dict[str, None] = {}
+    for training in distinct:
+        for method in training.methods:
+            _require_hartree(dataset, method, training.sets)
+            warnings |= dict.fromkeys(_weaknesses(dataset, method, training.sets))
+    return list(warnings)
+
+
+def _data_of(training: Training) -> tuple[Hashable, ...]:
+    """Return all of a training that matters to the data: many trainings of a sweep have it in common."""
+    sets = tuple((own.labels, own.subset, own.size) for own in training.sets)
+    return sets, training.recipe.batch.max_atoms
+
+
+def _distinct(trainings: Sequence[Training]) -> list[Training]:
+    return list({_data_of(training): training for training in trainings}.values())
+
+
+def _training_uses(dataset: Dataset, training: Training) -> Iterator[_Use]:
+    cap = training.recipe.batch.max_atoms
+    for own in training.sets:
+        place = f"the set ({own.labels}; {own.subset}; {own.size})"
+        yield _Use(place, own.labels, dataset.training(own), own.labels, training.sets, cap)
+    for method in training.methods:
+        subsets: list[SubsetName] = sorted({own.subset for own in training.sets if own.labels == method})
+        members = dataset.validation(method, subsets)
+        names = " and ".join(subsets)
+        if not len(members):
+            raise DataError(
+                f"{dataset.path}: {method} is trained on {names}, which has no validation structures with its labels: "
+                f"schedule, stop and best checkpoint need some. Set data.splits.{subsets[0]}.validation, and let needs "
+                f"name {method}"
+            )
+        yield _Use(f"the validation set of {names}", method, members, method, training.sets, cap)
+
+
+def _evaluation_uses(dataset: Dataset, evaluations: Sequence[tuple[Training, Evaluation]]) -> Iterator[_Use]:
+    distinct = {
+        (_data_of(training), own.labels, own.subset, own.part, own.offsets): (training, own)
+        for training, own in evaluations
+    }
+    for training, own in distinct.values():
+        yield _Use(
+            f"the {own.part} structures of {own.subset}",
+            own.labels,
+            dataset.part(own),
+            own.offsets or own.labels,
+            training.sets,
+            training.recipe.batch.max_atoms,
+        )
+
+
+def _require_sound(dataset: Dataset, use: _Use) -> None:
+    _require_closed_shell(dataset, use)
+    _require_under_cap(dataset, use)
+    _require_offsets(dataset, use)
+
+
+def _require_closed_shell(dataset: Dataset, use: _Use) -> None:
+    structures = dataset.structures
+    if structures.charge is not None:
+        charged = use.members[structures.charge[use.members] != 0]
+        if len(charged):
+            first = int(charged[0])
+            raise DataError(
+                f"{dataset.path}: {use.place}: expected neutral structures, got {len(charged)} charged ones: "
+                f"{structures.describe(first)} has charge {structures.charge[first]:+d}. The models know no charge: "
+                "leave these structures out of the file"
+            )
+    electrons = structures.counts(use.members, dataset.elements) @ np.array(dataset.elements)
+    odd = use.members[electrons % 2 == 1]
+    if len(odd):
+        raise DataError(
+            f"{dataset.path}: {use.place}: expected closed shells, got {len(odd)} structures with an odd number of "
+            f"electrons, the first is {structures.describe(int(odd[0]))}. Radicals and ions are not on the "
+            "surface that the others share: leave these structures out of the file"
+        )
+
+
+def _require_under_cap(dataset: Dataset, use: _Use) -> None:
+    sizes = dataset.structures.sizes[use.members]
+    above = use.members[sizes > use.max_atoms]
+    if len(above):
+        raise DataError(
+            f"{dataset.path}: {use.place}: expected at most {use.max_atoms} atoms in a structure (batch.max_atoms), "
+            f"got {sizes.max()}: {len(above)} are above, the first is {dataset.structures.describe(int(above[0]))}. "
+            "Raise batch.max_atoms, or leave these structures out of the file"
+        )
+
+
+def _require_offsets(dataset: Dataset, use: _Use) -> None:
+    structures = dataset.structures
+    offsets = dataset.offsets(use.reference, use.sets)
+    for z in structures.elements_of(use.members):
+        if z not in offsets:
+            fitted, name = dataset.fit_set(use.reference, use.sets)
+            first = np.argmax(structures.counts(use.members, [z])[:, 0] > 0)
+            example = structures.describe(int(use.members[first]))
+            raise DataError(
+                f"{dataset.path}: {use.place}: {SYMBOLS[z]} (in {example}) has no energy offset of {use.reference}: "
+                f"the {len(fitted)} structures of {name}, on which the offsets are fitted, hold only "
+                f"{', '.join(SYMBOLS[e] for e in sorted(offsets))}. Enlarge that set until it has {SYMBOLS[z]}, "
+                "take another split seed, or leave these structures out of the file"
+            )
+
+
+def _require_hartree(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> None:
+    structures = dataset.structures
+    members = np.unique(np.concatenate([dataset.training(own) for own in sets if own.labels == method]))
+    offsets = dataset.offsets(method, sets)
+    energy = structures.labels[method].energy[members]
+    left = (energy - offset_energy(structures, members, offsets)) / structures.sizes[members]
+    scale = energy_scale(energy, left, structures.counts(members, tuple(offsets)), offsets)
+    keys = dataset.data.labels[method]
+    if not scale.plausible():
+        unit = scale.fitting()
+        advice = (
+            f"They would fit as {unit}: convert the file (times {UNITS[unit] / HARTREE:.6g})"
+            if unit
+            else "No common unit fits"
+        )
+        raise DataError(
+            f"{dataset.path}: the {method} energies ({keys.energy!r}) do not look like hartree: after the energy "
+            f"offsets they spread by {scale.spread:.3g} eV/atom (expected below {HIGHEST_SPREAD:g}), and they are "
+            f"{scale.ratio:.2g} times those of Thomas-Fermi atoms (expected below 1). {advice}"
+        )
+    forces = structures.labels[method].forces
+    if forces is None:
+        return
+    square = np.add.reduceat((forces.astype(np.float64) ** 2).sum(axis=1), structures.offsets[:-1])
+    rms = float(np.sqrt(square[members].sum() / (3 * structures.sizes[members].sum())))
+    unit = force_unit(rms)
+    if unit is not None:
+        raise DataError(
+            f"{dataset.path}: the {method} forces ({keys.forces!r}) do not look like hartree/angstrom: their root mean "
+            f"square is {rms:.3g} eV/angstrom. They would fit as {unit}/angstrom: convert the file "
+            f"(times {UNITS[unit] / HARTREE:.6g})"
+        )
+
+
+def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
+    structures = dataset.structures
+    own = [labelled for labelled in sets if labelled.labels == method]
+    subsets: list[SubsetName] = sorted({labelled.subset for labelled in own})
+    held = dataset.validation(method, subsets)
+    if len(np.unique(structures.formula[held])) < 2:
+        yield (
+            f"the validation set of {method} ({' and '.join(subsets)}) has one formula, "
+            f"{structures.formulae[structures.formula[held[0]]]}: its error says little of others"
+        )
+    for labelled in own:
+        members = dataset.training(labelled)
+        if len(np.unique(structures.formula[members])) < 2:
+            yield f"the set ({method}; {labelled.subset}; {labelled.size}) has structures of one formula only"
+    fitted, name = dataset.fit_set(method, sets)
+    if dataset.data.offsets == "fixed" and "a" in dataset.partition.train:
+        a = dataset.partition.train["a"]
+        if not np.isin(fitted, a).all():
+            yield f"{method} has no labels in the training part of a: its energy offsets are fitted on {name}"
+        elif len(fitted) < len(a):
+            yield f"{len(fitted)} of {len(a)} training structures of a carry {method}: its offsets are fitted on these"
+    if TEST_SUBSET in subsets:
+        yield f"{method} is trained on the test structures themselves (with its own labels, never the target's)"

@@ -1,0 +1,215 @@
+"""Which structures make the batches of each optimiser step.
+
+The law: within one pass of a labelled set each of its structures is in exactly one batch, and the batches of a step
+are the same whatever the number of ranks: rank r of W takes `step()[r::W]`. Every batch is of one labelled set, drawn
+with its probability (alpha); each set has a packer and passes of its own.
+
+Nothing random is carried along: the draws of step k depend on (seed, k) only, the order of pass p of set s on
+(seed, s, p) only. So the state is a few counters, and restoring it is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfsweep.data.packing import open_bins, worst_fit
+from mfsweep.errors import DataError
+from mfsweep.spec.stage import Batching, LabelledSet
+
+Indices = NDArray[np.int64]
+
+# numpy pads short seeds with zeros, so [seed, k] and [seed, k, 0] would be one stream: the second number keeps the
+# two uses apart.
+_DRAWS, _ORDER = 1, 2
+
+
+class Drawn(NamedTuple):
+    """One batch of one labelled set."""
+
+    set: int
+    """Index into the sampler's sets."""
+    method: str
+    """Label method."""
+    indices: Indices
+    """(n,) structure indices."""
+
+
+class Pass(NamedTuple):
+    """One finished pass over a labelled set."""
+
+    set: int
+    """Index into the sampler's sets."""
+    number: int
+    """From 0."""
+    structures: int
+    """Distinct structures of the set seen in the pass."""
+    expected: int
+    """Structures of the set."""
+    batches: int
+    fill: float
+    """Atoms over batches times the cap."""
+
+
+class SetShare(NamedTuple):
+    """What one labelled set got so far, requested and realised."""
+
+    labels: str
+    subset: str
+    size: int
+    """Structures in the set."""
+    requested: float
+    """Probability of a batch."""
+    batches: int
+    structures: int
+    atoms: int
+    passes: float
+    """Structures drawn over structures in the set."""
+
+
+class _Packed:
+    """One labelled set: its current pass, packed, and what was drawn of it."""
+
+    def __init__(self, members: Indices, sizes: NDArray[np.integer], batching: Batching, seed: tuple[int, ...]) -> None:
+        self._members = members
+        self._sizes = np.asarray(sizes, np.int64)[members]
+        self._batching = batching
+        self._seed = seed
+        self._bins = open_bins(self._sizes, batching.max_atoms, batching.bins, batching.adapt_bins)
+        self._packed: list[NDArray[np.int64]] | None = None
+        self.number = self.cursor = self.batches = self.structures = self.atoms = 0
+
+    def draw(self) -> tuple[Indices, tuple[int, int, int, float] | None]:
+        """Return the next batch, and (number, structures seen, batches, fill) where it ends a pass."""
+        packed = self._pass()
+        chosen = packed[self.cursor]
+        self.cursor += 1
+        self.batches += 1
+        self.structures += len(chosen)
+        self.atoms += int(self._sizes[chosen].sum())
+        if self.cursor < len(packed):
+            return self._members[chosen], None
+        room = len(packed) * self._batching.max_atoms
+        seen = len(np.unique(np.concatenate(packed)))
+        finished = (self.number, seen, len(packed), float(self._sizes.sum() / room))
+        self.number, self.cursor, self._packed = self.number + 1, 0, None
+        return self._members[chosen], finished
+
+    def state(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in ("number", "cursor", "batches", "structures", "atoms")}
+
+    def restore(self, state: dict[str, int]) -> None:
+        for name in self.state():
+            setattr(self, name, state[name])
+        self._packed = None
+
+    def _pass(self) -> list[NDArray[np.int64]]:
+        if self._packed is None:
+            order = np.random.default_rng([*self._seed, self.number]).permutation(len(self._members))
+            packed = worst_fit(self._sizes[order], self._batching.max_atoms, self._bins)
+            self._packed = [order[positions] for positions in packed]
+        return self._packed
+
+
+class Sampler:
+    """Draws the batches of each optimiser step from a mixture of labelled sets."""
+
+    def __init__(
+        self,
+        sets: Sequence[LabelledSet],
+        members: Sequence[Indices],
+        sizes: NDArray[np.integer],
+        batching: Batching,
+        seed: int,
+    ) -> None:
+        """Start before the first step.
+
+        Args:
+            sets: labelled sets with their probabilities.
+            members: for each set its structure indices, (n,), n > 0.
+            sizes: (S,) atoms of every structure of the source.
+            batching: how structures become batches.
+            seed: of the draws and the orders.
+
+        Raises:
+            DataError: a structure with more atoms than a batch may have.
+        """
+        assert len(sets) == len(members)
+        assert all(len(own) for own in members), "empty sets vanish before a training is made"
+        for own in members:
+            largest = own[np.argmax(sizes[own])]
+            if sizes[largest] > batching.max_atoms:
+                raise DataError(
+                    f"structure {largest} has {sizes[largest]} atoms; a batch holds {batching.max_atoms} at most. "
+                    "Raise batch.max_atoms"
+                )
+        self.sets = tuple(sets)
+        self._sizes = [len(own) for own in members]
+        self._requested = np.array([_probability(labelled) for labelled in sets])
+        # Dividing by the last sum makes it exactly 1, so that no draw falls behind it or into a set of probability 0.
+        bounds = np.cumsum(self._requested)
+        self._bounds = bounds / bounds[-1]
+        self._batching = batching
+        self._seed = seed
+        self._packed = [_Packed(own, sizes, batching, (seed, _ORDER, number)) for number, own in enumerate(members)]
+        self._step = 0
+        self._finished: list[Pass] = []
+
+    def step(self) -> list[Drawn]:
+        """Return the next optimiser step's batches, `batches_per_step` of them."""
+        points = np.random.default_rng([self._seed, _DRAWS, self._step]).random(self._batching.batches_per_step)
+        self._step += 1
+        drawn: list[Drawn] = []
+        for number in np.searchsorted(self._bounds, points, side="right").tolist():
+            indices, finished = self._packed[number].draw()
+            drawn.append(Drawn(number, self.sets[number].labels, indices))
+            if finished is not None:
+                pass_number, seen, batches, fill = finished
+                self._finished.append(Pass(number, pass_number, seen, self._sizes[number], batches, fill))
+        return drawn
+
+    def passes(self) -> list[Pass]:
+        """Return the passes finished since this was last asked."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def shares(self) -> list[SetShare]:
+        """Return what each set got so far."""
+        return [
+            SetShare(
+                labels=labelled.labels,
+                subset=labelled.subset,
+                size=size,
+                requested=float(requested),
+                batches=packed.batches,
+                structures=packed.structures,
+                atoms=packed.atoms,
+                passes=packed.structures / size,
+            )
+            for labelled, size, requested, packed in zip(
+                self.sets, self._sizes, self._requested, self._packed, strict=True
+            )
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Return where the sampler stands, as plain data."""
+        return {
+            "step": self._step,
+            "sets": [packed.state() for packed in self._packed],
+            "finished": [list(finished) for finished in self._finished],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Stand where `state` was taken, by a sampler made with the same arguments."""
+        self._step = state["step"]
+        for packed, own in zip(self._packed, state["sets"], strict=True):
+            packed.restore(own)
+        self._finished = [Pass(*finished) for finished in state["finished"]]
+
+
+def _probability(labelled: LabelledSet) -> float:
+    assert labelled.probability is not None, "a training's sets all have their probability"
+    return labelled.probability

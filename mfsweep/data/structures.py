@@ -1,0 +1,112 @@
+"""All structures of a source as flat arrays, and the units fixed once: eV and angstrom.
+
+Shapes: `S` structures, `A` atoms of all structures together. Atom `i` of structure `s` lies at `offsets[s] + i`
+(compressed sparse rows), so a batch is a gather and no structure is ever an object.
+
+Water and methane, in this order, are
+
+    offsets    [0, 3, 8]
+    species    [8, 1, 1, 6, 1, 1, 1, 1]
+    formulae   ("CH4", "H2O")
+    formula    [1, 0]
+    rank       [0, 0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+SYMBOLS = (  # noqa: SIM905 -- one element a line would be 120 lines
+    "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
+    "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu "
+    "Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr "
+    "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
+).split()
+"""Element symbol by atomic number; the first stands for no element."""
+
+
+class Labels(NamedTuple):
+    """What one label method says of every structure."""
+
+    energy: NDArray[np.float64]
+    """(S,) total energies, eV; NaN where there is no label."""
+    forces: NDArray[np.float32] | None
+    """(A, 3) forces, eV/angstrom, all NaN over a structure without the label; None for an energy-only method."""
+
+
+class Structures(NamedTuple):
+    """Geometries and labels of every structure of a source, in file order."""
+
+    offsets: NDArray[np.int64]
+    """(S + 1,) first atom of each structure, and A."""
+    species: NDArray[np.uint8]
+    """(A,) atomic numbers."""
+    positions: NDArray[np.float64]
+    """(A, 3) angstrom."""
+    formula: NDArray[np.int32]
+    """(S,) index into `formulae`."""
+    formulae: tuple[str, ...]
+    """Chemical formulae in Hill order, sorted."""
+    rank: NDArray[np.int32]
+    """(S,) index of the structure among those of its formula: (formula, rank) names a structure for good."""
+    labels: dict[str, Labels]
+    """Label method -> labels."""
+    charge: NDArray[np.int16] | None = None
+    """(S,) total charges where the file states them."""
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Return the atoms of each structure, (S,)."""
+        return np.diff(self.offsets)
+
+    def atoms_of(self, indices: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return the places of all atoms of some structures in the flat arrays, in their order."""
+        sizes = self.sizes[indices]
+        starts = np.cumsum(sizes) - sizes
+        return np.repeat(self.offsets[indices] - starts, sizes) + np.arange(sizes.sum())
+
+    def elements_of(self, indices: NDArray[np.integer]) -> tuple[int, ...]:
+        """Return the atomic numbers that occur in some structures, ascending."""
+        present = np.bincount(self.species[self.atoms_of(indices)], minlength=len(SYMBOLS))
+        return tuple(np.flatnonzero(present).tolist())
+
+    def counts(self, indices: NDArray[np.integer], elements: Sequence[int]) -> NDArray[np.int64]:
+        """Return how many atoms of each element some structures have, (n, len(elements)); others are left out."""
+        columns = len(elements) + 1
+        column = np.full(len(SYMBOLS), len(elements))
+        column[list(elements)] = np.arange(len(elements))
+        rows = np.repeat(np.arange(len(indices)), self.sizes[indices])
+        cells = rows * columns + column[self.species[self.atoms_of(indices)]]
+        return np.bincount(cells, minlength=len(indices) * columns).reshape(len(indices), columns)[:, :-1]
+
+    def carries(self, method: str, forces: bool) -> NDArray[np.bool_]:
+        """Return which structures have the method's energy, and its forces too where `forces` asks for them, (S,)."""
+        labels = self.labels[method]
+        has = ~np.isnan(labels.energy)
+        if not forces:
+            return has
+        if labels.forces is None:
+            return np.zeros_like(has)
+        # A structure's force rows are all there or all NaN (the reader sees to it), so its first component tells.
+        return has & ~np.isnan(labels.forces[self.offsets[:-1], 0])
+
+    def usable(self, method: str) -> NDArray[np.bool_]:
+        """Return which structures have everything that the method is declared to give, (S,)."""
+        return self.carries(method, forces=self.labels[method].forces is not None)
+
+    def describe(self, index: int) -> str:
+        """Return a structure's name for messages, for example `C2H6O, conformer 3 (structure 118)`."""
+        return f"{self.formulae[self.formula[index]]}, conformer {self.rank[index]} (structure {index})"
+
+
+def hill_formula(numbers: ArrayLike) -> str:
+    """Return the formula of atomic numbers (Na,) in Hill order: C, H, then by symbol; without C all by symbol."""
+    elements, counts = np.unique(np.asarray(numbers), return_counts=True)
+    atoms: Mapping[str, int] = dict(zip((SYMBOLS[z] for z in elements), counts.tolist(), strict=True))
+    first = [symbol for symbol in ("C", "H") if symbol in atoms] if "C" in atoms else []
+    order = [*first, *sorted(set(atoms) - set(first))]
+    return "".join(symbol + (str(atoms[symbol]) if atoms[symbol] > 1 else "") for symbol in order)

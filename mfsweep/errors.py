@@ -1,0 +1,57 @@
+"""Every error that a user can cause or must act on.
+
+    MfsweepError
+    ├── SpecError        the spec is not one that can be run as it stands
+    ├── DataError        the data file, a split of it or its energy offsets cannot be used
+    ├── StoreError       the store cannot be read, written, or is of another schema
+    ├── ResourceError    the cluster can never serve what the spec asks for
+    ├── TrackingError    the MLflow tracking server cannot be reached or refuses us
+    ├── TrainingError    a stage's training cannot go on (a loss that is not finite, a checkpoint that does not fit)
+    └── FitError         a law is asked of points that cannot carry one
+
+The command line prints these without a traceback and exits with 2 (a failed stage: 1). Whatever else
+escapes is a defect of ours, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MfsweepError(Exception):
+    """Base of the errors that a user can act on; its text is written for them."""
+
+
+class SpecError(MfsweepError):
+    """A spec that cannot be run: the text names file, line, YAML path, what was got and what was expected."""
+
+
+class DataError(MfsweepError):
+    """Data that cannot be used: the text names the file or subset, the structure, and what to change."""
+
+
+class StoreError(MfsweepError):
+    """A store that cannot be read or written."""
+
+
+class ResourceError(MfsweepError):
+    """Resources that the cluster cannot ever give."""
+
+
+class TrackingError(MfsweepError):
+    """A tracking server that cannot be reached at the start of a sweep."""
+
+
+class TrainingError(MfsweepError):
+    """A training that cannot go on."""
+
+
+class FitError(MfsweepError):
+    """A fit that the points at hand do not allow."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the known word nearest to `word`, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""

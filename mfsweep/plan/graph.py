@@ -1,0 +1,206 @@
+"""Cells -> unique stages. Two cells that ask for the same training, down to its parents, share one node.
+
+What a stage is named, which axes led to it, how it is scored and on what it runs never enter its key (spec/stage.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mfsweep.plan.expand import Cell, LiveStage
+from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs
+from mfsweep.quantities import metric_path
+from mfsweep.spec.axes import SEEDS, Value
+from mfsweep.spec.data import ResolvedData, Splits, Subset, SubsetName
+from mfsweep.spec.load import Spec
+from mfsweep.spec.stage import Evaluation, LabelledSet, LossWeights, Recipe, Training
+
+_SEEDS = frozenset(SEEDS)
+
+
+@dataclass(slots=True)
+class Node:
+    """One stage to be trained once."""
+
+    key: str
+    name: str
+    """The stage's name in the spec."""
+    training: Training
+    parent: str | None
+    """Key of the parent's node."""
+    values: dict[str, Value]
+    """Axis -> label, for the axes on which the stage or its ancestors depend."""
+    evaluations: list[Evaluation] = field(default_factory=list)
+    cells: int = 0
+    """Cells that need it."""
+
+
+@dataclass(slots=True)
+class PlannedCell:
+    """A cell and the stages it came to need."""
+
+    cell: Cell
+    keys: dict[str, str]
+    """Stage name -> key."""
+
+
+@dataclass(slots=True)
+class Graph:
+    """The stages of a spec, parents before children, and the cells that share them."""
+
+    nodes: dict[str, Node]
+    cells: list[PlannedCell]
+
+    @property
+    def stages_without_sharing(self) -> int:
+        """Return how many stages would train if each cell were a trial of its own."""
+        return sum(len(planned.keys) for planned in self.cells)
+
+    def steps(self, *, shared: bool = True) -> int | None:
+        """Return the optimiser steps at most, each stage once or once a cell; None when a stage has no step limit."""
+        total = 0
+        for node in self.nodes.values():
+            if node.training.recipe.max_steps is None:
+                return None
+            total += node.training.recipe.max_steps * (1 if shared else node.cells)
+        return total
+
+    def lineage(self, key: str) -> list[Node]:
+        """Return a stage's ancestors and itself, the first ancestor first."""
+        chain: list[Node] = []
+        at: str | None = key
+        while at is not None:
+            chain.append(self.nodes[at])
+            at = self.nodes[at].parent
+        return chain[::-1]
+
+    def descendants(self, keys: Iterable[str]) -> set[str]:
+        """Return the keys of all stages below the given ones."""
+        below: set[str] = set(keys)
+        start = frozenset(below)
+        for node in self.nodes.values():
+            if node.parent in below:
+                below.add(node.key)
+        return below - start
+
+
+def build(spec: Spec, cells: list[Cell], digest: str) -> Graph:
+    """Return the graph of a spec's cells over a source with the given content digest.
+
+    Raises:
+        SpecError: a stage or evaluation that breaks a rule of the language (SPEC.md), at its place.
+    """
+    return _Builder(spec, resolved_needs(spec, cells), digest).graph(cells)
+
+
+class _Builder:
+    def __init__(self, spec: Spec, needs: dict[SubsetName, tuple[str, ...]], digest: str) -> None:
+        self.spec = spec
+        self.data = _DataOf(spec, needs, digest)
+        self.nodes: dict[str, Node] = {}
+        self.known: dict[tuple[object, ...], str] = {}
+        """(stage name, parent's key, axis values) -> key."""
+        self.parts: dict[tuple[int, int], _Parts] = {}
+        """Checked once for each filled-in template, which many cells share."""
+
+    def graph(self, cells: list[Cell]) -> Graph:
+        planned = [PlannedCell(cell, self._keys(cell)) for cell in cells]
+        return Graph(self.nodes, planned)
+
+    def _keys(self, cell: Cell) -> dict[str, str]:
+        """Add the nodes of one cell that are new; return its stage name -> key."""
+        keys: dict[str, str] = {}
+        for live in cell.stages.values():
+            depends = live.axes | cell.model_axes | _SEEDS
+            values = {axis: label for axis, label in cell.values.items() if axis in depends}
+            parent = keys[live.parent] if live.parent else None
+            short = (live.name, parent, *values.items())
+            if short not in self.known:
+                node = self._node(cell, live, parent, values)
+                self.known[short] = node.key
+                self.nodes.setdefault(node.key, node)
+            keys[live.name] = key = self.known[short]
+            node = self.nodes[key]
+            node.cells += 1
+            wanted = live.stage.evaluate + (cell.evaluations if live.name == cell.result else ())
+            for evaluation in wanted:
+                if evaluation not in node.evaluations:
+                    check_evaluation(self.spec, live, evaluation, node.evaluations)
+                    node.evaluations.append(evaluation)
+        return keys
+
+    def _node(self, cell: Cell, live: LiveStage, parent: str | None, values: dict[str, Value]) -> Node:
+        parts = self.parts.get((id(live.stage), id(live.sets)))
+        if parts is None:
+            check_stage(self.spec, live)
+            methods = sorted({labelled.labels for labelled in live.sets})
+            sets = tuple(_sized(self.spec, labelled) for labelled in live.sets)
+            parts = self.parts[id(live.stage), id(live.sets)] = _Parts(sets, _recipe(self.spec, live, methods), methods)
+        training = Training(
+            data=self.data(cell.split_seed, parts.methods),
+            model=cell.model,
+            precision=self.spec.experiment.precision,
+            seed=cell.seed,
+            sets=parts.sets,
+            recipe=parts.recipe,
+            parent=parent,
+        )
+        return Node(training.key, live.name, training, parent, values)
+
+
+class _Parts(NamedTuple):
+    sets: tuple[LabelledSet, ...]
+    recipe: Recipe
+    methods: list[str]
+
+
+class _DataOf:
+    """The resolved data of each split seed and set of methods, each made once."""
+
+    def __init__(self, spec: Spec, needs: dict[SubsetName, tuple[str, ...]], digest: str) -> None:
+        self.data = spec.experiment.data
+        self.needs = needs
+        self.digest = digest
+        self.made: dict[tuple[int, frozenset[str]], ResolvedData] = {}
+
+    def __call__(self, split_seed: int, methods: Iterable[str]) -> ResolvedData:
+        # A method that neither the partition nor this training refers to must not matter to it.
+        used = frozenset(methods).union(*self.needs.values())
+        if (split_seed, used) not in self.made:
+            subsets = {
+                name: Subset(**{**dict(subset), "needs": self.needs[name]})
+                for name, subset in self.data.splits.subsets().items()
+            }
+            self.made[split_seed, used] = ResolvedData(
+                digest=self.digest,
+                labels={method: keys for method, keys in self.data.labels.items() if method in used},
+                splits=Splits(seed=split_seed, **subsets),
+                offsets=self.data.offsets,
+            )
+        return self.made[split_seed, used]
+
+
+def _sized(spec: Spec, labelled: LabelledSet) -> LabelledSet:
+    """Return the set with `all` written as the number it is where the subset's size is one: equal sets, equal keys."""
+    size = getattr(spec.experiment.data.splits, labelled.subset).size
+    if labelled.size != "all" or size == "rest":
+        return labelled
+    return LabelledSet(**{**dict(labelled), "size": size})
+
+
+def _recipe(spec: Spec, live: LiveStage, methods: list[str]) -> Recipe:
+    """Return the recipe with what is left to default written out, and nothing that this stage does not use."""
+    recipe = live.stage.recipe()
+    weights = {method: recipe.loss.get(method) or _default_weights(spec, method) for method in methods}
+    select_on = recipe.select_on or "validation.loss"
+    if len(methods) == 1 and select_on.count(".") == 1:
+        select_on = metric_path("validation", methods[0], select_on.partition(".")[2])
+    return Recipe(**{**dict(recipe), "loss": weights, "select_on": select_on})
+
+
+def _default_weights(spec: Spec, method: str) -> LossWeights:
+    has_forces = spec.experiment.data.labels[method].forces is not None
+    return LossWeights(energy=1, forces=1) if has_forces else LossWeights(energy=100, forces=0)
+

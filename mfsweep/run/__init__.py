@@ -1,0 +1,1 @@
+"""Running a plan: the only place that knows Ray, MLflow and Optuna."""

@@ -1,0 +1,239 @@
+"""An MLflow experiment as the sink needs it: find or make runs, and add to a run only what it lacks.
+
+Every call may raise MLflow's errors; `is_refusal` tells the ones that a later try would meet again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mfsweep.errors import TrackingError
+from mfsweep.run.metrics_file import Point
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+logger = logging.getLogger(__name__)
+
+# Limits of MLflow 3.17 (mlflow/utils/validation.py).
+METRICS_PER_CALL = 1000
+PARAMS_PER_CALL = 100
+PARAM_LENGTH = 6000
+TAG_LENGTH = 8000
+RUNS_PER_PAGE = 200
+
+_REFUSALS = {
+    "BAD_REQUEST",
+    "INVALID_PARAMETER_VALUE",
+    "PERMISSION_DENIED",
+    "RESOURCE_ALREADY_EXISTS",
+    "RESOURCE_DOES_NOT_EXIST",
+}
+
+
+@dataclass
+class RunState:
+    """What one MLflow run holds, as last seen or written."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]
+    params: set[str] = field(default_factory=set)
+    steps: dict[str, int] = field(default_factory=dict)
+    """Metric -> highest step."""
+    values: dict[str, float] = field(default_factory=dict)
+    """Metric -> value at that step."""
+
+
+class Experiment:
+    """One MLflow experiment on one tracking server."""
+
+    def __init__(self, uri: str, name: str, artifacts: Path | None) -> None:
+        """Get or create the experiment; a new one keeps its artifacts in `artifacts`, or where the server wants them.
+
+        Raises:
+            TrackingError: the server cannot be reached within about ten seconds, or refuses.
+        """
+        # MLflow reports its use to its makers by default; that is for users to choose, not for us.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        try:
+            with http_limits(timeout=8, retries=0):
+                _try_database(uri)
+                self._client = MlflowClient(tracking_uri=uri)
+                self._id = self._get_or_create(name, artifacts)
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+            raise TrackingError(
+                f"the tracking server {without_password(uri)} cannot be used: {reason(error)}\n"
+                "Start it, correct `tracking:` in the spec, or leave that out to track into a file of the store."
+            ) from error
+
+    def runs(self) -> Iterator[RunState]:
+        """Yield every run of the experiment that was not deleted, oldest first."""
+        order = ["attributes.start_time ASC"]
+        token = None
+        while True:
+            page = self._client.search_runs([self._id], max_results=RUNS_PER_PAGE, order_by=order, page_token=token)
+            yield from map(_state, page)
+            if not (token := page.token):
+                return
+
+    def create(self, name: str, tags: Mapping[str, str]) -> RunState:
+        """Start a new run."""
+        known = _short_tags(tags)
+        return _state(self._client.create_run(self._id, tags=known, run_name=name))
+
+    def describe(self, run: RunState, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Add the params and tags that the run lacks or has otherwise; MLflow never changes a param."""
+        from mlflow.entities import Param, RunTag
+
+        missing = [
+            Param(key, _short(str(value), PARAM_LENGTH, f"the param {key!r}"))
+            for key, value in params.items()
+            if value is not None and key not in run.params
+        ]
+        changed = {key: value for key, value in _short_tags(tags).items() if run.tags.get(key) != value}
+        for start in range(0, len(missing), PARAMS_PER_CALL):
+            self._client.log_batch(run.run_id, params=missing[start : start + PARAMS_PER_CALL])
+        tag_list = [RunTag(key, value) for key, value in changed.items()]
+        for start in range(0, len(tag_list), PARAMS_PER_CALL):
+            self._client.log_batch(run.run_id, tags=tag_list[start : start + PARAMS_PER_CALL])
+        run.params.update(param.key for param in missing)
+        run.tags.update(changed)
+
+    def log(self, run: RunState, points: Sequence[Point]) -> None:
+        """Write points; the same points again change nothing, for their times are stored with them."""
+        from mlflow.entities import Metric
+
+        for start in range(0, len(points), METRICS_PER_CALL):
+            part = points[start : start + METRICS_PER_CALL]
+            self._client.log_batch(run.run_id, metrics=[Metric(*point) for point in part])
+            run.steps.update((point.key, point.step) for point in part)
+            run.values.update((point.key, point.value) for point in part)
+
+    def upload(self, run: RunState, path: Path) -> None:
+        """Upload a file, or a folder under its own name."""
+        if path.is_dir():
+            self._client.log_artifacts(run.run_id, str(path), artifact_path=path.name)
+        else:
+            self._client.log_artifact(run.run_id, str(path))
+
+    def answers(self, run: RunState) -> bool:
+        """Return whether the server answers a question about a run that exists."""
+        try:
+            self._client.get_run(run.run_id)
+        except Exception:  # noqa: BLE001  whatever it is, the answer is no
+            return False
+        return True
+
+    def set_status(self, run: RunState, status: str, time: int | None = None) -> None:
+        """Set RUNNING, or end the run with FINISHED, FAILED or KILLED at a time (ms; default now)."""
+        if status == "RUNNING":
+            self._client.update_run(run.run_id, status=status)
+        else:
+            self._client.set_terminated(run.run_id, status=status, end_time=time)
+        run.status = status
+
+    def _get_or_create(self, name: str, artifacts: Path | None) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            location = artifacts.absolute().as_uri() if artifacts else None
+            try:
+                return self._client.create_experiment(name, artifact_location=location)
+            except MlflowException:
+                # Another sweep of the same spec may have been quicker.
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage != "active":
+            raise TrackingError(
+                f"the MLflow experiment {name!r} was deleted. Bring it back with `mlflow experiments restore "
+                f"--experiment-id {found.experiment_id}`, or give the spec another name."
+            )
+        return found.experiment_id
+
+
+@contextmanager
+def http_limits(timeout: int, retries: int) -> Iterator[None]:
+    """Bound MLflow's HTTP calls, where the user has not: by default one call may retry for several minutes."""
+    ours = {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    }
+    added = {name: value for name, value in ours.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether the server understood and said no, so that trying again is useless."""
+    return getattr(error, "error_code", None) in _REFUSALS
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of an error, short and without passwords."""
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {without_password(first[:300])}"
+
+
+def without_password(text: str) -> str:
+    """Return a text with `user:password@` of its URIs hidden."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
+
+
+def _try_database(uri: str) -> None:
+    """Connect once to a database URI: MLflow itself would try for minutes before it says what is wrong."""
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    if uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES:
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine(uri)
+        try:
+            engine.connect().close()
+        finally:
+            engine.dispose()
+
+
+def _state(run: Run) -> RunState:
+    metrics = run.data.to_proto().metrics  # RunData.metrics leaves the steps out
+    return RunState(
+        run_id=run.info.run_id,
+        status=run.info.status,
+        tags=dict(run.data.tags),
+        params=set(run.data.params),
+        steps={metric.key: metric.step for metric in metrics},
+        values={metric.key: metric.value for metric in metrics},
+    )
+
+
+def _short_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: _short(str(value), TAG_LENGTH, f"the tag {key!r}") for key, value in tags.items()}
+
+
+def _short(text: str, limit: int, what: str) -> str:
+    if len(text) <= limit:
+        return text
+    logger.warning(
+        "%s has %d characters; MLflow keeps the first %d (the store's record has them all)", what, len(text), limit
+    )
+    return text[:limit]

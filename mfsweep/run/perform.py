@@ -1,0 +1,126 @@
+"""Performing one stage: train, record, evaluate. Knows the store and train/, and no Ray.
+
+`perform` is called by every rank of a stage's worker group, and by the one process of a one-worker stage.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from mfsweep.data.dataset import Dataset, open_dataset
+from mfsweep.data.source import verify
+from mfsweep.data.structures import SYMBOLS
+from mfsweep.run.job import Job
+from mfsweep.spec.stage import Evaluation
+from mfsweep.store import Best, EvaluationRecord, Record, Share, StageFolder, Store, write_file, write_text
+from mfsweep.train.checkpoint import load_weights, restore
+from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
+from mfsweep.train.loop import Outcome, Progress, train
+from mfsweep.train.world import World
+
+_RECORDED_PACKAGES = ("mfsweep", "torch", "mace-torch", "e3nn", "numpy", "ray")
+
+
+def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
+    """Train the stage unless it has a record, then make the evaluations that it lacks.
+
+    Args:
+        job: the stage.
+        world: this rank among those of the stage.
+        report: takes the progress on rank 0 at every validation; False asks to stop.
+
+    Returns:
+        False when `report` asked to stop; whole state is on disk then, and a later call goes on from it.
+
+    Raises:
+        MfsweepError: the data are not those of the plan, or the training cannot go on.
+    """
+    source, store, folder = Path(job.source), Store(Path(job.store)), job.folder
+    verify(source, job.training.data.digest, store.digests)
+    dataset = open_dataset(source, job.data)
+    if folder.record() is None:
+        if world.rank == 0:
+            write_text(folder.training, job.training.model_dump_json(indent=1))
+        started = time.time()
+        parent = store.stage(job.training.parent).selected if job.training.parent else None
+        outcome = train(
+            job.training,
+            dataset,
+            checkpoints=folder.checkpoints,
+            metrics=folder.metrics,
+            parent=parent,
+            world=world,
+            report=report,
+        )
+        if outcome is None:
+            return False
+        if world.rank == 0:
+            folder.write_record(_record(job, outcome, started, world))
+    if world.rank == 0:
+        for evaluation in job.evaluations:
+            if folder.evaluation(evaluation.identity()) is None:
+                _evaluate(job, folder, dataset, evaluation, world.device)
+    return True
+
+
+def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
+    return Record(
+        key=job.training.key,
+        training=job.training.identity(),
+        parent=job.training.parent,
+        started=started,
+        seconds=outcome.seconds,
+        steps=outcome.steps,
+        stop_reason=outcome.stop_reason,
+        selected=Best(**outcome.selected._asdict()),
+        heads={head: Best(**best._asdict()) for head, best in outcome.heads.items()},
+        metrics=outcome.metrics,
+        offsets={
+            method: {SYMBOLS[number]: value for number, value in offsets.items()}
+            for method, offsets in outcome.offsets.items()
+        },
+        shares=[Share(**share._asdict()) for share in outcome.shares],
+        parameters=outcome.parameters,
+        workers=world.size,
+        host=platform.node(),
+        versions={package: version(package) for package in _RECORDED_PACKAGES},
+    )
+
+
+def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evaluation, device: object) -> None:
+    head = evaluation.head or evaluation.labels
+    model = restore(load_weights(folder.best(head)), device)  # pyright: ignore[reportArgumentType]
+    offsets = dataset.offsets(evaluation.offsets or evaluation.labels, job.training.sets)
+    predictions = predict(
+        model,
+        dataset,
+        dataset.part(evaluation),
+        evaluation.labels,
+        offsets=offsets,
+        forces=job.data.labels[evaluation.labels].forces is not None,
+        head=head,
+        max_atoms=job.training.recipe.batch.max_atoms,
+    )
+    _, arrays = folder.evaluation_paths(evaluation.identity())
+    write_file(arrays, lambda path: _save_predictions(path, predictions))
+    folder.write_evaluation(
+        EvaluationRecord(
+            name=evaluation.name,
+            evaluation=evaluation.identity(),
+            metrics=dict(errors(predictions)),
+            offsets_only=dict(errors(offsets_only(predictions, dataset, offsets))),
+            structures=len(predictions.index),
+            predictions=arrays.name,
+        )
+    )
+
+
+def _save_predictions(path: Path, predictions: Predictions) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, **{name: array for name, array in predictions._asdict().items() if array is not None})

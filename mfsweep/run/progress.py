@@ -1,0 +1,140 @@
+"""What a person sees of a run: a live table on a terminal, plain lines when the output is piped."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mfsweep.plan.graph import Graph, Node
+from mfsweep.quantities import Quantity
+
+HEARTBEAT_SECONDS = 30.0
+"""Between two plain lines that say only that the run goes on."""
+
+
+@dataclass
+class _Running:
+    node: Node
+    since: float
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+class Display:
+    """Shows a sweep while it runs. Use as a context manager around it."""
+
+    def __init__(self, console: Console, graph: Graph, reused: frozenset[str]) -> None:
+        self.console = console
+        self._graph = graph
+        self._total = len(graph.nodes)
+        self._reused = len(reused)
+        self._to_do = sum(_weight(node) for key, node in graph.nodes.items() if key not in reused)
+        self._worked = 0.0
+        self._ended = 0
+        self._running: dict[str, _Running] = {}
+        self._began = self._spoke = time.monotonic()
+        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Display:
+        """Begin."""
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was."""
+        self._live.stop()
+
+    def started(self, key: str) -> None:
+        """Show that a stage got a worker."""
+        self._running[key] = _Running(self._graph.nodes[key], time.monotonic())
+        if not self.console.is_terminal:
+            self._say(f"start  {describe(self._graph.nodes[key])}")
+
+    def reported(self, key: str, progress: dict[str, Any]) -> None:
+        """Show a stage's progress (loop.Progress as a dict)."""
+        if key in self._running and "step" in progress:
+            self._running[key].last = progress
+        self.beat()
+
+    def ended(self, key: str, outcome: str) -> None:
+        """Say how a stage ended."""
+        node = self._graph.nodes[key]
+        running = self._running.pop(key, None)
+        self._worked += _weight(node)
+        self._ended += 1
+        took = f" in {_span(time.monotonic() - running.since)}" if running else ""
+        error = _error_of(running.last, node) if running else ""
+        self._say(f"{outcome:<6} {describe(node)}{took}{error}")
+
+    def beat(self) -> None:
+        """Say now and then, on plain output, that the run goes on."""
+        if not self.console.is_terminal and time.monotonic() - self._spoke > HEARTBEAT_SECONDS:
+            self._say(self._state())
+
+    def _say(self, text: str) -> None:
+        self._spoke = time.monotonic()
+        self.console.print(Text(f"{_span(time.monotonic() - self._began):>7}  {text}"), soft_wrap=True, highlight=False)
+
+    def _state(self) -> str:
+        done = self._reused + self._ended
+        queued = self._total - done - len(self._running)
+        return f"{done} of {self._total} stages done, {len(self._running)} running, {queued} queued{self._left()}"
+
+    def _left(self) -> str:
+        """Return the time left, from the share of the steps that is done; the stages' steps are about as dear."""
+        done = self._worked + sum(_weight(r.node) * _fraction(r) for r in self._running.values())
+        elapsed = time.monotonic() - self._began
+        if done < 0.02 * self._to_do:
+            return ""
+        return f", about {_span(elapsed * (self._to_do - done) / done)} left"
+
+    def _table(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for column in ("stage", "step", "", "loss", "validation", "structures/s"):
+            table.add_column(column, no_wrap=True)
+        for running in self._running.values():
+            last = running.last
+            limit = running.node.training.recipe.max_steps
+            table.add_row(
+                describe(running.node),
+                f"{last.get('step', 0)}" + (f"/{limit}" if limit else ""),
+                ProgressBar(total=1, completed=_fraction(running), width=12),
+                f"{last['loss']:.3g}" if last else "",
+                _error_of(last, running.node).removeprefix(": "),
+                f"{last['structures_per_second']:.0f}" if last else "",
+            )
+        return Group(table, Text(self._state(), style="bold"))
+
+
+def describe(node: Node) -> str:
+    """Return a stage's name with its axis values."""
+    values = " ".join(f"{axis}={value}" for axis, value in node.values.items())
+    return f"{node.name} {values}".rstrip()
+
+
+def _error_of(progress: dict[str, Any], node: Node) -> str:
+    validation = progress.get("validation", {})
+    method = node.training.methods[0]
+    value = validation.get(f"validation.{method}.{Quantity.ENERGY_MAE}")
+    return f": {method} {value:.1f} {Quantity.ENERGY_MAE.unit}" if value is not None else ""
+
+
+def _weight(node: Node) -> float:
+    return float(node.training.recipe.max_steps or node.training.recipe.schedule.stop_steps)
+
+
+def _fraction(running: _Running) -> float:
+    return min(1.0, running.last.get("step", 0) / _weight(running.node))
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"

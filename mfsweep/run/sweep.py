@@ -1,0 +1,260 @@
+"""A plan becomes records: the queue, Ray Tune, the display and the tracker put together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+
+from mfsweep.plan.graph import Graph, Node
+from mfsweep.prepare import Plan
+from mfsweep.run import cluster
+from mfsweep.run.job import Job
+from mfsweep.run.progress import Display, describe
+from mfsweep.run.stage_queue import StageQueue, Status
+from mfsweep.run.tracking import TrackedStage, Tracker
+from mfsweep.spec.resources import Resources
+from mfsweep.store import StageFolder, Store
+
+INTERRUPTED = 130
+"""Exit code of a process that SIGINT ended, by the shells' convention."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A stage that failed in this run."""
+
+    stage: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended, in stages."""
+
+    run: int
+    reused: int
+    failed: int
+    skipped: int
+    """Not run because an ancestor failed."""
+    interrupted: bool
+    failures: tuple[Failure, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 130 after an interrupt, 1 when a stage failed, else 0."""
+        return INTERRUPTED if self.interrupted else int(self.failed > 0)
+
+
+def run(plan: Plan, resources: Resources, slots: int, display: Display, tracker: Tracker) -> Summary:
+    """Run every stage of a plan that has no record, once, parents first.
+
+    Args:
+        plan: what to run.
+        resources: what each stage is given.
+        slots: stages that fit on the cluster.
+        display: shows it.
+        tracker: mirrors it; open.
+    """
+    graph, store = plan.graph, plan.store
+    scratch = store.scratch / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    identities = {key: [e.identity() for e in node.evaluations] for key, node in graph.nodes.items()}
+
+    def config(key: str) -> dict[str, Any]:
+        return {"job": _job(plan, graph.nodes[key], resources).model_dump(mode="json"), "scratch": str(scratch)}
+
+    queue = StageQueue(
+        {key: node.parent for key, node in graph.nodes.items()},
+        config,
+        cluster.trial_resources(resources),
+        slots,
+        lambda key: store.stage(key).is_done(identities[key]),
+        resources.max_failures,
+    )
+    for key, status in queue.status.items():
+        if status is Status.REUSED:
+            _mirror(tracker, graph, store, key)
+            _finish(tracker, graph, store, key, status)
+    watcher = _Watcher(queue, display, tracker, graph, store)
+    if not queue.is_complete:
+        _tune(queue, watcher, scratch)
+    interrupted = not queue.is_complete
+    counts = {status: sum(s is status for s in queue.status.values()) for status in Status}
+    failures = tuple(
+        Failure(describe(graph.nodes[key]), store.stage(key).log)
+        for key, status in queue.status.items()
+        if status is Status.FAILED
+    )
+    return Summary(
+        run=counts[Status.DONE],
+        reused=counts[Status.REUSED],
+        failed=counts[Status.FAILED],
+        skipped=counts[Status.SKIPPED],
+        interrupted=interrupted,
+        failures=failures,
+    )
+
+
+def _tune(queue: StageQueue, watcher: _Watcher, scratch: Path) -> None:
+    scratch.mkdir(parents=True)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # it logs every failed trial's traceback; the log has it
+    tuner = tune.Tuner(
+        _trial,
+        tune_config=tune.TuneConfig(search_alg=queue, scheduler=_InOrder(), num_samples=-1, reuse_actors=True),
+        run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0, callbacks=[watcher]),
+    )
+    try:
+        with _sigterm_as_sigint():
+            tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _trial(config: dict[str, Any]) -> None:
+    """Run one stage. The driver, which may sit on a small head node, never imports torch for it."""
+    from mfsweep.run.trial import run_stage  # noqa: PLC0415
+
+    run_stage(config)
+
+
+class _InOrder(FIFOScheduler):
+    """Leaves the choice to Tune's own pass over pending trials: the queue has put them in order already."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        return None
+
+
+class _Watcher(tune.Callback):
+    """Tells the display and the tracker what becomes of the stages."""
+
+    def __init__(self, queue: StageQueue, display: Display, tracker: Tracker, graph: Graph, store: Store) -> None:
+        self._queue = queue
+        self._display = display
+        self._tracker = tracker
+        self._graph = graph
+        self._store = store
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        key = self._queue.key_of(trial)
+        self._display.started(key)
+        _mirror(self._tracker, self._graph, self._store, key)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._display.reported(self._queue.key_of(trial), result)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        # After this, Tune's clean-up may end trials that an interrupt cut short: they are no failures.
+        for key in self._queue.take_ended():
+            status = self._queue.status[key]
+            self._display.ended(key, status)
+            if status is not Status.SKIPPED:
+                _finish(self._tracker, self._graph, self._store, key, status)
+        self._display.beat()
+
+
+def _job(plan: Plan, node: Node, resources: Resources) -> Job:
+    return Job(
+        name=node.name,
+        training=node.training,
+        data=plan.data(node),
+        source=str(plan.source),
+        store=str(plan.store.root),
+        evaluations=tuple(node.evaluations),
+        resources=resources,
+    )
+
+
+def _mirror(tracker: Tracker, graph: Graph, store: Store, key: str) -> None:
+    node = graph.nodes[key]
+    tags = {"stage": node.name, "label_methods": ",".join(node.training.methods)}
+    tracker.add(
+        TrackedStage(
+            key=key,
+            name=describe(node),
+            metrics=store.stage(key).metrics,
+            params=_lineage_params(graph, key),
+            tags=tags | {axis: str(value) for axis, value in node.values.items()},
+        )
+    )
+
+
+def _finish(tracker: Tracker, graph: Graph, store: Store, key: str, status: Status) -> None:
+    folder = store.stage(key)
+    if status is Status.FAILED:
+        tracker.finish(key, "FAILED", {}, [folder.log])
+        return
+    evaluations = [folder.evaluation_paths(e.identity())[0] for e in graph.nodes[key].evaluations]
+    tracker.finish(key, "FINISHED", _lineage_metrics(graph, store, key), [folder.record_path, *evaluations])
+
+
+def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
+    """Return the axis values, seeds and model of a stage, and the recipe and sizes of each of its ancestors and itself."""
+    lineage = graph.lineage(key)
+    training = lineage[-1].training
+    params: dict[str, Any] = {
+        "stage": lineage[-1].name,
+        "seed": training.seed,
+        "split_seed": training.data.splits.seed,
+        "precision": training.precision,
+        **{f"model.{name}": value for name, value in training.model.identity().items()},
+        **lineage[-1].values,
+    }
+    for node in lineage:
+        recipe = node.training.recipe
+        params |= {
+            f"{node.name}.key": node.key,
+            f"{node.name}.learning_rate": recipe.learning_rate,
+            f"{node.name}.max_steps": recipe.max_steps,
+            f"{node.name}.select_on": recipe.select_on,
+        }
+        for labelled in node.training.sets:
+            place = f"{node.name}.{labelled.labels}.{labelled.subset}"
+            params |= {f"{place}.size": labelled.size, f"{place}.probability": labelled.probability}
+    return params
+
+
+def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
+    """Return a stage's final metrics, and its ancestors' under their names, so that one run can be plotted against them."""
+    metrics: dict[str, float] = {}
+    for node in graph.lineage(key):
+        prefix = "" if node.key == key else f"{node.name}."
+        metrics |= {f"{prefix}{path}": value for path, value in _final_metrics(store.stage(node.key)).items()}
+    return metrics
+
+
+def _final_metrics(folder: StageFolder) -> Mapping[str, float]:
+    record = folder.record()
+    assert record is not None, "finished stages have records"
+    scored = {
+        f"{evaluation.name}.{quantity}": value
+        for evaluation in folder.all_evaluations()
+        for quantity, value in evaluation.metrics.items()
+    }
+    return {**record.metrics, **scored}
+
+
+@contextlib.contextmanager
+def _sigterm_as_sigint() -> Iterator[None]:
+    """Let SIGTERM, by which a Ray job is stopped, end a sweep as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

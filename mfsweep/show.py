@@ -1,0 +1,181 @@
+"""What the commands print of a plan and of the records under it: tables on a console, plain rows for JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from mfsweep.analysis import study as studies
+from mfsweep.analysis.figures import Residual, error_figure, law_figure, save
+from mfsweep.analysis.report import write_report
+from mfsweep.analysis.table import write_csv
+from mfsweep.analysis.tables import gain_table, law_table
+from mfsweep.data.reference import residual
+from mfsweep.plan.graph import Node
+from mfsweep.prepare import Plan
+from mfsweep.store import SweepFolder
+
+MEV = 1000.0
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """Print what a spec comes to, a row for each kind of stage."""
+    table = Table(box=None, pad_edge=False, title=f"{plan.name}: {len(plan.graph.cells)} cells", title_justify="left")
+    for column in ("stage", "unique", "without sharing", "done", "trains on", "steps at most"):
+        table.add_column(column, justify="left" if column in ("stage", "trains on") else "right")
+    kinds: dict[str, list[Node]] = {}
+    for node in plan.graph.nodes.values():
+        kinds.setdefault(node.name, []).append(node)
+    for name, nodes in kinds.items():
+        table.add_row(
+            name,
+            str(len(nodes)),
+            str(sum(node.cells for node in nodes)),
+            str(sum(node.key in plan.done for node in nodes)),
+            ", ".join(sorted({f"{s.labels}; {s.subset}" for node in nodes for s in node.training.sets})),
+            _steps(nodes),
+        )
+    console.print(table)
+    counts = plan.summary()
+    resources = plan.spec.experiment.resources
+    each = f"{resources.workers} worker{'s' if resources.workers > 1 else ''} with {resources.cpus_per_worker:g} CPU"
+    each += f" and {resources.gpus_per_worker:g} GPU" if resources.gpus_per_worker else ""
+    console.print(
+        f"{counts['stages']} stages to train once, in place of {counts['stages_without_sharing']}; "
+        f"{counts['done']} done already. Each has {each}. Store: {os.path.relpath(plan.store.root)}"
+    )
+    for warning in plan.warnings:
+        console.print(f"warning: {warning}", style="yellow")
+
+
+def status(plan: Plan) -> list[dict[str, Any]]:
+    """Return a row for each stage: key, name, axis values, state, steps, and its errors once it is done."""
+    rows = []
+    for key, node in plan.graph.nodes.items():
+        folder = plan.store.stage(key)
+        record = folder.record()
+        state = "done" if key in plan.done else "trained" if record else "begun" if folder.path.exists() else "to do"
+        row: dict[str, Any] = {"key": key, "stage": node.name, "values": node.values, "state": state}
+        if record:
+            row |= {"steps": record.steps, "stop_reason": record.stop_reason, "metrics": record.metrics}
+            row["evaluations"] = {e.name: e.metrics for e in folder.all_evaluations()}
+        rows.append(row)
+    return rows
+
+
+def status_table(rows: Iterable[dict[str, Any]]) -> Table:
+    """Return the rows of `status` as a table: errors in meV/atom, validation unless said otherwise."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("key", "stage", "state", "steps", "energy MAE, meV/atom"):
+        table.add_column(column, no_wrap=column != "stage")
+    for row in rows:
+        values = " ".join(f"{axis}={value}" for axis, value in row["values"].items())
+        errors = [
+            f"{path.removesuffix('.energy_mae')} {value:.1f}"
+            for path, value in row.get("metrics", {}).items()
+            if path.endswith(".energy_mae")
+        ]
+        errors += [f"{name} {metrics['energy_mae']:.1f}" for name, metrics in row.get("evaluations", {}).items()]
+        table.add_row(row["key"], f"{row['stage']} {values}", row["state"], str(row.get("steps", "")), ", ".join(errors))
+    return table
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A plan's analysis and the ways to show it."""
+
+    plan: Plan
+    study: studies.Study
+
+    @cached_property
+    def analysis(self) -> studies.Analysis:
+        """Return the laws and gains on what the store has."""
+        return studies.analyse(self.plan.store, self.study)
+
+    @property
+    def folder(self) -> SweepFolder:
+        """Return where the sweep's own files lie."""
+        return self.plan.store.sweep(self.plan.name)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the fits as JSON rows."""
+        return [row for law in self.analysis.laws for row in law.as_rows()]
+
+    def print(self, console: Console) -> None:
+        """Print a table for each law, with its verdict, and what pre-training changed."""
+        for law in self.analysis.laws:
+            console.print(law_table(law))
+            console.print(law.verdict)
+        for result in self.analysis.results:
+            if result.gains:
+                console.print(gain_table(result))
+
+    def write_points(self) -> None:
+        """Write the points of every law as CSV, with the keys of their stages."""
+        write_csv([law.points for law in self.analysis.laws], self.folder.points)
+
+    def write_figures(self) -> list[str]:
+        """Write the figures; return the paths of the pictures."""
+        made = []
+        for result in self.analysis.results:
+            figure = error_figure(result.curves, result.path, result.path.method or "", result.offsets_only)
+            made += save(figure, self.folder.figures, f"error.{result.path.method}")
+        for law in self.analysis.laws:
+            if law.points:
+                made += save(law_figure(law, self.study.residuals), self.folder.figures, f"law.{law.name}")
+        return [str(path) for path in made]
+
+    def write_report(self) -> str:
+        """Write the page; return its path."""
+        write_report(self.analysis.records, self.study, self.folder.report)
+        return str(self.folder.report)
+
+
+def analyse(plan: Plan) -> Shown:
+    """Return what can be shown of a plan."""
+    fits = [studies.FitRequest(name, fit.x, fit.y, fit.group_by) for name, fit in plan.spec.experiment.fits.items()]
+    study = studies.Study(
+        name=plan.name,
+        spec_text=plan.spec.document.text,
+        cells=plan.cells(),
+        fits=fits,
+        plan=plan.summary(),
+        residuals=_residuals(plan),
+        commands=[f"mfsweep run {plan.spec.document.path}"],
+    )
+    return Shown(plan, study)
+
+
+def _residuals(plan: Plan) -> list[Residual]:
+    """Return the mean difference of each auxiliary method to the result's, on the training part of `a` (offsets off)."""
+    pairs: dict[tuple[str, str], Node] = {}
+    for planned in plan.graph.cells:
+        result = plan.graph.nodes[planned.keys[planned.cell.result]]
+        targets = {evaluation.labels for evaluation in planned.cell.evaluations}
+        methods = {m for node in plan.graph.lineage(result.key) for m in node.training.methods}
+        for target in targets:
+            for method in methods - targets:
+                pairs.setdefault((method, target), result)
+    found = []
+    for (method, target), node in pairs.items():
+        dataset = plan.dataset(node)
+        members = dataset.partition.train.get("a", np.empty(0, np.int64))
+        structures = dataset.structures
+        members = members[structures.carries(method, forces=False)[members] & structures.carries(target, forces=False)[members]]
+        if len(members):
+            offsets = dataset.offsets(method, node.training.sets), dataset.offsets(target, node.training.sets)
+            difference = residual(structures, members, method, target, *offsets)
+            found.append(Residual(method, target, MEV * float(np.abs(difference).mean())))
+    return found
+
+
+def _steps(nodes: list[Node]) -> str:
+    limits = {node.training.recipe.max_steps for node in nodes}
+    return " or ".join("to completion" if limit is None else str(limit) for limit in sorted(limits, key=lambda s: s or 0))

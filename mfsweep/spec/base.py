@@ -1,0 +1,47 @@
+"""What every part of a spec shares: frozen, no unknown fields, one spelling of names, and an identity by content."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+from mfsweep.fingerprint import fingerprint
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+"""A name that a user gives (label method, axis, stage, fit): no dots or spaces, so that it can be part of a path."""
+
+
+class Frozen(BaseModel):
+    """Base of all spec models: immutable, unknown fields refused, values checked and never rewritten."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def identity(self) -> dict[str, Any]:
+        """Return plain data that names this model by content; unset (None) fields are left out.
+
+        Leaving them out lets a later version add an optional field without changing any existing key.
+        """
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @cached_property
+    def key(self) -> str:
+        """Return the fingerprint of the identity."""
+        return fingerprint(self.identity())
+
+
+def later(*allowed: Any) -> BeforeValidator:
+    """Return a validator for a field that the language has and this version cannot run: only `allowed` or None pass."""
+
+    def refuse(value: Any) -> Any:
+        if value is not None and value not in allowed:
+            instead = f"; for now write {allowed[0]!r} or leave it out" if allowed else "; for now leave it out"
+            raise ValueError(f"something this version can run: it is in the language, but comes with a later one{instead}")
+        return value
+
+    return BeforeValidator(refuse)
+
+
+Later = Annotated[None, later()]
+"""A field whose place is kept for a later version."""

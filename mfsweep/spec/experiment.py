@@ -1,0 +1,62 @@
+"""A whole spec. `model`, `stages`, `result` and `evaluate` stay templates here: `${axis}` is filled in cell by cell."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt
+
+from mfsweep.spec.base import Frozen, Later, Name
+from mfsweep.spec.data import Data
+from mfsweep.spec.resources import Resources
+
+
+class Fit(Frozen):
+    """One transfer law: log y against log x over the cells, a line per group.
+
+    A path is `<stage or result>.<part>[.<method>].<quantity>`, for example `pretrain.validation.energy_mae`;
+    the method may be left out where the stage has just one in that part.
+    """
+
+    x: str
+    """Path of the auxiliary error."""
+    y: str
+    """Path of the target error."""
+    group_by: tuple[Name, ...] = ()
+    """Axes whose values make a line of their own."""
+
+
+class Tracking(Frozen):
+    """Where MLflow mirrors the runs. Never part of a stage's identity."""
+
+    uri: str | None = None
+    """MLflow tracking URI; default: an sqlite file in the store."""
+
+
+class Experiment(Frozen):
+    """The top level of a spec."""
+
+    name: Name
+    """Names the sweep's folder in the store and its MLflow experiment."""
+    data: Data
+    model: dict[str, Any] | str
+    """Template of an architecture (model.py)."""
+    axes: dict[str, Any] | list[dict[str, Any]] = {}
+    """Axis -> values: one grid, or a list of grids whose union is meant (axes.py)."""
+    stages: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
+    """Templates of the stages (stage.py); `continued:` in one overrides its recipe when it has a parent."""
+    result: str
+    """Name of the stage whose error is the cell's."""
+    evaluate: list[Any] = []
+    """Templates of the evaluations of the result."""
+    fits: dict[Name, Fit] = {}
+    resources: Resources = Resources()
+    tracking: Tracking = Tracking()
+    precision: Literal["float32", "float64"] = "float32"
+    """Of weights and activations; energies stay float64 until the offsets are off."""
+    seed: NonNegativeInt = 0
+    """Of initial weights and order of structures; an axis named `seed` replaces it."""
+    search: Later = None
+    """Kept for a later version: Optuna's sampler, trials and objective."""
+    figures: Later = None
+    """Kept for a later version: further kinds of figure."""

@@ -1,0 +1,208 @@
+"""YAML -> Experiment, and the wording of everything that can be wrong with it.
+
+An error names the file, the line, the path in the YAML, what was got, what was expected and the nearest right name.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from mfsweep.errors import SpecError, nearest
+from mfsweep.spec import axes
+from mfsweep.spec.axes import Block, PlaceError
+from mfsweep.spec.experiment import Experiment
+
+Place = tuple[str | int, ...]
+_T = TypeVar("_T")
+
+
+class Document:
+    """One spec file as it was read: the tree, and where in the file each part of it stands."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.text = _read(path)
+        try:
+            self.tree: Any = yaml.load(self.text, _Loader)  # noqa: S506 (a SafeLoader)
+            self._nodes = yaml.compose(self.text, _Loader)
+        except _KeyProblem as problem:
+            raise SpecError(f"{path}:{problem.line}: {problem}") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f":{mark.line + 1}" if mark else ""
+            raise SpecError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+        if not isinstance(self.tree, dict):
+            raise self.error((), self.tree, "a mapping with name, data, model, stages and result")
+
+    def error(self, place: Place, got: Any, expected: str) -> SpecError:
+        """Return the error for something wrong at a place."""
+        path = dotted(place) or "the top level"
+        shown = "nothing" if got is None else repr(got)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        return SpecError(f"{self.path}:{self.line(place)}: {path}: got {shown}, expected {expected}")
+
+    def line(self, place: Place) -> int:
+        """Return the line, from 1, on which a place (or the nearest thing around it that is written) stands."""
+        node, line = self._nodes, 1
+        for step in place:
+            child = None
+            if isinstance(node, yaml.MappingNode):
+                child = next((pair for pair in node.value if pair[0].value == str(step)), None)
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                child = (node.value[step], node.value[step])
+            if child is None:
+                break
+            line, node = child[0].start_mark.line + 1, child[1]
+        return line
+
+    def build(self, kind: type[_T] | Any, tree: Any, place: Place) -> _T:
+        """Return the tree as a validated model.
+
+        Raises:
+            SpecError: the first thing wrong, in the order of the file.
+        """
+        try:
+            return TypeAdapter(kind).validate_python(tree) if not _is_model(kind) else kind.model_validate(tree)
+        except ValidationError as error:
+            raise self._explain(error, kind, tree, place) from None
+
+    def _explain(self, error: ValidationError, kind: Any, tree: Any, place: Place) -> SpecError:
+        found: dict[Place, list[tuple[Any, str]]] = {}
+        for item in error.errors():
+            where = _walk(tree, item["loc"])
+            if item["type"] == "extra_forbidden":
+                known = _fields(kind, where[:-1])
+                got, wanted = where[-1], f"one of {', '.join(known)}.{nearest(str(where[-1]), known)}"
+            elif item["type"] == "missing":
+                got, wanted = None, f"the field {item['loc'][-1]!r}"
+            else:
+                got = item["input"]
+                wanted = re.sub(r"^(Input should be|Value error,) ?", "", item["msg"])
+                wanted = "a name of letters, digits, _ and -" if item["type"] == "string_pattern_mismatch" else wanted
+            found.setdefault(where, []).append((got, wanted))
+        # A misspelt field is also a missing one: the misspelling says more.
+        misspelt = {_walk(tree, item["loc"]) for item in error.errors() if item["type"] == "extra_forbidden"}
+        first = min(misspelt or found, key=lambda where: (self.line((*place, *where)), len(where)))
+        got, _ = found[first][0]
+        return self.error((*place, *first), got, " or ".join(dict.fromkeys(wanted for _, wanted in found[first])))
+
+
+class Spec(typing.NamedTuple):
+    """A spec that was read: what it says, and the file that says it."""
+
+    experiment: Experiment
+    blocks: list[Block]
+    """The axes."""
+    document: Document
+
+
+def load(path: Path) -> Spec:
+    """Read a spec.
+
+    Raises:
+        SpecError: the file cannot be read, is not YAML, or does not say what a spec says.
+    """
+    document = Document(path)
+    experiment: Experiment = document.build(Experiment, document.tree, ())
+    try:
+        blocks = axes.parse(experiment.axes)
+    except PlaceError as error:
+        raise document.error(("axes", *error.place), error.got, error.expected) from None
+    return Spec(experiment, blocks, document)
+
+
+def dotted(place: Place) -> str:
+    """Return a place as people write it: `stages.pretrain.train[0].size`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        siblings = [str(other) for other in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
+        raise SpecError(f"{path}: no such file.{nearest(str(path), siblings)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read as text: {error}") from error
+
+
+class _KeyProblem(Exception):
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(text)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    """A SafeLoader that refuses repeated keys (YAML would keep the last) and reads 1e-4 as a number (YAML 1.2)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 (its base's)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.tag != "tag:yaml.org,2002:str":
+                raise _KeyProblem(line, f"the key {key.value!r} is not text for YAML: write it in quotes")
+            if key.value in lines:
+                raise _KeyProblem(line, f"the key {key.value!r} stands here again, after line {lines[key.value]}")
+            lines[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _walk(tree: Any, location: tuple[str | int, ...]) -> Place:
+    """Return the part of a Pydantic location that is in the tree; the tags of unions in between name no place of it."""
+    place: list[str | int] = []
+    for step in location:
+        inside = isinstance(tree, dict) and step in tree
+        inside |= isinstance(tree, list | tuple) and isinstance(step, int) and step < len(tree)
+        if inside:
+            tree = tree[step]
+            place.append(step)
+    return tuple(place)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _fields(kind: Any, place: Place) -> list[str]:
+    """Return the field names of the model that stands at a place inside `kind`."""
+    models = [kind]
+    for step in place:
+        models = [inner for model in models for inner in _inside(model, step)]
+    return list(dict.fromkeys(name for model in models for name in getattr(_plain(model), "model_fields", {})))
+
+
+def _plain(annotation: Any) -> Any:
+    return annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
+
+
+def _options(annotation: Any) -> list[Any]:
+    annotation = _plain(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [option for inner in typing.get_args(annotation) for option in _options(inner)]
+    return [annotation]
+
+
+def _inside(annotation: Any, step: str | int) -> list[Any]:
+    found: list[Any] = []
+    for option in _options(annotation):
+        if _is_model(option) and step in option.model_fields:
+            found += _options(option.model_fields[step].annotation)
+        elif typing.get_origin(option) is dict:
+            found += _options(typing.get_args(option)[1])
+        elif typing.get_origin(option) in (tuple, list):
+            found += _options(typing.get_args(option)[0])
+    return found

@@ -1,0 +1,299 @@
+"""The store: every path that mfsweep writes, and the rule that makes it safe to share.
+
+    store/
+      stages/<key>/            one training, named by its content
+        training.json          the stage's identity in full
+        metrics.jsonl          one JSON object a line, appended by rank 0
+        train.log              the worker's log
+        checkpoints/last.pt    whole state, to resume from
+        checkpoints/selected.pt, best.<head>.pt    weights
+        record.json            written last: a stage is trained when it exists
+        evaluations/<id>.json  one evaluation of the trained stage, and <id>.npz its predictions
+      sweeps/<name>/           spec.yaml, cells.json, figures, report.html of the latest run of a spec
+      mlflow.db, mlartifacts/  the default tracking store
+      digests.json             content of the source files seen, so that a large one is hashed once
+      ray/                     scratch of the runs that are going on
+
+Invariant: files are written under a temporary name in their own folder and renamed; a record names only files that
+exist already. So a reader never sees half a file, and killing any writer at any time loses at most unrecorded work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mfsweep.errors import StoreError
+from mfsweep.fingerprint import fingerprint
+
+RECORD_SCHEMA = 1
+
+
+class Plain(BaseModel):
+    """Base of the records: immutable, and tolerant of fields that a later version adds."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+_PlainT = TypeVar("_PlainT", bound=Plain)
+
+
+class Share(Plain):
+    """What one labelled set got of a training, requested and realised."""
+
+    labels: str
+    subset: str
+    size: int
+    """Training structures in the set."""
+    requested: float
+    """Probability of a batch."""
+    batches: int
+    structures: int
+    atoms: int
+    """Realised totals over the training, repeats over passes counted."""
+    passes: float
+    """Passes over the set."""
+
+
+class Best(Plain):
+    """A checkpoint kept because a metric was lowest at its step."""
+
+    metric: str
+    step: int
+    value: float
+    file: str
+    """Relative to the stage's folder."""
+
+
+class Record(Plain):
+    """What one finished training was and gave. Metrics are keyed `validation.<method>.<quantity>` (quantities.py)."""
+
+    schema_number: int = RECORD_SCHEMA
+    key: str
+    training: dict[str, Any]
+    """`Training.identity()`."""
+    parent: str | None
+    started: float
+    """Unix time, seconds."""
+    seconds: float
+    """Wall time in training, resumed parts summed."""
+    steps: int
+    stop_reason: Literal["converged", "max_steps"]
+    selected: Best
+    """The checkpoint that children start from."""
+    heads: dict[str, Best]
+    """Per readout head, the checkpoint that scores that head's method."""
+    metrics: dict[str, float]
+    """Validation metrics, each method's at the checkpoint best for its head."""
+    offsets: dict[str, dict[str, float]]
+    """Label method -> element symbol -> energy offset E0, eV."""
+    shares: list[Share]
+    parameters: int
+    """Trainable parameters."""
+    workers: int
+    host: str
+    versions: dict[str, str]
+
+    @property
+    def converged(self) -> bool:
+        """Return whether the schedule, not the step limit, ended the training."""
+        return self.stop_reason == "converged"
+
+
+class EvaluationRecord(Plain):
+    """One evaluation of a trained stage. Metrics are keyed by the bare quantity, for example `energy_mae`."""
+
+    name: str
+    """`<part>.<method>`, as `Evaluation.name`."""
+    evaluation: dict[str, Any]
+    """`Evaluation.identity()`."""
+    metrics: dict[str, float]
+    offsets_only: dict[str, float]
+    """The same metrics of the null model, energy offsets and nothing else."""
+    structures: int
+    predictions: str
+    """The .npz beside this file: index (S,), formula (S,), atoms (S,), energy_reference and energy_predicted (S,) eV,
+    and for a method with forces: forces_reference and forces_predicted (A, 3) eV/angstrom."""
+
+
+class CellRecord(Plain):
+    """One cell of a spec's grid: its axis values, and the keys of the stages that it needs."""
+
+    values: dict[str, Any]
+    """Axis -> value; a bundle by its name; an axis that this cell's block of the union lacks is absent."""
+    stages: dict[str, str]
+    """Stage name -> stage key, for the stages that did not vanish."""
+    result: str
+    """Stage name of the result."""
+    sizes: dict[str, dict[str, int]]
+    """Stage name -> label method -> training structures."""
+
+
+class StageFolder:
+    """The paths and records of one stage key."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.key = path.name
+        self.training = path / "training.json"
+        self.metrics = path / "metrics.jsonl"
+        self.log = path / "train.log"
+        self.checkpoints = path / "checkpoints"
+        self.selected = self.checkpoints / "selected.pt"
+        self.evaluations = path / "evaluations"
+
+    def best(self, head: str) -> Path:
+        """Return the weights that were best for one readout head."""
+        return self.checkpoints / f"best.{head}.pt"
+
+    @property
+    def record_path(self) -> Path:
+        """Return where the record lies once the training is done."""
+        return self.path / "record.json"
+
+    def record(self) -> Record | None:
+        """Return the record, or None while the stage is not trained.
+
+        Raises:
+            StoreError: the file is not a record of this schema.
+        """
+        return _read(self.record_path, Record)
+
+    def write_record(self, record: Record) -> None:
+        """Write the record: from then on the stage is done."""
+        write_text(self.record_path, record.model_dump_json(indent=1))
+
+    def evaluation_paths(self, evaluation: dict[str, Any]) -> tuple[Path, Path]:
+        """Return the .json and .npz paths of one evaluation, given by its identity."""
+        stem = self.evaluations / f"{evaluation['part']}.{evaluation['labels']}.{fingerprint(evaluation)[:8]}"
+        return Path(f"{stem}.json"), Path(f"{stem}.npz")
+
+    def evaluation(self, evaluation: dict[str, Any]) -> EvaluationRecord | None:
+        """Return one evaluation's record by the evaluation's identity, or None where it was not made yet."""
+        return _read(self.evaluation_paths(evaluation)[0], EvaluationRecord)
+
+    def write_evaluation(self, record: EvaluationRecord) -> None:
+        """Write one evaluation's record; its predictions are on disk already."""
+        write_text(self.evaluation_paths(record.evaluation)[0], record.model_dump_json(indent=1))
+
+    def is_done(self, evaluations: Iterable[dict[str, Any]]) -> bool:
+        """Return whether the stage is trained and has all the evaluations, given by their identities."""
+        return self.record_path.exists() and all(self.evaluation_paths(e)[0].exists() for e in evaluations)
+
+    def all_evaluations(self) -> list[EvaluationRecord]:
+        """Return every evaluation made of this stage, in name order."""
+        return [record for path in sorted(self.evaluations.glob("*.json")) if (record := _read(path, EvaluationRecord))]
+
+
+class SweepFolder:
+    """The paths of the latest run of one spec, by its name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.spec = path / "spec.yaml"
+        self.report = path / "report.html"
+        self.points = path / "points.csv"
+        self.figures = path / "figures"
+        self._cells = path / "cells.json"
+
+    def write_cells(self, cells: list[CellRecord]) -> None:
+        """Write the cells of the grid as it was planned."""
+        write_text(self._cells, json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
+
+
+class Store:
+    """A store at a folder; making one writes nothing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def stage(self, key: str) -> StageFolder:
+        """Return the folder of a stage key; it need not exist."""
+        return StageFolder(self.root / "stages" / key)
+
+    def stages(self) -> Iterator[StageFolder]:
+        """Yield every stage folder that exists, trained or not."""
+        for path in sorted((self.root / "stages").glob("*")):
+            if path.is_dir():
+                yield StageFolder(path)
+
+    def sweep(self, name: str) -> SweepFolder:
+        """Return the folder of a spec's latest run."""
+        return SweepFolder(self.root / "sweeps" / name)
+
+    @property
+    def scratch(self) -> Path:
+        """Return the folder that Ray writes in during a run; nothing in it outlives the run."""
+        return self.root / "ray"
+
+    @property
+    def digests(self) -> Path:
+        """Return the file that remembers which source file has which content."""
+        return self.root / "digests.json"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Return the default MLflow tracking URI, an sqlite file in the store."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Return the default MLflow artifact folder."""
+        return self.root / "mlartifacts"
+
+    def prepare(self) -> None:
+        """Create the store's folders and prove that they can be written.
+
+        Raises:
+            StoreError: the folder cannot be made or written.
+        """
+        try:
+            (self.root / "stages").mkdir(parents=True, exist_ok=True)
+            (self.root / "sweeps").mkdir(exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that readers see the old content or the new, never a part."""
+    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path` (with its suffix), flush it to disk, rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path, kind: type[_PlainT]) -> _PlainT | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise StoreError(f"{path} is not a {kind.__name__} of this version: {place}: {first['msg']}") from error

@@ -1,0 +1,101 @@
+"""The two kinds of checkpoint file, both written under a temporary name, flushed and renamed, and both plain data.
+
+    last.pt                       the whole state of a training, to resume from: the only truth while it runs
+    selected.pt, best.<head>.pt   a whole model: spec, shape, offsets, weights; written when the training ends
+
+A store is shared, so its files are untrusted: `weights_only=True` is passed always (mace-torch sets an environment
+variable that turns the default off).
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mfsweep.errors import TrainingError
+from mfsweep.models import Potential, Shape, build
+from mfsweep.spec.model import Mace
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class Weights(NamedTuple):
+    """A trained model as plain data."""
+
+    model: dict[str, Any]
+    """`training.model`, dumped."""
+    precision: str
+    heads: list[str]
+    elements: list[int]
+    avg_num_neighbors: float
+    offsets: dict[str, dict[int, float]]
+    """Head -> atomic number -> E0, eV."""
+    step: int
+    """Optimiser step at which the weights were kept."""
+    state: dict[str, Tensor]
+    """The model's `state_dict()`."""
+
+    @property
+    def shape(self) -> Shape:
+        """Return what the weights' shapes depend on beside the spec."""
+        return Shape(tuple(self.heads), tuple(self.elements), self.avg_num_neighbors)
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write plain data and tensors so that a reader sees the old file or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a file written by `save`, its tensors on the CPU.
+
+    Raises:
+        TrainingError: the file is missing, cut short, or holds anything but plain data and tensors.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise TrainingError(f"the checkpoint {path} cannot be read: {error}") from error
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write a trained model."""
+    state = {name: tensor.detach().cpu().clone() for name, tensor in weights.state.items()}
+    save(path, weights._replace(state=state)._asdict())
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a trained model's plain data.
+
+    Raises:
+        TrainingError: the file cannot be read, or is not a model of this version.
+    """
+    content = load(path)
+    missing = sorted(set(Weights._fields) - set(content))
+    if missing:
+        raise TrainingError(f"{path} is not a model checkpoint of this version: it lacks {', '.join(missing)}")
+    return Weights(**{field: content[field] for field in Weights._fields})
+
+
+def restore(weights: Weights, device: str | torch.device = "cpu") -> Potential:
+    """Return the model that a checkpoint holds, in evaluation mode on the device."""
+    spec = Mace.model_validate(weights.model)
+    model = build(spec, weights.shape, weights.offsets, seed=0, dtype=DTYPES[weights.precision])
+    model.load_state_dict(weights.state)
+    return model.to(device).eval()

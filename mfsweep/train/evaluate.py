@@ -1,0 +1,171 @@
+"""Predictions for every structure of a set, and the errors made from them: nothing dropped, nothing twice.
+
+Legend: S structures, A atoms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from mfsweep.data.batch import assemble
+from mfsweep.data.dataset import Dataset
+from mfsweep.data.reference import offset_energy
+from mfsweep.models import Potential
+from mfsweep.quantities import Quantity
+from mfsweep.spec.stage import LossWeights
+from mfsweep.train.tensors import Sender
+from mfsweep.train.world import World
+
+_MILLI = 1000.0
+
+
+class Predictions(NamedTuple):
+    """Reference and predicted values of a set's structures, in the order asked for."""
+
+    index: np.ndarray
+    """(S,) index of the structure in the dataset."""
+    formula: np.ndarray
+    """(S,) index into the dataset's formulae."""
+    atoms: np.ndarray
+    """(S,) atoms."""
+    energy_reference: np.ndarray
+    """(S,) float64 total energies, eV."""
+    energy_predicted: np.ndarray
+    """(S,) float64 total energies, eV: interaction energy and offsets."""
+    forces_reference: np.ndarray | None
+    """(A, 3) eV/angstrom."""
+    forces_predicted: np.ndarray | None
+    """(A, 3) eV/angstrom."""
+
+
+def predict(
+    model: Potential,
+    dataset: Dataset,
+    indices: np.ndarray,
+    method: str,
+    *,
+    offsets: Mapping[int, float],
+    forces: bool,
+    head: str | None = None,
+    max_atoms: int = 256,
+    world: World | None = None,
+) -> Predictions:
+    """Return one head's predictions for every structure of `indices` beside a method's labels.
+
+    Args:
+        model: on its device; left in the mode it was in.
+        dataset: holds the structures and labels.
+        indices: (S,) structures.
+        method: label method of the reference values.
+        offsets: atomic number -> E0 in eV, added to the interaction energies: the method's own, or another's.
+        forces: compute forces; without it they are never computed.
+        head: readout head that predicts. Default: `method`.
+        max_atoms: atoms in a batch at most (a larger structure is a batch of its own).
+        world: ranks that share the work, each structure going to one of them; all return the whole.
+    """
+    world = world or World.alone(next(model.parameters()).device)
+    structures = dataset.structures
+    sizes = structures.sizes[indices]
+    first = np.concatenate([[0], np.cumsum(sizes)])
+    dtype = next(model.parameters()).dtype
+    sender = Sender(model.shape.elements, dtype, world.device)
+    energy = torch.zeros(len(indices), dtype=torch.float64, device=world.device)
+    force = torch.zeros((first[-1], 3) if forces else (0, 3), dtype=dtype, device=world.device)
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for start, stop in chunks(sizes, max_atoms)[world.rank :: world.size]:
+            batch = assemble(dataset, indices[start:stop], method, offsets, model.cutoff, with_forces=False)
+            prediction = model(sender.graph(batch), head or method, forces=forces)
+            energy[start:stop] = prediction.energy
+            if forces:
+                force[first[start] : first[stop]] = prediction.forces
+    model.train(training)
+    # Every entry was set by one rank and is zero elsewhere: the sum over ranks gathers them.
+    world.sum_(energy)
+    if forces:
+        world.sum_(force)
+    labels = structures.labels[method]
+    reference = labels.forces[atom_rows(structures.offsets, indices)] if forces and labels.forces is not None else None
+    return Predictions(
+        index=indices,
+        formula=structures.formula[indices],
+        atoms=sizes,
+        energy_reference=labels.energy[indices],
+        energy_predicted=energy.cpu().numpy() + offset_energy(structures, indices, offsets),
+        forces_reference=reference,
+        forces_predicted=force.cpu().numpy() if reference is not None else None,
+    )
+
+
+def offsets_only(predictions: Predictions, dataset: Dataset, offsets: Mapping[int, float]) -> Predictions:
+    """Return the null model's predictions for the same structures: energy offsets and nothing else."""
+    return predictions._replace(
+        energy_predicted=offset_energy(dataset.structures, predictions.index, offsets), forces_predicted=None
+    )
+
+
+def errors(predictions: Predictions, weights: LossWeights | None = None) -> dict[Quantity, float]:
+    """Return every quantity that the predictions allow, in the units of quantities.py.
+
+    Args:
+        predictions: of at least one structure.
+        weights: lambda_E and lambda_F; with them the loss is given too.
+    """
+    atoms = predictions.atoms
+    molecule = predictions.energy_predicted - predictions.energy_reference
+    energy = molecule / atoms
+    found = {
+        Quantity.ENERGY_MAE: _MILLI * np.abs(energy).mean(),
+        Quantity.ENERGY_RMSE: _MILLI * np.sqrt(np.square(energy).mean()),
+        Quantity.ENERGY_MAE_MOLECULE: _MILLI * np.abs(molecule).mean(),
+    }
+    within = _within_formula(energy, predictions.formula)
+    if len(within):
+        found[Quantity.ENERGY_MAE_WITHIN_FORMULA] = _MILLI * np.abs(within).mean()
+    loss = (weights.energy if weights else 0.0) * np.square(energy)
+    if predictions.forces_predicted is not None and predictions.forces_reference is not None:
+        force = predictions.forces_predicted.astype(np.float64) - predictions.forces_reference
+        found[Quantity.FORCE_MAE] = _MILLI * np.abs(force).mean()
+        found[Quantity.FORCE_RMSE] = _MILLI * np.sqrt(np.square(force).mean())
+        if weights:
+            structure = np.repeat(np.arange(len(atoms)), atoms)
+            per_structure = np.bincount(structure, weights=np.square(force).sum(axis=1), minlength=len(atoms))
+            loss = loss + weights.forces * per_structure / (3 * atoms)
+    if weights:
+        found[Quantity.LOSS] = loss.mean()
+    return {quantity: float(value) for quantity, value in found.items()}
+
+
+def chunks(sizes: Sequence[int] | np.ndarray, max_atoms: int) -> list[tuple[int, int]]:
+    """Return consecutive ranges [start, stop) of structures, each filled up to `max_atoms` atoms."""
+    ranges, start, atoms = [], 0, 0
+    for index, size in enumerate(sizes):
+        if index > start and atoms + size > max_atoms:
+            ranges.append((start, index))
+            start, atoms = index, 0
+        atoms += size
+    return [*ranges, (start, len(sizes))] if len(sizes) else []
+
+
+def atom_rows(offsets: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return the rows of the atoms of structures in a flat array, structure by structure.
+
+    Args:
+        offsets: (structures + 1,) first atom of each structure.
+        indices: (S,) structures.
+    """
+    sizes = offsets[indices + 1] - offsets[indices]
+    shift = offsets[indices] - (np.cumsum(sizes) - sizes)
+    return np.arange(sizes.sum()) + np.repeat(shift, sizes)
+
+
+def _within_formula(energy: np.ndarray, formula: np.ndarray) -> np.ndarray:
+    """Return the (n,) values less their formula's mean, for the n structures that share their formula with another."""
+    _, group, counts = np.unique(formula, return_inverse=True, return_counts=True)
+    means = np.bincount(group, weights=energy) / counts
+    return (energy - means[group])[counts[group] > 1]

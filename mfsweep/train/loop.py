@@ -1,0 +1,247 @@
+"""One training from start, or from its last checkpoint, to its end.
+
+Between validations the steps run without looking up; at a validation everything is decided, logged and saved, in this
+order: metrics file, last.pt, report. So whenever the process is killed, what last.pt says is in the metrics file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from mfsweep.data.dataset import Dataset
+from mfsweep.data.sampler import SetShare
+from mfsweep.errors import DataError, TrainingError
+from mfsweep.quantities import Quantity, metric_path
+from mfsweep.spec.stage import Training
+from mfsweep.train.checkpoint import load, save, save_weights
+from mfsweep.train.evaluate import errors, predict
+from mfsweep.train.loss import learns_forces
+from mfsweep.train.metrics import append, cut, line
+from mfsweep.train.selection import TOTAL_LOSS, Best, selection
+from mfsweep.train.state import State
+from mfsweep.train.steps import Period, optimise
+from mfsweep.train.world import World
+
+LAST = "last.pt"
+SELECTED = "selected.pt"
+
+
+class Progress(NamedTuple):
+    """Where a training stands, at a validation."""
+
+    step: int
+    max_steps: int | None
+    loss: float
+    """Mean training loss since the validation before."""
+    learning_rate: float
+    structures_per_second: float
+    validation: dict[str, float]
+    """By full path, `validation.<method>.<quantity>`."""
+
+
+class Kept(NamedTuple):
+    """A checkpoint that was kept."""
+
+    metric: str
+    step: int
+    value: float
+    file: str
+    """Name in the checkpoint folder."""
+
+
+class Outcome(NamedTuple):
+    """What a finished training gave."""
+
+    steps: int
+    seconds: float
+    """Wall time in training, resumed parts summed."""
+    stop_reason: Literal["converged", "max_steps"]
+    selected: Kept
+    heads: dict[str, Kept]
+    """Per readout head, the checkpoint that scores its method."""
+    metrics: dict[str, float]
+    """Validation metrics: each method's at the checkpoint best for its head, the total loss at the selected one."""
+    offsets: dict[str, dict[int, float]]
+    """Label method -> atomic number -> E0, eV."""
+    shares: list[SetShare]
+    parameters: int
+    """Trainable parameters."""
+
+
+class _Validation(NamedTuple):
+    """The validation set of one label method."""
+
+    indices: np.ndarray
+    share: float
+    """Probability of a batch of this method."""
+    forces: bool
+
+
+def train(
+    training: Training,
+    dataset: Dataset,
+    *,
+    checkpoints: Path,
+    metrics: Path,
+    parent: Path | None,
+    world: World,
+    report: Callable[[Progress], bool],
+) -> Outcome | None:
+    """Train until the schedule or the step limit ends it; called on every rank.
+
+    Args:
+        training: what to train.
+        dataset: its data.
+        checkpoints: folder for the checkpoints; a `last.pt` in it is resumed from.
+        metrics: the metrics file to append to.
+        parent: the selected.pt of the stage to start from.
+        world: this rank among its group.
+        report: called on rank 0 at every validation, when the state is saved; False stops the training there.
+
+    Returns:
+        What it gave, or None on every rank where `report` stopped it.
+
+    Raises:
+        TrainingError: a loss that is not finite, a parent or checkpoint that does not fit, an unknown `select_on`.
+        DataError: a labelled set, a validation set or the energy offsets cannot be had.
+    """
+    began = time.monotonic()
+    validations = {method: _validation(training, dataset, method) for method in training.methods}
+    quantities = {method: _quantities(own, dataset) for method, own in validations.items()}
+    keep = selection(training.recipe.select_on, training.methods, quantities)
+    state = State(training, dataset, keep, parent, world)
+    if world.agree(flag=(checkpoints / LAST).exists()):
+        state.restore(load(checkpoints / LAST))
+    if world.rank == 0:
+        cut(metrics, state.step)
+    earlier = state.seconds
+    while state.stop_reason is None:
+        period = optimise(state, dataset, _next_validation(training, state.step), world)
+        found = _validate(state, dataset, validations, world)
+        rate = state.plateau.learning_rate
+        state.observe(found)
+        state.seconds = earlier + time.monotonic() - began
+        go_on = True
+        if world.rank == 0:
+            speed = float(period.counts.sum() / period.seconds)
+            append(metrics, _lines(state, period, {**found, "learning_rate": rate, "structures_per_second": speed}))
+            save(checkpoints / LAST, state.dump())
+            limit = training.recipe.max_steps
+            go_on = report(Progress(state.step, limit, period.mean_loss, rate, speed, found))
+        if not world.agree(flag=go_on):
+            return None
+    return _finish(state, checkpoints, world)
+
+
+def _validation(training: Training, dataset: Dataset, method: str) -> _Validation:
+    sets = [labelled for labelled in training.sets if labelled.labels == method]
+    subsets = sorted({labelled.subset for labelled in sets})
+    indices = dataset.validation(method, subsets)
+    if not len(indices):
+        raise DataError(
+            f"no validation structures for {method}: the subset {' and '.join(subsets)} has none that carry its labels. "
+            f"Expected some to choose the checkpoint by: set data.splits.{subsets[0]}.validation"
+        )
+    share = sum(labelled.probability or 0.0 for labelled in sets)
+    return _Validation(indices, share, learns_forces(training, method))
+
+
+def _quantities(validation: _Validation, dataset: Dataset) -> list[Quantity]:
+    """Return what a method's validation measures."""
+    formula = dataset.structures.formula[validation.indices]
+    absent = set() if validation.forces else {Quantity.FORCE_MAE, Quantity.FORCE_RMSE}
+    if len(np.unique(formula)) == len(formula):
+        absent.add(Quantity.ENERGY_MAE_WITHIN_FORMULA)
+    return [quantity for quantity in Quantity if quantity not in absent]
+
+
+def _next_validation(training: Training, step: int) -> int:
+    every, limit = training.recipe.validate_every, training.recipe.max_steps
+    until = (step // every + 1) * every
+    return until if limit is None else min(until, limit)
+
+
+def _validate(state: State, dataset: Dataset, validations: dict[str, _Validation], world: World) -> dict[str, float]:
+    """Return the validation metrics by full path, the same on every rank."""
+    metrics: dict[str, float] = {}
+    total = 0.0
+    for method, validation in validations.items():
+        predictions = predict(
+            state.model,
+            dataset,
+            validation.indices,
+            method,
+            offsets=state.offsets[method],
+            forces=validation.forces,
+            max_atoms=state.training.recipe.batch.max_atoms,
+            world=world,
+        )
+        found = errors(predictions, state.training.recipe.loss[method])
+        metrics |= {metric_path("validation", method, quantity): value for quantity, value in found.items()}
+        total += validation.share * found[Quantity.LOSS]
+    metrics[TOTAL_LOSS] = total
+    wrong = sorted(path for path, value in metrics.items() if not np.isfinite(value))
+    if wrong:
+        raise TrainingError(
+            f"{wrong[0]} is not finite at step {state.step}: lower the stage's learning_rate, "
+            "or look at the validation set's labels"
+        )
+    return metrics
+
+
+def _lines(state: State, period: Period, validation: dict[str, float]) -> list[str]:
+    """Return the metrics file's lines of one period: one a step, then the validation's."""
+    lines = []
+    for row, time_ in enumerate(period.times):
+        losses, counts = period.losses[row], period.counts[row]
+        found = {"train.loss": float(losses.sum() / counts.sum())}
+        for method, loss, count in zip(state.training.methods, losses, counts, strict=True):
+            if count:
+                found[f"train.{method}.loss"] = float(loss / count)
+        for finished in period.passes[row]:
+            own = state.training.sets[finished.set]
+            for name in ("structures", "expected", "fill"):
+                found[f"pass.{own.labels}.{own.subset}.{name}"] = float(getattr(finished, name))
+        lines.append(line(period.first + row + 1, found, time_))
+    found = dict(validation)
+    for share in state.sampler.shares():
+        for name in ("requested", "batches", "structures", "atoms"):
+            found[f"share.{share.labels}.{share.subset}.{name}"] = float(getattr(share, name))
+    return [*lines, line(state.step, found, time.time())]
+
+
+def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
+    """Write the kept models and return the outcome."""
+    reason, kept = state.stop_reason, state.selection
+    assert reason is not None
+    assert kept.selected is not None
+
+    def write(best: Best, file: str) -> Kept:
+        if world.rank == 0:
+            state.flat.load(best.parameters)
+            save_weights(checkpoints / file, state.weights(best.step))
+        return Kept(best.metric, best.step, best.value, file)
+
+    selected = write(kept.selected, SELECTED)
+    heads: dict[str, Kept] = {}
+    metrics = {TOTAL_LOSS: kept.selected.metrics[TOTAL_LOSS]}
+    for head, best in kept.heads.items():
+        heads[head] = selected if best.metric == selected.metric else write(best, f"best.{head}.pt")
+        metrics |= {path: value for path, value in best.metrics.items() if path.startswith(f"validation.{head}.")}
+    world.agree(flag=True)  # no rank leaves before rank 0 has written
+    return Outcome(
+        steps=state.step,
+        seconds=state.seconds,
+        stop_reason=reason,
+        selected=selected,
+        heads=heads,
+        metrics=metrics,
+        offsets=state.offsets,
+        shares=state.sampler.shares(),
+        parameters=state.flat.count,
+    )

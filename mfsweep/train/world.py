@@ -1,0 +1,40 @@
+"""The ranks that train one stage together: what of torch.distributed a training needs, and nothing of who started them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.distributed
+from torch import Tensor
+
+
+class World(NamedTuple):
+    """This process among those of the training; the default process group is up where `size` > 1 (gloo or nccl)."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @classmethod
+    def alone(cls, device: str | torch.device = "cpu") -> World:
+        """Return the world of one process."""
+        return cls(0, 1, torch.device(device))
+
+    def sum_(self, tensor: Tensor) -> None:
+        """Replace a tensor on this rank's device by its sum over all ranks, the same bits on each."""
+        if self.size > 1:
+            torch.distributed.all_reduce(tensor)
+
+    def share_(self, tensor: Tensor) -> None:
+        """Replace a tensor on this rank's device by rank 0's."""
+        if self.size > 1:
+            torch.distributed.broadcast(tensor, src=0)
+
+    def agree(self, *, flag: bool) -> bool:
+        """Return rank 0's flag; the other ranks' are ignored."""
+        if self.size == 1:
+            return flag
+        tensor = torch.tensor([int(flag)], device=self.device)
+        self.share_(tensor)
+        return bool(tensor.item())

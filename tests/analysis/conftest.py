@@ -1,0 +1,134 @@
+"""Synthetic stores: records written through mfsweep.store, with a known law in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from mfsweep.fingerprint import fingerprint
+from mfsweep.store import Best, CellRecord, EvaluationRecord, Record, Store
+
+
+@dataclass
+class World:
+    """A store, and the writers of its stages, evaluations and cells."""
+
+    store: Store
+    cells: list[CellRecord] = field(default_factory=list)
+
+    def stage(self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True):
+        """Write a trained stage and return its key; `sets` are (method, subset, size)."""
+        training = {
+            "schema_number": 1,
+            "data": {"digest": "0" * 64, "labels": {}, "splits": {"seed": split_seed}},
+            "model": {"architecture": "mace", "channels": 16},
+            "precision": "float32",
+            "seed": seed,
+            "sets": [
+                {"labels": method, "subset": subset, "size": size, "probability": 1 / len(sets)}
+                for method, subset, size in sets
+            ],
+            "recipe": {},
+        } | ({"parent": parent} if parent else {})
+        key = fingerprint(training)
+        best = Best(metric="validation.loss", step=80, value=0.5, file="checkpoints/selected.pt")
+        record = Record(
+            key=key,
+            training=training,
+            parent=parent,
+            started=1.7e9,
+            seconds=12.5,
+            steps=100,
+            stop_reason="converged" if converged else "max_steps",
+            selected=best,
+            heads={method: best for method, _, _ in sets},
+            metrics=metrics or {},
+            offsets={},
+            shares=[],
+            parameters=1234,
+            workers=1,
+            host="node-1",
+            versions={"torch": "2.13.0", "mfsweep": "0.1.0"},
+        )
+        self.store.stage(key).write_record(record)
+        return key
+
+    def evaluate(self, key, method, metrics, *, part="test", subset="t", offsets_only=None, head=None, offsets=None):
+        """Write one evaluation of a stage."""
+        identity = {"labels": method, "subset": subset, "part": part}
+        identity |= ({"head": head} if head else {}) | ({"offsets": offsets} if offsets else {})
+        name = f"{part}.{method}" + (f"@{head}" if head else "")
+        record = EvaluationRecord(
+            name=name,
+            evaluation=identity,
+            metrics=metrics,
+            offsets_only=offsets_only or {},
+            structures=200,
+            predictions="none.npz",
+        )
+        self.store.stage(key).write_evaluation(record)
+
+    def cell(self, values, stages, sizes, result="finetune"):
+        """Add a cell to the grid."""
+        cell = CellRecord(values=values, stages=stages, result=result, sizes=sizes)
+        self.cells.append(cell)
+        return cell
+
+    def grid(
+        self,
+        gradients,
+        *,
+        pretrain_sizes=(25, 100, 300, 1000),
+        finetune_sizes=(30, 120),
+        seeds=(0,),
+        direct=True,
+        noise=0.0,
+        shared=0.0,
+        capped=(),
+        rng=None,
+        prefactor=2.0,
+        seed_axis="seed",
+    ):
+        """Write a pre-train/fine-tune grid in which y = prefactor * x ** gradient (times a factor of the fine-tune size).
+
+        `gradients` maps label method -> gradient; `noise` is the deviation of log y, `shared` that of log x about its law,
+        the same for all cells of a pre-training; `capped` lists pre-train sizes stopped by max_steps.
+        """
+        rng = rng or np.random.default_rng(0)
+        for seed in seeds:
+            seeding = {seed_axis: seed}
+            for size in finetune_sizes:
+                scale = (size / 30) ** -0.3
+                if direct:
+                    key = self.finetune(size, seeding, None, 60 * scale * np.exp(noise * rng.normal()))
+                    values = {"label_method": next(iter(gradients)), "pretrain_size": 0, "finetune_size": size, **seeding}
+                    self.cell(values, {"finetune": key}, {"finetune": {"cc": size}})
+            for method, gradient in gradients.items():
+                for n in pretrain_sizes:
+                    truth = 300 * n**-0.45
+                    x = truth * np.exp(shared * rng.normal())
+                    metrics = {f"validation.{method}.energy_mae": x, f"validation.{method}.force_mae": 10 * x, "validation.loss": x / 9}
+                    parent = self.stage([(method, "b", n)], metrics=metrics, converged=n not in capped, **seeding)
+                    for size in finetune_sizes:
+                        y = prefactor * truth**gradient * (size / 30) ** -0.3 * np.exp(noise * rng.normal())
+                        key = self.finetune(size, seeding, parent, y)
+                        values = {"label_method": method, "pretrain_size": n, "finetune_size": size, **seeding}
+                        sizes = {"pretrain": {method: n}, "finetune": {"cc": size}}
+                        self.cell(values, {"pretrain": parent, "finetune": key}, sizes)
+        return self
+
+    def finetune(self, size, seeding, parent, error):
+        """Write a fine-tuning (or direct training) with its test error."""
+        metrics = {"validation.cc.energy_mae": 0.9 * error, "validation.loss": error / 5}
+        key = self.stage([("cc", "a", size)], parent=parent, metrics=metrics, **seeding)
+        scores = {"energy_mae": error, "energy_mae_within_formula": 0.7 * error}
+        self.evaluate(key, "cc", scores, offsets_only={"energy_mae": 110.0, "energy_mae_within_formula": 90.0})
+        return key
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Return an empty synthetic store."""
+    return World(Store(tmp_path / "store"))

@@ -1,0 +1,164 @@
+"""The bundled data, and small HDF5 files made on the spot. All session-wide, so that property tests may use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from mfsweep.data.dataset import Dataset, open_dataset
+from mfsweep.data.source import digest, resolve
+from mfsweep.data.structures import Labels, Structures, hill_formula
+from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
+from mfsweep.spec.model import Mace
+from mfsweep.spec.stage import Batching, LabelledSet, Recipe, Training
+
+ALL = ("cc", "dft", "xtb")
+LABELS = {
+    "cc": LabelKeys(energy="ccsd(t)_631gd.energy"),
+    "dft": LabelKeys(energy="wb97x_631gd.energy", forces="wb97x_631gd.forces"),
+    "xtb": LabelKeys(energy="gfn2_xtb.energy", forces="gfn2_xtb.forces"),
+}
+SPLITS = Splits(
+    seed=0,
+    a=Subset(size=120, validation=40, needs=ALL),
+    t=Subset(size=200, needs=ALL),
+    b=Subset(size="rest", validation=80, needs=("dft", "xtb")),
+)
+MOLECULES = {
+    "CH4": [6, 1, 1, 1, 1],
+    "C2H6": [6, 6, 1, 1, 1, 1, 1, 1],
+    "C2H4": [6, 6, 1, 1, 1, 1],
+    "H2O": [8, 1, 1],
+    "CO2": [6, 8, 8],
+    "CH2O": [6, 8, 1, 1],
+    "CH4O": [6, 8, 1, 1, 1, 1],
+    "HCN": [6, 7, 1],
+    "H3N": [7, 1, 1, 1],
+    "N2H4": [7, 7, 1, 1, 1, 1],
+}
+HARTREE_PER_ATOM = {1: -0.6, 6: -38.0, 7: -54.6, 8: -75.0, 16: -398.0}
+
+
+@pytest.fixture(scope="session")
+def mini() -> Path:
+    return resolve("bundled:mini-ccx", Path())
+
+
+@pytest.fixture(scope="session")
+def resolved(mini: Path) -> Callable[..., ResolvedData]:
+    content = digest(mini)
+
+    def make(splits: Splits = SPLITS, labels: Mapping[str, LabelKeys] = LABELS, **fields) -> ResolvedData:
+        return ResolvedData(**{"digest": content, "labels": dict(labels), "splits": splits, **fields})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def dataset(mini: Path, resolved: Callable[..., ResolvedData]) -> Dataset:
+    return open_dataset(mini, resolved())
+
+
+@pytest.fixture(scope="session")
+def make_training() -> Callable[..., Training]:
+    def make(dataset: Dataset, *sets: LabelledSet, max_atoms: int = 256) -> Training:
+        return Training(
+            data=dataset.data,
+            model=Mace(channels=4),
+            precision="float32",
+            seed=0,
+            sets=sets,
+            recipe=Recipe(batch=Batching(max_atoms=max_atoms)),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_structures() -> Callable[..., Structures]:
+    """Make structures without a file: (atomic numbers, conformers) each, label method -> which conformers lack it."""
+
+    def make(
+        molecules: Sequence[tuple[Sequence[int], int]], missing: Mapping[str, Sequence[int]] | None = None
+    ) -> Structures:
+        names = [hill_formula(numbers) for numbers, _ in molecules]
+        formulae = tuple(sorted(set(names)))
+        sizes = np.concatenate([np.full(count, len(numbers)) for numbers, count in molecules])
+        species = np.concatenate([np.tile(numbers, count) for numbers, count in molecules])
+        formula = np.concatenate(
+            [np.full(count, formulae.index(name)) for name, (_, count) in zip(names, molecules, strict=True)]
+        )
+        seen = dict.fromkeys(formulae, 0)
+        ranks = []
+        for name, (_, count) in zip(names, molecules, strict=True):
+            ranks.append(seen[name] + np.arange(count))
+            seen[name] += count
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        rng = np.random.default_rng(0)
+        labels = {}
+        for method, lacking in (missing or {"cc": []}).items():
+            energy = rng.normal(size=len(sizes))
+            energy[list(lacking)] = np.nan
+            labels[method] = Labels(energy, None)
+        return Structures(
+            offsets=offsets,
+            species=species.astype(np.uint8),
+            positions=rng.normal(scale=2.0, size=(len(species), 3)),
+            formula=formula.astype(np.int32),
+            formulae=formulae,
+            rank=np.concatenate(ranks).astype(np.int32),
+            labels=labels,
+        )
+
+    return make
+
+
+@pytest.fixture
+def write_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write a file of the ANI-1x layout with labels `cc` (energy) and `dft` (energy, forces), plausible in size."""
+
+    def write(
+        molecules: Mapping[str, Sequence[int]] = MOLECULES,
+        conformers: int = 6,
+        change: Callable[[h5py.File], None] | None = None,
+    ) -> Path:
+        path = tmp_path / "data.h5"
+        rng = np.random.default_rng(1)
+        with h5py.File(path, "w") as file:
+            for name, numbers in molecules.items():
+                group = file.create_group(name)
+                shape = (conformers, len(numbers))
+                reference = sum(HARTREE_PER_ATOM[z] for z in numbers)
+                group["atomic_numbers"] = np.array(numbers, np.uint8)
+                group["coordinates"] = rng.normal(size=(*shape, 3)).astype(np.float32)
+                group["cc.energy"] = reference + 0.01 * rng.normal(size=conformers)
+                group["dft.energy"] = 1.01 * reference + 0.01 * rng.normal(size=conformers)
+                group["dft.forces"] = (0.05 * rng.normal(size=(*shape, 3))).astype(np.float32)
+            if change is not None:
+                change(file)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small_labels() -> dict[str, LabelKeys]:
+    return {"cc": LabelKeys(energy="cc.energy"), "dft": LabelKeys(energy="dft.energy", forces="dft.forces")}
+
+
+@pytest.fixture
+def open_small(
+    write_file: Callable[..., Path], small_labels: dict[str, LabelKeys]
+) -> Callable[..., Dataset]:
+    """Write and open a small file, split into `a` (train 20, validation 6) and the rest as `b`."""
+    default = Splits(a=Subset(size=20, validation=6, needs=("cc", "dft")), b=Subset(size="rest", needs=("dft",)))
+
+    def make(splits: Splits = default, offsets: str = "fixed", labels=small_labels, **file) -> Dataset:
+        path = write_file(**file)
+        return open_dataset(path, ResolvedData(digest="0" * 64, labels=labels, splits=splits, offsets=offsets))
+
+    return make

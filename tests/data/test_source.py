@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mfsweep.data.source import digest, resolve, verify
+from mfsweep.errors import DataError
+
+
+def test_bundled_set_comes_with_the_package():
+    path = resolve("bundled:mini-ccx", Path("/nowhere"))
+    assert path.is_file()
+    assert path.with_suffix(".md").is_file()
+
+
+def test_unknown_bundled_set_is_refused_with_the_nearest_name():
+    with pytest.raises(DataError, match=r"no bundled data set 'mini-cxx'\. Did you mean 'mini-ccx'\?"):
+        resolve("bundled:mini-cxx", Path())
+
+
+def test_path_starts_from_the_specs_folder(tmp_path):
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets" / "my.h5").write_bytes(b"x")
+    assert resolve("sets/my.h5", tmp_path) == (tmp_path / "sets" / "my.h5").resolve()
+    assert resolve(str(tmp_path / "sets" / "my.h5"), Path("/")) == (tmp_path / "sets" / "my.h5").resolve()
+
+
+def test_missing_file_is_refused_with_the_nearest_name(tmp_path):
+    (tmp_path / "ani1x-release.h5").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"no file .*ani1x-relaese\.h5.*Did you mean 'ani1x-release\.h5'"):
+        resolve("ani1x-relaese.h5", tmp_path)
+
+
+def test_empty_file_and_folder_are_refused(tmp_path):
+    (tmp_path / "empty.h5").touch()
+    with pytest.raises(DataError, match="is empty"):
+        resolve("empty.h5", tmp_path)
+    with pytest.raises(DataError, match="not a file"):
+        resolve(".", tmp_path)
+
+
+def test_digest_is_the_sha256_of_the_content(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"some content")
+    assert digest(path) == hashlib.sha256(b"some content").hexdigest()
+
+
+def test_digest_is_remembered_until_the_file_changes(tmp_path):
+    path, cache = tmp_path / "file", tmp_path / "store" / "digests.json"
+    path.write_bytes(b"first")
+    first = digest(path, cache)
+    known = json.loads(cache.read_text())
+    assert list(known.values()) == [first]
+    cache.write_text(json.dumps(dict.fromkeys(known, "remembered")))
+    assert digest(path, cache) == "remembered"
+    path.write_bytes(b"other")
+    os.utime(path, ns=(0, 0))
+    assert digest(path, cache) == hashlib.sha256(b"other").hexdigest()
+
+
+@pytest.mark.parametrize("content", ["", "not json", "[1, 2]"])
+def test_damaged_cache_is_written_anew(tmp_path, content):
+    path, cache = tmp_path / "file", tmp_path / "digests.json"
+    path.write_bytes(b"content")
+    cache.write_text(content)
+    expected = hashlib.sha256(b"content").hexdigest()
+    assert digest(path, cache) == expected
+    assert list(json.loads(cache.read_text()).values()) == [expected]
+
+
+def test_another_content_than_planned_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    verify(path, digest(path))
+    with pytest.raises(DataError, match="the sweep was planned with"):
+        verify(path, "0" * 64)
+
+
+def test_unreadable_file_is_a_data_error(tmp_path):
+    with pytest.raises(DataError, match="No such file"):
+        digest(tmp_path / "absent")

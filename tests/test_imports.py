@@ -1,0 +1,113 @@
+"""The one-way street of imports, what a plan must not load, and the error tree."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mfsweep
+from mfsweep import errors
+
+PACKAGE = Path(mfsweep.__file__).parent
+
+# Part -> the parts it may import, besides itself. A part is a module or package right under mfsweep/.
+BASE = {"errors", "quantities", "fingerprint"}
+ALLOWED: dict[str, set[str]] = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "errors": set(),
+    "quantities": {"errors"},
+    "fingerprint": {"errors"},
+    "spec": BASE,
+    "store": BASE | {"spec"},
+    "plan": BASE | {"spec"},
+    "data": BASE | {"spec"},
+    "models": BASE | {"spec"},
+    "train": BASE | {"spec", "data", "models"},
+    "analysis": {"errors", "quantities", "store"},
+    "run": BASE | {"spec", "plan", "store", "data", "models", "train"},
+}
+ALLOWED["cli"] = set(ALLOWED) - {"__main__"} | {"__init__"}
+
+# Third-party packages that only some parts may know.
+RESERVED = {
+    "ray": {"run", "cli"},
+    "mlflow": {"run"},
+    "optuna": {"run"},
+    "torch": {"models", "train", "run"},
+    "mace": {"models"},
+    "e3nn": {"models"},
+    "click": {"cli", "__main__"},
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """Return the part of the package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and dotted name of everything a file imports, at any depth; `from mfsweep import x` is mfsweep.x."""
+    package = ("mfsweep", *path.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            if module == "mfsweep":
+                yield from ((node.lineno, f"mfsweep.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])
+def test_imports_go_down_the_street(path):
+    part = part_of(path)
+    for line, name in imported(path):
+        top, _, rest = name.partition(".")
+        if top == "mfsweep":
+            target = rest.partition(".")[0]
+            if target == part or target.startswith("__"):
+                continue
+            assert target in ALLOWED[part], f"{path.name}:{line}: {part} must not import {name}"
+        elif top in RESERVED:
+            assert part in RESERVED[top], f"{path.name}:{line}: only {sorted(RESERVED[top])} may import {top}"
+
+
+def test_the_street_has_no_loop():
+    order: list[str] = []
+    while len(order) < len(ALLOWED):
+        ready = [part for part in ALLOWED if part not in order and ALLOWED[part] <= set(order)]
+        assert ready, f"a loop among {sorted(set(ALLOWED) - set(order))}"
+        order += ready
+
+
+def modules_after(statement: str) -> set[str]:
+    """Return the top-level packages that a fresh interpreter holds after a statement."""
+    program = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("module", ["mfsweep.spec.load", "mfsweep.plan.graph", "mfsweep.store"])
+def test_planning_loads_no_heavy_library(module):
+    assert not modules_after(f"import {module}") & {"torch", "ray", "mlflow", "optuna", "mace", "ase", "pandas"}
+
+
+def test_help_loads_no_heavy_library():
+    loaded = modules_after("from mfsweep.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass")
+    assert not loaded & {"torch", "ray", "mlflow", "optuna", "mace", "ase", "pandas", "scipy", "matplotlib"}
+
+
+def test_every_public_error_is_an_mfsweep_error():
+    public = [value for name, value in vars(errors).items() if isinstance(value, type) and not name.startswith("_")]
+    raised = [value for value in public if issubclass(value, Exception)]
+    assert len(raised) > 1
+    assert all(issubclass(value, errors.MfsweepError) for value in raised)
