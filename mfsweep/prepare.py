@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
@@ -73,15 +75,20 @@ class Plan:
         return sizes
 
 
-def prepare(path: Path, store: Path) -> Plan:
+def prepare(path: Path, store: Path, resources: Mapping[str, Any] | None = None) -> Plan:
     """Read a spec, expand it, check it against its data, and look up what the store has of it.
+
+    Args:
+        path: the spec.
+        store: the store; it need not exist.
+        resources: in place of the spec's `resources`, field by field.
 
     Raises:
         SpecError: the spec.
         DataError: the data, or what the spec asks of them.
         StoreError: a damaged record.
     """
-    spec = load(path)
+    spec = load(path, {"resources": dict(resources)} if resources else {})
     place = Store(store.absolute())
     cells = expand(spec)
     source = resolve(spec.experiment.data.source, path.absolute().parent)
@@ -109,7 +116,7 @@ def _with_all_labels(spec: Spec, node: Node) -> ResolvedData:
     data = node.training.data
     if data.labels == spec.experiment.data.labels:
         return data
-    return ResolvedData(**{**dict(data), "labels": spec.experiment.data.labels})
+    return data.but(labels=spec.experiment.data.labels)
 
 
 def _identities(node: Node) -> list[dict[str, object]]:

@@ -15,12 +15,12 @@ from rich.table import Table
 from mfsweep.analysis import study as studies
 from mfsweep.analysis.figures import Residual, error_figure, law_figure, save
 from mfsweep.analysis.report import write_report
-from mfsweep.analysis.table import write_csv
+from mfsweep.analysis.table import points_csv
 from mfsweep.analysis.tables import gain_table, law_table
 from mfsweep.data.reference import residual
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
-from mfsweep.store import SweepFolder
+from mfsweep.store import SweepFolder, write_text
 
 MEV = 1000.0
 
@@ -112,14 +112,16 @@ class Shown:
         """Print a table for each law, with its verdict, and what pre-training changed."""
         for law in self.analysis.laws:
             console.print(law_table(law))
-            console.print(law.verdict)
+            for sentence in law.sentences():
+                console.print(sentence)
         for result in self.analysis.results:
             if result.gains:
                 console.print(gain_table(result))
 
     def write_points(self) -> None:
         """Write the points of every law as CSV, with the keys of their stages."""
-        write_csv([law.points for law in self.analysis.laws], self.folder.points)
+        for law in self.analysis.laws:
+            write_text(self.folder.points(law.name), points_csv(law.points))
 
     def write_figures(self) -> list[str]:
         """Write the figures; return the paths of the pictures."""
@@ -128,7 +130,7 @@ class Shown:
             figure = error_figure(result.curves, result.path, result.path.method or "", result.offsets_only)
             made += save(figure, self.folder.figures, f"error.{result.path.method}")
         for law in self.analysis.laws:
-            if law.points:
+            if law.lines:
                 made += save(law_figure(law, self.study.residuals), self.folder.figures, f"law.{law.name}")
         return [str(path) for path in made]
 

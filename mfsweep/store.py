@@ -6,7 +6,7 @@
         metrics.jsonl          one JSON object a line, appended by rank 0
         train.log              the worker's log
         checkpoints/last.pt    whole state, to resume from
-        checkpoints/selected.pt, best.<head>.pt    weights
+        checkpoints/selected.pt, best.<head>.pt    weights; the record says which file is whose
         record.json            written last: a stage is trained when it exists
         evaluations/<id>.json  one evaluation of the trained stage, and <id>.npz its predictions
       sweeps/<name>/           spec.yaml, cells.json, figures, report.html of the latest run of a spec
@@ -68,7 +68,7 @@ class Best(Plain):
     step: int
     value: float
     file: str
-    """Relative to the stage's folder."""
+    """In the stage's folder of checkpoints."""
 
 
 class Record(Plain):
@@ -148,10 +148,6 @@ class StageFolder:
         self.selected = self.checkpoints / "selected.pt"
         self.evaluations = path / "evaluations"
 
-    def best(self, head: str) -> Path:
-        """Return the weights that were best for one readout head."""
-        return self.checkpoints / f"best.{head}.pt"
-
     @property
     def record_path(self) -> Path:
         """Return where the record lies once the training is done."""
@@ -198,9 +194,12 @@ class SweepFolder:
         self.path = path
         self.spec = path / "spec.yaml"
         self.report = path / "report.html"
-        self.points = path / "points.csv"
         self.figures = path / "figures"
         self._cells = path / "cells.json"
+
+    def points(self, fit: str) -> Path:
+        """Return the CSV of a fit's points."""
+        return self.path / f"points.{fit}.csv"
 
     def write_cells(self, cells: list[CellRecord]) -> None:
         """Write the cells of the grid as it was planned."""

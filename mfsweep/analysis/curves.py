@@ -79,7 +79,7 @@ def _knots(members: Sequence[Outcome]) -> tuple[Knot, ...]:
 
 
 def _telling_axes(results: Sequence[Outcome]) -> list[str]:
-    """Return the axes that tell apart cells which auxiliary sets, fine-tune size and seeds do not (a variant, a model size)."""
+    """Return the axes that tell apart cells of equal auxiliary sets, fine-tune size and seeds (a variant, a model)."""
     alike: dict[tuple[Any, ...], list[Outcome]] = {}
     for one in results:
         alike.setdefault((_auxiliary_text(one), _target_size(one), one.seed, one.split_seed), []).append(one)

@@ -111,7 +111,7 @@ def outcomes(store: Store | Records, cells: Sequence[CellRecord], y: str) -> lis
 
 
 def gains(results: Sequence[Outcome], *, resamples: int = 4000, seed: int = 0) -> list[Gain]:
-    """Return the change against direct training of every setting that has direct cells to compare with, in the cells' order.
+    """Return the change of every setting that has direct cells to compare with, in the cells' order.
 
     The interval resamples split seeds where there are several (cells of one split share its data), else seeds.
     """

@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
     LAW = "law"
     CANNOT_TELL = "cannot tell"
-    NO_CLAIM = "no claim (capped)"
+    NO_CLAIM = "no claim"
     REFUSED = "refused"
 
 
@@ -59,11 +59,8 @@ class Line:
     @property
     def sentence(self) -> str:
         """Return the line and the verdict in words."""
-        low, high = self.interval
-        said = [
-            f"{self.group}: gradient {self.gradient:.2f}, 95 % interval {low:.2f} to {high:.2f} "
-            f"({count(self.n, 'point')} of {count(self.clusters, 'pre-training')})."
-        ]
+        behind = f"{count(self.n, 'point')} of {count(self.clusters, 'pre-training')}"
+        said = [f"{self.group}: gradient {self.gradient:.2f}, 95 % interval {_span(self.interval)} ({behind})."]
         if self.verdict is Verdict.CANNOT_TELL:
             said.append(f"Cannot tell: the half-width {self.interval.half_width:.2f} is above {CANNOT_TELL}.")
         if self.capped:
@@ -123,26 +120,27 @@ class Law:
         if test is None:
             return None
         said = "differ" if test.p_value < 0.05 else "cannot be told apart"
-        return f"The gradients of the {test.groups} groups {said} (p = {test.p_value:.3g}, wild bootstrap over {test.clusters} pre-trainings)."
+        how = f"p = {test.p_value:.3g}, wild bootstrap over {test.clusters} pre-trainings"
+        claim = " No claim: points are capped." if self.pooled and self.pooled.capped else ""
+        return f"The gradients of the {test.groups} groups {said} ({how}).{claim}"
 
     def sentences(self) -> list[str]:
         """Return everything that is said of the law, the pooled line first."""
         if self.refusal:
             return [self.refusal]
         assert self.pooled is not None
-        eiv = self.pooled.interval_eiv
-        said = [
-            self.pooled.sentence,
-            *([self.converged.sentence] if self.converged else []),
-            f"Errors in x and y: gradient {self.pooled.gradient_eiv:.2f}, {eiv.low:.2f} to {eiv.high:.2f} ({self.ratio_source}).",
-            *(
-                f"Against {path}: gradient {line.gradient:.2f}, {line.interval.low:.2f} to {line.interval.high:.2f}."
-                for path, line in self.beside.items()
-            ),
-            *([self.equality_sentence] if self.equality_sentence else []),
-            *(line.sentence for line in self.lines if len(self.lines) > 1),
-            *(f"{one.group}: refused, {one.reason}." for one in self.refused),
-        ]
+        said = [self.pooled.sentence]
+        if self.converged:
+            said.append(self.converged.sentence)
+        eiv = f"{self.pooled.gradient_eiv:.2f}, {_span(self.pooled.interval_eiv)}"
+        said.append(f"With errors in x and y: pooled gradient {eiv} ({self.ratio_source}).")
+        for path, line in self.beside.items():
+            said.append(f"Against {path}: pooled gradient {line.gradient:.2f}, {_span(line.interval)}.")
+        if self.equality_sentence:
+            said.append(self.equality_sentence)
+        if len(self.lines) > 1:
+            said += [line.sentence for line in self.lines]
+        said += [f"{one.group}: refused, {one.reason}." for one in self.refused]
         return [*said, self.method]
 
     def as_rows(self) -> list[dict[str, Any]]:
@@ -192,6 +190,10 @@ class Law:
             "verdict": Verdict.REFUSED.value,
             "reason": reason,
         }
+
+
+def _span(interval: Interval) -> str:
+    return f"{interval.low:.2f} to {interval.high:.2f}"
 
 
 def count(number: int, noun: str) -> str:

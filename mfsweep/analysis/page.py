@@ -11,9 +11,14 @@ PAGE = Template("""<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-:root { color-scheme: light dark; --ink: #1a1a1a; --muted: #5c5c5c; --paper: #ffffff; --line: #d5d5d5; --soft: #f4f5f6; --mark: #0072b2; }
+:root {
+  color-scheme: light dark;
+  --ink: #1a1a1a; --muted: #5c5c5c; --paper: #ffffff; --line: #d5d5d5; --soft: #f4f5f6; --mark: #0072b2;
+}
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e8; --muted: #a8a8a8; --paper: #16181a; --line: #3b3f43; --soft: #202327; --mark: #6cb8e6; }
+  :root {
+    --ink: #e8e8e8; --muted: #a8a8a8; --paper: #16181a; --line: #3b3f43; --soft: #202327; --mark: #6cb8e6;
+  }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
@@ -34,9 +39,15 @@ thead th { border-bottom: 2px solid var(--line); white-space: nowrap; }
 tr.pooled { font-weight: 600; }
 .figures { display: flex; flex-wrap: wrap; gap: 1.25rem; }
 figure { margin: 0; flex: 1 1 22rem; max-width: 30rem; }
-figure svg { width: 100%; height: auto; background: #ffffff; border: 1px solid var(--line); border-radius: 4px; padding: .4rem; display: block; }
+figure svg {
+  display: block; width: 100%; height: auto; padding: .4rem;
+  background: #ffffff; border: 1px solid var(--line); border-radius: 4px;
+}
 figcaption { color: var(--muted); font-size: .85rem; margin-top: .35rem; }
-pre { background: var(--soft); padding: .8rem 1rem; overflow-x: auto; font-size: .82rem; line-height: 1.45; border-radius: 4px; }
+pre {
+  background: var(--soft); padding: .8rem 1rem; overflow-x: auto;
+  font-size: .82rem; line-height: 1.45; border-radius: 4px;
+}
 code { font-size: .88em; }
 summary { cursor: pointer; color: var(--mark); }
 :focus-visible { outline: 2px solid var(--mark); outline-offset: 2px; }

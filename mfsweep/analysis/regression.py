@@ -85,7 +85,7 @@ def slopes(parts: Moments) -> Floats:
 
 
 def deming(parts: Moments, ratio: float) -> Floats:
-    """Return errors-in-variables gradients (B, G) for `ratio` = var(error of y) / var(error of x); 1 is orthogonal regression."""
+    """Return errors-in-variables gradients (B, G); `ratio` is var(error of y) / var(error of x), 1: orthogonal."""
     difference = parts.yy - ratio * parts.xx
     root = np.sqrt(difference**2 + 4 * ratio * parts.xy**2)
     return (difference + root) / (2 * np.where(np.abs(parts.xy) > 1e-12, parts.xy, np.nan))

@@ -1,4 +1,4 @@
-"""A study -> one HTML page that needs nothing else: what was planned, what came out, what may be said, and where it comes from."""
+"""A study -> one self-contained HTML page: what was planned, what came out, what may be said, where it comes from."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _plan(study: Study, analysis: Analysis) -> str:
     items = "".join(f"<li><b>{value:,}</b> {name}</li>" for name, value in counts.items())
     text = f'<h2>Plan</h2><ul class="counts">{items}</ul>'
     if counts["stopped by max_steps"]:
-        text += "<p>Stages that max_steps stopped are not converged: they are drawn hollow, and no claim is made from them.</p>"
+        text += "<p>Stages that max_steps stopped are not converged: drawn hollow, and no claim is made from them.</p>"
     if finished < len(study.cells):
         text += f"<p>{len(study.cells) - finished} cells are not finished and are left out of what follows.</p>"
     return text
@@ -84,7 +84,7 @@ def _figure(picture: str, name: str, caption: str) -> str:
 
 
 def inline_svg(picture: str, name: str, label: str) -> str:
-    """Return a matplotlib SVG for the inside of a page: no metadata or namespaces, ids of its own, a text for screen readers."""
+    """Return a matplotlib SVG for a page: no metadata or namespaces, ids of its own, a text for screen readers."""
     picture = picture[picture.index("<svg") :]
     picture = re.sub(r"<metadata>.*?</metadata>", "", picture, flags=re.DOTALL)
     picture = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", picture).replace("xlink:href", "href")
@@ -222,7 +222,8 @@ def _table(
         cells = "".join(f"<td{kind}>{escape(field)}</td>" for field, kind in zip(fields, kinds, strict=True))
         rows.append(f"<tr{marked}>{cells}</tr>")
     region = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
-    return f"{region}<table><caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    table = f"<table><caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead>"
+    return f"{region}{table}<tbody>{''.join(rows)}</tbody></table></div>"
 
 
 def _folded(summary: str, table: str, rows: int) -> str:

@@ -83,7 +83,7 @@ def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES)
 
 
 def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest, *, resamples: int = RESAMPLES) -> Law:
-    """Fit one law; where the auxiliary error on the test set was measured too, the gradient against it stands beside (rule 12).
+    """Fit one law; where x was measured on the test set too, the gradient against that stands beside (rule 12).
 
     Raises:
         FitError: a path or an axis that does not exist.

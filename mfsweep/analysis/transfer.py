@@ -67,9 +67,9 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
         variance_ratio=ratio,
         ratio_source=source,
         method=(
-            f"Intervals: {resamples} resamples, with replacement, of whole pre-trainings ({common.clusters} clusters of points that share "
-            "one pre-training; a cluster is one stage key, so one seed and one split seed); standard error from the resampled gradients, "
-            "Student's t with one degree of freedom a cluster, less the intercepts and the gradient."
+            f"Intervals: {resamples} resamples, with replacement, of {common.clusters} clusters; a cluster is the points of "
+            "one pre-training (one stage key, so one seed and one split seed). Standard error from the resampled "
+            "gradients, Student's t with one degree of freedom a cluster, less the intercepts and the gradient."
         ),
     )
 
@@ -83,7 +83,7 @@ def variance_ratio(points: Sequence[Point]) -> tuple[float, str]:
         _replicate_variance({point.x_key: (point.x_setting, point.x) for point in points}),
         _replicate_variance({point.y_key: (point.y_setting, point.y) for point in points}),
     ]
-    if spread[0] is None or spread[1] is None or min(spread) <= 0:
+    if not spread[0] or not spread[1]:
         return 1.0, "no replicates: equal errors of log x and log y assumed"
     ratio = spread[1] / spread[0]
     return ratio, f"variance ratio {ratio:.2g} from the spread over replicates"
@@ -102,7 +102,8 @@ def _refuse(members: Sequence[Point]) -> str | None:
     distinct = min(len({point.x_setting for point in members}), len({point.x for point in members}))
     if distinct >= MINIMUM_X:
         return None
-    return f"{count(distinct, 'distinct x value')} (replicates not counted), a line needs at least {MINIMUM_X}: add pre-training sizes"
+    have = count(distinct, "distinct x value")
+    return f"{have} (replicates not counted), a line needs at least {MINIMUM_X}: add pre-training sizes"
 
 
 def _converged(kept: dict[Any, list[Point]], line: Callable[[dict[Any, list[Point]]], Line]) -> Line | None:

@@ -112,7 +112,12 @@ def _groups(path: Path, file: h5py.File) -> list[_Group]:
             )
         if numbers.min() < 1 or numbers.max() >= len(SYMBOLS):
             raise DataError(f"{path}: group {name!r}: atomic_numbers hold {numbers.min()} to {numbers.max()}")
-        conformers = coordinates.shape[0] if coordinates.ndim else 0
+        if coordinates.shape[1:] != (len(numbers), 3):
+            raise DataError(
+                f"{path}: group {name!r}, key 'coordinates': expected shape (conformers, {len(numbers)}, 3), "
+                f"got {coordinates.shape}"
+            )
+        conformers = coordinates.shape[0]
         end = atom + conformers * len(numbers)
         if conformers:
             places = slice(structure, structure + conformers), slice(atom, end)

@@ -35,6 +35,11 @@ class Source:
         self.path = path
         self.structures: Structures = ani1x.read(path, labels)
         self._edges: dict[float, Edges] = {}
+        # The views live in their source, so that a source that is let go takes them along.
+        self.view = functools.lru_cache(maxsize=16)(self._view)
+
+    def _view(self, data_json: str) -> Dataset:
+        return Dataset(self, ResolvedData.model_validate_json(data_json))
 
     def edges(self, cutoff: float) -> Edges:
         """Return the neighbours of every atom within `cutoff` angstrom."""
@@ -211,14 +216,8 @@ def open_dataset(path: Path, data: ResolvedData) -> Dataset:
         facts = real.stat()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    return _open(real, facts.st_size, facts.st_mtime_ns, data.model_dump_json())
-
-
-@functools.lru_cache(maxsize=8)
-def _open(path: Path, size: int, modified: int, data_json: str) -> Dataset:
-    data = ResolvedData.model_validate_json(data_json)
     labels = canonical({method: keys.identity() for method, keys in data.labels.items()})
-    return Dataset(_source(path, size, modified, labels), data)
+    return _source(real, facts.st_size, facts.st_mtime_ns, labels).view(data.model_dump_json())
 
 
 @functools.lru_cache(maxsize=2)

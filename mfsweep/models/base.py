@@ -22,7 +22,7 @@ class Graph(NamedTuple):
     """One batch of structures as a model sees it, on the model's device.
 
     One water molecule (O, H, H) in a model of the elements (1, 6, 7, 8), all pairs within the cutoff:
-    `species = [3, 0, 0]`, `structure = [0, 0, 0]`, `edges = [[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]]`, `size = 1`.
+    `species = [3, 0, 0]`, `structure = [0, 0, 0]`, `edges = [[0, 0, 1, 1, 2, 2], [1, 2, 2, 0, 0, 1]]`, `size = 1`.
     """
 
     species: Tensor
@@ -32,7 +32,7 @@ class Graph(NamedTuple):
     structure: Tensor
     """(A,) int64, the structure that each atom belongs to."""
     edges: Tensor
-    """(2, E) int64, sender and receiver, both directions of every pair within the cutoff."""
+    """(2, E) int64, sender and receiver: every pair within the cutoff once, then in the same order turned round."""
     size: int
     """S."""
 

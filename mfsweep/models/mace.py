@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 with warnings.catch_warnings():
-    # mace-torch 0.3 and e3nn 0.4 use torch.jit.script and a bare torch.load at import: theirs to change, not the user's.
+    # At import, mace-torch 0.3 and e3nn 0.4 use torch.jit.script and a bare torch.load: not for the user to change.
     warnings.simplefilter("ignore")
     import mace.modules as mace  # before e3nn, whose constants it loads
     from e3nn import get_optimization_defaults, o3, set_optimization_defaults
@@ -26,6 +27,11 @@ from mfsweep.spec.model import Mace
 
 class MacePotential(Potential):
     """MACE with scale 1 and shift 0; the first layers' readouts are linear, the last one's an MLP with SiLU."""
+
+    network: Any
+    """The ScaleShiftMACE; its submodules have no static types."""
+    _parity: Tensor
+    """(harmonics,) what each spherical harmonic is multiplied by when its vector is turned round."""
 
     def __init__(
         self, spec: Mace, shape: Shape, offsets: Mapping[str, Mapping[int, float]], *, seed: int, dtype: torch.dtype
@@ -43,6 +49,8 @@ class MacePotential(Potential):
         self.shape = shape
         self.cutoff = spec.r_max
         self._hidden = spec.readout_hidden
+        parity = [(-1.0) ** order for order in range(spec.max_ell + 1) for _ in range(2 * order + 1)]
+        self.register_buffer("_parity", torch.tensor(parity, dtype=dtype), persistent=False)
         table = np.array([[offsets[head].get(z, 0.0) for z in shape.elements] for head in shape.heads])
         with torch.random.fork_rng(devices=[]), _defaults(dtype), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -74,29 +82,37 @@ class MacePotential(Potential):
     def energy(self, graph: Graph, head: str) -> Tensor:
         """Return the (S,) interaction energies by one head, eV.
 
-        This is ScaleShiftMACE.forward without what a training never reads (offsets, stress, node energies).
+        This is ScaleShiftMACE.forward without what a training never reads (offsets, stress, node energies), and with
+        what a pair's two directions share computed once: radial weights are equal, harmonics equal up to their parity.
         """
         network = self.network
         sender, receiver = graph.edges
-        vectors = graph.positions[receiver] - graph.positions[sender]
+        pairs = graph.edges.shape[1] // 2
+        positions = graph.positions
+        vectors = positions.index_select(0, receiver[:pairs]) - positions.index_select(0, sender[:pairs])
         lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         attributes = nn.functional.one_hot(graph.species, len(self.shape.elements)).to(vectors.dtype)
-        features = network.node_embedding(attributes)
         harmonics = network.spherical_harmonics(vectors)
-        radial, cutoff = network.radial_embedding(lengths, attributes, graph.edges, network.atomic_numbers)
+        harmonics = torch.cat([harmonics, harmonics * self._parity])
+        radial, _ = network.radial_embedding(lengths, attributes, graph.edges, network.atomic_numbers)
+        features = network.node_embedding(attributes)
         column = self.shape.heads.index(head)
         heads = torch.full_like(graph.species, column)
         atomic = vectors.new_zeros(len(graph.species))
-        for interaction, product, readout in zip(network.interactions, network.products, network.readouts, strict=True):
-            features, skip = interaction(
-                node_attrs=attributes,
-                node_feats=features,
-                edge_attrs=harmonics,
-                edge_feats=radial,
-                edge_index=graph.edges,
-                cutoff=cutoff,
+        layers = zip(network.interactions, network.products, network.readouts, strict=True)
+        for number, (layer, product, readout) in enumerate(layers):
+            weights = layer.conv_tp_weights(radial)
+            messages = layer.conv_tp(
+                layer.linear_up(features).index_select(0, sender), harmonics, torch.cat([weights, weights])
             )
-            features = product(node_feats=features, sc=skip, node_attrs=attributes)
+            message = messages.new_zeros(len(graph.species), messages.shape[1]).index_add(0, receiver, messages)
+            message = layer.linear(message) / layer.avg_num_neighbors
+            if number == 0:  # RealAgnosticInteractionBlock: the element acts on the message
+                skip = None
+                message = layer.skip_tp(message, attributes)
+            else:  # RealAgnosticResidualInteractionBlock: it acts on the features that are added to the product
+                skip = layer.skip_tp(features, attributes)
+            features = product(node_feats=layer.reshape(message), sc=skip, node_attrs=attributes)
             atomic = atomic + readout(features, heads)[:, column]
         return atomic.new_zeros(graph.size).index_add(0, graph.structure, atomic)
 
@@ -130,12 +146,12 @@ class MacePotential(Potential):
 
 
 def _hidden_irreps(spec: Mace) -> o3.Irreps:
-    return o3.Irreps([(spec.channels, (order, (-1) ** order)) for order in range(spec.max_L + 1)])
+    return o3.Irreps("+".join(f"{spec.channels}x{order}{'eo'[order % 2]}" for order in range(spec.max_L + 1)))
 
 
 @contextlib.contextmanager
 def _defaults(dtype: torch.dtype) -> Iterator[None]:
-    """Build in `dtype`, without TorchScript: scripting takes 1 s of a model's 1.4 s and makes no step quicker (measured)."""
+    """Build in `dtype` and without TorchScript, which takes 1 s of a model's 1.4 s and makes no step quicker (measured)."""
     previous, options = torch.get_default_dtype(), get_optimization_defaults()
     torch.set_default_dtype(dtype)
     set_optimization_defaults(jit_script_fx=False)

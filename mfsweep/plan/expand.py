@@ -203,7 +203,7 @@ class _Expander:
                 raise self._error((*place, "train", index), pair, "each pair of labels and subset once")
         share = (1 - given) / len(open_ended) if open_ended else 0.0
         filled = (
-            labelled if labelled.probability is not None else LabelledSet(**{**dict(labelled), "probability": share})
+            labelled if labelled.probability is not None else labelled.but(probability=share)
             for labelled in left
         )
         return tuple(sorted(filled, key=lambda labelled: (labelled.labels, labelled.subset)))

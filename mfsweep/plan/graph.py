@@ -170,7 +170,7 @@ class _DataOf:
         used = frozenset(methods).union(*self.needs.values())
         if (split_seed, used) not in self.made:
             subsets = {
-                name: Subset(**{**dict(subset), "needs": self.needs[name]})
+                name: subset.but(needs=self.needs[name])
                 for name, subset in self.data.splits.subsets().items()
             }
             self.made[split_seed, used] = ResolvedData(
@@ -187,7 +187,7 @@ def _sized(spec: Spec, labelled: LabelledSet) -> LabelledSet:
     size = getattr(spec.experiment.data.splits, labelled.subset).size
     if labelled.size != "all" or size == "rest":
         return labelled
-    return LabelledSet(**{**dict(labelled), "size": size})
+    return labelled.but(size=size)
 
 
 def _recipe(spec: Spec, live: LiveStage, methods: list[str]) -> Recipe:
@@ -197,10 +197,34 @@ def _recipe(spec: Spec, live: LiveStage, methods: list[str]) -> Recipe:
     select_on = recipe.select_on or "validation.loss"
     if len(methods) == 1 and select_on.count(".") == 1:
         select_on = metric_path("validation", methods[0], select_on.partition(".")[2])
-    return Recipe(**{**dict(recipe), "loss": weights, "select_on": select_on})
+    return recipe.but(loss=weights, select_on=select_on)
 
 
 def _default_weights(spec: Spec, method: str) -> LossWeights:
     has_forces = spec.experiment.data.labels[method].forces is not None
     return LossWeights(energy=1, forces=1) if has_forces else LossWeights(energy=100, forces=0)
 
+
+
+def smoke_graph(graph: Graph, steps: int = 20) -> Graph:
+    """Return one chain of each kind of stage with a few steps: what a spec would train, tried out.
+
+    A kind is a stage name with or without a parent, on its label methods and subsets, of one model.
+    """
+    kinds: dict[tuple[object, ...], Node] = {}
+    for node in graph.nodes.values():
+        sets = tuple((labelled.labels, labelled.subset) for labelled in node.training.sets)
+        kind = (node.name, node.parent is None, sets, node.training.model.key)
+        if kind not in kinds or len(node.evaluations) > len(kinds[kind].evaluations):
+            kinds[kind] = node
+    needed = {above.key for node in kinds.values() for above in graph.lineage(node.key)}
+    renamed: dict[str, str] = {}
+    nodes: dict[str, Node] = {}
+    for key, node in graph.nodes.items():
+        if key in needed:
+            recipe = node.training.recipe.but(max_steps=steps, validate_every=steps)
+            parent = renamed[node.parent] if node.parent else None
+            training = node.training.but(recipe=recipe, parent=parent)
+            renamed[key] = training.key
+            nodes[training.key] = Node(training.key, node.name, training, parent, node.values, node.evaluations, 1)
+    return Graph(nodes, [])

@@ -9,7 +9,6 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,14 @@ PARAMS_PER_CALL = 100
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
 RUNS_PER_PAGE = 200
+
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""MLflow's settings where the user has none: by default one call to a dead server retries for minutes, while the sink
+has its own patience; and whether MLflow reports its use to its makers is for users to choose."""
 
 _REFUSALS = {
     "BAD_REQUEST",
@@ -61,8 +68,8 @@ class Experiment:
         Raises:
             TrackingError: the server cannot be reached within about ten seconds, or refuses.
         """
-        # MLflow reports its use to its makers by default; that is for users to choose, not for us.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        for variable, value in _ENVIRONMENT.items():
+            os.environ.setdefault(variable, value)
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
@@ -70,10 +77,9 @@ class Experiment:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
         try:
-            with http_limits(timeout=8, retries=0):
-                _try_database(uri)
-                self._client = MlflowClient(tracking_uri=uri)
-                self._id = self._get_or_create(name, artifacts)
+            _try_database(uri)
+            self._client = MlflowClient(tracking_uri=uri)
+            self._id = self._get_or_create(name, artifacts)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             raise TrackingError(
                 f"the tracking server {without_password(uri)} cannot be used: {reason(error)}\n"
@@ -165,23 +171,6 @@ class Experiment:
                 f"--experiment-id {found.experiment_id}`, or give the spec another name."
             )
         return found.experiment_id
-
-
-@contextmanager
-def http_limits(timeout: int, retries: int) -> Iterator[None]:
-    """Bound MLflow's HTTP calls, where the user has not: by default one call may retry for several minutes."""
-    ours = {
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout),
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
-        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    }
-    added = {name: value for name, value in ours.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 def is_refusal(error: Exception) -> bool:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import verify
@@ -93,9 +94,11 @@ def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
     )
 
 
-def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evaluation, device: object) -> None:
+def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evaluation, device: torch.device) -> None:
     head = evaluation.head or evaluation.labels
-    model = restore(load_weights(folder.best(head)), device)  # pyright: ignore[reportArgumentType]
+    record = folder.record()
+    assert record is not None, "evaluated once it is trained"
+    model = restore(load_weights(folder.checkpoints / record.heads[head].file), device)
     offsets = dataset.offsets(evaluation.offsets or evaluation.labels, job.training.sets)
     predictions = predict(
         model,

@@ -102,6 +102,10 @@ class StageQueue(SearchAlgorithm):
             for child in self._children[key]:
                 self._release(child)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles its parts for `Tuner.restore`, and a run is resumed from the store instead."""
+        return {}
+
     # What Tune calls.
 
     def add_configurations(self, experiments: Any) -> None:

@@ -146,6 +146,10 @@ class _Watcher(tune.Callback):
         self._graph = graph
         self._store = store
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing, as the queue does."""
+        return {}
+
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         key = self._queue.key_of(trial)
         self._display.started(key)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mfsweep.errors import TrackingError
-from mfsweep.run.mlflow_experiment import Experiment, http_limits, is_refusal, reason, without_password
+from mfsweep.run.mlflow_experiment import Experiment, is_refusal, reason, without_password
 from mfsweep.run.mlflow_sweep import Ending, EndStatus, Mirror, SweepRuns, TrackedStage
 
 __all__ = ["EndStatus", "TrackedStage", "Tracker"]
@@ -88,8 +88,7 @@ class Tracker:
         where = without_password(uri)
         opened = Experiment(uri, experiment, artifacts)
         try:
-            with http_limits(timeout=30, retries=1):
-                return cls(SweepRuns(opened, sweep, params or {}, tags or {}), where)
+            return cls(SweepRuns(opened, sweep, params or {}, tags or {}), where)
         except Exception as error:
             raise TrackingError(f"the tracking server {where} does not take a run: {reason(error)}") from error
 
@@ -144,20 +143,19 @@ class Tracker:
 
     def _write_until_closed(self) -> None:
         wait = INTERVAL
-        with http_limits(timeout=30, retries=0):
-            while True:
-                self._wake.wait(wait)
-                self._wake.clear()
-                closing = self._closing
-                answers = self._write_round()
-                wait = INTERVAL if answers else min(2 * wait, LONGEST_WAIT)
-                if closing:
-                    wait = CLOSING_INTERVAL
-                    if answers and not self._active and self._end_sweep(closing):
-                        return
-                    if time.monotonic() - max(self._runs.progress, closing.since) > closing.patience:
-                        self._lost.append(self._what_is_missing())
-                        return
+        while True:
+            self._wake.wait(wait)
+            self._wake.clear()
+            closing = self._closing
+            answers = self._write_round()
+            wait = INTERVAL if answers else min(2 * wait, LONGEST_WAIT)
+            if closing:
+                wait = CLOSING_INTERVAL
+                if answers and not self._active and self._end_sweep(closing):
+                    return
+                if time.monotonic() - max(self._runs.progress, closing.since) > closing.patience:
+                    self._lost.append(self._what_is_missing())
+                    return
 
     def _write_round(self) -> bool:
         """Write what is new of every stage once; return False as soon as the server does not answer."""

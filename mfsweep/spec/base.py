@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
@@ -24,6 +24,10 @@ class Frozen(BaseModel):
         Leaving them out lets a later version add an optional field without changing any existing key.
         """
         return self.model_dump(mode="json", exclude_none=True)
+
+    def but(self, **changes: Any) -> Self:
+        """Return this model with some fields changed, validated."""
+        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
 
     @cached_property
     def key(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,14 +104,21 @@ class Spec(typing.NamedTuple):
     document: Document
 
 
-def load(path: Path) -> Spec:
+def load(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Spec:
     """Read a spec.
+
+    Args:
+        path: the file.
+        overrides: top-level field -> entries that replace the file's, from the command line.
 
     Raises:
         SpecError: the file cannot be read, is not YAML, or does not say what a spec says.
     """
     document = Document(path)
-    experiment: Experiment = document.build(Experiment, document.tree, ())
+    tree = dict(document.tree)
+    for name, entries in (overrides or {}).items():
+        tree[name] = {**(tree.get(name) or {}), **entries}
+    experiment: Experiment = document.build(Experiment, tree, ())
     try:
         blocks = axes.parse(experiment.axes)
     except PlaceError as error:

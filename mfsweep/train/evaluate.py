@@ -26,7 +26,7 @@ _MILLI = 1000.0
 class Predictions(NamedTuple):
     """Reference and predicted values of a set's structures, in the order asked for."""
 
-    index: np.ndarray
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride] (tuple.index, never used)
     """(S,) index of the structure in the dataset."""
     formula: np.ndarray
     """(S,) index into the dataset's formulae."""

@@ -17,6 +17,7 @@ from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import SetShare
 from mfsweep.errors import DataError, TrainingError
 from mfsweep.quantities import Quantity, metric_path
+from mfsweep.spec.data import SubsetName
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import load, save, save_weights
 from mfsweep.train.evaluate import errors, predict
@@ -51,7 +52,7 @@ class Kept(NamedTuple):
     step: int
     value: float
     file: str
-    """Name in the checkpoint folder."""
+    """Relative to the stage's folder, in which the checkpoint folder lies."""
 
 
 class Outcome(NamedTuple):
@@ -140,12 +141,12 @@ def train(
 
 def _validation(training: Training, dataset: Dataset, method: str) -> _Validation:
     sets = [labelled for labelled in training.sets if labelled.labels == method]
-    subsets = sorted({labelled.subset for labelled in sets})
+    subsets: list[SubsetName] = sorted({labelled.subset for labelled in sets})
     indices = dataset.validation(method, subsets)
     if not len(indices):
         raise DataError(
-            f"no validation structures for {method}: the subset {' and '.join(subsets)} has none that carry its labels. "
-            f"Expected some to choose the checkpoint by: set data.splits.{subsets[0]}.validation"
+            f"no validation structures for {method}: the subset {' and '.join(subsets)} has none that carry its "
+            f"labels. Expected some to choose the checkpoint by: set data.splits.{subsets[0]}.validation"
         )
     share = sum(labelled.probability or 0.0 for labelled in sets)
     return _Validation(indices, share, learns_forces(training, method))
@@ -225,7 +226,7 @@ def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
         if world.rank == 0:
             state.flat.load(best.parameters)
             save_weights(checkpoints / file, state.weights(best.step))
-        return Kept(best.metric, best.step, best.value, file)
+        return Kept(best.metric, best.step, best.value, f"{checkpoints.name}/{file}")
 
     selected = write(kept.selected, SELECTED)
     heads: dict[str, Kept] = {}

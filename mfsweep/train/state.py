@@ -137,7 +137,7 @@ class State:
 
 
 def average_neighbours(dataset: Dataset, cutoff: float) -> float:
-    """Return the mean number of neighbours of an atom within `cutoff` angstrom, over all training parts of the partition.
+    """Return the mean number of neighbours of an atom within `cutoff` angstrom, over all training parts.
 
     Geometry only, and the same for every size and stage of a data set: a size axis must not change the model's scale.
     """

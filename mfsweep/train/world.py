@@ -1,4 +1,4 @@
-"""The ranks that train one stage together: what of torch.distributed a training needs, and nothing of who started them."""
+"""The ranks that train one stage together: what a training needs of torch.distributed, whoever started them."""
 
 from __future__ import annotations
 

@@ -91,10 +91,10 @@ class World:
         prefactor=2.0,
         seed_axis="seed",
     ):
-        """Write a pre-train/fine-tune grid in which y = prefactor * x ** gradient (times a factor of the fine-tune size).
+        """Write a pre-train/fine-tune grid with the law y = prefactor * x ** gradient (a factor of the fine-tune size apart).
 
-        `gradients` maps label method -> gradient; `noise` is the deviation of log y, `shared` that of log x about its law,
-        the same for all cells of a pre-training; `capped` lists pre-train sizes stopped by max_steps.
+        `gradients` maps label method -> gradient; `noise` is the deviation of log y, `shared` that of log x about its
+        law, the same for all cells of a pre-training; `capped` lists pre-train sizes stopped by max_steps.
         """
         rng = rng or np.random.default_rng(0)
         for seed in seeds:
@@ -103,13 +103,22 @@ class World:
                 scale = (size / 30) ** -0.3
                 if direct:
                     key = self.finetune(size, seeding, None, 60 * scale * np.exp(noise * rng.normal()))
-                    values = {"label_method": next(iter(gradients)), "pretrain_size": 0, "finetune_size": size, **seeding}
+                    values = {
+                        "label_method": next(iter(gradients)),
+                        "pretrain_size": 0,
+                        "finetune_size": size,
+                        **seeding,
+                    }
                     self.cell(values, {"finetune": key}, {"finetune": {"cc": size}})
             for method, gradient in gradients.items():
                 for n in pretrain_sizes:
                     truth = 300 * n**-0.45
                     x = truth * np.exp(shared * rng.normal())
-                    metrics = {f"validation.{method}.energy_mae": x, f"validation.{method}.force_mae": 10 * x, "validation.loss": x / 9}
+                    metrics = {
+                        f"validation.{method}.energy_mae": x,
+                        f"validation.{method}.force_mae": 10 * x,
+                        "validation.loss": x / 9,
+                    }
                     parent = self.stage([(method, "b", n)], metrics=metrics, converged=n not in capped, **seeding)
                     for size in finetune_sizes:
                         y = prefactor * truth**gradient * (size / 30) ** -0.3 * np.exp(noise * rng.normal())

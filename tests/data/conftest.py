@@ -151,9 +151,7 @@ def small_labels() -> dict[str, LabelKeys]:
 
 
 @pytest.fixture
-def open_small(
-    write_file: Callable[..., Path], small_labels: dict[str, LabelKeys]
-) -> Callable[..., Dataset]:
+def open_small(write_file: Callable[..., Path], small_labels: dict[str, LabelKeys]) -> Callable[..., Dataset]:
     """Write and open a small file, split into `a` (train 20, validation 6) and the rest as `b`."""
     default = Splits(a=Subset(size=20, validation=6, needs=("cc", "dft")), b=Subset(size="rest", needs=("dft",)))
 

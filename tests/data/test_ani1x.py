@@ -102,13 +102,12 @@ def _put(key, place, value):
     [
         (lambda file: file["H2O"].pop("coordinates"), "group '/H2O' has no dataset 'coordinates'"),
         (lambda file: file["H2O"].move("coordinates", "coordinate"), "Did you mean 'coordinate'"),
-        (lambda file: file.create_group("H2O/deep"), None),
         (lambda file: file.create_dataset("loose", data=[1]), "got the dataset 'loose'"),
         (lambda file: file.create_group("gdb11_s01"), "group '/gdb11_s01' has no dataset"),
         (_set("cc.energy", np.zeros(5)), r"'/H2O', key 'cc.energy': expected shape \(6,\).*got \(5,\)"),
         (_set("dft.forces", np.zeros((6, 9))), r"expected shape \(6, 3, 3\).*got \(6, 9\)"),
-        (_set("coordinates", np.zeros((6, 4, 3))), r"expected shape \(6, 3, 3\).*got \(6, 4, 3\)"),
-        (_set("coordinates", np.float64(1.0)), None),
+        (_set("coordinates", np.zeros((6, 4, 3))), r"expected shape \(conformers, 3, 3\), got \(6, 4, 3\)"),
+        (_set("coordinates", np.float64(1.0)), r"expected shape \(conformers, 3, 3\), got \(\)"),
         (_set("atomic_numbers", np.array([8.0, 1.0, 1.0])), "and integers"),
         (_set("atomic_numbers", np.array([8, 1, 0])), "hold 0 to 8"),
         (_set("atomic_numbers", np.array([300, 1, 1])), "hold 1 to 300"),
@@ -122,9 +121,6 @@ def _put(key, place, value):
 )
 def test_malformed_file_is_refused_by_place(write_file, small_labels, change, message):
     path = write_file(change=change)
-    if message is None:
-        assert "H2O" in read(path, small_labels).formulae or change is not None
-        return
     with pytest.raises(DataError, match=message) as caught:
         read(path, small_labels)
     assert str(path) in str(caught.value)

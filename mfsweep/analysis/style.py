@@ -1,0 +1,129 @@
+"""How figures look: an 8 cm column, vectors, colours that survive colour blindness and grey print.
+
+A label method is one hue, its series run from light to dark, and each has a marker of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+CENTIMETRE = 1 / 2.54
+WIDTH, HEIGHT = 8.4 * CENTIMETRE, 8.4 * CENTIMETRE
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 6.5,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.2,
+    "legend.labelspacing": 0.35,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4.2,
+    "lines.markeredgewidth": 0.9,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "mfsweep",
+}
+INK = "#111111"
+MUTED = "#767676"
+HUES = {"dft": "#0072B2", "xtb": "#D55E00"}
+"""The two auxiliary methods of the source study keep their colours; others take the next of the Okabe-Ito set."""
+OTHER_HUES = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = "s^Dvp*Xo"
+DASHES = ((0, (5, 2)), (0, (1, 1)), (0, (3, 1, 1, 1)))
+LEGEND_CHARACTERS = 62
+"""Characters of legend text that fit beside one another, a column's handle counted as six."""
+
+Colour = tuple[float, ...] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The look of one series."""
+
+    colour: Colour
+    marker: str
+
+
+def hues(methods: set[str]) -> dict[str, str]:
+    """Return method -> hue; the empty method (several, or none) is grey."""
+    others = sorted(methods - set(HUES) - {""})
+    return HUES | {method: OTHER_HUES[index % len(OTHER_HUES)] for index, method in enumerate(others)} | {"": MUTED}
+
+
+def series(methods: Sequence[str]) -> list[Series]:
+    """Return the look of each series, given by its method in drawing order: light to dark within a method."""
+    colours = hues(set(methods))
+    looks = []
+    for index, method in enumerate(methods):
+        place, last = methods[:index].count(method), methods.count(method) - 1
+        looks.append(Series(_shade(colours[method], place / last if last else 1.0), MARKERS[place % len(MARKERS)]))
+    return looks
+
+
+def canvas() -> tuple[Figure, Axes]:
+    """Return an empty figure of one column's width and its log-log axes."""
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set(xscale="log", yscale="log")
+    return figure, axes
+
+
+def size_ticks(axes: Axes, sizes: Sequence[int]) -> None:
+    """Put the x ticks of a size axis on the sizes themselves."""
+    if not sizes:
+        return
+    axes.set_xlim(sizes[0] / 1.4, sizes[-1] * 1.4)
+    axes.xaxis.set_major_locator(FixedLocator(sizes) if len(sizes) < 8 else LogLocator())
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
+    )
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def error_ticks(axis: Any, values: Sequence[float]) -> None:
+    """Set plain-number ticks, as many as the span of the values calls for."""
+    known = [value for value in values if np.isfinite(value) and value > 0]
+    span = max(known) / min(known) if known else 1.0
+    steps = (1.0,) if span > 300 else (1.0, 2.0, 5.0) if span > 12 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    axis.set_major_locator(LogLocator(subs=steps) if span > 3 else MaxNLocator(5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def legend(figure: Figure, axes: Axes, *, hollow: bool, title: str | None = None) -> None:
+    """Put the legend under the axes, in as many columns as the labels leave room for."""
+    handles, labels = axes.get_legend_handles_labels()
+    if hollow:
+        handles.append(Line2D([], [], color=MUTED, marker="o", markerfacecolor="white", linestyle="none"))
+        labels.append("stopped by max_steps")
+    if handles:
+        columns = max(1, min(3, LEGEND_CHARACTERS // (max(map(len, labels)) + 6)))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=title, title_fontsize=6.5)
+
+
+def _shade(hue: str, depth: float) -> Colour:
+    """Return a hue from light (depth 0) to a little darker than itself (1)."""
+    base = np.array(to_rgb(hue))
+    light, dark = 0.5 * base + 0.5, 0.75 * base
+    return tuple((1 - depth) * light + depth * dark)

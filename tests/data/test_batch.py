@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfsweep.data import batch as batch_module
+from mfsweep.data.batch import assemble, neighbours
+from mfsweep.errors import DataError
+from mfsweep.spec.stage import LabelledSet
+
+CUTOFF = 3.0
+"""Angstrom: less than most of these molecules, so that the cutoff cuts."""
+
+
+def _own_edges(edges, index):
+    return edges.index[:, edges.offsets[index] : edges.offsets[index + 1]].astype(int)
+
+
+def test_edges_are_those_of_ase(dataset):
+    structures, edges = dataset.structures, neighbours(dataset.structures, CUTOFF)
+    cut = 0
+    for index in np.linspace(0, len(structures.formula) - 1, 60).astype(int):
+        atoms = structures.atoms_of(np.array([index]))
+        molecule = Atoms(numbers=structures.species[atoms], positions=structures.positions[atoms])
+        senders, receivers = neighbor_list("ij", molecule, CUTOFF)
+        expected = set(zip(senders.tolist(), receivers.tolist(), strict=True))
+        own = _own_edges(edges, index)
+        assert set(map(tuple, own.T.tolist())) == expected
+        assert own.shape[1] == len(expected)
+        cut += len(atoms) * (len(atoms) - 1) - len(expected)
+    assert cut > 0
+
+
+def test_edges_run_both_ways_and_never_to_the_atom_itself(dataset):
+    edges = dataset.edges(CUTOFF)
+    assert (edges.index[0] != edges.index[1]).all()
+    owner = np.repeat(np.arange(len(edges.offsets) - 1), np.diff(edges.offsets))
+    there = set(zip(owner.tolist(), *edges.index.tolist(), strict=True))
+    assert all((structure, j, i) in there for structure, i, j in there)
+
+
+def test_edges_do_not_depend_on_how_many_pairs_are_held_at_once(dataset, monkeypatch):
+    whole = neighbours(dataset.structures, CUTOFF)
+    monkeypatch.setattr(batch_module, "PAIRS_AT_ONCE", 1000)
+    parts = neighbours(dataset.structures, CUTOFF)
+    np.testing.assert_array_equal(whole.offsets, parts.offsets)
+    np.testing.assert_array_equal(whole.index, parts.index)
+
+
+@pytest.mark.parametrize(("atoms", "kind"), [(2, np.uint8), (256, np.uint8), (257, np.uint16)])
+def test_edges_of_large_structures_do_not_wrap_around(make_structures, atoms, kind):
+    structures = make_structures([([1] * atoms, 1), ([8, 8], 1)])
+    edges = neighbours(structures, cutoff=1e3)
+    assert edges.index.dtype == kind
+    assert edges.index.max() == atoms - 1
+    np.testing.assert_array_equal(np.diff(edges.offsets), [atoms * (atoms - 1), 2])
+
+
+@given(st.data())
+def test_batch_is_its_structures_side_by_side(dataset, data):
+    structures = dataset.structures
+    members = data.draw(st.lists(st.integers(0, len(structures.formula) - 1), min_size=1, max_size=6))
+    offsets = {1: -13.0, 6: -57.0, 7: -78.0, 8: -110.0}
+    batch = assemble(dataset, np.array(members), "xtb", offsets, CUTOFF, with_forces=True)
+    labels, edges = structures.labels["xtb"], dataset.edges(CUTOFF)
+    at = edge_at = 0
+    for number, index in enumerate(members):
+        own = slice(structures.offsets[index], structures.offsets[index + 1])
+        size = own.stop - own.start
+        here = slice(at, at + size)
+        np.testing.assert_array_equal(batch.species[here], structures.species[own])
+        np.testing.assert_array_equal(batch.positions[here], structures.positions[own])
+        np.testing.assert_array_equal(batch.forces[here], labels.forces[own])
+        assert (batch.structure[here] == number).all()
+        local = _own_edges(edges, index) + at
+        np.testing.assert_array_equal(batch.edge_index[:, edge_at : edge_at + local.shape[1]], local)
+        expected = labels.energy[index] - sum(offsets[z] for z in structures.species[own].tolist())
+        assert batch.energy[number] == pytest.approx(expected, abs=1e-9)
+        at, edge_at = at + size, edge_at + local.shape[1]
+    assert batch.ptr.tolist() == [0, *np.cumsum(structures.sizes[members]).tolist()]
+    assert (len(batch.species), batch.edge_index.shape[1]) == (at, edge_at)
+    assert batch.atoms.tolist() == structures.sizes[members].tolist()
+    assert batch.index.tolist() == members
+    assert batch.method == "xtb"
+
+
+def test_types_are_those_that_a_model_takes(dataset):
+    sets = [LabelledSet(labels="cc", subset="a")]
+    batch = assemble(dataset, np.array([3, 1]), "cc", dataset.offsets("cc", sets), CUTOFF, with_forces=False)
+    assert batch.forces is None
+    kinds = {name: getattr(batch, name).dtype for name in ("positions", "energy", "structure", "ptr", "edge_index")}
+    assert kinds == {"positions": "f8", "energy": "f8", "structure": "i8", "ptr": "i8", "edge_index": "i8"}
+
+
+def test_atom_without_neighbours_is_kept(make_structures):
+    structures = make_structures([([2], 2), ([8, 1, 1], 1)])
+    edges = neighbours(structures, CUTOFF)
+    assert edges.offsets[:3].tolist() == [0, 0, 0]
+
+
+def test_element_without_offset_and_forces_of_an_energy_only_method_are_refused(dataset):
+    with pytest.raises(DataError, match="no energy offset for"):
+        assemble(dataset, np.array([0]), "xtb", {1: 0.0}, CUTOFF, with_forces=False)
+    with pytest.raises(ValueError, match="energies only"):
+        assemble(dataset, np.array([0]), "cc", dict.fromkeys(dataset.elements, 0.0), CUTOFF, with_forces=True)

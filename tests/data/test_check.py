@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mfsweep.data.check import check
+from mfsweep.errors import DataError
+from mfsweep.spec.data import Splits, Subset
+from mfsweep.spec.stage import Evaluation, LabelledSet
+
+CC = LabelledSet(labels="cc", subset="a", probability=1.0)
+DFT = LabelledSet(labels="dft", subset="a", probability=1.0)
+TEST = Evaluation(labels="cc", subset="t")
+BOTH = ("cc", "dft")
+SPLITS = Splits(a=Subset(size=25, validation=6, needs=BOTH), t=Subset(size="rest", needs=BOTH))
+
+
+def _check(dataset, make_training, *sets, evaluations=(), max_atoms=256):
+    training = make_training(dataset, *(sets or (CC,)), max_atoms=max_atoms)
+    return check(dataset, [training], [(training, evaluation) for evaluation in evaluations])
+
+
+def _refused(dataset, make_training, message, *sets, **options):
+    with pytest.raises(DataError, match=message) as caught:
+        _check(dataset, make_training, *sets, **options)
+    assert str(dataset.path) in str(caught.value)
+
+
+def _scale(key, factor):
+    def change(file):
+        for group in file.values():
+            group[key][...] = group[key][...] * factor
+
+    return change
+
+
+def test_bundled_data_pass_without_a_word(dataset, make_training):
+    trainings = [
+        make_training(dataset, LabelledSet(labels="dft", subset="b", size=300, probability=1.0)),
+        make_training(dataset, LabelledSet(labels="cc", subset="a", size=30, probability=1.0)),
+    ]
+    evaluations = [(training, TEST) for training in trainings]
+    assert check(dataset, trainings, evaluations) == []
+
+
+def test_validation_set_of_one_formula_is_warned_of(open_small, make_training):
+    dataset = open_small(SPLITS)
+    formula = dataset.structures.formulae[dataset.structures.formula[dataset.partition.validation["a"][0]]]
+    warning = f"the validation set of cc (a) has one formula, {formula}: its error says little of others"
+    assert _check(dataset, make_training, CC, evaluations=[TEST]) == [warning]
+
+
+def test_size_above_the_subset_is_refused(open_small, make_training):
+    too_many = LabelledSet(labels="cc", subset="a", size=26, probability=1.0)
+    _refused(open_small(SPLITS), make_training, r"the set \(cc; a; 26\): expected at most 25 structures", too_many)
+
+
+def test_nan_in_a_requested_set_is_refused(open_small, make_training):
+    def change(file):
+        for group in file.values():
+            group["cc.energy"][0] = np.nan
+
+    dataset = open_small(Splits(a=Subset(size=25, validation=6, needs=("dft",))), change=change)
+    _refused(
+        dataset, make_training, r"the set \(cc; a; all\): \d+ of 25 structures have no cc energy \(NaN\), the first"
+    )
+
+
+def test_subset_of_one_formula_is_refused(open_small, make_training):
+    dataset = open_small(Splits(a=Subset(size=6, validation=6, needs=BOTH)))
+    _refused(dataset, make_training, r"splits\.a: expected at least 2 formulae in the training part, got 1")
+
+
+def test_training_without_validation_is_refused(open_small, make_training):
+    dataset = open_small(Splits(a=Subset(size=25, needs=BOTH)))
+    _refused(dataset, make_training, r"cc is trained on a, which has no validation.*Set data\.splits\.a\.validation")
+
+
+@pytest.mark.parametrize("evaluations", [(), (TEST,)])
+def test_structure_above_the_atom_cap_is_refused_by_name(open_small, make_training, evaluations):
+    dataset = open_small(SPLITS)
+    message = r"expected at most 2 atoms in a structure \(batch\.max_atoms\), got \d: .* the first is .*, conformer \d"
+    _refused(dataset, make_training, message, max_atoms=2, evaluations=evaluations)
+
+
+def test_structure_above_the_atom_cap_in_an_evaluation_alone_is_refused(open_small, make_training):
+    # a split seed that leaves ethane, the largest, to the test subset
+    for seed in range(50):
+        dataset = open_small(SPLITS.model_copy(update={"seed": seed}))
+        trained = np.concatenate([dataset.partition.train["a"], dataset.partition.validation["a"]])
+        largest = int(dataset.structures.sizes[trained].max())
+        if largest < 8:
+            break
+    assert len(_check(dataset, make_training, max_atoms=largest)) == 1
+    message = "the test structures of t: expected at most"
+    _refused(dataset, make_training, message, max_atoms=largest, evaluations=[TEST])
+
+
+@pytest.mark.parametrize("evaluations", [(), (TEST,)])
+def test_odd_number_of_electrons_is_refused(open_small, make_training, evaluations):
+    # methyl and amino radicals, so many that every subset has some
+    molecules = {"CH3": [6, 1, 1, 1], "NH2": [7, 1, 1], "OH": [8, 1], "C2H5": [6, 6, 1, 1, 1, 1, 1], "CHO": [6, 1, 8]}
+    splits = Splits(a=Subset(size=10, validation=6, needs=BOTH), t=Subset(size="rest", needs=BOTH))
+    dataset = open_small(splits, molecules=molecules)
+    _refused(
+        dataset,
+        make_training,
+        r"expected closed shells, got \d+ structures with an odd number of electrons",
+        evaluations=evaluations,
+    )
+
+
+def test_charge_is_refused(open_small, make_training):
+    def change(file):
+        for group in file.values():
+            group["charge"] = np.array([0, 0, 0, -1, 0, 0])
+
+    message = r"expected neutral structures, got \d+ charged ones: .*, conformer 3 .* has charge -1"
+    _refused(open_small(SPLITS, change=change), make_training, message)
+
+
+def test_charge_where_no_stage_looks_is_no_matter(open_small, make_training):
+    def change(file):
+        for group in file.values():
+            group["charge"] = np.array([0, 0, 0, -1, 0, 0])
+            group["cc.energy"][3] = np.nan
+
+    assert _check(open_small(SPLITS, change=change), make_training) == []
+
+
+def test_element_that_only_the_test_subset_has_is_refused(open_small, make_training):
+    for seed in range(200):
+        dataset = open_small(SPLITS.model_copy(update={"seed": seed}))
+        trained = np.concatenate([dataset.partition.train["a"], dataset.partition.validation["a"]])
+        if 7 not in dataset.structures.elements_of(trained):
+            break
+    message = (
+        r"the test structures of t: N \(in .*\) has no energy offset of cc: the 25 structures of the training part"
+    )
+    _refused(dataset, make_training, message, evaluations=[TEST])
+
+
+def test_rank_deficient_fit_is_refused(open_small, make_training):
+    molecules = {f"C{n}H{2 * n}": [6] * n + [1] * (2 * n) for n in range(2, 8)}
+    message = r"the training part of a: energy offsets of cc: .* fix only 1 of the 2 offsets \(H, C\)"
+    splits = Splits(a=SPLITS.a)
+    _refused(open_small(splits, molecules=molecules), make_training, message)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("eV", 27.2114), ("kcal/mol", 627.51), ("kJ/mol", 2625.5), ("Ry", 2.0)])
+def test_energies_in_another_unit_are_refused_with_the_unit(open_small, make_training, unit, factor):
+    dataset = open_small(SPLITS, change=_scale("cc.energy", factor))
+    message = rf"the cc energies \('cc.energy'\) do not look like hartree.*They would fit as {unit}: convert"
+    _refused(dataset, make_training, message)
+
+
+def test_forces_in_another_unit_are_refused_with_the_unit(open_small, make_training):
+    dataset = open_small(SPLITS, change=_scale("dft.forces", 27.2114))
+    _refused(dataset, make_training, r"the dft forces \('dft.forces'\) do not look like.*fit as eV/angstrom", DFT)
+
+
+def test_values_of_test_labels_are_not_looked_at(open_small, make_training):
+    dataset = open_small(SPLITS)
+    expected = _check(dataset, make_training, evaluations=[TEST])
+    energy = dataset.structures.labels["cc"].energy
+    energy[dataset.partition.train["t"]] *= 1e6
+    assert _check(dataset, make_training, evaluations=[TEST]) == expected
+
+
+def test_evaluation_of_labels_that_are_not_there_is_refused(open_small, make_training):
+    def change(file):
+        for group in file.values():
+            group["cc.energy"][0] = np.nan
+
+    splits = Splits(a=Subset(size=20, validation=5, needs=BOTH), t=Subset(size="rest", needs=("dft",)))
+    dataset = open_small(splits, change=change)
+    _refused(dataset, make_training, "the test structures of 't': .* have no cc energy", evaluations=[TEST])
+
+
+def test_weaknesses_are_warned_of(open_small, make_training):
+    def change(file):
+        for name in list(file)[::2]:
+            file[name]["dft.energy"][3:] = np.nan
+            file[name]["dft.forces"][3:] = np.nan
+
+    splits = Splits(
+        a=Subset(size=25, validation=12, needs=("cc",)), t=Subset(size="rest", validation=3, needs=("dft",))
+    )
+    dataset = open_small(splits, change=change)
+    on_test = LabelledSet(labels="dft", subset="t", size=2, probability=1.0)
+    warnings = _check(dataset, make_training, on_test)
+    assert any("training structures of a carry dft: its offsets are fitted on these" in text for text in warnings)
+    assert any("dft is trained on the test structures themselves" in text for text in warnings)

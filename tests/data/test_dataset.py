@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from mfsweep.data.dataset import Dataset, open_dataset
+from mfsweep.data.reference import fit_offsets
+from mfsweep.errors import DataError
+from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
+from mfsweep.spec.stage import Evaluation, LabelledSet
+
+CC_A = LabelledSet(labels="cc", subset="a")
+
+
+def test_validation_is_pooled_over_subsets_and_carries_the_labels(dataset: Dataset):
+    pooled = dataset.validation("dft", ["b", "a"])
+    both = np.concatenate([dataset.partition.validation["a"], dataset.partition.validation["b"]])
+    np.testing.assert_array_equal(pooled, np.sort(both))
+    cc = dataset.validation("cc", ["a", "b"])
+    assert dataset.structures.usable("cc")[cc].all()
+    assert 40 <= len(cc) < len(pooled)
+    np.testing.assert_array_equal(dataset.validation("dft", ["a", "a"]), dataset.validation("dft", ["a"]))
+
+
+def test_test_part_is_every_structure_of_the_test_subset(dataset: Dataset):
+    part = dataset.part(Evaluation(labels="cc", subset="t"))
+    assert sorted(part.tolist()) == part.tolist()
+    assert set(part.tolist()) == set(dataset.partition.train["t"].tolist())
+    validation = dataset.part(Evaluation(labels="cc", subset="a", part="validation"))
+    np.testing.assert_array_equal(validation, dataset.partition.validation["a"])
+
+
+@pytest.mark.parametrize(
+    ("labelled", "message"),
+    [
+        (LabelledSet(labels="cc", subset="a", size=121), r"\(cc; a; 121\): expected at most 120 structures"),
+        (LabelledSet(labels="cc", subset="c"), "expected one of the subsets a, b, t.*got 'c'"),
+        (LabelledSet(labels="ccc", subset="a"), "expected one of the label methods .*got 'ccc'.*Did you mean 'cc'"),
+        (
+            LabelledSet(labels="cc", subset="b"),
+            r"\(cc; b; all\): \d+ of 331 .* no cc energy \(NaN\), the first is .*Let data\.splits\.b\.needs name cc",
+        ),
+    ],
+)
+def test_labelled_set_that_the_data_cannot_give_is_refused(dataset, mini, labelled, message):
+    with pytest.raises(DataError, match=message) as caught:
+        dataset.training(labelled)
+    assert str(mini) in str(caught.value)
+
+
+def test_part_without_structures_or_labels_is_refused(dataset):
+    with pytest.raises(DataError, match="none of the validation structures of 't'"):
+        dataset.part(Evaluation(labels="cc", subset="t", part="validation"))
+    with pytest.raises(DataError, match=r"the validation structures of 'b': .* have no cc energy"):
+        dataset.part(Evaluation(labels="cc", subset="b", part="validation"))
+
+
+def test_subset_that_cannot_be_filled_names_the_file(mini, resolved):
+    splits = Splits(a=Subset(size=5000, needs=("cc",)))
+    with pytest.raises(DataError, match=rf"{mini}: data\.splits\.a asks for"):
+        _ = open_dataset(mini, resolved(splits)).partition
+
+
+def test_fixed_offsets_are_the_same_for_all_sets_and_strategies(dataset: Dataset):
+    expected = fit_offsets(dataset.structures, "dft", np.sort(dataset.partition.train["a"]))
+    for sets in (
+        [LabelledSet(labels="dft", subset="b", size=10)],
+        [LabelledSet(labels="dft", subset="a"), CC_A],
+        [CC_A],
+        [],
+    ):
+        assert dataset.offsets("dft", sets) == expected
+
+
+def test_paid_offsets_use_the_stages_own_structures_only(mini, resolved):
+    paid = open_dataset(mini, resolved(offsets="paid"))
+    few, many = (LabelledSet(labels="cc", subset="a", size=size) for size in (40, 120))
+    expected = fit_offsets(paid.structures, "cc", np.sort(paid.training(few)))
+    assert paid.offsets("cc", [few, LabelledSet(labels="dft", subset="b")]) == expected
+    assert paid.offsets("cc", [many]) != expected
+    with pytest.raises(DataError, match=r"no structures to fit the energy offsets of cc on.*data.offsets: fixed"):
+        paid.offsets("cc", [LabelledSet(labels="dft", subset="b")])
+
+
+def test_method_absent_from_a_is_fitted_where_it_is_trained(open_small):
+    def only_others(file):
+        for name in ("CH4", "C2H6", "C2H4", "CO2", "CH2O", "CH4O"):
+            file[name]["dft.energy"][:] = np.nan
+            file[name]["dft.forces"][:] = np.nan
+
+    splits = Splits(a=Subset(size=20, needs=("cc",)), b=Subset(size="rest", needs=("dft",)))
+    for seed in range(20):
+        dataset = open_small(splits.model_copy(update={"seed": seed}), change=only_others)
+        try:
+            in_a = dataset.structures.carries("dft", forces=False)[dataset.partition.train["a"]]
+        except DataError:
+            continue
+        if not in_a.any():
+            break
+    members, name = dataset.fit_set("dft", [LabelledSet(labels="dft", subset="b", size=3)])
+    np.testing.assert_array_equal(members, np.sort(dataset.partition.train["b"]))
+    assert name == "the training part of b"
+
+
+def test_offsets_handed_out_cannot_be_spoiled(dataset: Dataset):
+    dataset.offsets("cc", [CC_A])[1] = 0.0
+    assert dataset.offsets("cc", [CC_A])[1] < -10
+
+
+def test_test_labels_touch_nothing(mini, resolved, dataset: Dataset, tmp_path):
+    # The same file with other target labels on the test structures gives the same sets, offsets and validation.
+    structures = dataset.structures
+    other_path = tmp_path / "other.h5"
+    other_path.write_bytes(mini.read_bytes())
+    test = dataset.partition.train["t"]
+    with h5py.File(other_path, "r+") as file:
+        for index in test.tolist():
+            group = file[structures.formulae[structures.formula[index]]]
+            group["ccsd(t)_631gd.energy"][structures.rank[index]] = -1.0
+    other = open_dataset(other_path, resolved())
+    assert not np.array_equal(other.structures.labels["cc"].energy[test], structures.labels["cc"].energy[test])
+    for name in ("a", "b", "t"):
+        np.testing.assert_array_equal(other.partition.train[name], dataset.partition.train[name])
+        np.testing.assert_array_equal(other.partition.validation[name], dataset.partition.validation[name])
+    assert other.offsets("cc", [CC_A]) == dataset.offsets("cc", [CC_A])
+
+
+def test_datasets_are_kept_and_share_their_file(mini, resolved):
+    dataset = open_dataset(mini, resolved())
+    assert open_dataset(mini, resolved()) is dataset
+    other = open_dataset(mini, resolved(dataset.data.splits.model_copy(update={"seed": 7})))
+    assert other is not dataset
+    assert other.structures.positions is dataset.structures.positions
+    assert other.edges(4.0) is dataset.edges(4.0)
+
+
+def test_changed_file_is_read_again(write_file, small_labels):
+    data = ResolvedData(digest="0" * 64, labels=small_labels, splits=Splits())
+    path = write_file(conformers=3)
+    assert len(open_dataset(path, data).structures.formula) == 30
+    write_file(conformers=4)
+    os.utime(path, ns=(1, 1))
+    assert len(open_dataset(path, data).structures.formula) == 40
+
+
+def test_missing_file_is_a_data_error(tmp_path):
+    data = ResolvedData(digest="0" * 64, labels={"cc": LabelKeys(energy="e")}, splits=Splits())
+    with pytest.raises(DataError, match="cannot be read"):
+        open_dataset(tmp_path / "absent.h5", data)

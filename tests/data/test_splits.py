@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from mfsweep.data.dataset import Dataset, open_dataset
+from mfsweep.data.splits import partition
+from mfsweep.errors import DataError
+from mfsweep.spec.data import Splits, Subset
+from mfsweep.spec.stage import LabelledSet
+
+NEEDS_CC = ("cc",)
+
+
+@st.composite
+def sources(draw):
+    """Draw (atomic numbers, conformers) of distinct formulae, and which conformers lack the label cc."""
+    counts = draw(st.lists(st.integers(2, 6), min_size=10, max_size=14))
+    molecules = [([6] * (1 + i % 4) + [1] * (2 + 2 * (i // 4)), count) for i, count in enumerate(counts)]
+    total = sum(counts)
+    lacking = draw(st.sets(st.integers(0, total - 1), max_size=6))
+    return molecules, {"cc": sorted(lacking), "xtb": []}
+
+
+splits_of = st.builds(
+    lambda seed, a, a_validation, t, b_validation: Splits(
+        seed=seed,
+        a=Subset(size=a, validation=a_validation, needs=NEEDS_CC),
+        t=Subset(size=t, needs=NEEDS_CC),
+        b=Subset(size="rest", validation=b_validation, needs=("xtb",)),
+    ),
+    st.integers(0, 5),
+    st.integers(7, 10),
+    st.integers(0, 4),
+    st.integers(7, 8),
+    st.integers(0, 3),
+)
+
+few_examples = settings(max_examples=40)
+"""A partition takes milliseconds to draw; 40 of them find what 100 find."""
+
+
+def _split(structures, splits):
+    try:
+        return partition(structures, splits)
+    except DataError:
+        assume(False)
+        raise
+
+
+def _formulae(structures, indices):
+    return set(structures.formula[indices].tolist())
+
+
+@few_examples
+@given(source=sources(), splits=splits_of)
+def test_every_formula_has_one_owner_and_sizes_are_exact(make_structures, source, splits):
+    structures = make_structures(*source)
+    train, validation = _split(structures, splits)
+    owners = [_formulae(structures, part) for parts in (train, validation) for part in parts.values()]
+    assert sum(map(len, owners)) == len(set.union(*owners))
+    for name, subset in splits.subsets().items():
+        assert len(np.unique(train[name])) == len(train[name])
+        assert len(validation[name]) == subset.validation
+        if subset.size != "rest":
+            assert len(train[name]) == subset.size
+        for method in subset.needs:
+            assert structures.usable(method)[np.concatenate([train[name], validation[name]])].all()
+
+
+@few_examples
+@given(source=sources(), splits=splits_of)
+def test_rest_keeps_all_that_the_others_leave(make_structures, source, splits):
+    structures = make_structures(*source)
+    train, validation = _split(structures, splits)
+    taken = _formulae(structures, np.concatenate([train["a"], train["t"], validation["a"]]))
+    own = _formulae(structures, np.concatenate([train["b"], validation["b"]]))
+    assert taken | own == set(range(len(structures.formulae)))
+    # of its training formulae it has every structure
+    kept = np.isin(structures.formula, sorted(_formulae(structures, train["b"])))
+    np.testing.assert_array_equal(np.sort(train["b"]), np.flatnonzero(kept))
+
+
+@few_examples
+@given(source=sources(), splits=splits_of, order=st.randoms(use_true_random=False))
+def test_order_of_the_file_does_not_matter(make_structures, source, splits, order):
+    molecules, _ = source
+    structures = make_structures(molecules, {"cc": [], "xtb": []})
+    shuffled = list(molecules)
+    order.shuffle(shuffled)
+    other = make_structures(shuffled, {"cc": [], "xtb": []})
+    first, second = _split(structures, splits), _split(other, splits)
+
+    def names(structures, indices):
+        return [(structures.formulae[structures.formula[i]], structures.rank[i]) for i in indices]
+
+    for name in first.train:
+        assert names(structures, first.train[name]) == names(other, second.train[name])
+        assert sorted(names(structures, first.validation[name])) == sorted(names(other, second.validation[name]))
+
+
+@few_examples
+@given(source=sources(), splits=splits_of)
+def test_values_of_labels_do_not_matter(make_structures, source, splits):
+    structures = make_structures(*source)
+    labels = {name: own._replace(energy=-3.0 * own.energy + 5.0) for name, own in structures.labels.items()}
+    first, second = _split(structures, splits), _split(structures._replace(labels=labels), splits)
+    for name in first.train:
+        np.testing.assert_array_equal(first.train[name], second.train[name])
+        np.testing.assert_array_equal(first.validation[name], second.validation[name])
+
+
+def test_a_formula_more_moves_no_other_to_the_front(make_structures):
+    molecules = [([6] * n + [1] * 2, 5) for n in range(1, 12)]
+    splits = Splits(a=Subset(size=12, needs=NEEDS_CC))
+    with_all = make_structures(molecules)
+    owners = _formulae(with_all, partition(with_all, splits).train["a"])
+    unused = next(i for i in range(len(molecules)) if with_all.formulae.index(_name(molecules[i])) not in owners)
+    without = make_structures(molecules[:unused] + molecules[unused + 1 :])
+    left = _formulae(without, partition(without, splits).train["a"])
+    assert {with_all.formulae[i] for i in owners} == {without.formulae[i] for i in left}
+
+
+def _name(molecule):
+    numbers, _ = molecule
+    carbons = numbers.count(6)
+    return f"C{carbons if carbons > 1 else ''}H2"
+
+
+def test_sizes_are_nested_prefixes_the_same_for_every_method(dataset: Dataset):
+    large = dataset.training(LabelledSet(labels="cc", subset="a", size=120))
+    for method in ("cc", "dft", "xtb"):
+        for size in (1, 30, 119, "all"):
+            small = dataset.training(LabelledSet(labels=method, subset="a", size=size))
+            np.testing.assert_array_equal(small, large[: len(small)])
+    # a prefix is a sample of the subset, not its first formulae
+    assert len(_formulae(dataset.structures, large[:30])) > 5
+
+
+def test_seed_changes_the_partition(mini, resolved, dataset):
+    splits = dataset.data.splits.model_copy(update={"seed": 1})
+    other = open_dataset(mini, resolved(splits))
+    first, second = (_formulae(d.structures, d.partition.train["a"]) for d in (dataset, other))
+    assert len(first & second) < 0.5 * len(first)
+
+
+def test_partition_is_the_same_for_ever(dataset):
+    # Golden: another order of formulae or structures would change what every stored key stands for.
+    train, validation = dataset.partition
+    assert train["a"][:5].tolist() == [4476, 5290, 5267, 4540, 79]
+    assert validation["a"][:5].tolist() == [0, 1, 2, 3, 4]
+    assert {name: len(part) for name, part in train.items()} == {"a": 120, "b": 331, "t": 200}
+
+
+def test_surplus_of_a_straddling_formula_goes_nowhere(make_structures):
+    structures = make_structures([([6] * n + [1, 1], 10) for n in range(1, 7)])
+    splits = Splits(a=Subset(size=15, validation=5, needs=NEEDS_CC), b=Subset(size="rest", needs=NEEDS_CC))
+    train, validation = partition(structures, splits)
+    assert len(_formulae(structures, validation["a"])) == 1
+    assert len(_formulae(structures, train["a"])) == 2
+    assert len(train["b"]) == 30
+
+
+def test_formula_that_cannot_serve_a_subset_is_left_for_the_others(make_structures):
+    molecules = [([6] * n + [1, 1], 5) for n in range(1, 7)]
+    # conformers 0 to 14, the first three formulae, lack cc
+    structures = make_structures(molecules, {"cc": list(range(15)), "xtb": []})
+    splits = Splits(a=Subset(size=15, needs=NEEDS_CC), b=Subset(size="rest", needs=("xtb",)))
+    train, _ = partition(structures, splits)
+    assert set(train["a"].tolist()) == set(range(15, 30))
+    assert set(train["b"].tolist()) == set(range(15))
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        (
+            Splits(a=Subset(size=500, needs=NEEDS_CC)),
+            r"splits\.a asks for 0 validation and 500 training.*60 struct",
+        ),
+        (Splits(a=Subset(size=10, validation=60, needs=NEEDS_CC)), "this gave 60 and 0"),
+        (Splits(a=Subset(size=5, needs=NEEDS_CC)), "at least 2 formulae in the training part, got 1"),
+        (Splits(a=Subset(size=60, needs=NEEDS_CC), b=Subset(size="rest", needs=NEEDS_CC)), r"splits\.b.*got 0"),
+        (Splits(a=Subset(size=5, needs=("ccc",))), r"splits\.a\.needs: no label method 'ccc'.*Did you mean 'cc'"),
+    ],
+)
+def test_subset_that_cannot_be_filled_is_refused(make_structures, splits, message):
+    structures = make_structures([([6] * n + [1, 1], 10) for n in range(1, 7)])
+    with pytest.raises(DataError, match=message):
+        partition(structures, splits)

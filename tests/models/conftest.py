@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mfsweep.models import Graph, Potential, Shape, build
+from mfsweep.spec.model import Mace
+
+ELEMENTS = (1, 6, 7, 8)
+ARCHITECTURES = {
+    "mace scalars": Mace(channels=4, max_L=0, max_ell=2, correlation=2, radial_hidden=(8,), readout_hidden=4),
+    "mace vectors": Mace(channels=4, max_L=1, max_ell=2, correlation=2, layers=3, radial_hidden=(8,), readout_hidden=4),
+}
+
+
+@pytest.fixture(params=ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
+def architecture(request):
+    return request.param
+
+
+@pytest.fixture
+def make_model():
+    def make(spec: Mace = ARCHITECTURES["mace scalars"], heads=("cc", "dft"), seed=0, dtype=torch.float64) -> Potential:
+        offsets = {head: dict.fromkeys(ELEMENTS, -100.0) for head in heads}
+        return build(spec, Shape(tuple(heads), ELEMENTS, 7.5), offsets, seed=seed, dtype=dtype)
+
+    return make
+
+
+@pytest.fixture
+def make_graph():
+    """Make the graph of molecules given as (species (n,), positions (n, 3)), all pairs within 5 angstrom."""
+
+    def make(*molecules, dtype=torch.float64) -> Graph:
+        senders, first = [], 0
+        for species, positions in molecules:
+            distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+            pairs = np.argwhere(np.triu(distance < 5.0, 1)).T
+            senders.append(pairs + first)
+            first += len(species)
+        pairs = np.concatenate(senders, axis=1)
+        return Graph(
+            species=torch.tensor(np.concatenate([species for species, _ in molecules])),
+            positions=torch.tensor(np.concatenate([positions for _, positions in molecules]), dtype=dtype),
+            structure=torch.tensor(np.repeat(np.arange(len(molecules)), [len(species) for species, _ in molecules])),
+            edges=torch.tensor(np.concatenate([pairs, pairs[::-1]], axis=1)),
+            size=len(molecules),
+        )
+
+    return make
+
+
+@pytest.fixture
+def molecules():
+    """Three molecules of 6, 3 and 9 atoms that fill a ball whose far sides are not neighbours."""
+    rng = np.random.default_rng(3)
+    return [(rng.integers(0, 4, size=n), rng.normal(size=(n, 3)) * 1.7) for n in (6, 3, 9)]

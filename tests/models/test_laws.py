@@ -1,0 +1,108 @@
+"""Physics laws that every architecture obeys, in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+
+@pytest.fixture
+def model(make_model, architecture):
+    return make_model(architecture).eval()
+
+
+def test_energies_and_forces_turn_with_the_molecule(model, make_graph, molecules):
+    turn = Rotation.from_rotvec([0.3, -1.1, 2.0]).as_matrix()
+    still = model(make_graph(*molecules), "cc", forces=True)
+    turned = model(make_graph(*[(s, x @ turn.T) for s, x in molecules]), "cc", forces=True)
+    torch.testing.assert_close(turned.energy, still.energy, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(turned.forces, still.forces @ torch.tensor(turn).T, rtol=1e-8, atol=1e-10)
+
+
+def test_a_reflection_keeps_energies(model, make_graph, molecules):
+    still = model(make_graph(*molecules), "cc", forces=False)
+    mirrored = model(make_graph(*[(s, -x) for s, x in molecules]), "cc", forces=False)
+    torch.testing.assert_close(mirrored.energy, still.energy, rtol=1e-10, atol=1e-12)
+
+
+def test_translation_changes_nothing(model, make_graph, molecules):
+    still = model(make_graph(*molecules), "dft", forces=True)
+    moved = model(make_graph(*[(s, x + np.array([3.0, -7.0, 11.0])) for s, x in molecules]), "dft", forces=True)
+    torch.testing.assert_close(moved.energy, still.energy, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(moved.forces, still.forces, rtol=1e-8, atol=1e-10)
+
+
+def test_forces_of_a_molecule_sum_to_zero(model, make_graph, molecules):
+    graph = make_graph(*molecules)
+    forces = model(graph, "cc", forces=True).forces
+    total = torch.zeros(graph.size, 3, dtype=forces.dtype).index_add(0, graph.structure, forces)
+    assert total.abs().max() < 1e-12 < forces.abs().max()
+
+
+def test_the_order_of_atoms_does_not_matter(model, make_graph, molecules):
+    order = np.random.default_rng(0).permutation(9)
+    species, positions = molecules[2]
+    one = model(make_graph((species, positions)), "cc", forces=True)
+    other = model(make_graph((species[order], positions[order])), "cc", forces=True)
+    torch.testing.assert_close(other.energy, one.energy, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(other.forces, one.forces[order], rtol=1e-8, atol=1e-10)
+
+
+def test_forces_are_minus_the_gradient(model, make_graph, molecules):
+    species, positions = molecules[0]
+    forces = model(make_graph((species, positions)), "cc", forces=True).forces
+    step = 1e-4
+    for atom, axis in [(0, 0), (3, 1), (5, 2)]:
+        energies = []
+        for sign in (1, -1):
+            moved = positions.copy()
+            moved[atom, axis] += sign * step
+            energies.append(model(make_graph((species, moved)), "cc", forces=False).energy.item())
+        assert forces[atom, axis].item() == pytest.approx(-(energies[0] - energies[1]) / (2 * step), rel=1e-5, abs=1e-7)
+
+
+def test_a_batch_equals_its_structures_one_by_one(model, make_graph, molecules):
+    batch = model(make_graph(*molecules), "cc", forces=True)
+    alone = [model(make_graph(molecule), "cc", forces=True) for molecule in molecules]
+    torch.testing.assert_close(batch.energy, torch.cat([one.energy for one in alone]), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(batch.forces, torch.cat([one.forces for one in alone]), rtol=1e-8, atol=1e-10)
+
+
+def test_energies_are_smooth_where_neighbours_part(model, make_graph):
+    def energy(distance: float) -> float:
+        molecule = np.array([1, 3]), np.array([[0, 0, 0], [distance, 0, 0.0]])
+        return model(make_graph(molecule), "cc", forces=False).energy.item()
+
+    apart = energy(5.0001)
+    assert energy(4.9999) == pytest.approx(apart, abs=1e-9)
+    assert abs(energy(4.0) - apart) > 1e-6
+
+
+def test_heads_differ(model, make_graph, molecules):
+    graph = make_graph(*molecules)
+    difference = model(graph, "cc", forces=False).energy - model(graph, "dft", forces=False).energy
+    assert difference.abs().min() > 1e-4
+
+
+def test_a_batch_of_one_head_leaves_the_other_heads_alone(model, make_graph, molecules):
+    """After a step of Adam on one head's batch the other head's function has moved by the backbone only."""
+    graph = make_graph(*molecules)
+    model.train()
+    prediction = model(graph, "cc", forces=True)
+    (prediction.energy.square().sum() + prediction.forces.square().sum()).backward()
+    gradients = [parameter.grad.clone() for parameter in model.readout_parameters()]
+    assert any(gradient.abs().max() > 0 for gradient in gradients)
+    frozen = model(graph, "dft", forces=False).energy.detach()
+    with torch.no_grad():
+        for parameter, gradient in zip(model.readout_parameters(), gradients, strict=True):
+            parameter.sub_(0.1 * gradient)
+    assert torch.equal(model(graph, "dft", forces=False).energy, frozen)
+    assert not torch.allclose(model(graph, "cc", forces=False).energy, prediction.energy)
+
+
+def test_backbone_and_readouts_are_all_the_parameters(model):
+    own = {id(parameter) for parameter in [*model.backbone_parameters(), *model.readout_parameters()]}
+    assert own == {id(parameter) for parameter in model.parameters()}
+    assert len(model.backbone_parameters()) + len(model.readout_parameters()) == len(list(model.parameters()))

@@ -1,0 +1,90 @@
+"""Reading a metrics file that grows, is cut, and grows again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfsweep.run.metrics_file import Point, Tail
+
+
+def line(step: int, t: float | None = None, **metrics: float) -> str:
+    return (
+        json.dumps({"t": step if t is None else t, "step": step, "metrics": metrics or {"loss": 1 / (step + 1)}}) + "\n"
+    )
+
+
+def drain(tail: Tail, limit: int = 1000) -> list[Point]:
+    taken = []
+    while points := tail.peek(limit):
+        tail.take(points)
+        taken += points
+    return taken
+
+
+def test_points_keep_the_trainers_own_time(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(line(3, t=12.3456, loss=0.5))
+    assert drain(Tail(path, {})) == [Point("loss", 0.5, 12346, 3)]
+
+
+def test_a_file_that_does_not_exist_yet_has_no_points(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    tail = Tail(path, {})
+    assert tail.peek(10) == []
+    path.write_text(line(0))
+    assert len(drain(tail)) == 1
+
+
+def test_points_that_were_not_taken_come_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(line(0) + line(1))
+    tail = Tail(path, {})
+    assert tail.peek(10) == tail.peek(10) != []
+
+
+def test_a_line_still_being_written_waits_for_its_end(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    whole = line(0)
+    path.write_text(whole[:10])
+    tail = Tail(path, {})
+    assert drain(tail) == []
+    path.write_text(whole)
+    assert len(drain(tail)) == 1
+
+
+def test_a_line_cut_by_a_kill_is_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(line(0) + '{"t": 1, "st\n' + line(2))
+    assert [point.step for point in drain(Tail(path, {}))] == [0, 2]
+
+
+def test_reading_begins_behind_the_steps_known_before(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(line(1, a=1.0, b=1.0) + line(2, a=2.0) + line(3, a=3.0, b=3.0))
+    steps = [(point.key, point.step) for point in drain(Tail(path, {"a": 2}))]
+    assert steps == [("b", 1), ("a", 3), ("b", 3)]
+
+
+@given(
+    first=st.integers(1, 30),
+    cut=st.integers(0, 30),
+    second=st.integers(1, 30),
+    seen=st.integers(0, 30),
+    limit=st.integers(1, 7),
+)
+def test_a_resumed_stage_gives_every_step_once(tmp_path_factory, first, cut, second, seen, limit):
+    """Lines after the checkpoint are dropped and written again with other times; the reader looks at any moment."""
+    path: Path = tmp_path_factory.mktemp("stage") / "metrics.jsonl"
+    cut, seen = min(cut, first), min(seen, first)
+    tail = Tail(path, {})
+    path.write_text("".join(line(step, t=step) for step in range(seen)))
+    taken = drain(tail, limit)
+    path.write_text("".join(line(step, t=step) for step in range(cut)))
+    with path.open("a") as file:
+        file.writelines(line(step, t=1000 + step) for step in range(cut, cut + second))
+    taken += drain(tail, limit)
+    assert [point.step for point in taken] == list(range(max(seen, cut + second)))

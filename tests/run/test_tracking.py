@@ -1,0 +1,368 @@
+"""The MLflow sink on real sqlite files and real servers that die."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mfsweep.errors import TrackingError
+from mfsweep.run import tracking
+from mfsweep.run.mlflow_experiment import Experiment
+from mfsweep.run.tracking import TrackedStage, Tracker
+from mfsweep.run.ui import ui_command
+
+Server = Callable[[], subprocess.Popen]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """Make one database with MLflow's tables; making them takes many seconds, copying them none."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    Experiment(f"sqlite:///{path}", "warm-up", None)
+    return path
+
+
+@pytest.fixture
+def uri(empty_database, tmp_path) -> str:
+    path = tmp_path / "mlflow.db"
+    shutil.copy(empty_database, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Look and try again at once, so that no test waits for a back-off."""
+    monkeypatch.setattr(tracking, "INTERVAL", 0.05)
+    monkeypatch.setattr(tracking, "LONGEST_WAIT", 0.2)
+
+
+def client(uri):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def runs(uri, kind="stage"):
+    experiment = client(uri).get_experiment_by_name("spec")
+    found = client(uri).search_runs([experiment.experiment_id], f"tags.`mfsweep.kind` = '{kind}'")
+    return sorted(found, key=lambda run: run.info.start_time)
+
+
+def history(uri, run, key):
+    points = client(uri).get_metric_history(run.info.run_id, key)
+    return sorted((point.step, point.value) for point in points)
+
+
+def write_metrics(path: Path, steps: range, start: float = 0.0) -> None:
+    with path.open("a") as file:
+        for step in steps:
+            metrics = {"train.loss": 1 / (step + 1), "validation.dft.energy_mae": 2 / (step + 1)}
+            file.write(json.dumps({"t": start + step, "step": step, "metrics": metrics}) + "\n")
+
+
+def wait_until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.05)
+
+
+def test_a_stage_becomes_one_run_with_lineage_curves_and_end(uri, tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    write_metrics(metrics, range(1500))  # 3,000 points: more than one call holds
+    figure = tmp_path / "law.svg"
+    figure.write_text("<svg/>")
+    params = {f"axis_{number}": number for number in range(120)} | {"pretrain_size": 100, "alpha": None}
+
+    tracker = Tracker.open(
+        uri, "spec", sweep="spec", params={"cells": 4}, tags={"group": "chem"}, artifacts=tmp_path / "artifacts"
+    )
+    tracker.add(TrackedStage("k1", "pretrain", metrics, params=params, tags={"label_method": "dft"}))
+    tracker.finish("k1", "FINISHED", {"test.dft.energy_mae": 3.5})
+    assert tracker.close("FINISHED", [figure]) == []
+
+    [run] = runs(uri)
+    [sweep] = runs(uri, "sweep")
+    assert run.info.status == sweep.info.status == "FINISHED"
+    assert run.data.tags["mlflow.parentRunId"] == sweep.info.run_id
+    assert run.data.tags["group"] == sweep.data.tags["group"] == "chem"
+    assert run.data.tags["label_method"] == "dft"
+    assert run.data.params["pretrain_size"] == "100"
+    assert len(run.data.params) == 121  # an unset value is no param
+    assert run.data.metrics["test.dft.energy_mae"] == 3.5
+    assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(1500)]
+    [stored] = client(uri).list_artifacts(sweep.info.run_id)
+    assert stored.path == "law.svg"
+    assert (tmp_path / "artifacts" / sweep.info.run_id / "artifacts" / "law.svg").exists()
+
+
+def test_curves_appear_while_the_stage_runs(uri, tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    tracker = Tracker.open(uri, "spec", sweep="spec")
+    tracker.add(TrackedStage("k1", "pretrain", metrics))
+    write_metrics(metrics, range(5))
+    wait_until(lambda: runs(uri) and runs(uri)[0].data.metrics.get("train.loss") == 1 / 5)
+    assert runs(uri)[0].info.status == "RUNNING"
+    tracker.finish("k1", "FAILED")
+    tracker.close("FAILED")
+    assert runs(uri)[0].info.status == "FAILED"
+
+
+def test_the_parents_error_stands_on_the_leafs_run(uri, tmp_path):
+    """MLflow's compare page plots metrics of one run against each other: x and y must be on the same one."""
+    tracker = Tracker.open(uri, "spec", sweep="spec")
+    for size, x, y in [(25, 9.0, 5.0), (100, 4.0, 3.0)]:
+        key = f"leaf{size}"
+        tracker.add(TrackedStage(key, "finetune", tmp_path / "none.jsonl", params={"pretrain_size": size}))
+        tracker.finish(key, "FINISHED", {"pretrain.validation.dft.energy_mae": x, "test.cc.energy_mae": y})
+    assert tracker.close("FINISHED") == []
+    points = {
+        run.data.params["pretrain_size"]: (
+            run.data.metrics["pretrain.validation.dft.energy_mae"],
+            run.data.metrics["test.cc.energy_mae"],
+        )
+        for run in runs(uri)
+    }
+    assert points == {"25": (9.0, 5.0), "100": (4.0, 3.0)}
+
+
+def test_a_second_sweep_takes_up_the_same_runs(uri, tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    write_metrics(metrics, range(10))
+    for _ in range(2):
+        tracker = Tracker.open(uri, "spec", sweep="spec", params={"cells": 4})
+        tracker.add(TrackedStage("k1", "pretrain", metrics, params={"seed": 0}))
+        tracker.finish("k1", "FINISHED", {"test.cc.energy_mae": float("nan")})
+        assert tracker.close("FINISHED") == []
+    [run] = runs(uri)
+    assert len(runs(uri, "sweep")) == 1
+    assert len(history(uri, run, "train.loss")) == 10
+    assert len(client(uri).get_metric_history(run.info.run_id, "test.cc.energy_mae")) == 1
+
+
+def test_an_interrupted_stage_is_killed_then_goes_on_in_its_run(uri, tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    write_metrics(metrics, range(8))
+    first = Tracker.open(uri, "spec", sweep="spec")
+    first.add(TrackedStage("k1", "pretrain", metrics))
+    assert first.close("KILLED") == []
+    assert runs(uri)[0].info.status == runs(uri, "sweep")[0].info.status == "KILLED"
+
+    metrics.write_text("")  # resumed from the checkpoint at step 5: later lines are dropped and written again
+    write_metrics(metrics, range(5))
+    write_metrics(metrics, range(5, 12), start=1000.0)
+    second = Tracker.open(uri, "spec", sweep="spec")
+    second.add(TrackedStage("k1", "pretrain", metrics))
+    second.finish("k1", "FINISHED")
+    assert second.close("FINISHED") == []
+    [run] = runs(uri)
+    assert run.info.status == "FINISHED"
+    assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(12)]
+
+
+def test_stopping_a_sweep_leaves_finished_stages_finished(uri, tmp_path):
+    first = Tracker.open(uri, "spec", sweep="spec")
+    first.add(TrackedStage("k1", "pretrain", tmp_path / "none.jsonl"))
+    first.finish("k1", "FINISHED")
+    first.close("FINISHED")
+    second = Tracker.open(uri, "spec", sweep="spec")
+    second.add(TrackedStage("k1", "pretrain", tmp_path / "none.jsonl"))
+    second.close("KILLED")
+    assert runs(uri)[0].info.status == "FINISHED"
+
+
+def test_a_long_param_is_cut_with_a_warning(uri, tmp_path, caplog):
+    tracker = Tracker.open(uri, "spec", sweep="spec")
+    tracker.add(TrackedStage("k1", "pretrain", tmp_path / "none.jsonl", params={"formulae": "C" * 7000, "seed": 1}))
+    tracker.finish("k1", "FINISHED")
+    assert tracker.close("FINISHED") == []
+    assert runs(uri)[0].data.params == {"formulae": "C" * 6000, "seed": "1"}
+    assert "'formulae'" in caplog.text
+
+
+def test_what_mlflow_refuses_is_given_up_and_told(uri, tmp_path):
+    tracker = Tracker.open(uri, "spec", sweep="spec")
+    tracker.add(TrackedStage("bad", "odd name", tmp_path / "none.jsonl", params={"not?allowed": 1}))
+    tracker.add(TrackedStage("good", "pretrain", tmp_path / "none.jsonl"))
+    tracker.finish("good", "FINISHED")
+    wait_until(lambda: any(run.data.tags["mfsweep.stage_key"] == "good" for run in runs(uri)))
+    tracker.finish("bad", "FINISHED")
+    [lost] = tracker.close("FINISHED")
+    assert "odd name" in lost
+    assert {run.data.tags["mfsweep.stage_key"]: run.info.status for run in runs(uri)}["good"] == "FINISHED"
+
+
+def test_a_missing_artifact_does_not_keep_a_run_open(uri, tmp_path):
+    tracker = Tracker.open(uri, "spec", sweep="spec")
+    tracker.add(TrackedStage("k1", "pretrain", tmp_path / "none.jsonl"))
+    tracker.finish("k1", "FINISHED", artifacts=[tmp_path / "record.json"])
+    [lost] = tracker.close("FINISHED")
+    assert "record.json" in lost
+    assert runs(uri)[0].info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("scheme", ["http", "sqlite", "file"])
+def test_a_server_that_cannot_be_used_is_an_error_at_once(scheme, tmp_path):
+    uri = {
+        "http": f"http://someone:secret@127.0.0.1:{free_port()}",
+        "sqlite": f"sqlite:///{tmp_path}/missing/mlflow.db",
+        "file": (tmp_path / "mlruns").as_uri(),
+    }[scheme]
+    start = time.monotonic()
+    with pytest.raises(TrackingError, match="tracking") as caught:
+        Tracker.open(uri, "spec", sweep="spec")
+    assert time.monotonic() - start < 12
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_never_answers_is_an_error_within_seconds():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()  # takes connections, says nothing
+        start = time.monotonic()
+        with pytest.raises(TrackingError):
+            Tracker.open(f"http://127.0.0.1:{silent.getsockname()[1]}", "spec", sweep="spec")
+        assert time.monotonic() - start < 12
+
+
+def test_a_deleted_experiment_says_how_to_bring_it_back(uri):
+    Tracker.open(uri, "spec", sweep="spec").close("FINISHED")
+    experiment = client(uri).get_experiment_by_name("spec")
+    client(uri).delete_experiment(experiment.experiment_id)
+    with pytest.raises(TrackingError, match=f"restore --experiment-id {experiment.experiment_id}"):
+        Tracker.open(uri, "spec", sweep="spec")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
+def start(command: list[str], url: str, log: Path) -> subprocess.Popen:
+    """Start a server in a process group of its own and wait until it answers."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not answers(url):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+    return process
+
+
+def kill(process: subprocess.Popen) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture
+def server(uri, tmp_path) -> Iterator[tuple[str, Server]]:
+    """Give a server's address, and a function that starts it (again) on the same port and database."""
+    port = free_port()
+    started: list[subprocess.Popen] = []
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--port", str(port)]
+    command += ["--workers", "1", "--artifacts-destination", str(tmp_path / "served")]
+
+    def begin() -> subprocess.Popen:
+        started.append(start(command, f"http://127.0.0.1:{port}/health", tmp_path / "server.log"))
+        return started[-1]
+
+    yield f"http://127.0.0.1:{port}", begin
+    for process in started:
+        if process.poll() is None:
+            kill(process)
+
+
+@pytest.mark.server
+def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(server, uri, tmp_path, caplog):
+    address, begin = server
+    process = begin()
+    metrics, late = tmp_path / "metrics.jsonl", tmp_path / "late.jsonl"
+    record = tmp_path / "record.json"
+    record.write_text("{}")
+    tracker = Tracker.open(address, "spec", sweep="spec")
+    tracker.add(TrackedStage("k1", "pretrain", metrics, params={"seed": 0}))
+    write_metrics(metrics, range(3000))
+    wait_until(lambda: runs(uri) and runs(uri)[0].data.metrics)
+    kill(process)  # most likely in the middle of the 6,000 points
+
+    write_metrics(metrics, range(3000, 3100))
+    write_metrics(late, range(50))
+    began = time.monotonic()
+    tracker.add(TrackedStage("k2", "finetune", late))  # begins and ends while no one listens
+    tracker.finish("k2", "FINISHED", {"pretrain.validation.dft.energy_mae": 1.5})
+    tracker.finish("k1", "FINISHED", {"test.dft.energy_mae": 2.5}, [record])
+    assert time.monotonic() - began < 0.1, "the caller never waits for the server"
+    wait_until(lambda: "does not answer" in caplog.text)
+    time.sleep(1)
+
+    begin()
+    assert tracker.close("FINISHED") == []
+    assert caplog.text.count("does not answer") == 1
+    first, second = runs(uri)
+    assert first.info.status == second.info.status == runs(uri, "sweep")[0].info.status == "FINISHED"
+    assert history(uri, first, "train.loss") == [(step, 1 / (step + 1)) for step in range(3100)]
+    assert history(uri, first, "validation.dft.energy_mae") == [(step, 2 / (step + 1)) for step in range(3100)]
+    assert history(uri, second, "train.loss") == [(step, 1 / (step + 1)) for step in range(50)]
+    assert second.data.metrics["pretrain.validation.dft.energy_mae"] == 1.5
+    assert [path.read_text() for path in (tmp_path / "served").rglob("record.json")] == ["{}"]
+
+
+@pytest.mark.server
+def test_the_next_sweep_writes_what_a_dead_server_missed(server, uri, tmp_path):
+    address, begin = server
+    process = begin()
+    metrics = tmp_path / "metrics.jsonl"
+    write_metrics(metrics, range(10))
+    stage = TrackedStage("k1", "pretrain", metrics, params={"seed": 0})
+    first = Tracker.open(address, "spec", sweep="spec")
+    first.add(stage)
+    wait_until(lambda: runs(uri) and runs(uri)[0].data.metrics)
+    kill(process)
+    write_metrics(metrics, range(10, 20))
+    first.finish("k1", "FINISHED", {"test.dft.energy_mae": 2.5})
+    [missing] = first.close("FINISHED", patience=0.5)
+    assert "1 stages are not complete" in missing
+    assert runs(uri)[0].info.status == "RUNNING"
+
+    second = Tracker.open(uri, "spec", sweep="spec")  # the same database, now without a server
+    second.add(stage)
+    second.finish("k1", "FINISHED", {"test.dft.energy_mae": 2.5})
+    assert second.close("FINISHED") == []
+    [run] = runs(uri)
+    assert run.info.status == "FINISHED"
+    assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(20)]
+
+
+@pytest.mark.server
+def test_the_ui_serves_the_database_on_this_machine_only(uri, tmp_path):
+    port = free_port()
+    command = ui_command(uri, port)
+    assert "127.0.0.1" in command
+    process = start(command, f"http://127.0.0.1:{port}/", tmp_path / "ui.log")
+    kill(process)
+
+
+def test_a_remote_server_shows_its_own_ui():
+    with pytest.raises(TrackingError, match="open that address"):
+        ui_command("http://tracking.example:5000")

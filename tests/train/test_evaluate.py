@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfsweep.models import Shape, build
+from mfsweep.quantities import Quantity
+from mfsweep.spec.stage import LossWeights
+from mfsweep.train.evaluate import Predictions, atom_rows, chunks, errors, offsets_only, predict
+
+
+@pytest.fixture
+def model(dataset, tiny):
+    shape = Shape(("cc", "dft"), dataset.elements, 8.0)
+    return build(tiny().model, shape, {"cc": {}, "dft": {}}, seed=0, dtype=torch.float64)
+
+
+@given(st.lists(st.integers(1, 30), max_size=60), st.integers(1, 60))
+def test_chunks_hold_every_structure_once_under_the_cap(sizes, cap):
+    ranges = chunks(sizes, cap)
+    assert [index for start, stop in ranges for index in range(start, stop)] == list(range(len(sizes)))
+    assert all(sum(sizes[start:stop]) <= cap or stop - start == 1 for start, stop in ranges)
+
+
+def test_predictions_do_not_depend_on_the_batches(dataset, model):
+    indices, offsets = dataset.validation("dft", ["a", "b"])[::-1], dataset.offsets("dft", ())
+    one, other = (
+        predict(model, dataset, indices, "dft", offsets=offsets, forces=True, max_atoms=cap) for cap in (20, 400)
+    )
+    assert list(one.index) == list(indices)
+    np.testing.assert_allclose(one.energy_predicted, other.energy_predicted, rtol=1e-13)
+    np.testing.assert_allclose(one.forces_predicted, other.forces_predicted, rtol=1e-7, atol=1e-10)
+    assert one.forces_reference.shape == one.forces_predicted.shape == (one.atoms.sum(), 3)
+    first = dataset.structures.offsets[indices[0]]
+    reference = dataset.structures.labels["dft"].forces[first : first + one.atoms[0]]
+    assert np.array_equal(one.forces_reference[: one.atoms[0]], reference)
+
+
+def test_energies_are_total_energies_with_the_offsets_asked_for(dataset, model):
+    indices = dataset.validation("cc", ["a"])
+    offsets = {method: dataset.offsets(method, ()) for method in ("cc", "dft")}
+    own = predict(model, dataset, indices, "cc", offsets=offsets["cc"], forces=False)
+    other = predict(model, dataset, indices, "cc", offsets=offsets["dft"], forces=False)
+    head = predict(model, dataset, indices, "cc", offsets=offsets["cc"], forces=False, head="dft")
+    nulls = {method: offsets_only(own, dataset, offsets[method]).energy_predicted for method in offsets}
+    np.testing.assert_allclose(own.energy_predicted - other.energy_predicted, nulls["cc"] - nulls["dft"], atol=1e-9)
+    assert np.abs(own.energy_predicted - own.energy_reference).max() < 20
+    assert np.array_equal(own.energy_reference, head.energy_reference)
+    assert np.abs(own.energy_predicted - head.energy_predicted).min() > 1e-6
+
+
+def test_prediction_leaves_the_model_as_it_was(dataset, model):
+    model.train()
+    predict(model, dataset, np.arange(3), "dft", offsets=dataset.offsets("dft", ()), forces=True)
+    assert model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def predictions(energy, formula, forces=None) -> Predictions:
+    energy = np.asarray(energy, dtype=np.float64)
+    atoms = np.full(len(energy), 2)
+    zero = None if forces is None else np.zeros_like(forces)
+    return Predictions(np.arange(len(energy)), np.asarray(formula), atoms, np.zeros(len(energy)), energy, zero, forces)
+
+
+def test_errors_have_the_units_of_their_quantities():
+    forces = np.array([[0.1, 0, 0], [0, -0.2, 0], [0, 0, 0.3], [0, 0, 0]])
+    found = errors(predictions([0.002, -0.006], [0, 1], forces), LossWeights(energy=10.0, forces=1.0))
+    assert found[Quantity.ENERGY_MAE] == pytest.approx(2.0)
+    assert found[Quantity.ENERGY_RMSE] == pytest.approx(np.sqrt(5.0))
+    assert found[Quantity.ENERGY_MAE_MOLECULE] == pytest.approx(4.0)
+    assert found[Quantity.FORCE_MAE] == pytest.approx(50.0)
+    assert found[Quantity.FORCE_RMSE] == pytest.approx(1000 * np.sqrt(0.14 / 12))
+    assert found[Quantity.LOSS] == pytest.approx(10 * 5e-6 + 0.14 / 12)
+    assert Quantity.ENERGY_MAE_WITHIN_FORMULA not in found
+
+
+@given(st.dictionaries(st.integers(0, 5), st.floats(-1, 1), min_size=6, max_size=6), st.integers(0, 100))
+def test_within_formula_errors_are_free_of_offsets(shifts, seed):
+    rng = np.random.default_rng(seed)
+    formula = np.repeat(np.arange(6), 3)
+    energy = rng.normal(size=18)
+    shifted = energy + np.array([shifts[int(index)] for index in formula])
+    one, other = (errors(predictions(values, formula)) for values in (energy, shifted))
+    assert one[Quantity.ENERGY_MAE_WITHIN_FORMULA] == pytest.approx(other[Quantity.ENERGY_MAE_WITHIN_FORMULA])
+
+
+def test_formulae_with_one_structure_have_no_within_error():
+    found = errors(predictions([1.0, 2.0, 500.0], [4, 4, 9]))
+    assert found[Quantity.ENERGY_MAE_WITHIN_FORMULA] == pytest.approx(1000 * 0.25)
+
+
+def test_atom_rows_follow_the_order_asked_for():
+    assert atom_rows(np.array([0, 2, 3, 7]), np.array([2, 0])).tolist() == [3, 4, 5, 6, 0, 1]

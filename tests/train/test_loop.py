@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import mfsweep.train.steps
+from mfsweep.data.batch import assemble
+from mfsweep.data.dataset import Dataset
+from mfsweep.errors import DataError, TrainingError
+from mfsweep.spec.data import Subset
+from mfsweep.spec.stage import LossWeights, Schedule
+from mfsweep.train import errors, load_weights, predict, restore
+from mfsweep.train.checkpoint import load
+
+
+def read(folder):
+    return [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_training_gives_what_a_record_needs(run, tiny, tmp_path):
+    outcome = run(tiny("both"))
+    assert (outcome.steps, outcome.stop_reason) == (6, "max_steps")
+    assert outcome.selected.file == "checkpoints/selected.pt"
+    assert outcome.heads["dft"].file == "checkpoints/best.dft.pt"
+    assert outcome.heads["cc"].metric == "validation.cc.loss"
+    assert {"validation.loss", "validation.cc.energy_mae", "validation.dft.force_mae"} <= outcome.metrics.keys()
+    assert "validation.cc.force_mae" not in outcome.metrics
+    assert [share.requested for share in outcome.shares] == [0.4, 0.6]
+    assert sum(share.batches for share in outcome.shares) == 6 * 3
+    assert set(outcome.offsets) == {"cc", "dft"}
+    model = restore(load_weights(tmp_path / "stage" / "checkpoints" / "selected.pt"))
+    assert sum(parameter.numel() for parameter in model.parameters()) == outcome.parameters
+
+
+def test_training_lowers_the_loss(run, tiny):
+    seen = []
+    run(tiny("dft", max_steps=60, validate_every=20), report=lambda progress: seen.append(progress) or True)
+    losses = [progress.validation["validation.loss"] for progress in seen]
+    assert losses[-1] < 0.95 * losses[0]
+    assert seen[-1].step == 60
+    assert seen[-1].structures_per_second > 0
+
+
+def test_the_metrics_file_has_a_line_a_step_and_one_a_validation(run, tiny, tmp_path):
+    run(tiny("both", max_steps=5, validate_every=3))
+    lines = read(tmp_path / "stage")
+    assert [entry["step"] for entry in lines] == [1, 2, 3, 3, 4, 5, 5]
+    assert all("train.loss" in lines[row]["metrics"] for row in (0, 1, 2, 4, 5))
+    last = lines[-1]["metrics"]
+    assert {"validation.loss", "validation.cc.loss", "learning_rate", "structures_per_second"} <= last.keys()
+    assert last["share.cc.a.requested"] == 0.4
+    assert last["share.cc.a.batches"] + last["share.dft.b.batches"] == 15
+    passes = [entry["metrics"] for entry in lines if "pass.cc.a.structures" in entry["metrics"]]
+    assert passes
+    assert all(entry["pass.cc.a.structures"] == entry["pass.cc.a.expected"] == 30 for entry in passes)
+
+
+def test_the_total_loss_weighs_methods_by_their_probability(run, tiny):
+    metrics = run(tiny("both", max_steps=3)).metrics
+    expected = 0.4 * metrics["validation.cc.loss"] + 0.6 * metrics["validation.dft.loss"]
+    assert metrics["validation.loss"] == pytest.approx(expected)
+
+
+def test_the_recorded_metrics_are_those_of_the_kept_checkpoint(run, tiny, dataset, tmp_path):
+    training = tiny("both", precision="float64")
+    outcome = run(training)
+    for head, kept in outcome.heads.items():
+        weights = load_weights(tmp_path / "stage" / kept.file)
+        assert weights.step == kept.step
+        predictions = predict(
+            restore(weights),
+            dataset,
+            dataset.validation(head, [labelled.subset for labelled in training.sets if labelled.labels == head]),
+            head,
+            offsets=weights.offsets[head],
+            forces=head == "dft",
+        )
+        for quantity, value in errors(predictions).items():
+            assert outcome.metrics[f"validation.{head}.{quantity}"] == pytest.approx(value, rel=1e-9)
+
+
+@pytest.fixture
+def forbid_forces(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("forces were computed")
+
+    def energies_only(*args):
+        assert not args[-1], "forces were gathered"
+        return assemble(*args)
+
+    monkeypatch.setattr(torch.autograd, "grad", refuse)
+    monkeypatch.setattr(mfsweep.train.steps, "assemble", energies_only)
+
+
+@pytest.mark.usefixtures("forbid_forces")
+def test_an_energy_only_method_never_computes_forces(run, tiny):
+    assert run(tiny("cc")) is not None
+
+
+@pytest.mark.usefixtures("forbid_forces")
+def test_without_a_force_weight_forces_are_never_computed(run, tiny):
+    outcome = run(tiny("dft", loss={"dft": LossWeights(forces=0.0)}))
+    assert "validation.dft.force_mae" not in outcome.metrics
+
+
+@pytest.mark.usefixtures("forbid_forces")
+def test_with_a_force_weight_forces_are_computed(run, tiny):
+    with pytest.raises(AssertionError, match="forces were"):
+        run(tiny("dft"))
+
+
+def test_a_child_starts_from_what_its_parent_selected(run, tiny, dataset, tmp_path):
+    run(tiny("dft"), "parent")
+    path = tmp_path / "parent" / "checkpoints" / "selected.pt"
+    run(tiny("cc", parent="parent", max_steps=1, learning_rate=1e-12, seed=5), "child", parent=path)
+    parent, child = load_weights(path), load_weights(tmp_path / "child" / "checkpoints" / "selected.pt")
+    assert child.heads == ["cc"]
+    assert child.avg_num_neighbors == parent.avg_num_neighbors
+    assert child.offsets["cc"] == dataset.offsets("cc", ()) != parent.offsets["dft"]
+    assert list(child.offsets) == ["cc"]
+    indices, zero = np.arange(5), dict.fromkeys(dataset.elements, 0.0)
+    ours, theirs = (
+        predict(restore(weights), dataset, indices, "cc", offsets=zero, forces=False, head=head)
+        for weights, head in ((child, "cc"), (parent, "dft"))
+    )
+    np.testing.assert_allclose(ours.energy_predicted, theirs.energy_predicted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_parent_of_another_size_is_refused(run, tiny, tmp_path):
+    run(tiny("dft", max_steps=1), "parent")
+    path = tmp_path / "parent" / "checkpoints" / "selected.pt"
+    training = tiny("cc", parent="parent")
+    wider = training.model_copy(update={"model": training.model.model_copy(update={"channels": 8})})
+    with pytest.raises(TrainingError, match=r"differs from this stage's in channels \(4, expected 8\)"):
+        run(wider, "child", parent=path)
+
+
+def test_a_loss_that_is_not_finite_names_step_method_and_structures(run, tiny, tmp_path):
+    text = r"the dft loss is not finite at step [23], .* conformer \d+ .*learning_rate"
+    with pytest.raises(TrainingError, match=text):
+        run(tiny("dft", learning_rate=1e30))
+    assert not (tmp_path / "stage" / "checkpoints" / "last.pt").exists()
+
+
+def test_a_report_that_says_stop_leaves_a_state_to_go_on_from(run, tiny, tmp_path):
+    assert run(tiny("both"), "stopped", report=lambda _: False) is None
+    assert load(tmp_path / "stopped" / "checkpoints" / "last.pt")["step"] == 3
+    resumed, whole = run(tiny("both"), "stopped"), run(tiny("both"), "whole")
+    assert resumed._replace(seconds=0) == whole._replace(seconds=0)
+
+
+def test_a_finished_training_only_writes_what_is_missing(run, tiny, tmp_path):
+    first = run(tiny("both"))
+    selected = tmp_path / "stage" / "checkpoints" / "selected.pt"
+    before = load_weights(selected)
+    selected.unlink()
+    again = run(tiny("both"), report=lambda _: pytest.fail("no step is left"))
+    assert again == first
+    assert all(load_weights(selected).state[name].equal(value) for name, value in before.state.items())
+
+
+def test_the_checkpoint_of_another_training_is_refused(run, tiny):
+    run(tiny("both"))
+    with pytest.raises(TrainingError, match=r"expected .*remove the folder"):
+        run(tiny("both", seed=1))
+
+
+def test_a_plateau_lowers_the_rate_and_ends_the_training(run, tiny):
+    rates = []
+    schedule = Schedule(factor=0.5, patience_steps=2, stop_steps=6)
+    training = tiny("cc", max_steps=None, validate_every=2, learning_rate=1e-12, schedule=schedule, precision="float32")
+    outcome = run(training, report=lambda progress: rates.append(progress.learning_rate) or True)
+    assert outcome.stop_reason == "converged"
+    assert rates[-1] < rates[0]
+
+
+def test_a_set_without_validation_structures_is_refused(dataset, run, tiny):
+    splits = dataset.data.splits.model_copy(update={"a": Subset(size=60, validation=0, needs=("cc", "dft"))})
+    bare = Dataset(dataset._source, dataset.data.model_copy(update={"splits": splits}))
+    with pytest.raises(DataError, match=r"no validation structures for cc: .*data.splits.a.validation"):
+        mfsweep.train.loop._validation(tiny("cc"), bare, "cc")
+
+
+def test_the_mean_number_of_neighbours_depends_on_geometry_alone(run, tiny, tmp_path):
+    for name in ("cc", "dft"):
+        run(tiny(name, max_steps=1), name)
+    found = {load_weights(tmp_path / name / "checkpoints" / "selected.pt").avg_num_neighbors for name in ("cc", "dft")}
+    assert len(found) == 1
+    assert 3 < found.pop() < 30

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+
+from mfsweep.train.metrics import append, cut, line
+
+
+def steps(path):
+    return [json.loads(text)["step"] for text in path.read_text().splitlines()]
+
+
+def test_lines_after_the_step_are_cut_and_those_before_stay_in_place(tmp_path):
+    path = tmp_path / "stage" / "metrics.jsonl"
+    append(path, [line(step, {"train.loss": 1 / step}, 1.0) for step in (1, 2, 2, 3, 4)])
+    before = path.read_bytes()
+    cut(path, 2)
+    assert steps(path) == [1, 2, 2]
+    assert before.startswith(path.read_bytes())
+
+
+def test_a_line_that_a_killed_writer_left_unfinished_is_cut(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    append(path, [line(1, {}, 1.0)])
+    with path.open("a") as file:
+        file.write('{"t": 1.0, "st')
+    cut(path, 10)
+    assert steps(path) == [1]
+
+
+def test_a_training_without_a_checkpoint_begins_an_empty_file(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    cut(path, 0)
+    assert not path.exists()
+    append(path, [line(1, {}, 1.0)])
+    cut(path, 0)
+    assert path.read_text() == ""

@@ -1,0 +1,59 @@
+"""The number of ranks changes no number but by rounding (DESIGN.md decision 5)."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mfsweep.spec.stage import Batching
+from mfsweep.train import load_weights
+
+STEPS = 6
+
+
+def read(folder):
+    lines = [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{"step": entry["step"]} | entry["metrics"] for entry in lines]
+
+
+def without_speed(entries):
+    return [{name: value for name, value in entry.items() if name != "structures_per_second"} for entry in entries]
+
+
+@pytest.fixture(scope="module")
+def folders(ranks, tmp_path_factory, request):
+    make = request.getfixturevalue("tiny")
+    training = make(precision="float64", max_steps=STEPS)
+    found = {}
+    for name, size in [("one", 1), ("two", 2), ("four", 4), ("two again", 2)]:
+        found[name] = tmp_path_factory.mktemp("ranks") / name
+        assert ranks(training, found[name], size=size) == [0] * size
+    return found
+
+
+def test_losses_agree_to_rounding(folders):
+    one = read(folders["one"])
+    assert [entry["step"] for entry in one] == [1, 2, 3, 3, 4, 5, 6, 6]
+    for name in ("two", "four"):
+        other = read(folders[name])
+        for ours, theirs in zip(without_speed(one), without_speed(other), strict=True):
+            assert ours.keys() == theirs.keys()
+            np.testing.assert_allclose(list(theirs.values()), list(ours.values()), rtol=1e-10)
+
+
+def test_equal_numbers_of_ranks_agree_bit_for_bit(folders):
+    assert without_speed(read(folders["two"])) == without_speed(read(folders["two again"]))
+    first, second = (load_weights(folders[name] / "checkpoints" / "selected.pt") for name in ("two", "two again"))
+    assert all(first.state[name].equal(second.state[name]) for name in first.state)
+
+
+def test_a_rank_without_a_batch_takes_part(folders):
+    """Three batches a step and four ranks: the fourth adds zeros, and validates its share."""
+    outcomes = [(folders["four"] / f"outcome.{rank}.json").read_text() for rank in range(4)]
+    assert len(set(outcomes)) == 1
+
+
+def test_three_batches_are_not_a_multiple_of_the_ranks(tiny):
+    assert tiny().recipe.batch == Batching(max_atoms=40, batches_per_step=3)
