@@ -117,7 +117,7 @@ def run(ctx: click.Context, spec: Path, store: Path, *, as_json: bool, smoke: bo
                mfsweep run search_spaces/quickstart.yaml --smoke
                ray job submit --address http://head:8265 -- mfsweep run spec.yaml --store /shared/store
     """  # noqa: D301
-    from mfsweep.run import command  # noqa: PLC0415 (Ray)
+    from mfsweep.run import command
 
     console = _console(stderr=as_json)
     prepared = _prepare(spec, store, overrides={name: value for name, value in over.items() if value is not None})
@@ -140,7 +140,7 @@ def status(spec: Path, store: Path, *, as_json: bool) -> None:
     \b
     Example:  mfsweep status search_spaces/quickstart.yaml
     """  # noqa: D301
-    from mfsweep import show  # noqa: PLC0415
+    from mfsweep import show
 
     rows = show.status(_prepare(spec, store))
     if as_json:
@@ -158,7 +158,7 @@ def fit(spec: Path, store: Path, *, as_json: bool) -> None:
     \b
     Example:  mfsweep fit search_spaces/quickstart.yaml --json
     """  # noqa: D301
-    from mfsweep import show  # noqa: PLC0415
+    from mfsweep import show
 
     analysed = show.analyse(_prepare(spec, store))
     if as_json:
@@ -176,7 +176,7 @@ def report(spec: Path, store: Path) -> None:
     \b
     Example:  mfsweep report search_spaces/quickstart.yaml
     """  # noqa: D301
-    from mfsweep import show  # noqa: PLC0415
+    from mfsweep import show
 
     click.echo(show.analyse(_prepare(spec, store)).write_report())
 
@@ -199,26 +199,26 @@ def ui(store: Path, port: int, tracking_uri: str | None) -> None:
     \b
     Example:  mfsweep ui --store mfsweep-store
     """  # noqa: D301
-    from mfsweep.run.ui import serve  # noqa: PLC0415
-    from mfsweep.store import Store  # noqa: PLC0415
+    from mfsweep.run.ui import serve
+    from mfsweep.store import Store
 
     sys.exit(serve(Store(store.absolute()), tracking_uri, port))
 
 
 def _prepare(spec: Path, store: Path, overrides: dict[str, Any] | None = None) -> Plan:
-    from mfsweep.prepare import prepare  # noqa: PLC0415 (numpy, h5py, pydantic)
+    from mfsweep.prepare import prepare
 
     return prepare(spec, store, overrides or {})
 
 
 def _print_plan(console: Console, prepared: Plan) -> None:
-    from mfsweep import show  # noqa: PLC0415
+    from mfsweep import show
 
     show.print_plan(console, prepared)
 
 
 def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)
 

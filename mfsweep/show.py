@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,21 +124,21 @@ class Shown:
         for law in self.analysis.laws:
             write_text(self.folder.points(law.name), points_csv(law.points))
 
-    def write_figures(self) -> list[str]:
+    def write_figures(self) -> list[Path]:
         """Write the figures; return the paths of the pictures."""
-        made = []
+        made: list[Path] = []
         for result in self.analysis.results:
             figure = error_figure(result.curves, result.path, result.path.method or "", result.offsets_only)
             made += save(figure, self.folder.figures, f"error.{result.path.method}")
         for law in self.analysis.laws:
             if law.lines:
                 made += save(law_figure(law, self.study.residuals), self.folder.figures, f"law.{law.name}")
-        return [str(path) for path in made]
+        return made
 
-    def write_report(self) -> str:
+    def write_report(self) -> Path:
         """Write the page; return its path."""
         write_report(self.analysis.records, self.study, self.folder.report)
-        return str(self.folder.report)
+        return self.folder.report
 
 
 def analyse(plan: Plan) -> Shown:

@@ -20,6 +20,9 @@ exist already. So a reader never sees half a file, and killing any writer at any
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import json
 import os
 import tempfile
@@ -68,7 +71,7 @@ class Best(Plain):
     step: int
     value: float
     file: str
-    """In the stage's folder of checkpoints."""
+    """Relative to the stage's folder."""
 
 
 class Record(Plain):
@@ -147,6 +150,25 @@ class StageFolder:
         self.checkpoints = path / "checkpoints"
         self.selected = self.checkpoints / "selected.pt"
         self.evaluations = path / "evaluations"
+
+    @contextlib.contextmanager
+    def claim(self) -> Iterator[bool]:
+        """Hold the stage against other sweeps on this store; give False at once when another process holds it.
+
+        The lock is the operating system's: it goes with the process that held it, however that ended. On a file
+        system without locks it is always given, and two sweeps may then train one stage twice, to the same record.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".claim").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
+                    raise
+            yield True
 
     @property
     def record_path(self) -> Path:
@@ -263,10 +285,10 @@ class Store:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that readers see the old content or the new, never a part."""
-    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_file(path: Path, write: Callable[[Path], None]) -> None:
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path` (with its suffix), flush it to disk, rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)

@@ -12,7 +12,7 @@ os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,3 +46,55 @@ def store(tmp_path: Path) -> Store:
     made = Store(tmp_path / "store")
     made.prepare()
     return made
+
+
+SPEC = """\
+name: small
+data:
+  source: bundled:mini-ccx
+  labels:
+    cc: {energy: "ccsd(t)_631gd.energy"}
+    dft: {energy: "wb97x_631gd.energy", forces: "wb97x_631gd.forces"}
+    xtb: {energy: "gfn2_xtb.energy", forces: "gfn2_xtb.forces"}
+  splits:
+    a: {size: 60, validation: 20, needs: [cc, dft]}
+    t: {size: 40, needs: [cc, dft]}
+    b: {size: rest, validation: 20, needs: [dft]}
+model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}
+axes:
+  pretrain_size: [0, 20, 40]
+  finetune_size: [20, 60]
+stages:
+  pretrain:
+    train: [{labels: dft, subset: b, size: "${pretrain_size}"}]
+    max_steps: 4
+    validate_every: 2
+  finetune:
+    start_from: pretrain
+    train: [{labels: cc, subset: a, size: "${finetune_size}"}]
+    max_steps: 4
+    validate_every: 2
+    continued: {learning_rate: 1.0e-4}
+result: finetune
+evaluate: [{labels: cc, subset: t}]
+fits:
+  transfer: {x: pretrain.validation.energy_mae, y: result.test.cc.energy_mae, group_by: [finetune_size]}
+resources: {workers: 1, gpus_per_worker: 0}
+"""
+"""A sweep of seconds, on real labels."""
+
+
+@pytest.fixture
+def write_spec(tmp_path: Path) -> Callable[..., Path]:
+    """Give a function that writes the small spec with some of its text replaced: `write_spec(("old", "new"), ...)`."""
+
+    def write(*changes: tuple[str, str], name: str = "small.yaml") -> Path:
+        text = SPEC
+        for old, new in changes:
+            assert old in text, f"the small spec has no {old!r}"
+            text = text.replace(old, new)
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write

@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 from mfsweep.analysis import style
 from mfsweep.analysis.curves import Curve
 from mfsweep.analysis.law import Law
+from mfsweep.analysis.metric import RESULT, MetricPath
 from mfsweep.analysis.style import Series
-from mfsweep.analysis.table import RESULT, MetricPath, Points
+from mfsweep.analysis.table import Points
 from mfsweep.quantities import Quantity
 from mfsweep.store import write_file, write_text
 

@@ -6,6 +6,7 @@ by content, not by axis names: the pair of a cell has the same target sets, seed
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from mfsweep.analysis import regression
+from mfsweep.analysis.metric import RESULT, MetricPath, find
 from mfsweep.analysis.records import SEED_AXES, Records, Stage
 from mfsweep.analysis.regression import Interval
-from mfsweep.analysis.table import RESULT, MetricPath, as_records, find, scalar
-from mfsweep.fingerprint import canonical
+from mfsweep.analysis.table import as_records, scalar
 from mfsweep.quantities import Quantity
 from mfsweep.store import CellRecord, Store
 
@@ -115,15 +116,34 @@ def gains(results: Sequence[Outcome], *, resamples: int = 4000, seed: int = 0) -
 
     The interval resamples split seeds where there are several (cells of one split share its data), else seeds.
     """
-    direct = {(one.target, one.seed, one.split_seed): one for one in results if one.direct}
     pairs: dict[str, list[tuple[Outcome, Outcome]]] = {}
-    for one in results:
-        other = direct.get((one.target, one.seed, one.split_seed))
-        if not one.direct and other is not None and min(one.error, other.error) > 0:
-            pairs.setdefault(canonical({axis: scalar(value) for axis, value in one.setting.items()}), []).append(
-                (one, other)
-            )
+    for one, other in paired(results):
+        if min(one.error, other.error) > 0:
+            pairs.setdefault(
+                json.dumps({axis: scalar(value) for axis, value in one.setting.items()}, sort_keys=True), []
+            ).append((one, other))
     return [_gain(found, resamples, np.random.default_rng(seed)) for found in pairs.values()]
+
+
+def paired(results: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
+    """Return each cell that is not direct training with the direct one that it is compared with, where there is one.
+
+    Of several direct cells (a recipe is an axis too) it is the one that shares most axis values.
+    """
+    direct: dict[tuple[str, int, int], list[Outcome]] = {}
+    for one in results:
+        if one.direct:
+            direct.setdefault((one.target, one.seed, one.split_seed), []).append(one)
+
+    def alike(one: Outcome, other: Outcome) -> int:
+        return sum(other.cell.values.get(axis) == value for axis, value in one.cell.values.items())
+
+    pairs = []
+    for one in results:
+        candidates = direct.get((one.target, one.seed, one.split_seed), [])
+        if candidates and not one.direct:
+            pairs.append((one, max(candidates, key=lambda other: alike(one, other))))
+    return pairs
 
 
 def _gain(pairs: list[tuple[Outcome, Outcome]], resamples: int, rng: np.random.Generator) -> Gain:
@@ -167,7 +187,7 @@ def _outcome(records: Records, cell: CellRecord, stage: Stage, path: MetricPath,
         key=stage.record.key,
         error=error,
         method=method,
-        target=canonical(target),
+        target=json.dumps(target, sort_keys=True),
         direct=stage.record.parent is None and len(sets) == len(training["sets"]),
         seed=stage.seed,
         split_seed=stage.split_seed,

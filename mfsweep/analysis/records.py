@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from mfsweep.errors import FitError
-from mfsweep.fingerprint import canonical
 from mfsweep.quantities import metric_path
 from mfsweep.store import EvaluationRecord, Record, Store
 
@@ -58,7 +58,9 @@ class Records:
         """Return one text for all replicates of a stage: its identity and its ancestors', all seeds left out."""
         if key not in self._settings:
             stage = self.stage(key)
-            self._settings[key] = key if stage is None else canonical(self._without_seeds(stage.record))
+            self._settings[key] = (
+                key if stage is None else json.dumps(self._without_seeds(stage.record), sort_keys=True)
+            )
         return self._settings[key]
 
     def _without_seeds(self, record: Record) -> dict[str, Any]:

@@ -20,8 +20,11 @@ Ints = NDArray[np.int64]
 
 CENTRAL_SIGMA = 0.158655
 """Standard normal mass below -1: the quantiles between here and 1 - this span two standard errors."""
-WEBB = np.sqrt([1.5, 1.0, 0.5])
-"""Six-point weights +-these (Webb 2014): with few clusters, plain signs have too few distinct draws."""
+WEBB = np.array([-1, -1, -1, 1, 1, 1]) * np.sqrt([1.5, 1.0, 0.5, 0.5, 1.0, 1.5])
+"""Six weights (Webb 2014): with few clusters, plain signs have too few distinct draws."""
+
+CHUNK = 250
+"""Draws made at a time, so that (draws, C, G) arrays stay small."""
 
 
 class Sample(NamedTuple):
@@ -134,32 +137,30 @@ def equal_gradients(sample: Sample, draws: int, rng: np.random.Generator) -> Equ
     The residuals of the common-gradient fit are multiplied by one random weight a cluster, so that what the points of a
     pre-training share stays shared, and the null hypothesis holds in every draw (Cameron, Gelbach and Miller 2008).
     """
-    clusters, groups = int(sample.cluster.max()) + 1, int(sample.group.max()) + 1
-    x = sample.x - _group_means(sample.x, sample.group)[sample.group]
-    y = sample.y - _group_means(sample.y, sample.group)[sample.group]
-    fitted = x * (x @ y) / (x @ x)
-    signs = rng.choice(np.concatenate([-WEBB, WEBB]), (draws, clusters))
-    observed = _wald(sample, x, y[None])[0]
-    drawn = _wald(sample, x, fitted + (y - fitted) * signs[:, sample.cluster])
-    above = int((drawn >= observed * (1 - 1e-9)).sum())
+    x, y = (values - _group_means(values, sample.group)[sample.group] for values in (sample.x, sample.y))
+    table = sums(sample._replace(x=x, y=y - x * (x @ y) / (x @ x)))
+    clusters, groups, _ = table.shape
+    observed = _wald(table, np.ones((1, clusters)))[0]
+    drawn = [_wald(table, rng.choice(WEBB, (CHUNK, clusters))) for _ in range(-(-draws // CHUNK))]
+    above = int((np.concatenate(drawn)[:draws] >= observed * (1 - 1e-9)).sum())
     return Equality((1 + above) / (1 + draws), float(observed), groups, clusters, draws)
 
 
-def _wald(sample: Sample, x: Floats, y: Floats) -> Floats:
-    """Return the Wald statistic (B,) of equal gradients; x (N,) about its group's mean, y (B, N)."""
-    clusters, groups = int(sample.cluster.max()) + 1, int(sample.group.max()) + 1
-    member = np.eye(groups)[sample.group]  # (N, G)
-    y = y - (y @ member / member.sum(axis=0))[:, sample.group]
-    spread = (x * x) @ member
-    gradient = (y * x) @ member / spread
-    residual = y - gradient[:, sample.group] * x
-    place = np.zeros((len(x), clusters * groups))
-    place[np.arange(len(x)), sample.cluster * groups + sample.group] = 1.0
-    score = ((residual * x) @ place).reshape(-1, clusters, groups) / spread
-    covariance = np.einsum("bcg,bch->bgh", score, score)
+def _wald(table: Floats, weights: Floats) -> Floats:
+    """Return the Wald statistic (B,) of equal gradients for residuals multiplied by `weights` (B, C).
+
+    `table` holds the sums of x and the residuals e of the common gradient m. With y = m x + w e, a group's gradient
+    is m + tilt and its intercept `level`; the scores are the sums over a cluster of x times what that leaves of y.
+    """
+    n, x, e, xx, xe, _ = np.moveaxis(table, 2, 0)  # each (C, G)
+    spread = xx.sum(axis=0)
+    tilt, level = weights @ xe / spread, weights @ e / n.sum(axis=0)  # (B, G)
+    score = (weights[:, :, None] * xe - level[:, None] * x - tilt[:, None] * xx) / spread
+    groups = len(spread)
     contrast = np.concatenate([-np.ones((groups - 1, 1)), np.eye(groups - 1)], axis=1)
-    difference = gradient @ contrast.T
-    inverse = np.linalg.pinv(contrast @ covariance @ contrast.T, hermitian=True)
+    differences = score @ contrast.T  # (B, C, G - 1)
+    inverse = np.linalg.pinv(differences.transpose(0, 2, 1) @ differences, hermitian=True)
+    difference = tilt @ contrast.T
     return np.einsum("bi,bij,bj->b", difference, inverse, difference)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mfsweep.analysis.figures import error_figure, law_figure, svg
-from mfsweep.analysis.gain import Outcome
-from mfsweep.analysis.law import POOLED, Law
+from mfsweep.analysis.gain import Outcome, paired
+from mfsweep.analysis.law import POOLED, Law, count
 from mfsweep.analysis.page import PAGE
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.study import Analysis, Result, Study, analyse
@@ -22,13 +22,13 @@ OPEN_ROWS = 40
 """A longer table is folded away."""
 
 
-def write_report(store: Store | Records, study: Study, path: Path) -> Analysis:
-    """Write the page of a study and return what it says.
+def write_report(store: Store | Records, study: Study, path: Path, analysis: Analysis | None = None) -> Analysis:
+    """Write the page of a study, analysed here unless it was before, and return what it says.
 
     Raises:
         FitError: a fit of the study names what does not exist.
     """
-    analysis = analyse(store, study)
+    analysis = analysis or analyse(store, study)
     write_text(path, html(study, analysis))
     return analysis
 
@@ -60,7 +60,7 @@ def _plan(study: Study, analysis: Analysis) -> str:
     if counts["stopped by max_steps"]:
         text += "<p>Stages that max_steps stopped are not converged: drawn hollow, and no claim is made from them.</p>"
     if finished < len(study.cells):
-        text += f"<p>{len(study.cells) - finished} cells are not finished and are left out of what follows.</p>"
+        text += f"<p>{count(len(study.cells) - finished, 'cell')} not finished, left out of what follows.</p>"
     return text
 
 
@@ -137,13 +137,18 @@ def _result(result: Result) -> str:
             (*_values(gain.values, axes), f"{gain.direct_error:.3g}", f"{gain.error:.3g}", gain.sentence)
             for gain in result.gains
         ]
-        text += _table("Against direct training of the same seeds (geometric means)", head, body, text={len(head) - 1})
+        text += _table(
+            "Against direct training of the same seeds (geometric means)",
+            head,
+            body,
+            text={*range(len(axes)), len(head) - 1},
+        )
     return text + _cells(result)
 
 
 def _cells(result: Result) -> str:
     unit = result.path.quantity.unit
-    direct = {(one.target, one.seed, one.split_seed): one.error for one in result.outcomes if one.direct}
+    direct = {id(one): other.error for one, other in paired(result.outcomes)}
     axes = _axes([one.cell.values for one in result.outcomes])
     head = [
         *axes,
@@ -156,14 +161,16 @@ def _cells(result: Result) -> str:
     ]
 
     def row(one: Outcome) -> tuple[str, ...]:
-        paired = None if one.direct else direct.get((one.target, one.seed, one.split_seed))
-        change = f"{one.error / paired - 1:+.0%}" if paired else "direct" if one.direct else ""
+        beside = direct.get(id(one))
+        change = "direct" if one.direct else f"{one.error / beside - 1:+.0%}" if beside else ""
         measured = [f"{one.error:.3g}", _optional(one.within_formula), _optional(one.offsets_only), change]
         return (*_values(one.cell.values, axes), *measured, "yes" if one.converged else "no, capped", one.key)
 
     rows = [row(one) for one in result.outcomes]
     return _folded(
-        "Every cell", _table(f"{len(rows)} finished cells", head, rows, text={len(head) - 2, len(head) - 1}), len(rows)
+        "Every cell",
+        _table(f"{len(rows)} finished cells", head, rows, text={*range(len(axes)), len(head) - 2, len(head) - 1}),
+        len(rows),
     )
 
 

@@ -10,8 +10,9 @@ from mfsweep.analysis.curves import Curve, curves
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.gain import Gain, Outcome, gains, outcomes
 from mfsweep.analysis.law import Law
+from mfsweep.analysis.metric import RESULT, MetricPath, find
 from mfsweep.analysis.records import Records
-from mfsweep.analysis.table import PARTS, RESULT, MetricPath, Points, as_records, find, points
+from mfsweep.analysis.table import Points, as_records, points
 from mfsweep.analysis.transfer import RESAMPLES, fit
 from mfsweep.errors import FitError
 from mfsweep.quantities import Quantity
@@ -77,7 +78,7 @@ def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES)
     laws = tuple(law(records, study.cells, request, resamples=resamples) for request in study.fits)
     targets = dict.fromkeys(request.y for request in study.fits)
     if not targets:
-        targets = dict.fromkeys([f"{RESULT}.{PARTS[-1]}.{Quantity.ENERGY_MAE}"])
+        targets = dict.fromkeys([f"{RESULT}.test.{Quantity.ENERGY_MAE}"])
     results = tuple(made for path in targets if (made := result(records, study.cells, path, resamples=resamples)))
     return Analysis(records, laws, results)
 

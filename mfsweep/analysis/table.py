@@ -11,60 +11,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from mfsweep.analysis.records import Records, Stage, refuse_ambiguous
+from mfsweep.analysis.metric import RESULT, Found, MetricPath, absent, find
+from mfsweep.analysis.records import Records
 from mfsweep.errors import FitError, nearest
-from mfsweep.quantities import Quantity, metric_path
 from mfsweep.store import CellRecord, Store
 
-PARTS = ("train", "validation", "test")
-RESULT = "result"
-
 AxisValue = str | int | float | bool | None
-
-
-class MetricPath(NamedTuple):
-    """The parts of `<stage|result>.<part>[.<method>].<quantity>`."""
-
-    stage: str
-    """Stage name, or `result`."""
-    part: str
-    """train | validation | test."""
-    method: str | None
-    """Label method, with `@<head>` where another method's head predicts; None: the only one there."""
-    quantity: Quantity
-
-    def __str__(self) -> str:
-        """Return the path as a spec writes it."""
-        return ".".join(piece for piece in (self.stage, self.part, self.method, self.quantity) if piece is not None)
-
-    @classmethod
-    def parse(cls, path: str) -> MetricPath:
-        """Read a path.
-
-        Raises:
-            FitError: not of that form, or the part or the quantity does not exist.
-        """
-        pieces = path.split(".")
-        if len(pieces) not in (3, 4):
-            form = "`<stage|result>.<part>[.<method>].<quantity>`, for example result.test.cc.energy_mae"
-            raise FitError(f"{path!r} is not the path of a metric: expected {form}")
-        part, quantity = pieces[1], pieces[-1]
-        if part not in PARTS:
-            raise FitError(f"{path}: no part {part!r}; there are {', '.join(PARTS)}.{nearest(part, PARTS)}")
-        if quantity not in list(Quantity):
-            known = ", ".join(Quantity)
-            raise FitError(f"{path}: no quantity {quantity!r}; there are {known}.{nearest(quantity, Quantity)}")
-        return cls(pieces[0], part, pieces[2] if len(pieces) == 4 else None, Quantity(quantity))
-
-
-class Found(NamedTuple):
-    """A metric of one stage."""
-
-    value: float
-    method: str | None
-    """The method it was measured against; None for a validation loss summed over methods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,30 +99,8 @@ def lookup(store: Store | Records, cell: CellRecord, path: str) -> float | None:
         return None
     found = find(stage, metric)
     if found is None:
-        raise FitError(_absent(metric, [stage]))
+        raise FitError(absent(metric, [stage]))
     return found.value
-
-
-def find(stage: Stage, metric: MetricPath) -> Found | None:
-    """Return a metric of a trained stage, or None where the stage does not have it.
-
-    Raises:
-        FitError: several methods fit a path that names none, or several evaluations one that does.
-    """
-    if metric.method is not None:
-        refuse_ambiguous(stage, f"{metric.part}.{metric.method}", str(metric))
-        value = stage.metrics.get(metric_path(metric.part, metric.method, metric.quantity))
-        return None if value is None else Found(value, metric.method)
-    pooled = stage.metrics.get(f"{metric.part}.{metric.quantity}")
-    if pooled is not None:
-        return Found(pooled, None)
-    methods = [method for part, method, quantity in _split(stage) if (part, quantity) == (metric.part, metric.quantity)]
-    if len(methods) > 1:  # `cc` means its own head; `cc@dft` has to be asked for
-        methods = [method for method in methods if "@" not in method] or methods
-    if len(methods) > 1:
-        example = metric._replace(method=methods[0])
-        raise FitError(f"{metric}: stage {metric.stage!r} has {' and '.join(methods)} there; name one, as in {example}")
-    return find(stage, metric._replace(method=methods[0])) if methods else None
 
 
 def points(store: Store | Records, cells: Sequence[CellRecord], x: str, y: str, group_by: Sequence[str] = ()) -> Points:
@@ -274,12 +206,6 @@ def _stage_key(cell: CellRecord, path: MetricPath) -> str | None:
     return cell.stages.get(cell.result if path.stage == RESULT else path.stage)
 
 
-def _split(stage: Stage) -> list[tuple[str, str, str]]:
-    """Return (part, method, quantity) of a stage's metrics; what is pooled over methods is left out."""
-    keys = [tuple(key.split(".")) for key in stage.metrics]
-    return [key for key in keys if len(key) == 3]
-
-
 def _check_axes(cells: Sequence[CellRecord], group_by: Sequence[str]) -> None:
     axes = {axis for cell in cells for axis in cell.values}
     for axis in group_by:
@@ -298,12 +224,7 @@ def _check_exists(records: Records, cells: Sequence[CellRecord], path: MetricPat
     keys = {key for cell in cells if (key := _stage_key(cell, path))}
     trained = [stage for key in sorted(keys) if (stage := records.stage(key))]
     if trained and not any(find(stage, path) for stage in trained):
-        raise FitError(_absent(path, trained))
-
-
-def _absent(path: MetricPath, stages: Sequence[Stage]) -> str:
-    known = sorted({f"{path.stage}.{key}" for stage in stages for key in stage.metrics})
-    return f"{path}: the trained stages have no such metric; they have {', '.join(known)}.{nearest(str(path), known)}"
+        raise FitError(absent(path, trained))
 
 
 def _order(value: AxisValue) -> tuple[int, float, str]:

@@ -67,9 +67,9 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
         variance_ratio=ratio,
         ratio_source=source,
         method=(
-            f"Intervals: {resamples} resamples, with replacement, of {common.clusters} clusters; a cluster is the points of "
-            "one pre-training (one stage key, so one seed and one split seed). Standard error from the resampled "
-            "gradients, Student's t with one degree of freedom a cluster, less the intercepts and the gradient."
+            f"Intervals: {resamples} resamples, with replacement, of {common.clusters} clusters; a cluster is the "
+            "points of one pre-training (one stage key, so one seed and one split seed). Standard error from the "
+            "resampled gradients; Student's t with one degree of freedom a cluster, less the intercepts and gradient."
         ),
     )
 

@@ -22,12 +22,13 @@ PAIRS_AT_ONCE = 2_000_000
 
 
 class Edges(NamedTuple):
-    """Directed neighbour pairs of every structure of a source, both directions, no atom its own neighbour."""
+    """The neighbours of every atom of a source. Pairs are kept once: the other direction is the same turned round."""
 
     offsets: NDArray[np.int64]
-    """(S + 1,) first edge of each structure, and E."""
-    index: NDArray[np.integer]  # pyright: ignore[reportIncompatibleMethodOverride]: nobody looks a value up in it
-    """(2, E) sender and receiver, counted from the structure's first atom, in the smallest unsigned type."""
+    """(S + 1,) edges before each structure, and E; both directions counted."""
+    pairs: NDArray[np.integer]
+    """(2, E / 2) two atoms of one structure, the earlier first, counted from the structure's first atom, in the
+    smallest unsigned type that holds them. Those of structure s lie from offsets[s] / 2 to offsets[s + 1] / 2."""
 
 
 class Batch(NamedTuple):
@@ -44,7 +45,7 @@ class Batch(NamedTuple):
     ptr: NDArray[np.int64]
     """(S + 1,) first atom of each structure, and A."""
     edge_index: NDArray[np.int64]
-    """(2, E) sender and receiver, counted from the batch's first atom."""
+    """(2, E) sender and receiver, counted from the batch's first atom: each pair once, then all turned round."""
     energy: NDArray[np.float64]
     """(S,) eV, what is left after the energy offsets; NaN where there is no label."""
     forces: NDArray[np.float32] | None
@@ -80,14 +81,14 @@ def assemble(
     structures, edges = dataset.structures, dataset.edges(cutoff)
     index = np.asarray(indices, np.int64)
     labels = structures.labels[method]
-    first, edge_first = structures.offsets[index], edges.offsets[index]
+    first, first_pair = structures.offsets[index], edges.offsets[index] // 2
     atoms = structures.offsets[index + 1] - first
-    edge_counts = edges.offsets[index + 1] - edge_first
+    pair_counts = edges.offsets[index + 1] // 2 - first_pair
     ptr = _starts(atoms)
     atom = _ranges(first, atoms, ptr)
     species = structures.species[atom]
-    shift = np.repeat(ptr[:-1], edge_counts)
-    edge_index = edges.index[:, _ranges(edge_first, edge_counts, _starts(edge_counts))] + shift
+    pairs = edges.pairs[:, _ranges(first_pair, pair_counts, _starts(pair_counts))]
+    pairs = pairs + np.repeat(ptr[:-1], pair_counts)
     forces = None
     if with_forces:
         if labels.forces is None:
@@ -99,7 +100,7 @@ def assemble(
         positions=structures.positions[atom],
         structure=np.repeat(np.arange(len(index)), atoms),
         ptr=ptr,
-        edge_index=edge_index,
+        edge_index=np.concatenate([pairs, pairs[::-1]], axis=1),
         energy=labels.energy[index] - _offset_energy(species, ptr, offsets),
         forces=forces,
         atoms=atoms,
@@ -108,7 +109,7 @@ def assemble(
 
 
 def neighbours(structures: Structures, cutoff: float) -> Edges:
-    """Return all directed pairs of atoms of one structure that are closer than `cutoff` angstrom, by brute force.
+    """Return all pairs of atoms of one structure that are closer than `cutoff` angstrom, by brute force.
 
     In molecules of this size 94-98 % of the pairs are neighbours at 5 angstrom, so a cell list has nothing to save.
     Structures of one size are treated together, as dense (structures, atoms, atoms) distances, some at a time.
@@ -125,26 +126,23 @@ def neighbours(structures: Structures, cutoff: float) -> Edges:
             atoms = structures.offsets[members][:, None] + np.arange(size)
             close = _close(structures.positions[atoms], cutoff)
             counts[members] = close.sum(axis=(1, 2))
-            pairs = np.nonzero(close)
-            chunks.append((members, np.stack([pairs[1].astype(kind), pairs[2].astype(kind)])))
-    offsets = _starts(counts)
-    index = np.empty((2, int(offsets[-1])), kind)
-    for members, pairs in chunks:
+            _, senders, receivers = np.nonzero(close)
+            chunks.append((members, np.stack([senders.astype(kind), receivers.astype(kind)])))
+    starts = _starts(counts)
+    pairs = np.empty((2, int(starts[-1])), kind)
+    for members, found in chunks:
         own = counts[members]
-        index[:, _ranges(offsets[members], own, _starts(own))] = pairs
-    return Edges(offsets, index)
+        pairs[:, _ranges(starts[members], own, _starts(own))] = found
+    return Edges(2 * starts, pairs)
 
 
 def _close(positions: NDArray[np.float64], cutoff: float) -> NDArray[np.bool_]:
-    """Return which atoms of (m, n, 3) positions are closer than the cutoff and not the same, (m, n, n)."""
+    """Return which atoms of (m, n, 3) positions are closer than the cutoff, the earlier atom first, (m, n, n)."""
     squared = np.zeros((*positions.shape[:2], positions.shape[1]))
     for axis in range(3):
         along = positions[:, :, axis]
         squared += (along[:, :, None] - along[:, None, :]) ** 2
-    close = squared < cutoff**2
-    diagonal = np.arange(positions.shape[1])
-    close[:, diagonal, diagonal] = False
-    return close
+    return (squared < cutoff**2) & ~np.tri(positions.shape[1], dtype=np.bool_)
 
 
 def _offset_energy(

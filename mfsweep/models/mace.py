@@ -7,6 +7,7 @@ live in mace's own places, so `network` taken alone is a whole model that mace's
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-with warnings.catch_warnings():
-    # At import, mace-torch 0.3 and e3nn 0.4 use torch.jit.script and a bare torch.load: not for the user to change.
+with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    # At import, mace-torch 0.3 and e3nn 0.4 use torch.jit.script and a bare torch.load, and print that cuequivariance is
+    # not installed: nothing that a user should act on.
     warnings.simplefilter("ignore")
     import mace.modules as mace  # before e3nn, whose constants it loads
     from e3nn import get_optimization_defaults, o3, set_optimization_defaults
@@ -66,7 +68,7 @@ class MacePotential(Potential):
                 interaction_cls=mace.interaction_classes["RealAgnosticResidualInteractionBlock"],
                 num_interactions=spec.layers,
                 num_elements=len(shape.elements),
-                hidden_irreps=_hidden_irreps(spec),
+                hidden_irreps=o3.Irreps(_hidden_irreps(spec)),
                 MLP_irreps=o3.Irreps(f"{spec.readout_hidden}x0e"),
                 atomic_energies=table,
                 avg_num_neighbors=shape.avg_num_neighbors,
@@ -145,13 +147,14 @@ class MacePotential(Potential):
             parameter.copy_(value.reshape(parameter.shape))
 
 
-def _hidden_irreps(spec: Mace) -> o3.Irreps:
-    return o3.Irreps("+".join(f"{spec.channels}x{order}{'eo'[order % 2]}" for order in range(spec.max_L + 1)))
+def _hidden_irreps(spec: Mace) -> str:
+    """Return for example `64x0e+64x1o`: each order with the parity of the spherical harmonics."""
+    return "+".join(f"{spec.channels}x{order}{'eo'[order % 2]}" for order in range(spec.max_L + 1))
 
 
 @contextlib.contextmanager
 def _defaults(dtype: torch.dtype) -> Iterator[None]:
-    """Build in `dtype` and without TorchScript, which takes 1 s of a model's 1.4 s and makes no step quicker (measured)."""
+    """Build in `dtype` and without TorchScript, which takes 1 s of a model's 1.4 s and makes no step quicker."""
     previous, options = torch.get_default_dtype(), get_optimization_defaults()
     torch.set_default_dtype(dtype)
     set_optimization_defaults(jit_script_fx=False)

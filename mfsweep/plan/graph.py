@@ -13,7 +13,7 @@ from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs
 from mfsweep.quantities import metric_path
 from mfsweep.spec.axes import SEEDS, Value
-from mfsweep.spec.data import ResolvedData, Splits, Subset, SubsetName
+from mfsweep.spec.data import ResolvedData, Splits, SubsetName
 from mfsweep.spec.load import Spec
 from mfsweep.spec.stage import Evaluation, LabelledSet, LossWeights, Recipe, Training
 

@@ -55,15 +55,15 @@ def check_stage(spec: Spec, live: LiveStage) -> None:
         if isinstance(labelled.size, int) and isinstance(subset.size, int) and labelled.size > subset.size:
             expected = f"at most the {subset.size} training structures that data.splits.{labelled.subset}.size gives"
             raise _error(spec, (*here, "size"), labelled.size, expected)
-        if subset.validation == 0:
-            where = ("data", "splits", labelled.subset, "validation")
-            raise _error(spec, where, 0, f"a validation set, since stage {live.name!r} trains on this subset")
         if labelled.subset in _test_subsets(spec) and labelled.labels not in data.allow_auxiliary_on_test:
             expected = (
                 f"training labels that are not on the test subset {labelled.subset!r}; "
                 f"auxiliary labels there need data.allow_auxiliary_on_test: [{labelled.labels}]"
             )
             raise _error(spec, here, labelled.labels, expected)
+        if subset.validation == 0:
+            where = ("data", "splits", labelled.subset, "validation")
+            raise _error(spec, where, 0, f"a validation set, since stage {live.name!r} trains on this subset")
     _check_workers(spec, live, place)
     _check_loss(spec, live, place)
     _check_select_on(spec, live, place)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
+from collections.abc import Iterator
 
 import ray
 from ray._private import state
@@ -34,8 +36,11 @@ def in_job() -> bool:
     return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or "RAY_JOB_ID" in os.environ
 
 
-def connect(*, dashboard: bool) -> str:
-    """Join the cluster of RAY_ADDRESS or of the surrounding job, or start one here; return how it is called.
+@contextlib.contextmanager
+def connected(*, dashboard: bool) -> Iterator[str]:
+    """Join the cluster of RAY_ADDRESS or of the surrounding job, or start one here; give what it is called.
+
+    One that this process is connected to already is used and left as it is.
 
     Args:
         dashboard: start it with a local cluster; the clean-up of stopped worker groups asks it.
@@ -44,14 +49,14 @@ def connect(*, dashboard: bool) -> str:
         ResourceError: the cluster of RAY_ADDRESS cannot be reached.
     """
     os.environ.update({name: os.environ.get(name, value) for name, value in _TUNE_SETTINGS.items()})
-    settings = {name: os.environ.get(name, value) for name, value in _WORKER_SETTINGS.items()}
-    address = os.environ.get("RAY_ADDRESS")
     if ray.is_initialized():
-        return "the Ray cluster of this process"
+        yield "the Ray cluster of this process"
+        return
+    address = os.environ.get("RAY_ADDRESS")
     try:
-        context = ray.init(
+        ray.init(
             address=address,
-            runtime_env={"env_vars": settings},
+            runtime_env={"env_vars": {name: os.environ.get(name, value) for name, value in _WORKER_SETTINGS.items()}},
             include_dashboard=None if address or in_job() else dashboard,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -62,7 +67,10 @@ def connect(*, dashboard: bool) -> str:
         raise ResourceError(
             f"RAY_ADDRESS={address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or unset it"
         ) from error
-    return f"the Ray cluster at {context.address_info['address']}" if address else "a local Ray cluster"
+    try:
+        yield f"the Ray cluster at {address}" if address else "the job's Ray cluster" if in_job() else "a local Ray cluster"
+    finally:
+        ray.shutdown()
 
 
 def maximum() -> dict[str, float]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-import ray
 from rich.console import Console
 
 from mfsweep import show
@@ -37,34 +40,19 @@ def run(plan: Plan, console: Console, tracking_uri: str | None) -> Summary:
     """Train what the store lacks, fit, report, and say what came out and how to go on.
 
     Raises:
+        StoreError: the store cannot be written.
         ResourceError: the cluster can never serve a stage.
         TrackingError: the tracking server cannot be used.
     """
     plan.store.prepare()
-    resources = plan.spec.experiment.resources
-    slots = _connect(plan, console)
     folder = plan.store.sweep(plan.name)
     write_text(folder.spec, plan.spec.document.text)
     folder.write_cells(plan.cells())
-    uri = tracking_uri or plan.spec.experiment.tracking.uri
-    tracker = Tracker.open(
-        uri or plan.store.tracking_uri,
-        plan.name,
-        sweep=plan.name,
-        params={"spec": str(plan.spec.document.path), **plan.summary(), **resources.identity()},
-        artifacts=None if uri else plan.store.artifacts,
-    )
-    status = "KILLED"
-    pictures: list[str] = []
-    try:
-        with Display(console, plan.graph, plan.done) as display:
-            summary = sweep.run(plan, resources, slots, display, tracker)
-        status = "KILLED" if summary.interrupted else "FAILED" if summary.failed else "FINISHED"
-        pictures = _results(plan, console, summary)
-    finally:
-        artifacts = [path for path in (folder.spec, folder.report, *map(Path, pictures)) if path.exists()]
-        for lost in tracker.close(status, artifacts):
-            console.print(f"MLflow: {lost}", style="yellow")
+    with _tracked(plan, plan.name, tracking_uri or plan.spec.experiment.tracking.uri, console) as tracker:
+        summary = _trained(plan, console, tracker.tracker)
+        tracker.status = "KILLED" if summary.interrupted else "FAILED" if summary.failed else "FINISHED"
+        if not summary.interrupted:
+            tracker.artifacts = [folder.spec, *_show_results(plan, console)]
     _say_end(plan, console, summary)
     return summary
 
@@ -72,46 +60,76 @@ def run(plan: Plan, console: Console, tracking_uri: str | None) -> Summary:
 def smoke(plan: Plan, console: Console) -> int:
     """Run a few steps and one evaluation of each kind of stage in a store that is thrown away; return the exit code."""
     graph = smoke_graph(plan.graph)
-    with tempfile.TemporaryDirectory(prefix="mfsweep-smoke-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mfsweep-smoke-", dir=_shared_folder(plan)) as folder:
         small = replace(plan, graph=graph, store=Store(Path(folder)), done=frozenset())
         small.store.prepare()
-        slots = _connect(small, console)
-        tracker = Tracker.open(
-            small.store.tracking_uri, plan.name, sweep="smoke", artifacts=small.store.artifacts
-        )
-        try:
-            with Display(console, graph, frozenset()) as display:
-                summary = sweep.run(small, plan.spec.experiment.resources, slots, display, tracker)
-        finally:
-            tracker.close("FINISHED")
+        with _tracked(small, "smoke", None, console) as tracker:
+            summary = _trained(small, console, tracker.tracker)
         for failure in summary.failures:
             console.print(f"failed: {failure.stage}\n{failure.log.read_text()}", style="red")
     console.print(f"smoke: {summary.run} of {len(graph.nodes)} stages ran, {summary.failed} failed; nothing was kept")
     return summary.exit_code
 
 
-def _connect(plan: Plan, console: Console) -> int:
+@dataclass
+class _Tracked:
+    tracker: Tracker
+    status: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
+    artifacts: list[Path] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def _tracked(plan: Plan, sweep_name: str, uri: str | None, console: Console) -> Iterator[_Tracked]:
+    """Open the tracker before anything runs; close it with what the body left as status and artifacts."""
+    tracker = Tracker.open(
+        uri or plan.store.tracking_uri,
+        plan.name,
+        sweep=sweep_name,
+        params={
+            "spec": str(plan.spec.document.path),
+            **plan.summary(),
+            **plan.spec.experiment.resources.identity(),
+        },
+        artifacts=plan.store.artifacts,
+    )
+    tracked = _Tracked(tracker)
+    try:
+        yield tracked
+    finally:
+        for lost in tracker.close(tracked.status, tracked.artifacts):
+            console.print(f"MLflow: {lost}", style="yellow")
+
+
+def _trained(plan: Plan, console: Console, tracker: Tracker) -> Summary:
+    """Run what is to do on the cluster; with nothing to do, none is started."""
     resources = plan.spec.experiment.resources
-    where = cluster.connect(dashboard=resources.workers > 1)
-    slots = cluster.slots(resources)
-    console.print(f"On {where}: {slots} stage{'s' if slots > 1 else ''} at a time.")
-    return slots
+    if len(plan.done) == len(plan.graph.nodes):
+        with Display(console, plan.graph, plan.done) as display:
+            return sweep.run(plan, resources, 1, display, tracker)
+    with cluster.connected(dashboard=resources.workers > 1) as where:
+        slots = cluster.slots(resources)
+        console.print(f"On {where}: {slots} stage{'s' if slots > 1 else ''} at a time.")
+        with Display(console, plan.graph, plan.done) as display:
+            return sweep.run(plan, resources, slots, display, tracker)
 
 
-def _results(plan: Plan, console: Console, summary: Summary) -> list[str]:
-    """Print the laws and write the sweep's files; return the pictures' paths."""
-    if summary.interrupted:
-        return []
+def _show_results(plan: Plan, console: Console) -> list[Path]:
+    """Print the laws and write the sweep's files; return those that belong into MLflow."""
     shown = show.analyse(plan)
     try:
         shown.print(console)
         shown.write_points()
-        pictures = shown.write_figures()
-        console.print(f"Report: {shown.write_report()}", soft_wrap=True)
+        written = [*shown.write_figures(), shown.write_report()]
     except FitError as error:
         console.print(f"no fit: {error}", style="yellow")
         return []
-    return pictures
+    console.print(f"Report: {os.path.relpath(written[-1])}", soft_wrap=True)
+    return written
+
+
+def _shared_folder(plan: Plan) -> Path | None:
+    """Return where a throw-away store is seen by all nodes: beside the store where there is one, else anywhere here."""
+    return plan.store.root if plan.store.root.is_dir() else None
 
 
 def _say_end(plan: Plan, console: Console, summary: Summary) -> None:
@@ -128,5 +146,3 @@ def _say_end(plan: Plan, console: Console, summary: Summary) -> None:
         console.print(f"Run it again to try the failed stages once more: mfsweep run {spec}", soft_wrap=True)
     else:
         console.print("Next: `mfsweep ui` compares the runs; add a value to an axis and run again: only that is new.")
-    if ray.is_initialized():
-        ray.shutdown()

@@ -62,8 +62,10 @@ class RunState:
 class Experiment:
     """One MLflow experiment on one tracking server."""
 
-    def __init__(self, uri: str, name: str, artifacts: Path | None) -> None:
-        """Get or create the experiment; a new one keeps its artifacts in `artifacts`, or where the server wants them.
+    def __init__(self, uri: str, name: str, artifacts: Path) -> None:
+        """Get or create the experiment; with a database, a new one keeps its artifacts in the folder `artifacts`.
+
+        A server decides itself where they go.
 
         Raises:
             TrackingError: the server cannot be reached within about ten seconds, or refuses.
@@ -77,9 +79,11 @@ class Experiment:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
         try:
-            _try_database(uri)
+            database = _is_database(uri)
+            if database:
+                _try_database(uri)
             self._client = MlflowClient(tracking_uri=uri)
-            self._id = self._get_or_create(name, artifacts)
+            self._id = self._get_or_create(name, artifacts.absolute().as_uri() if database else None)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             raise TrackingError(
                 f"the tracking server {without_password(uri)} cannot be used: {reason(error)}\n"
@@ -152,14 +156,13 @@ class Experiment:
             self._client.set_terminated(run.run_id, status=status, end_time=time)
         run.status = status
 
-    def _get_or_create(self, name: str, artifacts: Path | None) -> str:
+    def _get_or_create(self, name: str, artifact_location: str | None) -> str:
         from mlflow.exceptions import MlflowException
 
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            location = artifacts.absolute().as_uri() if artifacts else None
             try:
-                return self._client.create_experiment(name, artifact_location=location)
+                return self._client.create_experiment(name, artifact_location=artifact_location)
             except MlflowException:
                 # Another sweep of the same spec may have been quicker.
                 found = self._client.get_experiment_by_name(name)
@@ -189,18 +192,21 @@ def without_password(text: str) -> str:
     return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
-def _try_database(uri: str) -> None:
-    """Connect once to a database URI: MLflow itself would try for minutes before it says what is wrong."""
+def _is_database(uri: str) -> bool:
     from mlflow.store.db.db_types import DATABASE_ENGINES
 
-    if uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES:
-        import sqlalchemy
+    return uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
 
-        engine = sqlalchemy.create_engine(uri)
-        try:
-            engine.connect().close()
-        finally:
-            engine.dispose()
+
+def _try_database(uri: str) -> None:
+    """Connect once: MLflow itself would try for minutes before it says what is wrong."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 def _state(run: Run) -> RunState:

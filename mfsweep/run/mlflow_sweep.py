@@ -74,12 +74,12 @@ class SweepRuns:
         self.notes: list[str] = []
         """What was left out, a line each."""
         found = self._look_up()
-        own_tags = {**self._tags, KIND: "sweep"}
+        own_tags = {**{key: str(value) for key, value in params.items()}, **self._tags, KIND: "sweep"}
         if found is None:
             found = experiment.create(sweep, own_tags)
         elif found.status != "RUNNING":
             experiment.set_status(found, "RUNNING")
-        experiment.describe(found, params, own_tags)
+        experiment.describe(found, {}, own_tags)
         self._run = found
 
     def answers(self) -> bool:
@@ -101,7 +101,7 @@ class SweepRuns:
         if ending.status == "KILLED" and run.status == "FINISHED":
             return True  # finished by an earlier sweep; stopping this one takes nothing back
         final = [
-            Point(key, value, ending.timestamp, 0)
+            Point(key, value, ending.timestamp, run.steps.get(key, 0))
             for key, value in ending.metrics.items()
             if key not in run.values or not _same(run.values[key], value)
         ]

@@ -98,7 +98,7 @@ def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evalu
     head = evaluation.head or evaluation.labels
     record = folder.record()
     assert record is not None, "evaluated once it is trained"
-    model = restore(load_weights(folder.checkpoints / record.heads[head].file), device)
+    model = restore(load_weights(folder.path / record.heads[head].file), device)
     offsets = dataset.offsets(evaluation.offsets or evaluation.labels, job.training.sets)
     predictions = predict(
         model,
@@ -116,8 +116,8 @@ def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evalu
         EvaluationRecord(
             name=evaluation.name,
             evaluation=evaluation.identity(),
-            metrics=dict(errors(predictions)),
-            offsets_only=dict(errors(offsets_only(predictions, dataset, offsets))),
+            metrics={**errors(predictions)},
+            offsets_only={**errors(offsets_only(predictions, dataset, offsets))},
             structures=len(predictions.index),
             predictions=arrays.name,
         )

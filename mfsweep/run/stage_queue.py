@@ -129,7 +129,7 @@ class StageQueue(SearchAlgorithm):
         self.reconcile()
         return self._finished or not self._unreleased
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: FBT001, FBT002 (Tune's signature)
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Do nothing: `reconcile` reads the statuses."""
 
     def _trial(self, key: str) -> Trial:

@@ -124,7 +124,7 @@ def _tune(queue: StageQueue, watcher: _Watcher, scratch: Path) -> None:
 
 def _trial(config: dict[str, Any]) -> None:
     """Run one stage. The driver, which may sit on a small head node, never imports torch for it."""
-    from mfsweep.run.trial import run_stage  # noqa: PLC0415
+    from mfsweep.run.trial import run_stage
 
     run_stage(config)
 

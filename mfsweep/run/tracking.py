@@ -52,7 +52,6 @@ class Tracker:
         self._runs = runs
         self._where = where
         self._active: dict[str, Mirror] = {}
-        self._seen: set[str] = set()
         self._lost: list[str] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -68,9 +67,9 @@ class Tracker:
         experiment: str,
         *,
         sweep: str,
+        artifacts: Path,
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
-        artifacts: Path | None = None,
     ) -> Tracker:
         """Connect, get or make the experiment and the sweep's run, and start the writer.
 
@@ -78,9 +77,10 @@ class Tracker:
             uri: MLflow tracking URI, for example `sqlite:////data/store/mlflow.db` or `http://host:5000`.
             experiment: name of the experiment, the spec's.
             sweep: name of the sweep. Its run is found again by this name, so a sweep that goes on stays one run.
-            params: shown on the sweep's run.
+            artifacts: folder for the artifacts of a new experiment in a database; a server has its own place.
+            params: shown on the sweep's run, as tags: a sweep that goes on with one more axis value changes them, and
+                MLflow never changes a param.
             tags: put on the sweep's run and on every stage's, so that a filter finds them all.
-            artifacts: where a new experiment keeps its artifacts; None leaves it to the server.
 
         Raises:
             TrackingError: the server cannot be reached (within about ten seconds), or refuses.
@@ -99,7 +99,6 @@ class Tracker:
         earlier runs too (with their `finish`), and what an outage kept back then is written now.
         """
         with self._lock:
-            self._seen.add(stage.key)
             self._active.setdefault(stage.key, Mirror(stage))
 
     def finish(
@@ -108,16 +107,16 @@ class Tracker:
         """End a stage's run once its metrics file is written to the end.
 
         Args:
-            key: of a stage that was added.
+            key: of a stage that was added; one that never was is ignored.
             status: FINISHED, FAILED or KILLED.
-            metrics: the final numbers, one value each, under names that its metrics file does not use: the stage's own
-                results (`test.cc.energy_mae`) and its ancestors' (`pretrain.validation.dft.energy_mae`). MLflow's
-                compare page plots them against each other because they stand on one run.
+            metrics: the final numbers: the stage's own (`test.cc.energy_mae`) and its ancestors'
+                (`pretrain.validation.dft.energy_mae`). MLflow's compare page plots them against each other because
+                they stand on one run. A number that also has a curve comes last at the curve's last step, and so is
+                what MLflow's tables show: the value of the checkpoint that was kept.
             artifacts: files, or folders, to upload.
         """
-        assert key in self._seen, f"stage {key} was not added"
         with self._lock:
-            if key in self._active:  # otherwise it was given up
+            if key in self._active:  # otherwise it was given up, or failed before it began
                 self._active[key].ending = Ending(status, metrics or {}, artifacts)
 
     def close(self, status: EndStatus, artifacts: Sequence[Path] = (), *, patience: float = 15.0) -> list[str]:

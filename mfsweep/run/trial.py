@@ -39,7 +39,7 @@ POLL_SECONDS = 0.5
 def run_stage(config: dict[str, Any]) -> None:
     """Perform the stage `config["job"]` (a dumped Job); what Tune calls."""
     job = Job.model_validate(config["job"])
-    with _logged(job):
+    with _logged(job), _claimed(job):
         if job.resources.workers == 1:
             _in_process(job)
         else:
@@ -61,7 +61,7 @@ def _in_process(job: Job) -> None:
 
 
 def _in_group(job: Job, scratch: str) -> None:
-    mailbox = Mailbox.remote()  # pyright: ignore[reportAttributeAccessIssue] (what ray.remote adds)
+    mailbox: Any = Mailbox.remote()
     resources = job.resources
     trainer = TorchTrainer(
         _worker,
@@ -132,6 +132,18 @@ class Mailbox:
         """Return and forget what was added."""
         items, self.items = self.items, []
         return items
+
+
+@contextlib.contextmanager
+def _claimed(job: Job) -> Iterator[None]:
+    """Wait while another sweep on this store performs the stage; what it recorded is then not done again."""
+    while True:
+        with job.folder.claim() as mine:
+            if mine:
+                yield
+                return
+        tune.report({"waiting": True})
+        time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager

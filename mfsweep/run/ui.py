@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 import sys
 
 from mfsweep.errors import TrackingError
 from mfsweep.run.mlflow_experiment import without_password
+from mfsweep.store import Store
 
 LOCALHOST = "127.0.0.1"
+UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""For the process of `ui_command`: without it MLflow starts eight more, for jobs that nobody submits here."""
 
 
 def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST) -> list[str]:
@@ -20,3 +26,25 @@ def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST) -> list[str]:
         raise TrackingError(f"{without_password(uri)} is a tracking server: open that address in a browser")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1"]
     return [*command, "--host", host, "--port", str(port)]
+
+
+def serve(store: Store, uri: str | None, port: int) -> int:
+    """Show a store's runs until interrupted; return the exit code.
+
+    Raises:
+        TrackingError: there is nothing to show, the port is taken, or the URI is a server's own.
+    """
+    database = store.root / "mlflow.db"
+    if uri is None and not database.exists():
+        raise TrackingError(
+            f"{database}: no such file: nothing has been run into this store yet. Name another with --store"
+        )
+    command = ui_command(uri or store.tracking_uri, port)
+    with socket.socket() as probe:
+        if probe.connect_ex((LOCALHOST, port)) == 0:
+            raise TrackingError(f"port {port} of this machine is taken: choose another with --port")
+    print(f"MLflow on http://{LOCALHOST}:{port} (Ctrl-C ends it)", flush=True)  # noqa: T201 (a command's answer)
+    try:
+        return subprocess.run(command, check=False, env=os.environ | UI_ENVIRONMENT).returncode
+    except KeyboardInterrupt:
+        return 0

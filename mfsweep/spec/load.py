@@ -5,6 +5,7 @@ An error names the file, the line, the path in the YAML, what was got, what was 
 
 from __future__ import annotations
 
+import functools
 import re
 import types
 import typing
@@ -70,7 +71,7 @@ class Document:
             SpecError: the first thing wrong, in the order of the file.
         """
         try:
-            return TypeAdapter(kind).validate_python(tree) if not _is_model(kind) else kind.model_validate(tree)
+            return _adapter(kind).validate_python(tree)
         except ValidationError as error:
             raise self._explain(error, kind, tree, place) from None
 
@@ -88,9 +89,10 @@ class Document:
                 wanted = re.sub(r"^(Input should be|Value error,) ?", "", item["msg"])
                 wanted = "a name of letters, digits, _ and -" if item["type"] == "string_pattern_mismatch" else wanted
             found.setdefault(where, []).append((got, wanted))
-        # A misspelt field is also a missing one: the misspelling says more.
+        # A misspelt field is also a missing one, and a list with a wrong item a list too short: the inmost says most.
         misspelt = {_walk(tree, item["loc"]) for item in error.errors() if item["type"] == "extra_forbidden"}
-        first = min(misspelt or found, key=lambda where: (self.line((*place, *where)), len(where)))
+        inner = [where for where in found if not any(other[: len(where)] == where != other for other in found)]
+        first = min(misspelt or inner, key=lambda where: (self.line((*place, *where)), len(where)))
         got, _ = found[first][0]
         return self.error((*place, *first), got, " or ".join(dict.fromkeys(wanted for _, wanted in found[first])))
 
@@ -150,7 +152,7 @@ class _KeyProblem(Exception):
 class _Loader(yaml.SafeLoader):
     """A SafeLoader that refuses repeated keys (YAML would keep the last) and reads 1e-4 as a number (YAML 1.2)."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 (its base's)
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
         for key, _ in node.value:
             line = key.start_mark.line + 1
@@ -176,9 +178,14 @@ def _walk(tree: Any, location: tuple[str | int, ...]) -> Place:
         inside = isinstance(tree, dict) and step in tree
         inside |= isinstance(tree, list | tuple) and isinstance(step, int) and step < len(tree)
         if inside:
-            tree = tree[step]
+            tree = tree[step]  # pyright: ignore[reportCallIssue, reportArgumentType] (`inside` says it can)
             place.append(step)
     return tuple(place)
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _is_model(kind: Any) -> bool:
@@ -187,7 +194,7 @@ def _is_model(kind: Any) -> bool:
 
 def _fields(kind: Any, place: Place) -> list[str]:
     """Return the field names of the model that stands at a place inside `kind`."""
-    models = [kind]
+    models = _options(kind)
     for step in place:
         models = [inner for model in models for inner in _inside(model, step)]
     return list(dict.fromkeys(name for model in models for name in getattr(_plain(model), "model_fields", {})))

@@ -39,12 +39,11 @@ class Sender:
 
     def graph(self, batch: Batch) -> Graph:
         """Return the batch without its labels."""
-        once = batch.edge_index[:, batch.edge_index[0] < batch.edge_index[1]]
         return Graph(
             species=self._send(self._index[batch.species]),
             positions=self._send(batch.positions, self._dtype),
             structure=self._send(batch.structure),
-            edges=self._send(np.concatenate([once, once[::-1]], axis=1)),
+            edges=self._send(batch.edge_index),
             size=len(batch.atoms),
         )
 

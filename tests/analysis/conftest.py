@@ -18,7 +18,7 @@ class World:
     store: Store
     cells: list[CellRecord] = field(default_factory=list)
 
-    def stage(self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True):
+    def stage(self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True, recipe=None):
         """Write a trained stage and return its key; `sets` are (method, subset, size)."""
         training = {
             "schema_number": 1,
@@ -30,7 +30,7 @@ class World:
                 {"labels": method, "subset": subset, "size": size, "probability": 1 / len(sets)}
                 for method, subset, size in sets
             ],
-            "recipe": {},
+            "recipe": recipe or {},
         } | ({"parent": parent} if parent else {})
         key = fingerprint(training)
         best = Best(metric="validation.loss", step=80, value=0.5, file="checkpoints/selected.pt")
@@ -91,7 +91,7 @@ class World:
         prefactor=2.0,
         seed_axis="seed",
     ):
-        """Write a pre-train/fine-tune grid with the law y = prefactor * x ** gradient (a factor of the fine-tune size apart).
+        """Write a pre-train/fine-tune grid with the law y = prefactor * x ** gradient (times a size factor).
 
         `gradients` maps label method -> gradient; `noise` is the deviation of log y, `shared` that of log x about its
         law, the same for all cells of a pre-training; `capped` lists pre-train sizes stopped by max_steps.

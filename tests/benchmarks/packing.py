@@ -4,8 +4,8 @@ The sizes are drawn like those of ANI-1ccx (mean 13.8 atoms). The work of a batc
 are nearly all ordered pairs of atoms in molecules of this size. Imbalance: the largest rank's edges over the mean,
 averaged over steps of four batches, since the slowest rank sets the pace of a step.
 
-`next fit` keeps one bin open (as fairchem's sampler by atoms does), `best fit` keeps all bins open and takes the fullest
-that has room, `fixed count` takes as many structures as fill a batch on average, whatever their size.
+`next fit` keeps one bin open (as fairchem's sampler by atoms does), `best fit` keeps all bins open and takes the
+fullest that has room, `fixed count` takes as many structures as fill a batch on average, whatever their size.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/packing.py
 """

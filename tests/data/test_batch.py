@@ -16,8 +16,8 @@ CUTOFF = 3.0
 """Angstrom: less than most of these molecules, so that the cutoff cuts."""
 
 
-def _own_edges(edges, index):
-    return edges.index[:, edges.offsets[index] : edges.offsets[index + 1]].astype(int)
+def _own_pairs(edges, index):
+    return edges.pairs[:, edges.offsets[index] // 2 : edges.offsets[index + 1] // 2].astype(int)
 
 
 def test_edges_are_those_of_ase(dataset):
@@ -28,19 +28,22 @@ def test_edges_are_those_of_ase(dataset):
         molecule = Atoms(numbers=structures.species[atoms], positions=structures.positions[atoms])
         senders, receivers = neighbor_list("ij", molecule, CUTOFF)
         expected = set(zip(senders.tolist(), receivers.tolist(), strict=True))
-        own = _own_edges(edges, index)
-        assert set(map(tuple, own.T.tolist())) == expected
-        assert own.shape[1] == len(expected)
+        own = _own_pairs(edges, index)
+        both = [*map(tuple, own.T.tolist()), *map(tuple, own[::-1].T.tolist())]
+        assert set(both) == expected
+        assert len(both) == edges.offsets[index + 1] - edges.offsets[index] == len(expected)
         cut += len(atoms) * (len(atoms) - 1) - len(expected)
     assert cut > 0
 
 
 def test_edges_run_both_ways_and_never_to_the_atom_itself(dataset):
-    edges = dataset.edges(CUTOFF)
-    assert (edges.index[0] != edges.index[1]).all()
-    owner = np.repeat(np.arange(len(edges.offsets) - 1), np.diff(edges.offsets))
-    there = set(zip(owner.tolist(), *edges.index.tolist(), strict=True))
-    assert all((structure, j, i) in there for structure, i, j in there)
+    batch = assemble(dataset, np.arange(200), "xtb", dict.fromkeys(dataset.elements, 0.0), CUTOFF, with_forces=False)
+    senders, receivers = batch.edge_index
+    assert (senders != receivers).all()
+    assert (batch.structure[senders] == batch.structure[receivers]).all()
+    edges = set(zip(senders.tolist(), receivers.tolist(), strict=True))
+    assert len(edges) == len(senders)
+    assert edges == {(receiver, sender) for sender, receiver in edges}
 
 
 def test_edges_do_not_depend_on_how_many_pairs_are_held_at_once(dataset, monkeypatch):
@@ -48,15 +51,15 @@ def test_edges_do_not_depend_on_how_many_pairs_are_held_at_once(dataset, monkeyp
     monkeypatch.setattr(batch_module, "PAIRS_AT_ONCE", 1000)
     parts = neighbours(dataset.structures, CUTOFF)
     np.testing.assert_array_equal(whole.offsets, parts.offsets)
-    np.testing.assert_array_equal(whole.index, parts.index)
+    np.testing.assert_array_equal(whole.pairs, parts.pairs)
 
 
 @pytest.mark.parametrize(("atoms", "kind"), [(2, np.uint8), (256, np.uint8), (257, np.uint16)])
 def test_edges_of_large_structures_do_not_wrap_around(make_structures, atoms, kind):
     structures = make_structures([([1] * atoms, 1), ([8, 8], 1)])
     edges = neighbours(structures, cutoff=1e3)
-    assert edges.index.dtype == kind
-    assert edges.index.max() == atoms - 1
+    assert edges.pairs.dtype == kind
+    assert edges.pairs.max() == atoms - 1
     np.testing.assert_array_equal(np.diff(edges.offsets), [atoms * (atoms - 1), 2])
 
 
@@ -67,7 +70,9 @@ def test_batch_is_its_structures_side_by_side(dataset, data):
     offsets = {1: -13.0, 6: -57.0, 7: -78.0, 8: -110.0}
     batch = assemble(dataset, np.array(members), "xtb", offsets, CUTOFF, with_forces=True)
     labels, edges = structures.labels["xtb"], dataset.edges(CUTOFF)
-    at = edge_at = 0
+    at = pair_at = 0
+    one_way, other_way = np.split(batch.edge_index, 2, axis=1)
+    np.testing.assert_array_equal(one_way, other_way[::-1])
     for number, index in enumerate(members):
         own = slice(structures.offsets[index], structures.offsets[index + 1])
         size = own.stop - own.start
@@ -76,13 +81,13 @@ def test_batch_is_its_structures_side_by_side(dataset, data):
         np.testing.assert_array_equal(batch.positions[here], structures.positions[own])
         np.testing.assert_array_equal(batch.forces[here], labels.forces[own])
         assert (batch.structure[here] == number).all()
-        local = _own_edges(edges, index) + at
-        np.testing.assert_array_equal(batch.edge_index[:, edge_at : edge_at + local.shape[1]], local)
+        local = _own_pairs(edges, index) + at
+        np.testing.assert_array_equal(one_way[:, pair_at : pair_at + local.shape[1]], local)
         expected = labels.energy[index] - sum(offsets[z] for z in structures.species[own].tolist())
         assert batch.energy[number] == pytest.approx(expected, abs=1e-9)
-        at, edge_at = at + size, edge_at + local.shape[1]
+        at, pair_at = at + size, pair_at + local.shape[1]
     assert batch.ptr.tolist() == [0, *np.cumsum(structures.sizes[members]).tolist()]
-    assert (len(batch.species), batch.edge_index.shape[1]) == (at, edge_at)
+    assert (len(batch.species), one_way.shape[1]) == (at, pair_at)
     assert batch.atoms.tolist() == structures.sizes[members].tolist()
     assert batch.index.tolist() == members
     assert batch.method == "xtb"

@@ -8,10 +8,9 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,16 +19,14 @@ from mfsweep.errors import TrackingError
 from mfsweep.run import tracking
 from mfsweep.run.mlflow_experiment import Experiment
 from mfsweep.run.tracking import TrackedStage, Tracker
-from mfsweep.run.ui import ui_command
-
-Server = Callable[[], subprocess.Popen]
+from mfsweep.run.ui import UI_ENVIRONMENT, ui_command
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory) -> Path:
     """Make one database with MLflow's tables; making them takes many seconds, copying them none."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    Experiment(f"sqlite:///{path}", "warm-up", None)
+    Experiment(f"sqlite:///{path}", "warm-up", path.parent)
     return path
 
 
@@ -47,15 +44,24 @@ def impatient(monkeypatch):
     monkeypatch.setattr(tracking, "LONGEST_WAIT", 0.2)
 
 
+@pytest.fixture
+def open_tracker(tmp_path):
+    def begin(uri: str, experiment: str = "spec", **options) -> Tracker:
+        options = {"sweep": experiment, "artifacts": tmp_path / "artifacts"} | options
+        return Tracker.open(uri, experiment, **options)
+
+    return begin
+
+
 def client(uri):
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri)
 
 
-def runs(uri, kind="stage"):
-    experiment = client(uri).get_experiment_by_name("spec")
-    found = client(uri).search_runs([experiment.experiment_id], f"tags.`mfsweep.kind` = '{kind}'")
+def runs(uri, kind="stage", experiment="spec"):
+    known = client(uri).get_experiment_by_name(experiment)
+    found = client(uri).search_runs([known.experiment_id], f"tags.`mfsweep.kind` = '{kind}'")
     return sorted(found, key=lambda run: run.info.start_time)
 
 
@@ -85,9 +91,7 @@ def test_a_stage_becomes_one_run_with_lineage_curves_and_end(uri, tmp_path):
     figure.write_text("<svg/>")
     params = {f"axis_{number}": number for number in range(120)} | {"pretrain_size": 100, "alpha": None}
 
-    tracker = Tracker.open(
-        uri, "spec", sweep="spec", params={"cells": 4}, tags={"group": "chem"}, artifacts=tmp_path / "artifacts"
-    )
+    tracker = Tracker.open(uri, params={"cells": 4}, tags={"group": "chem"}, artifacts=tmp_path / "artifacts")
     tracker.add(TrackedStage("k1", "pretrain", metrics, params=params, tags={"label_method": "dft"}))
     tracker.finish("k1", "FINISHED", {"test.dft.energy_mae": 3.5})
     assert tracker.close("FINISHED", [figure]) == []
@@ -107,9 +111,9 @@ def test_a_stage_becomes_one_run_with_lineage_curves_and_end(uri, tmp_path):
     assert (tmp_path / "artifacts" / sweep.info.run_id / "artifacts" / "law.svg").exists()
 
 
-def test_curves_appear_while_the_stage_runs(uri, tmp_path):
+def test_curves_appear_while_the_stage_runs(open_tracker, uri, tmp_path):
     metrics = tmp_path / "metrics.jsonl"
-    tracker = Tracker.open(uri, "spec", sweep="spec")
+    tracker = open_tracker(uri)
     tracker.add(TrackedStage("k1", "pretrain", metrics))
     write_metrics(metrics, range(5))
     wait_until(lambda: runs(uri) and runs(uri)[0].data.metrics.get("train.loss") == 1 / 5)
@@ -119,9 +123,9 @@ def test_curves_appear_while_the_stage_runs(uri, tmp_path):
     assert runs(uri)[0].info.status == "FAILED"
 
 
-def test_the_parents_error_stands_on_the_leafs_run(uri, tmp_path):
+def test_the_parents_error_stands_on_the_leafs_run(open_tracker, uri, tmp_path):
     """MLflow's compare page plots metrics of one run against each other: x and y must be on the same one."""
-    tracker = Tracker.open(uri, "spec", sweep="spec")
+    tracker = open_tracker(uri)
     for size, x, y in [(25, 9.0, 5.0), (100, 4.0, 3.0)]:
         key = f"leaf{size}"
         tracker.add(TrackedStage(key, "finetune", tmp_path / "none.jsonl", params={"pretrain_size": size}))
@@ -137,11 +141,11 @@ def test_the_parents_error_stands_on_the_leafs_run(uri, tmp_path):
     assert points == {"25": (9.0, 5.0), "100": (4.0, 3.0)}
 
 
-def test_a_second_sweep_takes_up_the_same_runs(uri, tmp_path):
+def test_a_second_sweep_takes_up_the_same_runs(open_tracker, uri, tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     write_metrics(metrics, range(10))
     for _ in range(2):
-        tracker = Tracker.open(uri, "spec", sweep="spec", params={"cells": 4})
+        tracker = open_tracker(uri, params={"cells": 4})
         tracker.add(TrackedStage("k1", "pretrain", metrics, params={"seed": 0}))
         tracker.finish("k1", "FINISHED", {"test.cc.energy_mae": float("nan")})
         assert tracker.close("FINISHED") == []
@@ -151,10 +155,23 @@ def test_a_second_sweep_takes_up_the_same_runs(uri, tmp_path):
     assert len(client(uri).get_metric_history(run.info.run_id, "test.cc.energy_mae")) == 1
 
 
-def test_an_interrupted_stage_is_killed_then_goes_on_in_its_run(uri, tmp_path):
+def test_the_kept_checkpoints_value_ends_its_curve(open_tracker, uri, tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    write_metrics(metrics, range(3))
+    for _ in range(2):
+        tracker = open_tracker(uri)
+        tracker.add(TrackedStage("k1", "pretrain", metrics))
+        tracker.finish("k1", "FINISHED", {"validation.dft.energy_mae": 0.25})
+        tracker.close("FINISHED")
+    [run] = runs(uri)
+    assert run.data.metrics["validation.dft.energy_mae"] == 0.25
+    assert len(history(uri, run, "validation.dft.energy_mae")) == 4
+
+
+def test_an_interrupted_stage_is_killed_then_goes_on_in_its_run(open_tracker, uri, tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     write_metrics(metrics, range(8))
-    first = Tracker.open(uri, "spec", sweep="spec")
+    first = open_tracker(uri)
     first.add(TrackedStage("k1", "pretrain", metrics))
     assert first.close("KILLED") == []
     assert runs(uri)[0].info.status == runs(uri, "sweep")[0].info.status == "KILLED"
@@ -162,7 +179,7 @@ def test_an_interrupted_stage_is_killed_then_goes_on_in_its_run(uri, tmp_path):
     metrics.write_text("")  # resumed from the checkpoint at step 5: later lines are dropped and written again
     write_metrics(metrics, range(5))
     write_metrics(metrics, range(5, 12), start=1000.0)
-    second = Tracker.open(uri, "spec", sweep="spec")
+    second = open_tracker(uri)
     second.add(TrackedStage("k1", "pretrain", metrics))
     second.finish("k1", "FINISHED")
     assert second.close("FINISHED") == []
@@ -171,19 +188,19 @@ def test_an_interrupted_stage_is_killed_then_goes_on_in_its_run(uri, tmp_path):
     assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(12)]
 
 
-def test_stopping_a_sweep_leaves_finished_stages_finished(uri, tmp_path):
-    first = Tracker.open(uri, "spec", sweep="spec")
+def test_stopping_a_sweep_leaves_finished_stages_finished(open_tracker, uri, tmp_path):
+    first = open_tracker(uri)
     first.add(TrackedStage("k1", "pretrain", tmp_path / "none.jsonl"))
     first.finish("k1", "FINISHED")
     first.close("FINISHED")
-    second = Tracker.open(uri, "spec", sweep="spec")
+    second = open_tracker(uri)
     second.add(TrackedStage("k1", "pretrain", tmp_path / "none.jsonl"))
     second.close("KILLED")
     assert runs(uri)[0].info.status == "FINISHED"
 
 
-def test_a_long_param_is_cut_with_a_warning(uri, tmp_path, caplog):
-    tracker = Tracker.open(uri, "spec", sweep="spec")
+def test_a_long_param_is_cut_with_a_warning(open_tracker, uri, tmp_path, caplog):
+    tracker = open_tracker(uri)
     tracker.add(TrackedStage("k1", "pretrain", tmp_path / "none.jsonl", params={"formulae": "C" * 7000, "seed": 1}))
     tracker.finish("k1", "FINISHED")
     assert tracker.close("FINISHED") == []
@@ -191,8 +208,8 @@ def test_a_long_param_is_cut_with_a_warning(uri, tmp_path, caplog):
     assert "'formulae'" in caplog.text
 
 
-def test_what_mlflow_refuses_is_given_up_and_told(uri, tmp_path):
-    tracker = Tracker.open(uri, "spec", sweep="spec")
+def test_what_mlflow_refuses_is_given_up_and_told(open_tracker, uri, tmp_path):
+    tracker = open_tracker(uri)
     tracker.add(TrackedStage("bad", "odd name", tmp_path / "none.jsonl", params={"not?allowed": 1}))
     tracker.add(TrackedStage("good", "pretrain", tmp_path / "none.jsonl"))
     tracker.finish("good", "FINISHED")
@@ -203,8 +220,8 @@ def test_what_mlflow_refuses_is_given_up_and_told(uri, tmp_path):
     assert {run.data.tags["mfsweep.stage_key"]: run.info.status for run in runs(uri)}["good"] == "FINISHED"
 
 
-def test_a_missing_artifact_does_not_keep_a_run_open(uri, tmp_path):
-    tracker = Tracker.open(uri, "spec", sweep="spec")
+def test_a_missing_artifact_does_not_keep_a_run_open(open_tracker, uri, tmp_path):
+    tracker = open_tracker(uri)
     tracker.add(TrackedStage("k1", "pretrain", tmp_path / "none.jsonl"))
     tracker.finish("k1", "FINISHED", artifacts=[tmp_path / "record.json"])
     [lost] = tracker.close("FINISHED")
@@ -213,7 +230,7 @@ def test_a_missing_artifact_does_not_keep_a_run_open(uri, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["http", "sqlite", "file"])
-def test_a_server_that_cannot_be_used_is_an_error_at_once(scheme, tmp_path):
+def test_a_server_that_cannot_be_used_is_an_error_at_once(open_tracker, scheme, tmp_path):
     uri = {
         "http": f"http://someone:secret@127.0.0.1:{free_port()}",
         "sqlite": f"sqlite:///{tmp_path}/missing/mlflow.db",
@@ -221,27 +238,27 @@ def test_a_server_that_cannot_be_used_is_an_error_at_once(scheme, tmp_path):
     }[scheme]
     start = time.monotonic()
     with pytest.raises(TrackingError, match="tracking") as caught:
-        Tracker.open(uri, "spec", sweep="spec")
+        open_tracker(uri)
     assert time.monotonic() - start < 12
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_that_never_answers_is_an_error_within_seconds():
+def test_a_server_that_never_answers_is_an_error_within_seconds(open_tracker):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()  # takes connections, says nothing
         start = time.monotonic()
         with pytest.raises(TrackingError):
-            Tracker.open(f"http://127.0.0.1:{silent.getsockname()[1]}", "spec", sweep="spec")
+            open_tracker(f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert time.monotonic() - start < 12
 
 
-def test_a_deleted_experiment_says_how_to_bring_it_back(uri):
-    Tracker.open(uri, "spec", sweep="spec").close("FINISHED")
+def test_a_deleted_experiment_says_how_to_bring_it_back(open_tracker, uri):
+    open_tracker(uri).close("FINISHED")
     experiment = client(uri).get_experiment_by_name("spec")
     client(uri).delete_experiment(experiment.experiment_id)
     with pytest.raises(TrackingError, match=f"restore --experiment-id {experiment.experiment_id}"):
-        Tracker.open(uri, "spec", sweep="spec")
+        open_tracker(uri)
 
 
 def free_port() -> int:
@@ -250,61 +267,78 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return response.status == 200
-    except OSError:
-        return False
+class Server:
+    """A real MLflow server, by the command of `mfsweep ui`, that can be killed and started again in its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = f"sqlite:///{folder}/mlflow.db"
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it answers: many seconds on a small machine."""
+        if self.process:
+            return
+        command = ui_command(self.database, self.port)
+        environment = os.environ | UI_ENVIRONMENT
+        log = self.folder / "server.log"
+        with log.open("ab") as out:  # a process group of its own, to be killed whole
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=out, cwd=self.folder, env=environment, start_new_session=True
+            )
+        deadline = time.monotonic() + 120
+        while not self.answers("/health"):
+            assert self.process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Kill it as a crash would."""
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def answers(self, path: str) -> bool:
+        try:
+            with urllib.request.urlopen(self.address + path, timeout=10) as response:
+                return response.status == 200
+        except OSError:
+            return False
 
 
-def start(command: list[str], url: str, log: Path) -> subprocess.Popen:
-    """Start a server in a process group of its own and wait until it answers."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while not answers(url):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
-    return process
-
-
-def kill(process: subprocess.Popen) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+@pytest.fixture(scope="module")
+def shared_server(empty_database, tmp_path_factory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    shutil.copy(empty_database, server.folder / "mlflow.db")
+    yield server
+    server.kill()
 
 
 @pytest.fixture
-def server(uri, tmp_path) -> Iterator[tuple[str, Server]]:
-    """Give a server's address, and a function that starts it (again) on the same port and database."""
-    port = free_port()
-    started: list[subprocess.Popen] = []
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--port", str(port)]
-    command += ["--workers", "1", "--artifacts-destination", str(tmp_path / "served")]
-
-    def begin() -> subprocess.Popen:
-        started.append(start(command, f"http://127.0.0.1:{port}/health", tmp_path / "server.log"))
-        return started[-1]
-
-    yield f"http://127.0.0.1:{port}", begin
-    for process in started:
-        if process.poll() is None:
-            kill(process)
+def server(shared_server) -> Server:
+    """Give the server, running; the tests leave it as they like."""
+    shared_server.start()
+    return shared_server
 
 
 @pytest.mark.server
-def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(server, uri, tmp_path, caplog):
-    address, begin = server
-    process = begin()
-    metrics, late = tmp_path / "metrics.jsonl", tmp_path / "late.jsonl"
-    record = tmp_path / "record.json"
+def test_the_ui_serves_the_database_on_this_machine_only(server):
+    assert "127.0.0.1" in ui_command(server.database)
+    assert server.answers("/")
+
+
+@pytest.mark.server
+def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(open_tracker, server, tmp_path, caplog):
+    metrics, late, record = tmp_path / "metrics.jsonl", tmp_path / "late.jsonl", tmp_path / "record.json"
     record.write_text("{}")
-    tracker = Tracker.open(address, "spec", sweep="spec")
+    tracker = open_tracker(server.address)
     tracker.add(TrackedStage("k1", "pretrain", metrics, params={"seed": 0}))
     write_metrics(metrics, range(3000))
-    wait_until(lambda: runs(uri) and runs(uri)[0].data.metrics)
-    kill(process)  # most likely in the middle of the 6,000 points
+    wait_until(lambda: runs(server.database) and runs(server.database)[0].data.metrics)
+    server.kill()  # most likely in the middle of the 6,000 points
 
     write_metrics(metrics, range(3000, 3100))
     write_metrics(late, range(50))
@@ -316,51 +350,43 @@ def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(server, uri, tm
     wait_until(lambda: "does not answer" in caplog.text)
     time.sleep(1)
 
-    begin()
+    server.start()
     assert tracker.close("FINISHED") == []
     assert caplog.text.count("does not answer") == 1
-    first, second = runs(uri)
-    assert first.info.status == second.info.status == runs(uri, "sweep")[0].info.status == "FINISHED"
-    assert history(uri, first, "train.loss") == [(step, 1 / (step + 1)) for step in range(3100)]
-    assert history(uri, first, "validation.dft.energy_mae") == [(step, 2 / (step + 1)) for step in range(3100)]
-    assert history(uri, second, "train.loss") == [(step, 1 / (step + 1)) for step in range(50)]
+    first, second = runs(server.database)
+    sweep = runs(server.database, "sweep")[0]
+    assert first.info.status == second.info.status == sweep.info.status == "FINISHED"
+    assert history(server.database, first, "train.loss") == [(step, 1 / (step + 1)) for step in range(3100)]
+    expected = [(step, 2 / (step + 1)) for step in range(3100)]
+    assert history(server.database, first, "validation.dft.energy_mae") == expected
+    assert history(server.database, second, "train.loss") == [(step, 1 / (step + 1)) for step in range(50)]
     assert second.data.metrics["pretrain.validation.dft.energy_mae"] == 1.5
-    assert [path.read_text() for path in (tmp_path / "served").rglob("record.json")] == ["{}"]
+    assert [path.read_text() for path in server.folder.rglob("record.json")] == ["{}"]
 
 
 @pytest.mark.server
-def test_the_next_sweep_writes_what_a_dead_server_missed(server, uri, tmp_path):
-    address, begin = server
-    process = begin()
+def test_the_next_sweep_writes_what_a_dead_server_missed(open_tracker, server, tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     write_metrics(metrics, range(10))
     stage = TrackedStage("k1", "pretrain", metrics, params={"seed": 0})
-    first = Tracker.open(address, "spec", sweep="spec")
+    first = open_tracker(server.address, "next")
     first.add(stage)
-    wait_until(lambda: runs(uri) and runs(uri)[0].data.metrics)
-    kill(process)
+    wait_until(lambda: runs(server.database, experiment="next"))
+    wait_until(lambda: runs(server.database, experiment="next")[0].data.metrics)
+    server.kill()
     write_metrics(metrics, range(10, 20))
     first.finish("k1", "FINISHED", {"test.dft.energy_mae": 2.5})
     [missing] = first.close("FINISHED", patience=0.5)
     assert "1 stages are not complete" in missing
-    assert runs(uri)[0].info.status == "RUNNING"
+    assert runs(server.database, experiment="next")[0].info.status == "RUNNING"
 
-    second = Tracker.open(uri, "spec", sweep="spec")  # the same database, now without a server
+    second = open_tracker(server.database, "next")  # the same database, now without a server
     second.add(stage)
     second.finish("k1", "FINISHED", {"test.dft.energy_mae": 2.5})
     assert second.close("FINISHED") == []
-    [run] = runs(uri)
+    [run] = runs(server.database, experiment="next")
     assert run.info.status == "FINISHED"
-    assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(20)]
-
-
-@pytest.mark.server
-def test_the_ui_serves_the_database_on_this_machine_only(uri, tmp_path):
-    port = free_port()
-    command = ui_command(uri, port)
-    assert "127.0.0.1" in command
-    process = start(command, f"http://127.0.0.1:{port}/", tmp_path / "ui.log")
-    kill(process)
+    assert history(server.database, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(20)]
 
 
 def test_a_remote_server_shows_its_own_ui():

@@ -9,6 +9,9 @@ import pytest
 
 from mfsweep.train import load_weights
 
+PERIOD = 9
+"""Batches between two validations: 3 steps of 3 batches."""
+
 
 def read(folder):
     lines = [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -18,23 +21,31 @@ def read(folder):
     ]
 
 
+@pytest.fixture(scope="module")
+def training(tiny):
+    return tiny(max_steps=9, validate_every=3, schedule={"patience_steps": 3, "stop_steps": 100, "factor": 0.5})
+
+
+@pytest.fixture(scope="module")
+def whole(ranks, training, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    assert ranks(training, folder) == [0]
+    return folder
+
+
 @pytest.mark.parametrize(
-    "kills", [[2], [3 * 4 + 2], [3 * 4 + 2, 3 * 3 + 1, 2]], ids=["before a checkpoint", "once", "three times"]
+    "kills", [[2], [PERIOD + 5, PERIOD + 1]], ids=["before the first checkpoint", "twice in the middle"]
 )
-def test_a_killed_training_resumes_to_the_same_bits(ranks, tiny, tmp_path, kills):
-    training = tiny(max_steps=12, validate_every=3, schedule={"patience_steps": 3, "stop_steps": 100, "factor": 0.5})
-    assert ranks(training, tmp_path / "whole") == [0]
+def test_a_killed_training_resumes_to_the_same_bits(ranks, training, whole, tmp_path, kills):
     for kill_at in kills:
-        assert ranks(training, tmp_path / "killed", kill_at=kill_at) == [-signal.SIGKILL]
-        assert not (tmp_path / "killed" / "checkpoints" / "selected.pt").exists()
-    assert ranks(training, tmp_path / "killed") == [0]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert read(killed) == read(whole)
-    assert (killed / "outcome.0.json").read_text() == (whole / "outcome.0.json").read_text()
+        assert ranks(training, tmp_path, kill_at=kill_at) == [-signal.SIGKILL]
+        assert not (tmp_path / "checkpoints" / "selected.pt").exists()
+    assert ranks(training, tmp_path) == [0]
+    assert read(tmp_path) == read(whole)
+    assert (tmp_path / "outcome.0.json").read_text() == (whole / "outcome.0.json").read_text()
     files = sorted(path.name for path in (whole / "checkpoints").glob("*.pt"))
     assert files == ["best.cc.pt", "best.dft.pt", "last.pt", "selected.pt"]
     for name in ("selected.pt", "best.cc.pt", "best.dft.pt"):
-        ours, theirs = (load_weights(folder / "checkpoints" / name) for folder in (killed, whole))
+        ours, theirs = (load_weights(folder / "checkpoints" / name) for folder in (tmp_path, whole))
         assert ours.step == theirs.step
         assert all(ours.state[key].equal(theirs.state[key]) for key in theirs.state)
-    assert not list((killed / "checkpoints").glob(".*"))

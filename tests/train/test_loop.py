@@ -37,10 +37,13 @@ def test_a_training_gives_what_a_record_needs(run, tiny, tmp_path):
 
 def test_training_lowers_the_loss(run, tiny):
     seen = []
-    run(tiny("dft", max_steps=60, validate_every=20), report=lambda progress: seen.append(progress) or True)
+    run(
+        tiny("dft", max_steps=40, validate_every=10, learning_rate=0.1),
+        report=lambda progress: seen.append(progress) or True,
+    )
     losses = [progress.validation["validation.loss"] for progress in seen]
-    assert losses[-1] < 0.95 * losses[0]
-    assert seen[-1].step == 60
+    assert losses[-1] < 0.8 * losses[0]
+    assert seen[-1].step == 40
     assert seen[-1].structures_per_second > 0
 
 

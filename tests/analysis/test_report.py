@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from mfsweep.analysis.figures import Residual
+from mfsweep.analysis.report import write_report
+from mfsweep.analysis.study import FitRequest, Study
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Outline(HTMLParser):
+    """Checks that tags balance; keeps ids, headings and addresses."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.links, self.headings = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links += [value for name, value in attrs if name in {"href", "src"}]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in {"h2", "h3"}:
+            self.headings.append(data)
+
+
+@pytest.fixture
+def page(world, tmp_path):
+    world.grid({"dft": 1.35, "xtb": 0.8}, seeds=(0, 1), noise=0.05, capped=(25,))
+    world.cell({"finetune_size": 500}, {"finetune": "0" * 20}, {"finetune": {"cc": 500}})
+    fits = [FitRequest("transfer", "pretrain.validation.energy_mae", "result.test.cc.energy_mae", ("finetune_size",))]
+    study = Study(
+        name="dft & xtb <transfer>",
+        spec_text="name: demo  # <script>alert(1)</script>",
+        cells=world.cells,
+        fits=fits,
+        plan={"stages_without_sharing": 77},
+        residuals=[Residual("dft", "cc", 18.2)],
+        commands=["mfsweep run spec.yaml", "mfsweep report spec.yaml"],
+    )
+    path = tmp_path / "sweeps" / "report.html"
+    write_report(world.store, study, path)
+    return path
+
+
+def test_the_page_is_well_formed_and_needs_nothing_from_outside(page):
+    text = page.read_text(encoding="utf-8")
+    outline = Outline()
+    outline.feed(text)
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
+    assert all(link.startswith("#") for link in outline.links)
+    assert not re.search(r"https?:|@import|<script|<link", text)
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(outline.ids)
+
+
+def test_the_page_says_what_was_planned_fitted_and_where_it_comes_from(page, world):
+    text = page.read_text(encoding="utf-8")
+    outline = Outline()
+    outline.feed(text)
+    assert outline.headings == [
+        "Plan",
+        "Figures",
+        "Transfer laws",
+        "transfer",
+        "Results: result.test.cc.energy_mae",
+        "Provenance",
+        "To make this again",
+        "The spec",
+    ]
+    assert "<b>77</b> stages without sharing" in text
+    assert "1 cell not finished" in text
+    assert text.count('<svg role="img" aria-label=') == 2
+    assert "with replacement" in text
+    assert "No claim is made" in text
+    assert "give 110 meV/atom" in text
+    assert "meV/atom" in text
+    assert all(key in text for cell in world.cells for key in cell.stages.values())
+    assert "torch 2.13.0" in text
+
+
+def test_what_users_wrote_is_text_not_markup(page):
+    text = page.read_text(encoding="utf-8")
+    assert "<title>dft &amp; xtb &lt;transfer&gt;</title>" in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_a_study_without_records_has_a_page_too(world, tmp_path):
+    world.cell({"n": 1}, {"pretrain": "0" * 20, "finetune": "1" * 20}, {})
+    fits = [FitRequest("transfer", "pretrain.validation.energy_mae", "result.test.cc.energy_mae")]
+    write_report(world.store, Study("empty", "name: empty", world.cells, fits), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "is refused" in text
+    assert "not trained" in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+def test_a_browser_opens_the_page(page, tmp_path):
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [CHROMIUM, *options, "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "Transfer laws" in shown
+    assert shown.count("<figure>") == 2

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from mfsweep.analysis.study import FitRequest, Study, analyse
+from mfsweep.errors import FitError
+
+X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"
+FIT = FitRequest("transfer", X, Y, ("finetune_size",))
+
+
+def study(world, *fits):
+    return Study("demo", "name: demo", world.cells, fits)
+
+
+def test_a_study_has_its_laws_and_one_result_for_each_target(world):
+    world.grid({"dft": 1.35})
+    analysis = analyse(
+        world.store, study(world, FIT, FitRequest("again", X, "finetune.test.energy_mae")), resamples=200
+    )
+    assert [law.name for law in analysis.laws] == ["transfer", "again"]
+    assert {str(result.path) for result in analysis.results} == {Y}
+    assert analysis.results[0].offsets_only == pytest.approx(110)
+
+
+def test_without_fits_the_test_error_is_shown(world):
+    world.grid({"dft": 1.35})
+    (result,) = analyse(world.store, study(world)).results
+    assert str(result.path) == Y
+
+
+def test_a_study_without_any_record_is_empty_and_does_not_fail(world):
+    world.cell({"finetune_size": 30}, {"pretrain": "0" * 20, "finetune": "1" * 20}, {})
+    analysis = analyse(world.store, study(world, FIT))
+    assert analysis.results == ()
+    assert analysis.laws[0].refusal
+
+
+def test_a_fit_of_nothing_is_an_error(world):
+    with pytest.raises(FitError):
+        analyse(world.grid({"dft": 1.35}).store, study(world, FitRequest("bad", "pretrain.validation.energy_mea", Y)))
+
+
+def test_x_on_the_test_set_stands_beside_x_on_the_validation_set(world):
+    world.grid({"dft": 1.35}, pretrain_sizes=(25, 100, 400))
+    assert analyse(world.store, study(world, FIT), resamples=200).laws[0].beside == {}
+    for key, n in {
+        cell.stages["pretrain"]: cell.values["pretrain_size"] for cell in world.cells if "pretrain" in cell.stages
+    }.items():
+        world.evaluate(key, "dft", {"energy_mae": (300 * n**-0.45) ** 0.5})
+    (law,) = analyse(world.store, study(world, FIT), resamples=200).laws
+    assert law.beside["pretrain.test.energy_mae"].gradient == pytest.approx(2.7)
+    assert "Against pretrain.test.energy_mae: pooled gradient 2.70" in " ".join(law.sentences())
+
+
+def test_a_joint_training_is_its_own_x_and_y(world):
+    for n in (10, 50, 200, 1000):
+        key = world.stage([("cc", "a", 30), ("dft", "b", n)], metrics={"validation.dft.energy_mae": 100 / n**0.5})
+        world.evaluate(key, "cc", {"energy_mae": 40 / n**0.25})
+        world.cell({"n": n}, {"joint": key}, {"joint": {"cc": 30, "dft": n}}, result="joint")
+    request = FitRequest("joint", "result.validation.dft.energy_mae", Y)
+    (law,) = analyse(world.store, study(world, request)).laws
+    assert law.pooled.gradient == pytest.approx(0.5)
+    assert law.pooled.group == "pooled"

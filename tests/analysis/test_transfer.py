@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mfsweep.analysis.law import Verdict
+from mfsweep.analysis.table import points
+from mfsweep.analysis.transfer import fit, variance_ratio
+
+X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"
+AXES = ["label_method", "finetune_size"]
+
+
+def law_of(world, group_by=AXES, **options):
+    return fit("transfer", points(world.store, world.cells, X, Y, group_by), **options)
+
+
+def test_a_law_without_noise_comes_back_exactly(world):
+    law = law_of(world.grid({"dft": 1.35, "xtb": 0.81}))
+    assert {line.group: line.gradient for line in law.lines} == {
+        "label_method=dft, finetune_size=30": pytest.approx(1.35),
+        "label_method=dft, finetune_size=120": pytest.approx(1.35),
+        "label_method=xtb, finetune_size=30": pytest.approx(0.81),
+        "label_method=xtb, finetune_size=120": pytest.approx(0.81),
+    }
+    assert law.lines[0].prefactor == pytest.approx(2.0)
+    assert law.lines[0].r2 == pytest.approx(1.0)
+    assert law.lines[0].gradient_eiv == pytest.approx(1.35)
+    assert law.lines[0].interval.half_width == pytest.approx(0, abs=1e-6)
+    assert law.pooled.gradient == pytest.approx((1.35 + 0.81) / 2)
+    assert law.pooled.n == 16
+
+
+def test_noise_is_inside_the_interval_and_gradients_of_unlike_methods_differ(world):
+    law = law_of(world.grid({"dft": 1.35, "xtb": 0.6}, seeds=(0, 1, 2), noise=0.05, shared=0.05))
+    for line in law.lines:
+        truth = 1.35 if line.values["label_method"] == "dft" else 0.6
+        assert line.interval.low < truth < line.interval.high
+        assert line.verdict is Verdict.LAW
+        assert (line.n, line.clusters) == (12, 12)
+    assert law.equal_gradients.p_value < 0.01
+    assert "differ" in law.equality_sentence
+
+
+def test_points_of_one_pretraining_are_one_cluster(world):
+    law = law_of(world.grid({"dft": 1.35}, finetune_sizes=(30, 60, 120), noise=0.05, shared=0.05), ["finetune_size"])
+    assert (law.pooled.n, law.pooled.clusters) == (12, 4)
+    assert "of 4 clusters" in law.method
+
+
+def test_the_same_points_give_the_same_interval(world):
+    world.grid({"dft": 1.35}, noise=0.1)
+    assert law_of(world).pooled == law_of(world).pooled
+    assert law_of(world, seed=1).pooled.interval != law_of(world).pooled.interval
+
+
+def test_a_group_below_three_sizes_is_refused_and_the_rest_is_fitted(world):
+    world.grid({"dft": 1.35}, seeds=(0, 1), noise=0.01)
+    world.grid({"xtb": 0.8}, pretrain_sizes=(25, 100), finetune_sizes=(30,), seeds=(0, 1), noise=0.01, direct=False)
+    law = law_of(world)
+    (refused,) = law.refused
+    assert refused.group == "label_method=xtb, finetune_size=30"
+    assert refused.n == 4
+    assert "2 distinct x values (replicates not counted), a line needs at least 3" in refused.reason
+    assert law.pooled.n == 16
+    assert [row["verdict"] for row in law.as_rows()] == ["law", "law", "refused", "law"]
+    assert any("xtb" in sentence and "refused" in sentence for sentence in law.sentences())
+
+
+def test_with_no_group_left_the_law_is_refused_not_raised(world):
+    law = law_of(world.grid({"dft": 1.35}, pretrain_sizes=(25, 100)))
+    assert law.pooled is None
+    assert "at least 3" in law.refusal
+    assert "2 cells without a pre-training" in law.refusal
+    assert law.sentences() == [law.refusal]
+    assert law.as_rows()[-1]["group"] == "pooled"
+    assert law.as_rows()[-1]["gradient"] is None
+
+
+def test_an_unfinished_sweep_is_refused_with_the_count(world):
+    world.cell({"finetune_size": 30}, {"pretrain": "0" * 20, "finetune": "1" * 20}, {})
+    law = law_of(world, ["finetune_size"])
+    assert "no cell has both x and y (1 cell not finished)" in law.refusal
+
+
+def test_a_wide_interval_says_cannot_tell(world):
+    law = law_of(world.grid({"dft": 1.35}, pretrain_sizes=(25, 50, 100), noise=0.5, shared=0.3))
+    assert law.pooled.interval.half_width > 0.3
+    assert law.pooled.verdict is Verdict.CANNOT_TELL
+    assert "Cannot tell" in law.pooled.sentence
+
+
+def test_no_claim_is_made_from_capped_points_and_converged_ones_are_fitted_apart(world):
+    law = law_of(world.grid({"dft": 1.35}, seeds=(0, 1), noise=0.02, capped=(25,)))
+    assert (law.pooled.capped, law.pooled.n, law.pooled.verdict) == (4, 16, Verdict.NO_CLAIM)
+    assert "4 of 16 points come from stages that max_steps stopped" in law.pooled.sentence
+    assert (law.converged.n, law.converged.capped, law.converged.verdict) == (12, 0, Verdict.LAW)
+    assert law.as_rows()[-1]["group"] == "pooled, converged only"
+
+
+def test_all_points_capped_are_fitted_without_a_claim(world):
+    law = law_of(world.grid({"dft": 1.35}, seeds=(0, 1), noise=0.02, capped=(25, 100, 300, 1000)))
+    assert law.pooled.capped == law.pooled.n == 16
+    assert law.converged is None
+    assert {row["verdict"] for row in law.as_rows()} == {"no claim"}
+    assert law.equality_sentence.endswith("No claim: points are capped.")
+
+
+def test_rows_are_plain_and_have_the_promised_keys(world):
+    rows = law_of(world.grid({"dft": 1.35}, noise=0.05)).as_rows()
+    promised = {"fit", "group", "gradient", "ci_low", "ci_high", "prefactor", "r2", "n"}
+    assert all(promised <= set(row) for row in rows)
+    assert [row["group"] for row in rows][-1] == "pooled"
+    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+
+
+def test_the_variance_ratio_comes_from_replicates_and_counts_each_stage_once(world):
+    rng = np.random.default_rng(1)
+    grid = {"pretrain_sizes": (25, 50, 100, 200), "finetune_sizes": (30, 60, 120), "rng": rng, "direct": False}
+    world.grid({"dft": 1.0}, seeds=tuple(range(40)), noise=0.2, shared=0.1, **grid)
+    ratio, source = variance_ratio(points(world.store, world.cells, X, Y).points)
+    assert ratio == pytest.approx(4.0, rel=0.35)
+    assert "replicates" in source
+
+
+def test_without_replicates_equal_errors_are_assumed_and_said(world):
+    law = law_of(world.grid({"dft": 1.35}, noise=0.05))
+    assert law.variance_ratio == 1.0
+    assert "no replicates" in law.ratio_source
+    assert any("no replicates" in sentence for sentence in law.sentences())

@@ -1,0 +1,173 @@
+import pytest
+
+from mfsweep.errors import SpecError
+from mfsweep.plan.expand import expand
+from mfsweep.plan.graph import build, smoke_graph
+from mfsweep.spec.load import load
+
+DIGEST = "0" * 64
+
+
+@pytest.fixture
+def graph_of(write_spec):
+    def plan(*changes, digest=DIGEST):
+        spec = load(write_spec(*changes))
+        return build(spec, expand(spec), digest)
+
+    return plan
+
+
+def keys(graph):
+    return set(graph.nodes)
+
+
+def test_cells_share_the_stages_they_have_in_common(graph_of):
+    graph = graph_of()
+    assert (len(graph.cells), len(graph.nodes), graph.stages_without_sharing) == (6, 8, 10)
+    shared = [node for node in graph.nodes.values() if node.name == "pretrain"]
+    assert [node.cells for node in shared] == [2, 2]
+
+
+def test_parents_come_before_their_children(graph_of):
+    seen = set()
+    for node in graph_of().nodes.values():
+        assert node.parent is None or node.parent in seen
+        seen.add(node.key)
+
+
+def test_the_keys_are_what_they_were(graph_of):
+    # These change only with spec.stage.SCHEMA, since every store in use would be trained again.
+    names = {(n.name, *n.values.values()): n.key for n in graph_of().nodes.values()}
+    assert names["pretrain", 20] == "5342d89edfc90d47baa9"
+    assert names["finetune", 20, 60] == "17d4ef2271077fa89958"
+    assert names["finetune", 60] == "e05cf6803534cd667efd"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("workers: 1", "workers: 2")],
+        [("gpus_per_worker: 0", "gpus_per_worker: 1")],
+        [("resources:", "tracking: {uri: 'http://host:5000'}\nresources:")],
+        [("name: small", "name: other")],
+        [("pretrain_size", "n_dft"), ("finetune_size", "n_cc")],
+        [("pretrain:", "first:"), ("start_from: pretrain", "start_from: first"), ("x: pretrain", "x: first")],
+        [('    xtb: {energy: "gfn2_xtb.energy", forces: "gfn2_xtb.forces"}\n', "")],
+        [("evaluate: [{labels: cc, subset: t}]", "evaluate: [{labels: cc, subset: t}, {labels: cc, subset: a, part: train}]")],
+        [("source: bundled:mini-ccx", "source: elsewhere.h5")],
+        [("fits:\n", "fits:\n  other: {x: pretrain.validation.energy_rmse, y: result.test.cc.energy_mae}\n")],
+        [("[0, 20, 40]", "[40, 0, 20]")],
+        [("    a: {size: 60, validation: 20, needs: [cc, dft]}\n    t: {size: 40, needs: [cc, dft]}\n",
+          "    t: {size: 40, needs: [cc, dft]}\n    a: {size: 60, validation: 20, needs: [dft, cc]}\n")],
+        [('    train: [{labels: cc, subset: a, size: "${finetune_size}"}]\n    max_steps: 4',
+          '    train: [{labels: cc, subset: a, size: "${finetune_size}", probability: 1}]\n    max_steps: 4\n    loss: {cc: {energy: 100, forces: 0}}\n    select_on: validation.loss')],
+    ],
+    ids=["workers", "devices", "tracking", "name", "axis-names", "stage-names", "unused-method", "evaluations", "path", "fits", "order", "subset-order", "defaults-written-out"],
+)  # fmt: skip
+def test_what_is_not_identity_does_not_matter(graph_of, changes):
+    assert keys(graph_of(*changes)) == keys(graph_of())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("splits:\n", "splits:\n    seed: 1\n")],
+        [("axes:\n", "seed: 1\naxes:\n")],
+        [("channels: 4", "channels: 8")],
+        [("max_steps: 4", "max_steps: 6")],
+        [("validate_every: 2", "validate_every: 4")],
+        [("axes:\n", "precision: float64\naxes:\n")],
+        [("{size: 60, validation: 20", "{size: 60, validation: 24")],
+        [("wb97x_631gd.energy", "wb97x_dz.energy")],
+        [("splits:\n", "offsets: paid\n  splits:\n")],
+        [("    max_steps: 4", "    max_steps: 4\n    batch: {batches_per_step: 2}")],
+        [("    max_steps: 4", "    max_steps: 4\n    batch: {adapt_bins: false}")],
+        [("    max_steps: 4", "    max_steps: 4\n    schedule: {factor: 0.5}")],
+        [("needs: [dft]", "needs: [dft, xtb]")],
+    ],
+    ids=["split-seed", "seed", "model", "steps", "validation-steps", "precision", "splits", "key", "offsets", "batches-per-step", "bins", "schedule", "needs"],
+)  # fmt: skip
+def test_what_is_identity_changes_every_key(graph_of, changes):
+    assert not keys(graph_of(*changes)) & keys(graph_of())
+
+
+def test_other_data_change_every_key(graph_of):
+    assert not keys(graph_of(digest="1" * 64)) & keys(graph_of())
+
+
+def test_a_change_of_the_parent_changes_its_descendants_and_nothing_else(graph_of):
+    before = {(n.name, *n.values.values()): n.key for n in graph_of().nodes.values()}
+    changed = ("    max_steps: 4\n    validate_every: 2\n  finetune", "    max_steps: 6\n    validate_every: 2\n  finetune")
+    after = {(n.name, *n.values.values()): n.key for n in graph_of(changed).nodes.values()}
+    same = {name for name in before if before[name] == after[name]}
+    assert same == {("finetune", 20), ("finetune", 60)}
+
+
+def test_a_new_axis_value_adds_only_its_own_stages(graph_of):
+    before, after = graph_of(), graph_of(("[20, 60]", "[20, 40, 60]"))
+    assert keys(before) < keys(after)
+    assert {node.values["finetune_size"] for key, node in after.nodes.items() if key not in before.nodes} == {40}
+
+
+def test_a_seed_axis_acts_without_being_referred_to(graph_of):
+    graph = graph_of(("[20, 60]", "[20, 60]\n  seed: [0, 1]\n  split_seed: [5]"))
+    assert {(n.training.seed, n.training.data.splits.seed) for n in graph.nodes.values()} == {(0, 5), (1, 5)}
+    assert len(graph.nodes) == 16
+
+
+def test_needs_default_to_the_methods_that_the_spec_uses_on_a_subset(graph_of):
+    graph = graph_of((", needs: [cc, dft]}\n    b", "}\n    b"), (", needs: [dft]", ""))
+    splits = next(iter(graph.nodes.values())).training.data.splits
+    assert (splits.t.needs, splits.b.needs) == (("cc",), ("dft",))
+
+
+def test_steps_are_counted_with_and_without_sharing(graph_of):
+    graph = graph_of()
+    assert (graph.steps(), graph.steps(shared=False)) == (32, 40)
+    assert graph_of(("    max_steps: 4\n    validate_every: 2\n  f", "    validate_every: 2\n  f")).steps() is None
+
+
+def test_a_smoke_run_has_one_short_chain_for_each_kind_of_stage(graph_of):
+    graph = smoke_graph(graph_of())
+    kinds = [(node.name, node.parent is None) for node in graph.nodes.values()]
+    assert sorted(kinds) == [("finetune", False), ("finetune", True), ("pretrain", True)]
+    assert {node.training.recipe.max_steps for node in graph.nodes.values()} == {20}
+
+
+ON_T = "train: [{labels: dft, subset: t"
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "says"),
+    [
+        ([("train: [{labels: dft, subset: b", ON_T)], "stages.pretrain.train[0]", "allow_auxiliary_on_test: [dft]"),
+        ([("train: [{labels: cc, subset: a", "train: [{labels: cc, subset: t")], "stages.finetune.train[0]", "not on the test subset"),
+        ([("splits:\n", "allow_auxiliary_on_test: [cc]\n  splits:\n")], "data.allow_auxiliary_on_test", "no target method"),
+        ([("max_steps: 4", "max_steps: 4\n    select_on: test.cc.energy_mae")], "stages.finetune.select_on", "test labels touch nothing"),
+        ([("    max_steps: 4\n    validate_every: 2\n    continued", "    select_on: validation.cc.energy_mea\n    continued")], "stages.finetune.select_on", "Did you mean 'energy_mae'?"),
+        ([("    max_steps: 4\n    validate_every: 2\n    continued", "    select_on: validation.dft.loss\n    continued")], "stages.finetune.select_on", "a method this stage trains on: cc"),
+        ([("    max_steps: 4\n    validate_every: 2\n    continued", "    select_on: validation.cc.force_mae\n    continued")], "stages.finetune.select_on", "without forces"),
+        ([("    max_steps: 4\n    validate_every: 2\n    continued", "    loss: {cc: {energy: 1, forces: 1}}\n    continued")], "stages.finetune.loss.cc.forces", "energy-only"),
+        ([("[20, 60]", "[20, 600]")], "stages.finetune.train[0].size", "at most the 60 training structures"),
+        ([("labels: dft, subset: b", "labels: dtf, subset: b")], "stages.pretrain.train[0].labels", "Did you mean 'dft'?"),
+        ([("labels: dft, subset: b", "labels: dft, subset: c")], "stages.pretrain.train[0].subset", "a subset of data.splits: a, b, t"),
+        ([("evaluate: [{labels: cc, subset: t}]", "evaluate: [{labels: dft, subset: t}]")], "evaluate", "name one with `head:`"),
+        ([("workers: 1", "workers: 3")], "stages.finetune.batch.batches_per_step", "a multiple of resources.workers (3)"),
+        ([("{size: rest, validation: 20,", "{size: rest,")], "data.splits.b.validation", "a validation set"),
+        ([("needs: [dft]", "needs: [dtf]")], "data.splits.b.needs[0]", "Did you mean 'dft'?"),
+    ],
+)  # fmt: skip
+def test_a_broken_rule_is_refused_at_its_place(graph_of, changes, place, says):
+    with pytest.raises(SpecError) as caught:
+        graph_of(*changes)
+    assert f": {place}: got " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_auxiliary_labels_on_the_test_structures_are_allowed_when_asked_for(graph_of):
+    graph = graph_of(
+        ("train: [{labels: dft, subset: b", ON_T),
+        ("{size: 40, needs: [cc, dft]}", "{size: 40, validation: 10, needs: [cc, dft]}"),
+        ("splits:\n", "allow_auxiliary_on_test: [dft]\n  splits:\n"),
+    )
+    assert any(s.subset == "t" for node in graph.nodes.values() for s in node.training.sets)

@@ -1,0 +1,174 @@
+"""Whole sweeps on a real local Ray, on real labels, mirrored into a real sqlite MLflow."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import mlflow
+import pytest
+import torch
+from rich.console import Console
+
+from mfsweep.prepare import prepare
+from mfsweep.run import command
+from mfsweep.run.cluster import slots
+from mfsweep.errors import ResourceError, StoreError
+from mfsweep.spec.resources import Resources
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def tracking_uri(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def sweep(ray_cluster, tmp_path, tracking_uri):
+    """Give a function that runs a spec as the command does; it returns the summary and what was printed."""
+
+    def run(path, **resources):
+        console = Console(record=True, width=120, file=open(os.devnull, "w"))  # noqa: SIM115
+        with console.file:
+            summary = command.run(prepare(path, tmp_path / "store", resources), console, tracking_uri)
+            return summary, console.export_text()
+
+    return run
+
+
+def counts(summary):
+    return summary.run, summary.reused, summary.failed, summary.skipped, summary.exit_code
+
+
+def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec, tmp_path, tracking_uri):
+    summary, said = sweep(write_spec())
+    assert counts(summary) == (8, 0, 0, 0, 0)
+    store = prepare(write_spec(), tmp_path / "store").store
+    report = store.sweep("small").report.read_text()
+    assert "transfer" in report
+    assert "transfer" in said
+    for folder in store.stages():
+        record = folder.record()
+        assert record.steps == 4
+        assert record.stop_reason == "max_steps"
+        assert all(share.batches for share in record.shares)
+
+    before = {folder.key: folder.record_path.stat().st_mtime_ns for folder in store.stages()}
+    assert counts(sweep(write_spec())[0]) == (0, 8, 0, 0, 0)
+    assert counts(sweep(write_spec(("[20, 60]", "[20, 40, 60]")))[0]) == (3, 8, 0, 0, 0)
+    after = {folder.key: folder.record_path.stat().st_mtime_ns for folder in store.stages()}
+    assert before.items() <= after.items()
+
+    client = mlflow.MlflowClient(tracking_uri)
+    experiment = client.get_experiment_by_name("small")
+    runs = client.search_runs([experiment.experiment_id], filter_string="tags.`mfsweep.kind` = 'stage'")
+    assert len(runs) == 11
+    leaf = next(r for r in runs if r.data.params.get("pretrain_size") == "40" and r.data.params.get("finetune_size") == "60")
+    assert {"pretrain.validation.dft.energy_mae", "validation.cc.energy_mae", "test.cc.energy_mae"} <= leaf.data.metrics.keys()
+    assert leaf.info.status == "FINISHED"
+
+
+def test_a_failed_stage_fails_its_descendants_only_and_is_named_with_its_log(sweep, write_spec, tmp_path):
+    # A learning rate that overflows: a failure of training itself, found only while it runs.
+    path = write_spec(
+        ("    max_steps: 4\n    validate_every: 2\n  finetune", '    learning_rate: "${rate}"\n    max_steps: 4\n    validate_every: 2\n  finetune'),
+        ("[0, 20, 40]", "[20]\n  rate: [1.0e-3, 1.0e+38]"),
+        ("[20, 60]", "[20]"),
+    )  # fmt: skip
+    summary, said = sweep(path)
+    assert counts(summary) == (2, 0, 1, 1, 1)
+    (failure,) = summary.failures
+    assert "rate=1e+38" in failure.stage
+    assert str(failure.log) in said.replace("\n", "")
+    assert "not finite" in failure.log.read_text()
+    assert "Traceback" not in failure.log.read_text()
+
+
+def test_a_stage_goes_on_after_its_worker_is_killed(sweep, write_spec, tmp_path):
+    path = write_spec(("[0, 20, 40]", "[20]"), ("[20, 60]", "[20]"), ("max_steps: 4", "max_steps: 60"))
+    killed = threading.Event()
+
+    def kill_the_first_worker():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not killed.is_set():
+            for metrics in (tmp_path / "store" / "stages").glob("*/metrics.jsonl"):
+                pid = _training_process()
+                if pid and metrics.stat().st_size:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.set()
+                    return
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=kill_the_first_worker)
+    watcher.start()
+    summary, _ = sweep(path)
+    watcher.join()
+    assert killed.is_set()
+    assert counts(summary) == (2, 0, 0, 0, 0)
+    for folder in prepare(path, tmp_path / "store").store.stages():
+        steps = [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines()]
+        trained = [step for step, line in zip(steps, folder.metrics.read_text().splitlines(), strict=True) if "train.loss" in line]
+        assert trained == list(range(1, 61)), "no step lost, none twice"
+
+
+def _training_process():
+    """Return the id of the actor process that runs our trial."""
+    import psutil
+
+    for process in psutil.Process().children(recursive=True) + list(psutil.process_iter()):
+        try:
+            if "ImplicitFunc" in " ".join(process.cmdline()) or "_trial" in process.name() or "_trial" in " ".join(process.cmdline()):
+                return process.pid
+        except psutil.Error:
+            continue
+    return None
+
+
+def test_a_group_of_four_workers_gives_the_numbers_of_one(sweep, write_spec, tmp_path):
+    changes = (
+        ("[0, 20, 40]", "[20]"),
+        ("[20, 60]", "[20]"),
+        ("resources:", "precision: float64\nresources:"),
+        ("result: finetune", "result: pretrain"),
+        ("evaluate: [{labels: cc, subset: t}]", ""),
+        ("fits:\n  transfer: {x: pretrain.validation.energy_mae, y: result.test.cc.energy_mae, group_by: [finetune_size]}\n", ""),
+        ("[{labels: dft, subset: b, size: \"${pretrain_size}\"}]", "[{labels: dft, subset: b, size: \"${pretrain_size}\"}]\n    batch: {max_atoms: 40}"),
+        ("  finetune_size: [20]\n", ""),
+        ("size: \"${finetune_size}\"", "size: 20"),
+    )  # fmt: skip
+    path = write_spec(*changes)
+    alone, _ = sweep(path)
+    assert counts(alone)[0] == 1
+    (folder,) = prepare(path, tmp_path / "store").store.stages()
+    of_one = _losses(folder), torch.load(folder.selected, weights_only=True)["state"]
+    folder.path.rename(tmp_path / "of-one")
+    group, _ = sweep(path, workers=4)
+    assert counts(group) == (1, 0, 0, 0, 0)
+    assert folder.record().workers == 4
+    losses, state = _losses(folder), torch.load(folder.selected, weights_only=True)["state"]
+    assert losses == pytest.approx(of_one[0], rel=1e-9)
+    for name, tensor in of_one[1].items():
+        torch.testing.assert_close(state[name], tensor, rtol=1e-7, atol=1e-10)
+
+
+def _losses(folder):
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    return [line["metrics"]["train.loss"] for line in lines if "train.loss" in line["metrics"]]
+
+
+def test_resources_that_the_cluster_can_never_give_are_refused(ray_cluster):
+    with pytest.raises(ResourceError, match=r"needs 4 GPU \(it has 0 at most\)"):
+        slots(Resources(workers=4, gpus_per_worker=1, cpus_per_worker=1))
+    assert slots(Resources(workers=1, gpus_per_worker=0, cpus_per_worker=1)) == 4
+
+
+def test_a_relative_store_is_refused_inside_a_job(monkeypatch, tmp_path):
+    from pathlib import Path
+
+    command.refuse_relative_store(Path("mfsweep-store"))
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    command.refuse_relative_store(tmp_path)
+    with pytest.raises(StoreError, match="absolute path"):
+        command.refuse_relative_store(Path("mfsweep-store"))
