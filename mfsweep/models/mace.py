@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-    # At import, mace-torch 0.3 and e3nn 0.4 use torch.jit.script and a bare torch.load, and print that cuequivariance is
-    # not installed: nothing that a user should act on.
+    # At import, mace-torch 0.3 and e3nn 0.4 use torch.jit.script and a bare torch.load, and print that cuequivariance
+    # is not installed: nothing that a user should act on.
     warnings.simplefilter("ignore")
     import mace.modules as mace  # before e3nn, whose constants it loads
     from e3nn import get_optimization_defaults, o3, set_optimization_defaults

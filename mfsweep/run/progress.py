@@ -91,7 +91,7 @@ class Display:
         """Return the time left, from the share of the steps that is done; the stages' steps are about as dear."""
         done = self._worked + sum(_weight(r.node) * _fraction(r) for r in self._running.values())
         elapsed = time.monotonic() - self._began
-        if done < 0.02 * self._to_do:
+        if not done or done < 0.02 * self._to_do:
             return ""
         return f", about {_span(elapsed * (self._to_do - done) / done)} left"
 

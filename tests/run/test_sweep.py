@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from mfsweep.prepare import prepare
-from mfsweep.run import command
+from mfsweep.cli import run as command
 from mfsweep.run.cluster import slots
 from mfsweep.errors import ResourceError, StoreError
 from mfsweep.spec.resources import Resources

@@ -84,14 +84,14 @@ def wait_until(condition, seconds=30.0):
         time.sleep(0.05)
 
 
-def test_a_stage_becomes_one_run_with_lineage_curves_and_end(uri, tmp_path):
+def test_a_stage_becomes_one_run_with_lineage_curves_and_end(open_tracker, uri, tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     write_metrics(metrics, range(1500))  # 3,000 points: more than one call holds
     figure = tmp_path / "law.svg"
     figure.write_text("<svg/>")
     params = {f"axis_{number}": number for number in range(120)} | {"pretrain_size": 100, "alpha": None}
 
-    tracker = Tracker.open(uri, params={"cells": 4}, tags={"group": "chem"}, artifacts=tmp_path / "artifacts")
+    tracker = open_tracker(uri, params={"cells": 4}, tags={"group": "chem"})
     tracker.add(TrackedStage("k1", "pretrain", metrics, params=params, tags={"label_method": "dft"}))
     tracker.finish("k1", "FINISHED", {"test.dft.energy_mae": 3.5})
     assert tracker.close("FINISHED", [figure]) == []
@@ -144,13 +144,14 @@ def test_the_parents_error_stands_on_the_leafs_run(open_tracker, uri, tmp_path):
 def test_a_second_sweep_takes_up_the_same_runs(open_tracker, uri, tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     write_metrics(metrics, range(10))
-    for _ in range(2):
-        tracker = open_tracker(uri, params={"cells": 4})
+    for cells in (4, 6):
+        tracker = open_tracker(uri, params={"cells": cells})
         tracker.add(TrackedStage("k1", "pretrain", metrics, params={"seed": 0}))
         tracker.finish("k1", "FINISHED", {"test.cc.energy_mae": float("nan")})
         assert tracker.close("FINISHED") == []
     [run] = runs(uri)
-    assert len(runs(uri, "sweep")) == 1
+    [sweep] = runs(uri, "sweep")
+    assert sweep.data.tags["cells"] == "6"
     assert len(history(uri, run, "train.loss")) == 10
     assert len(client(uri).get_metric_history(run.info.run_id, "test.cc.energy_mae")) == 1
 

@@ -137,7 +137,7 @@ class Shown:
 
     def write_report(self) -> Path:
         """Write the page; return its path."""
-        write_report(self.analysis.records, self.study, self.folder.report)
+        write_report(self.analysis.records, self.study, self.folder.report, self.analysis)
         return self.folder.report
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from mfsweep import show
+from mfsweep.cli import show
 from mfsweep.errors import FitError, StoreError
 from mfsweep.plan.graph import smoke_graph
 from mfsweep.prepare import Plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -26,10 +26,10 @@ INTERRUPTED = 130
 _P = ParamSpec("_P")
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake ends in one message and exit code 2, Ctrl-C in 130."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(args, standalone_mode=False)
     except MfsweepError as error:
         click.echo(f"mfsweep: {error}", err=True)
         code = WRONG_INPUT
@@ -117,15 +117,15 @@ def run(ctx: click.Context, spec: Path, store: Path, *, as_json: bool, smoke: bo
                mfsweep run search_spaces/quickstart.yaml --smoke
                ray job submit --address http://head:8265 -- mfsweep run spec.yaml --store /shared/store
     """  # noqa: D301
-    from mfsweep.run import command
+    from mfsweep.cli import run as running
 
     console = _console(stderr=as_json)
     prepared = _prepare(spec, store, overrides={name: value for name, value in over.items() if value is not None})
-    command.refuse_relative_store(store)
+    running.refuse_relative_store(store)
     _print_plan(console, prepared)
     if smoke:
-        ctx.exit(command.smoke(prepared, console))
-    summary = command.run(prepared, console, tracking_uri)
+        ctx.exit(running.smoke(prepared, console))
+    summary = running.run(prepared, console, tracking_uri)
     if as_json:
         click.echo(json.dumps({"run": summary.run, "reused": summary.reused, "failed": summary.failed}))
     ctx.exit(summary.exit_code)
@@ -140,7 +140,7 @@ def status(spec: Path, store: Path, *, as_json: bool) -> None:
     \b
     Example:  mfsweep status search_spaces/quickstart.yaml
     """  # noqa: D301
-    from mfsweep import show
+    from mfsweep.cli import show
 
     rows = show.status(_prepare(spec, store))
     if as_json:
@@ -158,7 +158,7 @@ def fit(spec: Path, store: Path, *, as_json: bool) -> None:
     \b
     Example:  mfsweep fit search_spaces/quickstart.yaml --json
     """  # noqa: D301
-    from mfsweep import show
+    from mfsweep.cli import show
 
     analysed = show.analyse(_prepare(spec, store))
     if as_json:
@@ -176,7 +176,7 @@ def report(spec: Path, store: Path) -> None:
     \b
     Example:  mfsweep report search_spaces/quickstart.yaml
     """  # noqa: D301
-    from mfsweep import show
+    from mfsweep.cli import show
 
     click.echo(show.analyse(_prepare(spec, store)).write_report())
 
@@ -212,7 +212,7 @@ def _prepare(spec: Path, store: Path, overrides: dict[str, Any] | None = None) -
 
 
 def _print_plan(console: Console, prepared: Plan) -> None:
-    from mfsweep import show
+    from mfsweep.cli import show
 
     show.print_plan(console, prepared)
 

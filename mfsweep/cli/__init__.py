@@ -1,0 +1,1 @@
+"""The command line: `main` holds the commands, `run` and `show` what they do and print."""
