@@ -29,7 +29,7 @@ _P = ParamSpec("_P")
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake ends in one message and exit code 2, Ctrl-C in 130."""
     try:
-        code = cli.main(args, standalone_mode=False)
+        code = cli.main(args, prog_name="mfsweep", standalone_mode=False)
     except MfsweepError as error:
         click.echo(f"mfsweep: {error}", err=True)
         code = WRONG_INPUT
@@ -56,7 +56,9 @@ def cli() -> None:
       mfsweep plan search_spaces/quickstart.yaml
       mfsweep run search_spaces/quickstart.yaml
 
-    Exit codes: 0 all done, 1 a stage failed, 2 the input is wrong, 130 interrupted.
+    \b
+    Exit codes: 0 all done, 1 a stage failed, 2 the input is wrong,
+    130 interrupted.
     """  # noqa: D301 (click's mark for lines to be kept)
 
 

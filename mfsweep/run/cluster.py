@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import os
+import socket
 from collections.abc import Iterator
 
 import ray
@@ -14,6 +15,8 @@ from ray.tune import PlacementGroupFactory
 
 from mfsweep.errors import ResourceError
 from mfsweep.spec.resources import Resources
+
+CONNECT_SECONDS = 10.0
 
 _TUNE_SETTINGS = {
     # The queue hands out only what fits, so all of it may be pending at once (Tune's own default is one).
@@ -53,6 +56,8 @@ def connected(*, dashboard: bool) -> Iterator[str]:
         yield "the Ray cluster of this process"
         return
     address = os.environ.get("RAY_ADDRESS")
+    if address:
+        _require_listener(address)
     try:
         ray.init(
             address=address,
@@ -64,13 +69,28 @@ def connected(*, dashboard: bool) -> Iterator[str]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         if address is None:
             raise
-        raise ResourceError(
-            f"RAY_ADDRESS={address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or unset it"
-        ) from error
+        raise _no_cluster(address, error) from error
     try:
         yield f"the Ray cluster at {address}" if address else "the job's Ray cluster" if in_job() else "a local Ray cluster"
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Refuse an address at which nothing listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():  # "auto" or "local": nothing to try
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> ResourceError:
+    return ResourceError(
+        f"RAY_ADDRESS={address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or unset it"
+    )
 
 
 def maximum() -> dict[str, float]:

@@ -31,6 +31,12 @@ class Status(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     """An ancestor failed."""
+    STOPPED = "stopped"
+    """Cut short by an interrupt: it goes on in the next run."""
+
+
+ENDED = "ended"
+"""Key of the last result that a trial reports, whether its stage went well or failed."""
 
 
 class StageQueue(SearchAlgorithm):
@@ -80,7 +86,7 @@ class StageQueue(SearchAlgorithm):
     @property
     def is_complete(self) -> bool:
         """Return whether every stage has come to an end, good or bad."""
-        return not self._unreleased and not self._running
+        return not self._finished and not self._unreleased and not self._running
 
     def key_of(self, trial: Trial) -> str:
         """Return the stage key of a trial."""
@@ -97,7 +103,10 @@ class StageQueue(SearchAlgorithm):
         ended = [key for key in self._running if self.trials[key].is_finished()]
         for key in ended:
             self._running.discard(key)
-            self.status[key] = Status.DONE if self._done(key) else Status.FAILED
+            self.status[key] = self._end_of(key)
+            if self.status[key] is Status.STOPPED:
+                self._finished = True
+                continue
             self._ended.append(key)
             for child in self._children[key]:
                 self._release(child)
@@ -131,6 +140,14 @@ class StageQueue(SearchAlgorithm):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Do nothing: `reconcile` reads the statuses."""
+
+    def _end_of(self, key: str) -> Status:
+        trial = self.trials[key]
+        if self._done(key):
+            return Status.DONE
+        if trial.status == Trial.ERROR or (trial.last_result or {}).get(ENDED):
+            return Status.FAILED
+        return Status.STOPPED
 
     def _trial(self, key: str) -> Trial:
         assert self._experiment is not None

@@ -29,6 +29,7 @@ from mfsweep.errors import MfsweepError
 from mfsweep.run.cluster import worker_resources
 from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
+from mfsweep.run.stage_queue import ENDED
 from mfsweep.train.loop import Progress
 from mfsweep.train.world import World
 
@@ -44,6 +45,7 @@ def run_stage(config: dict[str, Any]) -> None:
             _in_process(job)
         else:
             _in_group(job, config["scratch"])
+    tune.report({ENDED: True})
 
 
 def _in_process(job: Job) -> None:
@@ -57,7 +59,6 @@ def _in_process(job: Job) -> None:
         perform(job, World.alone(device), report)
 
     TorchTrainer(loop, scaling_config=ScalingConfig(num_workers=0)).fit()
-    tune.report({"done": True})
 
 
 def _in_group(job: Job, scratch: str) -> None:
@@ -92,7 +93,6 @@ def _in_group(job: Job, scratch: str) -> None:
         ray.kill(mailbox)
     if failure:
         raise failure[0]
-    tune.report({"done": True})
 
 
 def _fit(trainer: TorchTrainer, failure: list[BaseException]) -> None:

@@ -4,14 +4,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
 
-from mfsweep.run.stage_queue import StageQueue, Status
+from ray.tune.experiment import Trial
+
+from mfsweep.run.stage_queue import ENDED, StageQueue, Status
 
 
 class FakeTrials(StageQueue):
     """The queue with trials that only carry a status."""
 
     def _trial(self, key):
-        return SimpleNamespace(config={"key": key}, finished=False, is_finished=lambda: self.trials[key].finished)
+        return SimpleNamespace(
+            config={"key": key},
+            status=Trial.TERMINATED,
+            last_result={ENDED: True},
+            finished=False,
+            is_finished=lambda: self.trials[key].finished,
+        )
 
 
 def queue(parents, done=(), slots=2):
@@ -78,6 +86,16 @@ def test_a_trial_that_ends_without_a_record_has_failed_even_if_tune_calls_it_wel
     assert made.take_ended() == ["a", "b"]
     assert made.status == {"a": Status.FAILED, "b": Status.SKIPPED}
     assert made.is_complete
+
+
+def test_a_trial_that_tune_stopped_has_not_failed():
+    made, _ = queue({"a": None, "b": "a"})
+    trial = made.next_trial()
+    trial.last_result, trial.finished = {"step": 5}, True
+    assert made.is_finished()
+    assert made.status == {"a": Status.STOPPED, "b": Status.WAITING}
+    assert not made.is_complete
+    assert made.take_ended() == []
 
 
 def test_a_large_graph_is_handed_out_in_little_time():

@@ -1,0 +1,38 @@
+"""Every notebook runs from top to bottom on a store with a known law."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from mfsweep.store import write_text
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+FITS = "fits: {transfer: {x: pretrain.validation.energy_mae, y: result.test.cc.energy_mae, group_by: [finetune_size]}}"
+
+
+@pytest.fixture
+def finished_sweep(world, monkeypatch):
+    """Leave a finished sweep with gradient 1.3 where the notebooks look for one."""
+    world.grid({"dft": 1.3}, seeds=(0, 1))
+    sweep = world.store.sweep("known")
+    sweep.write_cells(world.cells)
+    write_text(sweep.spec, FITS)
+    monkeypatch.setenv("MFSWEEP_STORE", str(world.store.root))
+    monkeypatch.setenv("MFSWEEP_SWEEP", "known")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_a_notebook_runs_and_is_stored_without_its_output(path, finished_sweep):
+    notebook = nbformat.read(path, as_version=4)
+    stored = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in stored)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    printed = "".join(out.get("text", "") for cell in stored for out in cell.outputs)
+    pictures = [out for cell in stored for out in cell.outputs if "image/svg+xml" in out.get("data", {})]
+    assert "1.30" in printed
+    assert len(pictures) == 2

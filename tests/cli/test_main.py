@@ -1,0 +1,156 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mfsweep.cli.main import main
+
+COMMANDS = ("plan", "run", "status", "fit", "report", "ui")
+
+
+@pytest.fixture
+def mfsweep(capsys, tmp_path):
+    """Give a function that runs a command on a store of its own; it returns exit code, output and errors."""
+
+    def run(command, *args):
+        with pytest.raises(SystemExit) as ended:
+            main([command, *map(str, args), "--store", str(tmp_path / "store")])
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return run
+
+
+def test_help_lists_every_command_and_the_exit_codes(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "130 interrupted" in text
+    assert all(f"\n  {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_shows_an_example(capsys, command):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert f"mfsweep {command} " in capsys.readouterr().out.partition("Example")[2]
+
+
+def test_plan_prints_its_counts_as_json(mfsweep, write_spec, tmp_path):
+    code, out, _ = mfsweep("plan", write_spec(), "--json")
+    assert code == 0
+    assert json.loads(out) == {
+        "cells": 6,
+        "stages": 8,
+        "stages_without_sharing": 10,
+        "done": 0,
+        "steps_at_most": 32,
+        "steps_at_most_without_sharing": 40,
+    }
+    assert not (tmp_path / "store").exists(), "a plan writes nothing"
+
+
+def test_plan_prints_a_row_for_each_kind_of_stage(mfsweep, write_spec):
+    code, out, _ = mfsweep("plan", write_spec())
+    assert code == 0
+    assert "8 stages to train once, in place of 10; 0 done already" in out
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ((("start_from:", "start_form:"),), "small.yaml:22: stages.finetune.start_form: got 'start_form', expected one of"),
+        ((("source: bundled:mini-ccx", "source: nowhere.h5"),), "nowhere.h5"),
+        ((("source: bundled:mini-ccx", "source: bundled:mini-cxx"),), "mini-ccx"),
+        ((("wb97x_631gd.energy", "wb97x_631gd.enrgy"),), "wb97x_631gd.energy"),
+        ((("{size: 60, validation: 20", "{size: 6000, validation: 20"),), "6000"),
+        ((("[0, 20, 40]", "[0, 20, 4000]"),), "4000"),
+        ((("max_steps: 4", "max_steps: 4\n    batch: {max_atoms: 5}"),), "atoms"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_wrong_input_ends_in_one_message_and_2_before_anything_starts(mfsweep, write_spec, tmp_path, command, changes, says):
+    code, out, err = mfsweep(command, write_spec(*changes))
+    assert code == 2
+    assert err.startswith("mfsweep: ")
+    assert says in err
+    assert "Traceback" not in out + err
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_wrong_option_ends_in_2(mfsweep, write_spec):
+    code, _, err = mfsweep("plan", write_spec(), "--jsn")
+    assert code == 2
+    assert "No such option" in err
+
+
+def test_an_unreachable_cluster_ends_in_2(mfsweep, write_spec, monkeypatch, tmp_path):
+    import ray
+
+    if ray.is_initialized():
+        pytest.skip("this session is on a cluster already")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    code, _, err = mfsweep("run", write_spec(), "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert code == 2
+    assert "RAY_ADDRESS=127.0.0.1:1" in err
+
+
+def test_an_unreachable_tracking_server_ends_in_2_before_anything_runs(mfsweep, write_spec, tmp_path):
+    code, _, err = mfsweep("run", write_spec(), "--tracking-uri", "http://127.0.0.1:9")
+    assert code == 2
+    assert "127.0.0.1:9" in err
+    assert not list((tmp_path / "store" / "stages").iterdir())
+
+
+def test_status_and_fit_of_an_empty_store_say_so(mfsweep, write_spec):
+    code, out, _ = mfsweep("status", write_spec(), "--json")
+    assert (code, {row["state"] for row in json.loads(out)}) == (0, {"to do"})
+    code, out, _ = mfsweep("fit", write_spec())
+    assert code == 0
+    assert "refused" in out
+
+
+def test_a_fit_of_what_does_not_exist_ends_in_2(mfsweep, write_spec):
+    code, _, err = mfsweep("fit", write_spec(("x: pretrain.validation.energy_mae", "x: pretrian.validation.energy_mae")))
+    assert code == 2
+    assert "pretrain" in err
+
+
+def test_ui_of_a_store_without_runs_ends_in_2(mfsweep):
+    code, _, err = mfsweep("ui")
+    assert code == 2
+    assert "nothing has been run" in err
+
+
+@pytest.mark.cluster
+def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(write_spec, tmp_path):
+    spec = write_spec(("max_steps: 4", "max_steps: 100"), ("[0, 20, 40]", "[0, 20]"))
+    store = tmp_path / "store"
+    command = [sys.executable, "-m", "mfsweep", "run", str(spec), "--store", str(store), "--json"]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and process.poll() is None:
+        if list(store.glob("stages/*/checkpoints/last.pt")):
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert f"Go on with: mfsweep run {spec}" in err
+    assert "Traceback" not in err
+    first = json.loads(out)
+    assert first["failed"] == 0
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr
+    second = json.loads(done.stdout)
+    assert second == {"run": 5 - first["run"], "reused": first["run"], "failed": 0}
+    for metrics in store.glob("stages/*/metrics.jsonl"):
+        steps = [line["step"] for line in map(json.loads, metrics.read_text().splitlines()) if "train.loss" in line["metrics"]]
+        assert steps == list(range(1, 101)), "no step lost, none twice"
