@@ -1,4 +1,4 @@
-"""Spec file + data file + store -> a plan that can be run: everything that can be wrong is found here, before Ray starts."""
+"""Spec file + data file + store -> a plan that can be run: what can be wrong is found here, before Ray starts."""
 
 from __future__ import annotations
 

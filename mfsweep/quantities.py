@@ -19,7 +19,7 @@ class Quantity(StrEnum):
     ENERGY_MAE_MOLECULE = "energy_mae_molecule"
     """Mean over structures of |dE|."""
     ENERGY_MAE_WITHIN_FORMULA = "energy_mae_within_formula"
-    """Energy MAE after each formula's mean dE / N is removed: free of energy offsets; formulae with one structure left out."""
+    """Energy MAE after each formula's mean dE / N is removed: free of energy offsets. Lone structures are left out."""
     FORCE_MAE = "force_mae"
     """Mean over structures' force components of |dF|."""
     FORCE_RMSE = "force_rmse"

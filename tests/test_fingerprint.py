@@ -33,7 +33,9 @@ def test_a_float_is_not_an_integer():
     assert canonical(1.0) != canonical(1)
 
 
-@pytest.mark.parametrize("unstable", [math.nan, math.inf, {1: 2}, {1, 2}, Path("x"), object(), b"x", {"a": [Path("x")]}])
+@pytest.mark.parametrize(
+    "unstable", [math.nan, math.inf, {1: 2}, {1, 2}, Path("x"), object(), b"x", {"a": [Path("x")]}]
+)
 def test_what_has_no_stable_identity_is_refused(unstable):
     with pytest.raises(TypeError, match="no stable identity"):
         fingerprint(unstable)

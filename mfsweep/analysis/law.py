@@ -124,8 +124,12 @@ class Law:
         claim = " No claim: points are capped." if self.pooled and self.pooled.capped else ""
         return f"The gradients of the {test.groups} groups {said} ({how}).{claim}"
 
-    def sentences(self) -> list[str]:
-        """Return everything that is said of the law, the pooled line first."""
+    def sentences(self, *, groups: bool = True) -> list[str]:
+        """Return everything that is said of the law, the pooled line first.
+
+        Args:
+            groups: with a sentence for each group's line, which a table beside it makes superfluous.
+        """
         if self.refusal:
             return [self.refusal]
         assert self.pooled is not None
@@ -138,7 +142,7 @@ class Law:
             said.append(f"Against {path}: pooled gradient {line.gradient:.2f}, {_span(line.interval)}.")
         if self.equality_sentence:
             said.append(self.equality_sentence)
-        if len(self.lines) > 1:
+        if groups and len(self.lines) > 1:
             said += [line.sentence for line in self.lines]
         said += [f"{one.group}: refused, {one.reason}." for one in self.refused]
         return [*said, self.method]

@@ -103,12 +103,20 @@ def plan(spec: Path, store: Path, *, as_json: bool) -> None:
 @_spec_and_store
 @_as_json
 @click.option("--smoke", is_flag=True, help="Run 20 steps and one evaluation of each kind of stage, keep nothing.")
-@click.option("--workers", type=click.IntRange(1), help="In place of resources.workers; never changes a result's identity.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="In place of resources.workers; never changes a result's identity."
+)
 @click.option("--gpus-per-worker", type=click.FloatRange(0, 1), help="In place of resources.gpus_per_worker.")
-@click.option("--cpus-per-worker", type=click.FloatRange(0, min_open=True), help="In place of resources.cpus_per_worker.")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of tracking.uri.  [env: MLFLOW_TRACKING_URI]")
+@click.option(
+    "--cpus-per-worker", type=click.FloatRange(0, min_open=True), help="In place of resources.cpus_per_worker."
+)
+@click.option(
+    "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of tracking.uri.  [env: MLFLOW_TRACKING_URI]"
+)
 @click.pass_context
-def run(ctx: click.Context, spec: Path, store: Path, *, as_json: bool, smoke: bool, tracking_uri: str | None, **over: Any) -> None:
+def run(
+    ctx: click.Context, spec: Path, store: Path, *, as_json: bool, smoke: bool, tracking_uri: str | None, **over: Any
+) -> None:
     """Train every stage of SPEC that the store lacks, then fit its laws and write its report.
 
     Running it again goes on where it stopped: what has a record is never trained twice. It joins the Ray cluster of
@@ -194,7 +202,9 @@ def report(spec: Path, store: Path) -> None:
     help="Folder of all records.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of the store's own.  [env: MLFLOW_TRACKING_URI]")
+@click.option(
+    "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of the store's own.  [env: MLFLOW_TRACKING_URI]"
+)
 def ui(store: Path, port: int, tracking_uri: str | None) -> None:
     """Open the MLflow UI of a store on localhost.
 

@@ -84,7 +84,9 @@ def status_table(rows: Iterable[dict[str, Any]]) -> Table:
             if path.endswith(".energy_mae")
         ]
         errors += [f"{name} {metrics['energy_mae']:.1f}" for name, metrics in row.get("evaluations", {}).items()]
-        table.add_row(row["key"], f"{row['stage']} {values}", row["state"], str(row.get("steps", "")), ", ".join(errors))
+        table.add_row(
+            row["key"], f"{row['stage']} {values}", row["state"], str(row.get("steps", "")), ", ".join(errors)
+        )
     return table
 
 
@@ -113,7 +115,7 @@ class Shown:
         """Print a table for each law, with its verdict, and what pre-training changed."""
         for law in self.analysis.laws:
             console.print(law_table(law))
-            for sentence in law.sentences():
+            for sentence in law.sentences(groups=False):
                 console.print(sentence)
         for result in self.analysis.results:
             if result.gains:
@@ -157,7 +159,7 @@ def analyse(plan: Plan) -> Shown:
 
 
 def _residuals(plan: Plan) -> list[Residual]:
-    """Return the mean difference of each auxiliary method to the result's, on the training part of `a` (offsets off)."""
+    """Return how far each auxiliary method is from the result's, offsets off, on the training part of `a`."""
     pairs: dict[tuple[str, str], Node] = {}
     for planned in plan.graph.cells:
         result = plan.graph.nodes[planned.keys[planned.cell.result]]
@@ -171,7 +173,9 @@ def _residuals(plan: Plan) -> list[Residual]:
         dataset = plan.dataset(node)
         members = dataset.partition.train.get("a", np.empty(0, np.int64))
         structures = dataset.structures
-        members = members[structures.carries(method, forces=False)[members] & structures.carries(target, forces=False)[members]]
+        members = members[
+            structures.carries(method, forces=False)[members] & structures.carries(target, forces=False)[members]
+        ]
         if len(members):
             offsets = dataset.offsets(method, node.training.sets), dataset.offsets(target, node.training.sets)
             difference = residual(structures, members, method, target, *offsets)
@@ -181,4 +185,6 @@ def _residuals(plan: Plan) -> list[Residual]:
 
 def _steps(nodes: list[Node]) -> str:
     limits = {node.training.recipe.max_steps for node in nodes}
-    return " or ".join("to completion" if limit is None else str(limit) for limit in sorted(limits, key=lambda s: s or 0))
+    return " or ".join(
+        "to completion" if limit is None else str(limit) for limit in sorted(limits, key=lambda s: s or 0)
+    )

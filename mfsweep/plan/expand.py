@@ -181,7 +181,9 @@ class _Expander:
             raise self._error((*place, "continued"), continued, "a mapping of the fields to override")
         for key in continued:
             if key in _CONTINUED_NEVER:
-                raise self._error((*place, "continued", key), key, "a field of the recipe: this one holds for both cases")
+                raise self._error(
+                    (*place, "continued", key), key, "a field of the recipe: this one holds for both cases"
+                )
         fresh = {key: item for key, item in tree.items() if key != "continued"}
         overrides = {key: item for key, item in fresh.items() if key in ("start_from", "train", "evaluate")} | continued
         self.spec.document.build(Stage, overrides, (*place, "continued"))
@@ -203,8 +205,7 @@ class _Expander:
                 raise self._error((*place, "train", index), pair, "each pair of labels and subset once")
         share = (1 - given) / len(open_ended) if open_ended else 0.0
         filled = (
-            labelled if labelled.probability is not None else labelled.but(probability=share)
-            for labelled in left
+            labelled if labelled.probability is not None else labelled.but(probability=share) for labelled in left
         )
         return tuple(sorted(filled, key=lambda labelled: (labelled.labels, labelled.subset)))
 
@@ -216,7 +217,9 @@ class _Expander:
     def _refuse_bad_graph(self) -> None:
         for name in self.experiment.stages:
             if name == "result":
-                raise self._error(("stages", name), name, "another name: `result` stands for the result in a fit's paths")
+                raise self._error(
+                    ("stages", name), name, "another name: `result` stands for the result in a fit's paths"
+                )
 
     def _refuse_unused_axes(self) -> None:
         experiment = self.experiment

@@ -169,10 +169,7 @@ class _DataOf:
         # A method that neither the partition nor this training refers to must not matter to it.
         used = frozenset(methods).union(*self.needs.values())
         if (split_seed, used) not in self.made:
-            subsets = {
-                name: subset.but(needs=self.needs[name])
-                for name, subset in self.data.splits.subsets().items()
-            }
+            subsets = {name: subset.but(needs=self.needs[name]) for name, subset in self.data.splits.subsets().items()}
             self.made[split_seed, used] = ResolvedData(
                 digest=self.digest,
                 labels={method: keys for method, keys in self.data.labels.items() if method in used},
@@ -203,7 +200,6 @@ def _recipe(spec: Spec, live: LiveStage, methods: list[str]) -> Recipe:
 def _default_weights(spec: Spec, method: str) -> LossWeights:
     has_forces = spec.experiment.data.labels[method].forces is not None
     return LossWeights(energy=1, forces=1) if has_forces else LossWeights(energy=100, forces=0)
-
 
 
 def smoke_graph(graph: Graph, steps: int = 20) -> Graph:

@@ -88,7 +88,9 @@ def check_evaluation(spec: Spec, live: LiveStage, evaluation: Evaluation, others
     if evaluation.part == "test":
         for labelled in live.sets:
             if labelled.subset == evaluation.subset and labelled.labels == evaluation.labels:
-                raise _error(spec, place, evaluation.subset, f"a subset whose {labelled.labels} labels are not trained on")
+                raise _error(
+                    spec, place, evaluation.subset, f"a subset whose {labelled.labels} labels are not trained on"
+                )
     if evaluation.labels in spec.experiment.data.allow_auxiliary_on_test and evaluation.subset in _test_subsets(spec):
         expected = "no target method here: its labels of the test structures must not be trained on"
         raise _error(spec, ("data", "allow_auxiliary_on_test"), evaluation.labels, expected)
@@ -141,7 +143,9 @@ def _check_select_on(spec: Spec, live: LiveStage, place: Place) -> None:
     if rest[-1] not in quantities:
         raise _error(spec, here, select_on, f"a quantity: {', '.join(quantities)}.{nearest(rest[-1], quantities)}")
     if len(rest) == 2 and rest[0] not in methods:
-        raise _error(spec, here, select_on, f"a method this stage trains on: {', '.join(methods)}.{nearest(rest[0], methods)}")
+        raise _error(
+            spec, here, select_on, f"a method this stage trains on: {', '.join(methods)}.{nearest(rest[0], methods)}"
+        )
     if len(rest) == 1 and rest[0] != Quantity.LOSS and len(methods) > 1:
         raise _error(spec, here, select_on, f"one with its method, as validation.{methods[0]}.{rest[0]}")
     method = rest[0] if len(rest) == 2 else methods[0]
@@ -157,7 +161,9 @@ def _trains_forces(spec: Spec, live: LiveStage, method: str) -> bool:
 def _known_method(spec: Spec, method: str, place: Place) -> None:
     labels = spec.experiment.data.labels
     if method not in labels:
-        raise _error(spec, place, method, f"a label method of data.labels: {', '.join(labels)}.{nearest(method, labels)}")
+        raise _error(
+            spec, place, method, f"a label method of data.labels: {', '.join(labels)}.{nearest(method, labels)}"
+        )
 
 
 def _known_subset(spec: Spec, subset: str, place: Place) -> None:

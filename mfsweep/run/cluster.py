@@ -71,7 +71,13 @@ def connected(*, dashboard: bool) -> Iterator[str]:
             raise
         raise _no_cluster(address, error) from error
     try:
-        yield f"the Ray cluster at {address}" if address else "the job's Ray cluster" if in_job() else "a local Ray cluster"
+        yield (
+            f"the Ray cluster at {address}"
+            if address
+            else "the job's Ray cluster"
+            if in_job()
+            else "a local Ray cluster"
+        )
     finally:
         ray.shutdown()
 

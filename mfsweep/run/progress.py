@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -41,7 +41,7 @@ class Display:
         self._began = self._spoke = time.monotonic()
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         """Begin."""
         if self.console.is_terminal:
             self._live.start()

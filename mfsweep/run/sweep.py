@@ -206,7 +206,7 @@ def _finish(tracker: Tracker, graph: Graph, store: Store, key: str, status: Stat
 
 
 def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
-    """Return the axis values, seeds and model of a stage, and the recipe and sizes of each of its ancestors and itself."""
+    """Return a stage's axis values, seeds and model, and the recipe and sizes of itself and its ancestors."""
     lineage = graph.lineage(key)
     training = lineage[-1].training
     params: dict[str, Any] = {
@@ -232,7 +232,7 @@ def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
 
 
 def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
-    """Return a stage's final metrics, and its ancestors' under their names, so that one run can be plotted against them."""
+    """Return a stage's final metrics and, under their names, its ancestors': one run can be plotted against them."""
     metrics: dict[str, float] = {}
     for node in graph.lineage(key):
         prefix = "" if node.key == key else f"{node.name}."

@@ -30,11 +30,11 @@ def parse(raw: Any) -> list[Block]:
     Raises:
         PlaceError: a value that is neither a list of plain values nor a mapping of bundles, at its place.
     """
-    blocks = raw if isinstance(raw, list) else [raw]
-    place = (lambda index: (index,)) if isinstance(raw, list) else (lambda index: ())
-    if not blocks:
+    if not isinstance(raw, list):
+        return [_block(raw, ())]
+    if not raw:
         raise PlaceError((), raw, "at least one block of axes")
-    return [_block(block, place(index)) for index, block in enumerate(blocks)]
+    return [_block(block, (index,)) for index, block in enumerate(raw)]
 
 
 def cells(blocks: list[Block]) -> Iterator[dict[str, Value]]:

@@ -41,7 +41,9 @@ def later(*allowed: Any) -> BeforeValidator:
     def refuse(value: Any) -> Any:
         if value is not None and value not in allowed:
             instead = f"; for now write {allowed[0]!r} or leave it out" if allowed else "; for now leave it out"
-            raise ValueError(f"something this version can run: it is in the language, but comes with a later one{instead}")
+            raise ValueError(
+                f"something this version can run: it is in the language, but comes with a later one{instead}"
+            )
         return value
 
     return BeforeValidator(refuse)

@@ -35,7 +35,7 @@ class Subset(Frozen):
 
 
 class Splits(Frozen):
-    """The partition by chemical formula; every formula lands in one subset, or (the surplus of a straddling one) in none."""
+    """The partition by chemical formula: each lands in one subset; the surplus of a straddling one in none."""
 
     seed: NonNegativeInt = 0
     """Seed of the partition and of the nested prefixes; an axis named `split_seed` replaces it."""

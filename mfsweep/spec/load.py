@@ -34,7 +34,7 @@ class Document:
         try:
             self.tree: Any = yaml.load(self.text, _Loader)  # noqa: S506 (a SafeLoader)
             self._nodes = yaml.compose(self.text, _Loader)
-        except _KeyProblem as problem:
+        except _BadKeyError as problem:
             raise SpecError(f"{path}:{problem.line}: {problem}") from None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
@@ -143,7 +143,7 @@ def _read(path: Path) -> str:
         raise SpecError(f"{path}: cannot be read as text: {error}") from error
 
 
-class _KeyProblem(Exception):
+class _BadKeyError(Exception):
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
         self.line = line
@@ -159,9 +159,9 @@ class _Loader(yaml.SafeLoader):
             if key.tag == "tag:yaml.org,2002:merge":
                 continue
             if key.tag != "tag:yaml.org,2002:str":
-                raise _KeyProblem(line, f"the key {key.value!r} is not text for YAML: write it in quotes")
+                raise _BadKeyError(line, f"the key {key.value!r} is not text for YAML: write it in quotes")
             if key.value in lines:
-                raise _KeyProblem(line, f"the key {key.value!r} stands here again, after line {lines[key.value]}")
+                raise _BadKeyError(line, f"the key {key.value!r} stands here again, after line {lines[key.value]}")
             lines[key.value] = line
         return super().construct_mapping(node, deep)
 

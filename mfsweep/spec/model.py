@@ -10,7 +10,7 @@ from mfsweep.spec.base import Frozen
 
 
 class Mace(Frozen):
-    """MACE by mace-torch: the study's shape with fewer or more channels (FACTS: 256 channels, max_L 1, correlation 3)."""
+    """MACE by mace-torch. The defaults are the source study's largest model (arXiv:2506.14963)."""
 
     architecture: Literal["mace"] = "mace"
     channels: PositiveInt = 256

@@ -30,7 +30,8 @@ SCHEMA = 1
 
 def _no_difference(value: Any) -> Any:
     if isinstance(value, dict):
-        raise ValueError("one label method: a difference of two comes with a later version")  # noqa: TRY004 (pydantic's way)
+        msg = "one label method: a difference of two comes with a later version"
+        raise ValueError(msg)  # noqa: TRY004 (what Pydantic turns into a validation error)
     return value
 
 
@@ -99,7 +100,7 @@ class Recipe(Frozen):
     optimizer: Literal["adam"] = "adam"
     schedule: Schedule = Schedule()
     max_steps: PositiveInt | None = None
-    """Optimiser steps at most; a stage that this stops is not converged and is drawn hollow. None: until the schedule stops it."""
+    """Optimiser steps at most; a stage that this stops is not converged, and is drawn hollow. None: no limit."""
     validate_every: PositiveInt = 1000
     """Optimiser steps between validations."""
     batch: Batching = Batching()

@@ -36,7 +36,10 @@ STAGE = """\
 def main() -> None:
     ours, cold = one_worker(), two_cold_workers()
     print("| | first stage | second and later, median (range) |\n| --- | --- | --- |")
-    for name, (first, later) in {"mfsweep, one worker, reused actor": ours, "TorchTrainer, two workers, cold": cold}.items():
+    for name, (first, later) in {
+        "mfsweep, one worker, reused actor": ours,
+        "TorchTrainer, two workers, cold": cold,
+    }.items():
         print(f"| {name} | {first:.2f} s | {statistics.median(later):.2f} s ({min(later):.2f} to {max(later):.2f}) |")
 
 

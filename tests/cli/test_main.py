@@ -74,7 +74,9 @@ def test_plan_prints_a_row_for_each_kind_of_stage(mfsweep, write_spec):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_wrong_input_ends_in_one_message_and_2_before_anything_starts(mfsweep, write_spec, tmp_path, command, changes, says):
+def test_wrong_input_ends_in_one_message_and_2_before_anything_starts(
+    mfsweep, write_spec, tmp_path, command, changes, says
+):
     code, out, err = mfsweep(command, write_spec(*changes))
     assert code == 2
     assert err.startswith("mfsweep: ")
@@ -116,7 +118,9 @@ def test_status_and_fit_of_an_empty_store_say_so(mfsweep, write_spec):
 
 
 def test_a_fit_of_what_does_not_exist_ends_in_2(mfsweep, write_spec):
-    code, _, err = mfsweep("fit", write_spec(("x: pretrain.validation.energy_mae", "x: pretrian.validation.energy_mae")))
+    code, _, err = mfsweep(
+        "fit", write_spec(("x: pretrain.validation.energy_mae", "x: pretrian.validation.energy_mae"))
+    )
     assert code == 2
     assert "pretrain" in err
 
@@ -152,5 +156,9 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(write_spec, tmp_path):
     second = json.loads(done.stdout)
     assert second == {"run": 5 - first["run"], "reused": first["run"], "failed": 0}
     for metrics in store.glob("stages/*/metrics.jsonl"):
-        steps = [line["step"] for line in map(json.loads, metrics.read_text().splitlines()) if "train.loss" in line["metrics"]]
+        steps = [
+            line["step"]
+            for line in map(json.loads, metrics.read_text().splitlines())
+            if "train.loss" in line["metrics"]
+        ]
         assert steps == list(range(1, 101)), "no step lost, none twice"

@@ -1,5 +1,7 @@
 """Whole sweeps on a real local Ray, on real labels, mirrored into a real sqlite MLflow."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -7,14 +9,15 @@ import threading
 import time
 
 import mlflow
+import psutil
 import pytest
 import torch
 from rich.console import Console
 
-from mfsweep.prepare import prepare
 from mfsweep.cli import run as command
-from mfsweep.run.cluster import slots
 from mfsweep.errors import ResourceError, StoreError
+from mfsweep.prepare import prepare
+from mfsweep.run.cluster import slots
 from mfsweep.spec.resources import Resources
 
 pytestmark = pytest.mark.cluster
@@ -30,10 +33,9 @@ def sweep(ray_cluster, tmp_path, tracking_uri):
     """Give a function that runs a spec as the command does; it returns the summary and what was printed."""
 
     def run(path, **resources):
-        console = Console(record=True, width=120, file=open(os.devnull, "w"))  # noqa: SIM115
-        with console.file:
-            summary = command.run(prepare(path, tmp_path / "store", resources), console, tracking_uri)
-            return summary, console.export_text()
+        console = Console(record=True, width=120, file=io.StringIO())
+        summary = command.run(prepare(path, tmp_path / "store", resources), console, tracking_uri)
+        return summary, console.export_text()
 
     return run
 
@@ -65,8 +67,14 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
     experiment = client.get_experiment_by_name("small")
     runs = client.search_runs([experiment.experiment_id], filter_string="tags.`mfsweep.kind` = 'stage'")
     assert len(runs) == 11
-    leaf = next(r for r in runs if r.data.params.get("pretrain_size") == "40" and r.data.params.get("finetune_size") == "60")
-    assert {"pretrain.validation.dft.energy_mae", "validation.cc.energy_mae", "test.cc.energy_mae"} <= leaf.data.metrics.keys()
+    leaf = next(
+        r for r in runs if r.data.params.get("pretrain_size") == "40" and r.data.params.get("finetune_size") == "60"
+    )
+    assert {
+        "pretrain.validation.dft.energy_mae",
+        "validation.cc.energy_mae",
+        "test.cc.energy_mae",
+    } <= leaf.data.metrics.keys()
     assert leaf.info.status == "FINISHED"
 
 
@@ -109,20 +117,20 @@ def test_a_stage_goes_on_after_its_worker_is_killed(sweep, write_spec, tmp_path)
     assert counts(summary) == (2, 0, 0, 0, 0)
     for folder in prepare(path, tmp_path / "store").store.stages():
         steps = [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines()]
-        trained = [step for step, line in zip(steps, folder.metrics.read_text().splitlines(), strict=True) if "train.loss" in line]
+        trained = [
+            step
+            for step, line in zip(steps, folder.metrics.read_text().splitlines(), strict=True)
+            if "train.loss" in line
+        ]
         assert trained == list(range(1, 61)), "no step lost, none twice"
 
 
 def _training_process():
-    """Return the id of the actor process that runs our trial."""
-    import psutil
-
-    for process in psutil.Process().children(recursive=True) + list(psutil.process_iter()):
-        try:
-            if "ImplicitFunc" in " ".join(process.cmdline()) or "_trial" in process.name() or "_trial" in " ".join(process.cmdline()):
+    """Return the id of an actor of this session's Ray that runs a stage."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[:1] == ["ray::ImplicitFunc.train"]:
                 return process.pid
-        except psutil.Error:
-            continue
     return None
 
 
@@ -134,9 +142,9 @@ def test_a_group_of_four_workers_gives_the_numbers_of_one(sweep, write_spec, tmp
         ("result: finetune", "result: pretrain"),
         ("evaluate: [{labels: cc, subset: t}]", ""),
         ("fits:\n  transfer: {x: pretrain.validation.energy_mae, y: result.test.cc.energy_mae, group_by: [finetune_size]}\n", ""),
-        ("[{labels: dft, subset: b, size: \"${pretrain_size}\"}]", "[{labels: dft, subset: b, size: \"${pretrain_size}\"}]\n    batch: {max_atoms: 40}"),
+        ('[{labels: dft, subset: b, size: "${pretrain_size}"}]', '[{labels: dft, subset: b, size: "${pretrain_size}"}]\n    batch: {max_atoms: 40}'),
         ("  finetune_size: [20]\n", ""),
-        ("size: \"${finetune_size}\"", "size: 20"),
+        ('size: "${finetune_size}"', "size: 20"),
     )  # fmt: skip
     path = write_spec(*changes)
     alone, _ = sweep(path)

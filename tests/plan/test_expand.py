@@ -17,9 +17,11 @@ def test_size_zero_vanishes_and_its_child_starts_fresh_with_the_fresh_recipe(wri
 
 def test_continued_merges_into_nested_parts_of_the_recipe(write_spec):
     path = write_spec(
-        ("    continued: {learning_rate: 1.0e-4}", "    schedule: {factor: 0.5, patience_steps: 7}\n"
-         "    continued: {schedule: {factor: 0.25}}"),
-    )  # fmt: skip
+        (
+            "    continued: {learning_rate: 1.0e-4}",
+            "    schedule: {factor: 0.5, patience_steps: 7}\n    continued: {schedule: {factor: 0.25}}",
+        ),
+    )
     schedule = expand(load(path))[-1].stages["finetune"].stage.schedule
     assert (schedule.factor, schedule.patience_steps) == (0.25, 7)
 
@@ -38,7 +40,8 @@ def test_empty_sets_vanish_before_probabilities_are_shared(write_spec):
     )  # fmt: skip
     cells = expand(load(path))
     shares = {
-        cell.values["pretrain_size"]: [(s.labels, s.probability) for s in cell.stages["finetune"].sets] for cell in cells
+        cell.values["pretrain_size"]: [(s.labels, s.probability) for s in cell.stages["finetune"].sets]
+        for cell in cells
     }
     assert shares == {0: [("cc", 1.0)], 20: [("cc", 0.75), ("dft", 0.25)], 40: [("cc", 0.75), ("dft", 0.25)]}
 

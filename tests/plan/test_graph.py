@@ -97,7 +97,10 @@ def test_other_data_change_every_key(graph_of):
 
 def test_a_change_of_the_parent_changes_its_descendants_and_nothing_else(graph_of):
     before = {(n.name, *n.values.values()): n.key for n in graph_of().nodes.values()}
-    changed = ("    max_steps: 4\n    validate_every: 2\n  finetune", "    max_steps: 6\n    validate_every: 2\n  finetune")
+    changed = (
+        "    max_steps: 4\n    validate_every: 2\n  finetune",
+        "    max_steps: 6\n    validate_every: 2\n  finetune",
+    )
     after = {(n.name, *n.values.values()): n.key for n in graph_of(changed).nodes.values()}
     same = {name for name in before if before[name] == after[name]}
     assert same == {("finetune", 20), ("finetune", 60)}

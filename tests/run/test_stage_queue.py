@@ -3,7 +3,6 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
-
 from ray.tune.experiment import Trial
 
 from mfsweep.run.stage_queue import ENDED, StageQueue, Status
@@ -105,7 +104,7 @@ def test_a_large_graph_is_handed_out_in_little_time():
     made, records = queue(parents, slots=8)
     begin = time.process_time()
     while not made.is_finished() or made._running:
-        while (trial := made.next_trial()) is not None:
+        while made.next_trial() is not None:
             pass
         for key in list(made._running):
             records.add(key)

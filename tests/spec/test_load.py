@@ -81,6 +81,8 @@ def test_overrides_come_in_place_of_the_files_fields(write_spec):
     assert (resources.workers, resources.gpus_per_worker) == (2, 0)
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("search_spaces/**/*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).parents[2].glob("search_spaces/**/*.yaml")), ids=lambda p: p.name
+)
 def test_every_ready_spec_loads(path):
     assert load(path).experiment.name
