@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Quantity(StrEnum):
-    """One measured quantity; SPEC.md rule 13 fixes the units."""
+    """One measured quantity; README rule 13 fixes the units."""
 
     ENERGY_MAE = "energy_mae"
     """Mean over structures of |dE| / N."""

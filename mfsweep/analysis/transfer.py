@@ -1,4 +1,4 @@
-"""Transfer laws: log y = m log x + c, a line for each group and one gradient common to all (SPEC.md rules 10 and 12).
+"""Transfer laws: log y = m log x + c, a line for each group and one gradient common to all (README rules 10 and 12).
 
 A law never fails for want of points: it is refused, with the reason in it, so that a sweep still ends well. The
 statistics are in regression.py; this module decides what is fitted and what may be said of it.

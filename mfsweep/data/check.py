@@ -2,7 +2,7 @@
 
 It goes over the labelled sets, validation sets and evaluations that the stages will use, and over nothing else: a
 file may hold what no stage asks for. Of the structures of an evaluation it looks at geometries and at which labels
-exist, never at a label's value (SPEC.md rule 4).
+exist, never at a label's value (README rule 4).
 """
 
 from __future__ import annotations

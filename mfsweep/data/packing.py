@@ -13,7 +13,7 @@ def worst_fit(sizes: Sequence[int] | NDArray[np.integer], capacity: int, bins: i
 
     An item goes to the emptiest open bin; if not even that one has room, the *fullest* bin is emitted and the item
     starts it anew. At the end the open bins are emitted, fullest first. Emitting only the fullest fills 98.5 % on
-    ANI-like sizes; emitting all open bins at once, 96.7 % (FACTS.md).
+    ANI-like sizes; emitting all open bins at once, 96.7 %.
 
     Args:
         sizes: (n,) atoms of each item, in the order in which they arrive.
@@ -54,7 +54,7 @@ def open_bins(sizes: Sequence[int] | NDArray[np.integer], capacity: int, bins: i
     """Return how many bins to open for items of these sizes: `bins`, or fewer for a small set where `adapt` is set.
 
     A set that fills fewer than `bins` batches would otherwise be spread over all of them, and the batch size would
-    vary with the size of the set, which may be the very axis under study (SPEC.md rule 11).
+    vary with the size of the set, which may be the very axis under study (README rule 11).
     """
     if not adapt:
         return bins

@@ -6,7 +6,7 @@ order of the file or on what other formulae there are. Only *whether* a label ex
 
 Subsets are drawn in alphabetical order, `rest` last. Each takes, in queue order, the formulae that have structures
 with every label it `needs`: first for its validation set, then for training. A formula has one owner; what a
-straddling formula has too much goes nowhere (SPEC.md rule 3).
+straddling formula has too much goes nowhere (README rule 3).
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def match_heads(heads: Sequence[str], parent: Sequence[str]) -> dict[str, str]:
     """Return for each head the parent's head that it starts from: the same method's, else the parent's only one.
 
     Raises:
-        TrainingError: a head is not among the parent's several (SPEC.md rule 9).
+        TrainingError: a head is not among the parent's several (README rule 9).
     """
     sources = {}
     for head in heads:

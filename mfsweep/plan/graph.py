@@ -90,7 +90,7 @@ def build(spec: Spec, cells: list[Cell], digest: str) -> Graph:
     """Return the graph of a spec's cells over a source with the given content digest.
 
     Raises:
-        SpecError: a stage or evaluation that breaks a rule of the language (SPEC.md), at its place.
+        SpecError: a stage or evaluation that breaks a rule of the language, at its place.
     """
     return _Builder(spec, resolved_needs(spec, cells), digest).graph(cells)
 

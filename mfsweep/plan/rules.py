@@ -1,4 +1,4 @@
-"""The rules of fairness that a spec alone can break (SPEC.md rules 2, 4, 8), and names that must exist.
+"""The rules of fairness that a spec alone can break (README rules 2, 4, 8), and names that must exist.
 
 What needs the data file to be known (sizes of `rest`, elements, units) is data/check.py's.
 """

@@ -59,7 +59,7 @@ class Data(Frozen):
     splits: Splits
     """How formulae are shared out."""
     offsets: Literal["fixed", "paid"] = "fixed"
-    """`fixed`: a method's energy offsets are fitted once on the training part of `a` (SPEC.md rule 5).
+    """`fixed`: a method's energy offsets are fitted once on the training part of `a` (README rule 5).
     `paid`: on the stage's own training structures only, so that no label is used that the cell did not pay for."""
     allow_auxiliary_on_test: tuple[Name, ...] = ()
     """Label methods that may be trained on the test structures themselves; never the target."""

@@ -72,7 +72,7 @@ class Batching(Frozen):
     """How structures become batches, and batches an optimiser step."""
 
     packer: Literal["worst_fit"] = "worst_fit"
-    """Online Worst Fit bin packing (FACTS.md)."""
+    """Online Worst Fit bin packing."""
     max_atoms: PositiveInt = 256
     """Atoms in a batch at most."""
     bins: PositiveInt = 8
@@ -80,7 +80,7 @@ class Batching(Frozen):
     batches_per_step: PositiveInt = 4
     """Batches whose gradients make one optimiser step; the workers share them."""
     adapt_bins: bool = True
-    """Open only ceil(atoms / max_atoms) bins for a set that fills fewer than `bins` batches (SPEC.md rule 11)."""
+    """Open only ceil(atoms / max_atoms) bins for a set that fills fewer than `bins` batches (README rule 11)."""
 
 
 class LossWeights(Frozen):

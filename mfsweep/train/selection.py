@@ -1,6 +1,6 @@
 """Which checkpoints are kept: the selected one, and the best of every readout head.
 
-`select_on` names the one metric of schedule, stop and selected checkpoint (SPEC.md rule 8). A head of the method that
+`select_on` names the one metric of schedule, stop and selected checkpoint (README rule 8). A head of the method that
 `select_on` names is judged by it, and so is an only head; any other by its own `validation.<head>.loss`. So an error of
 a method is always scored by the checkpoint that was best on *that* method's validation set.
 """

@@ -10,7 +10,7 @@ from mfsweep.spec.model import Mace
 
 @pytest.mark.parametrize(("channels", "count"), [(64, 269_136), (128, 848_528), (256, 2_990_352)])
 def test_the_studys_sizes_have_its_parameter_counts(channels, count):
-    """FACTS.md: 269k, 849k and 2.99M parameters for one head."""
+    """The source study: 269k, 849k and 2.99M parameters for one head."""
     shape = Shape(("cc",), (1, 6, 7, 8), 10.0)
     model = build(Mace(channels=channels), shape, {"cc": {}}, seed=0, dtype=torch.float32)
     assert sum(parameter.numel() for parameter in model.parameters()) == count

@@ -1,4 +1,4 @@
-"""kill -9 and resume equals the uninterrupted training, bit for bit on a CPU (DESIGN.md decision 7)."""
+"""kill -9 and resume equals the uninterrupted training, bit for bit on a CPU."""
 
 from __future__ import annotations
 

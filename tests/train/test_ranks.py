@@ -1,4 +1,4 @@
-"""The number of ranks changes no number but by rounding (DESIGN.md decision 5)."""
+"""The number of ranks changes no number but by rounding."""
 
 from __future__ import annotations
 
