@@ -227,6 +227,16 @@ class SweepFolder:
         """Write the cells of the grid as it was planned."""
         write_text(self._cells, json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
 
+    def cells(self) -> list[CellRecord]:
+        """Return the cells of the latest run.
+
+        Raises:
+            StoreError: no run of a spec of this name wrote them.
+        """
+        if not self._cells.exists():
+            raise StoreError(f"{self._cells}: no such file: nothing was run under the name {self.path.name!r} here")
+        return [CellRecord.model_validate(cell) for cell in json.loads(self._cells.read_text(encoding="utf-8"))]
+
 
 class Store:
     """A store at a folder; making one writes nothing."""

@@ -34,6 +34,8 @@ def sweep(ray_cluster, tmp_path, tracking_uri):
 
     def run(path, **resources):
         console = Console(record=True, width=120, file=io.StringIO())
+        # Two trials at a time on the test cluster's four logical CPUs: each new worker process imports torch.
+        resources = {"cpus_per_worker": 2, **resources}
         summary = command.run(prepare(path, tmp_path / "store", resources), console, tracking_uri)
         return summary, console.export_text()
 
@@ -152,7 +154,7 @@ def test_a_group_of_four_workers_gives_the_numbers_of_one(sweep, write_spec, tmp
     (folder,) = prepare(path, tmp_path / "store").store.stages()
     of_one = _losses(folder), torch.load(folder.selected, weights_only=True)["state"]
     folder.path.rename(tmp_path / "of-one")
-    group, _ = sweep(path, workers=4)
+    group, _ = sweep(path, workers=4, cpus_per_worker=1)
     assert counts(group) == (1, 0, 0, 0, 0)
     assert folder.record().workers == 4
     losses, state = _losses(folder), torch.load(folder.selected, weights_only=True)["state"]
