@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import digest, resolve
 from mfsweep.plan.expand import expand
+from mfsweep.plan.fits import check_fits
 from mfsweep.plan.graph import Graph, Node, build
 from mfsweep.spec.data import ResolvedData
 from mfsweep.spec.load import Spec, load
@@ -57,12 +59,14 @@ class Plan:
     def cells(self) -> list[CellRecord]:
         """Return the cells as the analysis and the store know them."""
         sizes = {key: self._sizes(node) for key, node in self.graph.nodes.items()}
+        evaluations = {key: _identities(node) for key, node in self.graph.nodes.items()}
         return [
             CellRecord(
                 values=planned.cell.values,
                 stages=planned.keys,
                 result=planned.cell.result,
                 sizes={name: sizes[key] for name, key in planned.keys.items()},
+                evaluations={name: evaluations[key] for name, key in planned.keys.items()},
             )
             for planned in self.graph.cells
         ]
@@ -93,23 +97,41 @@ def prepare(path: Path, store: Path, resources: Mapping[str, Any] | None = None)
     cells = expand(spec)
     source = resolve(spec.experiment.data.source, path.absolute().parent)
     graph = build(spec, cells, digest(source, place.digests if store.is_dir() else None))
-    done = frozenset(key for key, node in graph.nodes.items() if place.stage(key).is_done(_identities(node)))
+    check_fits(spec, graph)
+    begun = place.keys() & graph.nodes.keys()
+    done = frozenset(key for key in begun if place.stage(key).is_done(_identities(graph.nodes[key])))
     return Plan(spec, place, source, graph, done, tuple(_check(spec, source, graph)))
 
 
 def _check(spec: Spec, source: Path, graph: Graph) -> list[str]:
-    """Check the stages of each partition together, each different demand once."""
-    demands: dict[str, dict[object, Node]] = {}
+    """Check the stages of each partition together, those that ask for the same once."""
+    partitions: dict[str, tuple[ResolvedData, dict[object, Node]]] = {}
     for node in graph.nodes.values():
-        training = node.training
-        content = (training.sets, training.recipe.batch.max_atoms, tuple(node.evaluations))
-        demands.setdefault(_with_all_labels(spec, node).key, {}).setdefault(content, node)
+        data = _with_all_labels(spec, node)
+        demands = partitions.setdefault(data.key, (data, {}))[1]
+        for demand in _demands(node):
+            demands.setdefault(demand, node)
+            if _size(node) > _size(demands[demand]):
+                demands[demand] = node
     warnings: list[str] = []
-    for nodes in (list(group.values()) for group in demands.values()):
-        dataset = open_dataset(source, _with_all_labels(spec, nodes[0]))
+    for data, demands in partitions.values():
+        nodes = {node.key: node for node in demands.values()}.values()
         evaluations = [(node.training, evaluation) for node in nodes for evaluation in node.evaluations]
-        warnings += check(dataset, [node.training for node in nodes], evaluations)
+        warnings += check(open_dataset(source, data), [node.training for node in nodes], evaluations)
     return list(dict.fromkeys(warnings))
+
+
+def _demands(node: Node) -> list[object]:
+    """Return what a stage asks of the data, apart from sizes where they nest: the largest prefix holds the others."""
+    training = node.training
+    nest = len(training.sets) == 1 and training.data.offsets == "fixed"
+    sets = tuple((s.labels, s.subset, None if nest else s.size) for s in training.sets)
+    # The graph fills in an evaluation once: being the same object stands for being equal.
+    return [(sets, training.recipe.batch.max_atoms), *((sets, id(evaluation)) for evaluation in node.evaluations)]
+
+
+def _size(node: Node) -> float:
+    return sum(math.inf if s.size == "all" else s.size for s in node.training.sets)
 
 
 def _with_all_labels(spec: Spec, node: Node) -> ResolvedData:

@@ -24,18 +24,19 @@ import contextlib
 import errno
 import fcntl
 import json
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mfsweep.errors import StoreError
+from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
+from mfsweep.files import write_text
 from mfsweep.fingerprint import fingerprint
 
-RECORD_SCHEMA = 1
+RECORD_SCHEMA: Literal[1] = 1
 
 
 class Plain(BaseModel):
@@ -77,7 +78,7 @@ class Best(Plain):
 class Record(Plain):
     """What one finished training was and gave. Metrics are keyed `validation.<method>.<quantity>` (quantities.py)."""
 
-    schema_number: int = RECORD_SCHEMA
+    schema_number: Literal[1] = RECORD_SCHEMA
     key: str
     training: dict[str, Any]
     """`Training.identity()`."""
@@ -136,6 +137,9 @@ class CellRecord(Plain):
     """Stage name of the result."""
     sizes: dict[str, dict[str, int]]
     """Stage name -> label method -> training structures."""
+    evaluations: dict[str, list[dict[str, Any]]]
+    """Stage name -> `Evaluation.identity()` of each evaluation of it that the spec asks for, of this cell or another;
+    whatever else a shared store holds of the stage is another spec's."""
 
 
 class StageFolder:
@@ -204,10 +208,6 @@ class StageFolder:
         """Return whether the stage is trained and has all the evaluations, given by their identities."""
         return self.record_path.exists() and all(self.evaluation_paths(e)[0].exists() for e in evaluations)
 
-    def all_evaluations(self) -> list[EvaluationRecord]:
-        """Return every evaluation made of this stage, in name order."""
-        return [record for path in sorted(self.evaluations.glob("*.json")) if (record := _read(path, EvaluationRecord))]
-
 
 class SweepFolder:
     """The paths of the latest run of one spec, by its name."""
@@ -254,6 +254,11 @@ class Store:
             if path.is_dir():
                 yield StageFolder(path)
 
+    def keys(self) -> set[str]:
+        """Return the keys of the stages that have a folder, trained or not."""
+        stages = self.root / "stages"
+        return {path.name for path in stages.iterdir()} if stages.is_dir() else set()
+
     def sweep(self, name: str) -> SweepFolder:
         """Return the folder of a spec's latest run."""
         return SweepFolder(self.root / "sweeps" / name)
@@ -291,28 +296,6 @@ class Store:
                 pass
         except OSError as error:
             raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old content or the new, never a part."""
-    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path` (with its suffix), flush it to disk, rename it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path, kind: type[_PlainT]) -> _PlainT | None:

@@ -65,7 +65,7 @@ def test_the_files_it_installs_from_exist(cluster):
 @pytest.mark.parametrize(
     ("path", "uploaded"),
     [
-        ("mfsweep/cli.py", True),
+        ("mfsweep/cli/main.py", True),
         ("mfsweep/data/bundled/mini-ccx.h5", True),
         ("search_spaces/quickstart.yaml", True),
         ("ani1x-release.h5", False),

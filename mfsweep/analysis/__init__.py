@@ -1,6 +1,6 @@
 """Records -> points -> transfer laws -> figures -> report. It reads a store's records and nothing else.
 
-    records.py     a store's trained stages, each read once
+    records.py     a study's trained stages, each read once
     metric.py      a metric by its path
     table.py       cells -> points (x, y)
     regression.py  straight lines through clustered points: arrays only
@@ -10,6 +10,7 @@
     curves.py      error against fine-tune size
     study.py       all of it for one spec: `analyse`
     figures.py, style.py    the two figures and how they look
+    gallery.py     the pictures of a study, each drawn once
     report.py, page.py      the HTML page
     tables.py      tables for a terminal
 

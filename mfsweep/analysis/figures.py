@@ -19,10 +19,9 @@ from matplotlib.figure import Figure
 from mfsweep.analysis import style
 from mfsweep.analysis.curves import Curve
 from mfsweep.analysis.law import Law
-from mfsweep.analysis.metric import RESULT, MetricPath
 from mfsweep.analysis.style import Series
 from mfsweep.analysis.table import Points
-from mfsweep.quantities import Quantity
+from mfsweep.quantities import RESULT, MetricPath, Quantity
 from mfsweep.store import write_file, write_text
 
 
@@ -101,10 +100,10 @@ def path_label(path: MetricPath, method: str | None) -> str:
     return f"{stage}{method + ' ' if method else ''}{path.part} {path.quantity.label} ({path.quantity.unit})"
 
 
-def save(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
-    """Write `<stem>.svg` and `<stem>.png` (300 dpi) into a folder and return their paths."""
+def save(figure: Figure, folder: Path, stem: str, text: str | None = None) -> tuple[Path, Path]:
+    """Write `<stem>.svg` (as `text`, where it is at hand) and `<stem>.png` (300 dpi), and return their paths."""
     vector, raster = folder / f"{stem}.svg", folder / f"{stem}.png"
-    write_text(vector, svg(figure))
+    write_text(vector, svg(figure) if text is None else text)
     write_file(raster, lambda path: figure.savefig(path, dpi=300, facecolor="white"))
     return vector, raster
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from mfsweep.analysis import regression
-from mfsweep.analysis.metric import RESULT, MetricPath, find
+from mfsweep.analysis.metric import find
 from mfsweep.analysis.records import SEED_AXES, Records, Stage
 from mfsweep.analysis.regression import Interval
 from mfsweep.analysis.table import as_records, scalar
-from mfsweep.quantities import Quantity
+from mfsweep.quantities import RESULT, MetricPath, Quantity
 from mfsweep.store import CellRecord, Store
 
 
@@ -98,7 +98,7 @@ class Gain:
 
 def outcomes(store: Store | Records, cells: Sequence[CellRecord], y: str) -> list[Outcome]:
     """Return the results of the cells that are finished, for the metric path `y` of the result stage."""
-    records = as_records(store)
+    records = as_records(store, cells)
     path = MetricPath.parse(y)._replace(stage=RESULT)
     made = []
     for cell in cells:

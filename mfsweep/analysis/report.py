@@ -10,8 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from mfsweep.analysis.figures import error_figure, law_figure, svg
 from mfsweep.analysis.gain import Outcome, paired
+from mfsweep.analysis.gallery import Picture, pictures
 from mfsweep.analysis.law import POOLED, Law, count
 from mfsweep.analysis.page import PAGE
 from mfsweep.analysis.records import Records
@@ -22,21 +22,18 @@ OPEN_ROWS = 40
 """A longer table is folded away."""
 
 
-def write_report(store: Store | Records, study: Study, path: Path, analysis: Analysis | None = None) -> Analysis:
-    """Write the page of a study, analysed here unless it was before, and return what it says.
-
-    Raises:
-        FitError: a fit of the study names what does not exist.
-    """
-    analysis = analysis or analyse(store, study)
-    write_text(path, html(study, analysis))
+def write_report(store: Store | Records, study: Study, path: Path) -> Analysis:
+    """Analyse a study, write its page, and return what it says."""
+    analysis = analyse(store, study)
+    drawn = pictures(analysis.results, analysis.laws, study.residuals)
+    write_text(path, html(study, analysis, drawn))
     return analysis
 
 
-def html(study: Study, analysis: Analysis) -> str:
-    """Return the page."""
+def html(study: Study, analysis: Analysis, drawn: Sequence[Picture]) -> str:
+    """Return the page of a study that is analysed and drawn."""
     made = datetime.fromtimestamp(time.time(), UTC).strftime("%d %B %Y, %H:%M UTC")
-    sections = [_plan(study, analysis), _figures(study, analysis), _laws(analysis), *map(_result, analysis.results)]
+    sections = [_plan(study, analysis), _figures(drawn), _laws(analysis), *map(_result, analysis.results)]
     return PAGE.substitute(
         title=escape(study.name), made=made, body="\n".join([*sections, _provenance(study, analysis)])
     )
@@ -64,19 +61,9 @@ def _plan(study: Study, analysis: Analysis) -> str:
     return text
 
 
-def _figures(study: Study, analysis: Analysis) -> str:
-    drawn = []
-    for number, result in enumerate(analysis.results):
-        target = result.path.method or ""
-        picture = error_figure(result.curves, result.path, target, result.offsets_only)
-        caption = "Error against fine-tune size. Direct training in black; bars: least and greatest replicate"
-        null = "; dotted: energy offsets alone, no model." if result.offsets_only is not None else "."
-        drawn.append(_figure(svg(picture), f"error{number}", caption + null))
-    for number, law in enumerate(analysis.laws):
-        if len(law.points):
-            caption = f"Transfer law {law.name}: one line a group, and y = x where both axes have one unit."
-            drawn.append(_figure(svg(law_figure(law, study.residuals)), f"law{number}", caption))
-    return f'<h2>Figures</h2><div class="figures">{"".join(drawn)}</div>' if drawn else ""
+def _figures(drawn: Sequence[Picture]) -> str:
+    made = [_figure(picture.svg, f"figure{number}", picture.caption) for number, picture in enumerate(drawn)]
+    return f'<h2>Figures</h2><div class="figures">{"".join(made)}</div>' if made else ""
 
 
 def _figure(picture: str, name: str, caption: str) -> str:

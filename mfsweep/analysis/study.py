@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 from mfsweep.analysis.curves import Curve, curves
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.gain import Gain, Outcome, gains, outcomes
-from mfsweep.analysis.law import Law
-from mfsweep.analysis.metric import RESULT, MetricPath, find
+from mfsweep.analysis.law import Law, Refusal
+from mfsweep.analysis.metric import find
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.table import Points, as_records, points
 from mfsweep.analysis.transfer import RESAMPLES, fit
 from mfsweep.errors import FitError
-from mfsweep.quantities import Quantity
+from mfsweep.quantities import RESULT, MetricPath, Quantity, metric_path
 from mfsweep.store import CellRecord, Store
 
 
@@ -64,23 +65,23 @@ class Analysis:
     records: Records
     laws: tuple[Law, ...]
     results: tuple[Result, ...]
-    """One for each target metric of the fits; without fits, the test error."""
+    """One for each target metric of the fits; without fits, for each test error."""
 
 
 def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES) -> Analysis:
     """Fit every law of a study and compare its results with direct training.
 
-    Raises:
-        FitError: a fit names a stage, metric or axis that does not exist. Too few points are no error: the law is
-        refused.
+    A fit that cannot be made, for want of points or of what it names, is a law that is refused with the reason: the
+    other fits do not suffer for it.
     """
-    records = as_records(store)
-    laws = tuple(law(records, study.cells, request, resamples=resamples) for request in study.fits)
-    targets = dict.fromkeys(request.y for request in study.fits)
-    if not targets:
-        targets = dict.fromkeys([f"{RESULT}.test.{Quantity.ENERGY_MAE}"])
-    results = tuple(made for path in targets if (made := result(records, study.cells, path, resamples=resamples)))
-    return Analysis(records, laws, results)
+    records = as_records(store, study.cells)
+    laws = tuple(_law_or_refusal(records, study.cells, request, resamples) for request in study.fits)
+    results: dict[str, Result] = {}
+    for path in dict.fromkeys(request.y for request in study.fits) or _test_errors(study.cells):
+        with contextlib.suppress(FitError):  # its laws are refused, and say why
+            if made := result(records, study.cells, path, resamples=resamples):
+                results.setdefault(str(made.path), made)
+    return Analysis(records, laws, tuple(results.values()))
 
 
 def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest, *, resamples: int = RESAMPLES) -> Law:
@@ -89,7 +90,7 @@ def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest
     Raises:
         FitError: a path or an axis that does not exist.
     """
-    records = as_records(store)
+    records = as_records(store, cells)
     found = points(records, cells, request.x, request.y, request.group_by)
     made = fit(request.name, found, resamples=resamples)
     other = _on_test(records, found)
@@ -119,6 +120,23 @@ def result(
     )
 
 
+def _law_or_refusal(records: Records, cells: Sequence[CellRecord], request: FitRequest, resamples: int) -> Law:
+    try:
+        return law(records, cells, request, resamples=resamples)
+    except FitError as error:
+        nothing = Points(request.x, request.y, request.group_by, ())
+        return Law(request.name, nothing, (), None, (Refusal("all", {}, 0, str(error)),))
+
+
+def _test_errors(cells: Sequence[CellRecord]) -> dict[str, None]:
+    """Return the paths of the results' test errors, each method's by its own head."""
+    asked = [evaluation for cell in cells for evaluation in cell.evaluations.get(cell.result, ())]
+    methods = dict.fromkeys(
+        one["labels"] for one in asked if one["part"] == "test" and one.get("head") in (None, one["labels"])
+    )
+    return dict.fromkeys(f"{RESULT}.{metric_path('test', method, Quantity.ENERGY_MAE)}" for method in methods)
+
+
 def _on_test(records: Records, found: Points) -> Points | None:
     """Return the points with x measured on the test set, where every one has it."""
     path = MetricPath.parse(found.x)
@@ -127,10 +145,7 @@ def _on_test(records: Records, found: Points) -> Points | None:
     moved = []
     for point in found:
         stage = records.stage(point.x_key)
-        try:
-            value = find(stage, path._replace(part="test", method=point.x_method)) if stage and point.x_method else None
-        except FitError:  # evaluations that cannot be told apart: there is no one test error to show
-            return None
+        value = find(stage, path._replace(part="test", method=point.x_method)) if stage and point.x_method else None
         if value is None or not value.value > 0:
             return None
         moved.append(replace(point, x=value.value))

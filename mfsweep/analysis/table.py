@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mfsweep.analysis.metric import RESULT, Found, MetricPath, absent, find
+from mfsweep.analysis.metric import Found, absent, find
 from mfsweep.analysis.records import Records
 from mfsweep.errors import FitError, nearest
+from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.store import CellRecord, Store
 
 AxisValue = str | int | float | bool | None
@@ -91,7 +92,7 @@ def lookup(store: Store | Records, cell: CellRecord, path: str) -> float | None:
     Raises:
         FitError: the path names a part, method or quantity that does not exist on the trained stage.
     """
-    records = as_records(store)
+    records = as_records(store, [cell])
     metric = MetricPath.parse(path)
     key = _stage_key(cell, metric)
     stage = records.stage(key) if key else None
@@ -116,7 +117,7 @@ def points(store: Store | Records, cells: Sequence[CellRecord], x: str, y: str, 
     Raises:
         FitError: a path or an axis that no cell has.
     """
-    records = as_records(store)
+    records = as_records(store, cells)
     _check_axes(cells, group_by)
     paths = MetricPath.parse(x), MetricPath.parse(y)
     for path in paths:
@@ -167,9 +168,9 @@ def points_csv(points: Points) -> str:
     return text.getvalue()
 
 
-def as_records(store: Store | Records) -> Records:
-    """Return a reader of the store's records; a reader is its own."""
-    return store if isinstance(store, Records) else Records(store)
+def as_records(store: Store | Records, cells: Sequence[CellRecord]) -> Records:
+    """Return a reader of the cells' records in a store; a reader is its own."""
+    return store if isinstance(store, Records) else Records(store, cells)
 
 
 def scalar(value: Any) -> AxisValue:

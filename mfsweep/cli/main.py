@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -92,6 +93,7 @@ def plan(spec: Path, store: Path, *, as_json: bool) -> None:
     \b
     Example:  mfsweep plan search_spaces/quickstart.yaml
     """  # noqa: D301
+    gc.disable()  # a plan makes many small objects and frees none: looking for garbage costs a tenth of it
     prepared = _prepare(spec, store)
     if as_json:
         click.echo(json.dumps(prepared.summary(), indent=1))
@@ -214,7 +216,7 @@ def ui(store: Path, port: int, tracking_uri: str | None) -> None:
     from mfsweep.run.ui import serve
     from mfsweep.store import Store
 
-    sys.exit(serve(Store(store.absolute()), tracking_uri, port))
+    serve(Store(store.absolute()), tracking_uri, port)
 
 
 def _prepare(spec: Path, store: Path, overrides: dict[str, Any] | None = None) -> Plan:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
+from rich.text import Text
 
 from mfsweep.cli import show
-from mfsweep.errors import FitError, StoreError
+from mfsweep.errors import StoreError
 from mfsweep.plan.graph import smoke_graph
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster, sweep
@@ -48,8 +49,9 @@ def run(plan: Plan, console: Console, tracking_uri: str | None) -> Summary:
     folder = plan.store.sweep(plan.name)
     write_text(folder.spec, plan.spec.document.text)
     folder.write_cells(plan.cells())
-    with _tracked(plan, plan.name, tracking_uri or plan.spec.experiment.tracking.uri, console) as tracker:
-        summary = _trained(plan, console, tracker.tracker)
+    uri = tracking_uri or plan.spec.experiment.tracking.uri
+    with _room(plan, console) as slots, _tracked(plan, plan.name, uri, console) as tracker:
+        summary = _trained(plan, slots, console, tracker.tracker)
         tracker.status = "KILLED" if summary.interrupted else "FAILED" if summary.failed else "FINISHED"
         if not summary.interrupted:
             tracker.artifacts = [folder.spec, *_show_results(plan, console)]
@@ -60,13 +62,17 @@ def run(plan: Plan, console: Console, tracking_uri: str | None) -> Summary:
 def smoke(plan: Plan, console: Console) -> int:
     """Run a few steps and one evaluation of each kind of stage in a store that is thrown away; return the exit code."""
     graph = smoke_graph(plan.graph)
-    with tempfile.TemporaryDirectory(prefix="mfsweep-smoke-", dir=_shared_folder(plan)) as folder:
+    # In the store's folder, which every node sees: a cluster's head and its workers need not share a /tmp.
+    plan.store.prepare()
+    plan.store.scratch.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="smoke-", dir=plan.store.scratch) as folder:
         small = replace(plan, graph=graph, store=Store(Path(folder)), done=frozenset())
         small.store.prepare()
-        with _tracked(small, "smoke", None, console) as tracker:
-            summary = _trained(small, console, tracker.tracker)
+        with _room(small, console) as slots, _tracked(small, "smoke", None, console) as tracker:
+            summary = _trained(small, slots, console, tracker.tracker)
         for failure in summary.failures:
-            console.print(f"failed: {failure.stage}\n{failure.log.read_text()}", style="red")
+            said = failure.log.read_text(encoding="utf-8") if failure.log.exists() else "it left no log"
+            console.print(Text(f"failed: {failure.stage}\n{said}", style="red"))
     console.print(f"smoke: {summary.run} of {len(graph.nodes)} stages ran, {summary.failed} failed; nothing was kept")
     return summary.exit_code
 
@@ -100,36 +106,35 @@ def _tracked(plan: Plan, sweep_name: str, uri: str | None, console: Console) -> 
             console.print(f"MLflow: {lost}", style="yellow")
 
 
-def _trained(plan: Plan, console: Console, tracker: Tracker) -> Summary:
-    """Run what is to do on the cluster; with nothing to do, none is started."""
-    resources = plan.spec.experiment.resources
+@contextlib.contextmanager
+def _room(plan: Plan, console: Console) -> Iterator[int]:
+    """Give how many stages run at a time on the cluster, which is there meanwhile; with nothing to do, none is started.
+
+    Before the tracker: resources that are refused leave no run in it.
+    """
     if len(plan.done) == len(plan.graph.nodes):
-        with Display(console, plan.graph, plan.done) as display:
-            return sweep.run(plan, resources, 1, display, tracker)
+        yield 1
+        return
+    resources = plan.spec.experiment.resources
     with cluster.connected(dashboard=resources.workers > 1) as where:
         slots = cluster.slots(resources)
         console.print(f"On {where}: {slots} stage{'s' if slots > 1 else ''} at a time.")
-        with Display(console, plan.graph, plan.done) as display:
-            return sweep.run(plan, resources, slots, display, tracker)
+        yield slots
+
+
+def _trained(plan: Plan, slots: int, console: Console, tracker: Tracker) -> Summary:
+    with Display(console, plan.graph, plan.done) as display:
+        return sweep.run(plan, plan.spec.experiment.resources, slots, display, tracker)
 
 
 def _show_results(plan: Plan, console: Console) -> list[Path]:
     """Print the laws and write the sweep's files; return those that belong into MLflow."""
     shown = show.analyse(plan)
-    try:
-        shown.print(console)
-        shown.write_points()
-        written = [*shown.write_figures(), shown.write_report()]
-    except FitError as error:
-        console.print(f"no fit: {error}", style="yellow")
-        return []
+    shown.print(console)
+    shown.write_points()
+    written = [*shown.write_figures(), shown.write_report()]
     console.print(f"Report: {os.path.relpath(written[-1])}", soft_wrap=True)
     return written
-
-
-def _shared_folder(plan: Plan) -> Path | None:
-    """Return where a throw-away store is seen by all nodes: beside the store where there is one, else anywhere here."""
-    return plan.store.root if plan.store.root.is_dir() else None
 
 
 def _say_end(plan: Plan, console: Console, summary: Summary) -> None:

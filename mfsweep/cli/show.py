@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mfsweep.analysis import study as studies
-from mfsweep.analysis.figures import Residual, error_figure, law_figure, save
-from mfsweep.analysis.report import write_report
+from mfsweep.analysis.figures import Residual
+from mfsweep.analysis.gallery import Picture, pictures
+from mfsweep.analysis.report import html
 from mfsweep.analysis.table import points_csv
 from mfsweep.analysis.tables import gain_table, law_table
 from mfsweep.data.reference import residual
@@ -66,7 +67,8 @@ def status(plan: Plan) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"key": key, "stage": node.name, "values": node.values, "state": state}
         if record:
             row |= {"steps": record.steps, "stop_reason": record.stop_reason, "metrics": record.metrics}
-            row["evaluations"] = {e.name: e.metrics for e in folder.all_evaluations()}
+            made = filter(None, (folder.evaluation(evaluation.identity()) for evaluation in node.evaluations))
+            row["evaluations"] = {one.name: one.metrics for one in made}
         rows.append(row)
     return rows
 
@@ -102,6 +104,11 @@ class Shown:
         """Return the laws and gains on what the store has."""
         return studies.analyse(self.plan.store, self.study)
 
+    @cached_property
+    def pictures(self) -> list[Picture]:
+        """Return the figures, drawn once for their files and the report."""
+        return pictures(self.analysis.results, self.analysis.laws, self.study.residuals)
+
     @property
     def folder(self) -> SweepFolder:
         """Return where the sweep's own files lie."""
@@ -128,18 +135,11 @@ class Shown:
 
     def write_figures(self) -> list[Path]:
         """Write the figures; return the paths of the pictures."""
-        made: list[Path] = []
-        for result in self.analysis.results:
-            figure = error_figure(result.curves, result.path, result.path.method or "", result.offsets_only)
-            made += save(figure, self.folder.figures, f"error.{result.path.method}")
-        for law in self.analysis.laws:
-            if law.lines:
-                made += save(law_figure(law, self.study.residuals), self.folder.figures, f"law.{law.name}")
-        return made
+        return [path for picture in self.pictures for path in picture.save(self.folder.figures)]
 
     def write_report(self) -> Path:
         """Write the page; return its path."""
-        write_report(self.analysis.records, self.study, self.folder.report, self.analysis)
+        write_text(self.folder.report, html(self.study, self.analysis, self.pictures))
         return self.folder.report
 
 

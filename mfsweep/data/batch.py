@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.structures import SYMBOLS, Structures
-from mfsweep.errors import DataError
+from mfsweep.data.reference import offset_table, require_offsets
+from mfsweep.data.structures import Structures
 
 if TYPE_CHECKING:
     from mfsweep.data.dataset import Dataset
@@ -89,6 +89,10 @@ def assemble(
     species = structures.species[atom]
     pairs = edges.pairs[:, _ranges(first_pair, pair_counts, _starts(pair_counts))]
     pairs = pairs + np.repeat(ptr[:-1], pair_counts)
+    # reference.offset_energy for these structures, but that needs the sizes of all: here the atoms are at hand.
+    offset = np.add.reduceat(offset_table(offsets)[species], ptr[:-1])
+    if np.isnan(offset).any():
+        require_offsets(structures, index, offsets)
     forces = None
     if with_forces:
         if labels.forces is None:
@@ -101,7 +105,7 @@ def assemble(
         structure=np.repeat(np.arange(len(index)), atoms),
         ptr=ptr,
         edge_index=np.concatenate([pairs, pairs[::-1]], axis=1),
-        energy=labels.energy[index] - _offset_energy(species, ptr, offsets),
+        energy=labels.energy[index] - offset,
         forces=forces,
         atoms=atoms,
         index=index,
@@ -143,19 +147,6 @@ def _close(positions: NDArray[np.float64], cutoff: float) -> NDArray[np.bool_]:
         along = positions[:, :, axis]
         squared += (along[:, :, None] - along[:, None, :]) ** 2
     return (squared < cutoff**2) & ~np.tri(positions.shape[1], dtype=np.bool_)
-
-
-def _offset_energy(
-    species: NDArray[np.uint8], ptr: NDArray[np.int64], offsets: Mapping[int, float]
-) -> NDArray[np.float64]:
-    """Return the sum of energy offsets of each structure, (S,) eV; sums in the order of atoms."""
-    table = np.full(len(SYMBOLS), np.nan)
-    table[list(offsets)] = list(offsets.values())
-    energies = np.add.reduceat(table[species], ptr[:-1])
-    if np.isnan(energies).any():
-        missing = sorted({SYMBOLS[z] for z in np.unique(species).tolist()} - {SYMBOLS[z] for z in offsets})
-        raise DataError(f"no energy offset for {', '.join(missing)}: fit offsets on structures that contain it")
-    return energies
 
 
 def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:

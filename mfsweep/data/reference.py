@@ -60,15 +60,31 @@ def offset_energy(structures: Structures, indices: Indices, offsets: Mapping[int
         DataError: a structure has an element without an offset.
     """
     elements = structures.elements_of(indices)
-    for z in elements:
+    require_offsets(structures, indices, offsets)
+    counts = structures.counts(indices, elements).astype(np.float64)
+    return counts @ offset_table(offsets)[list(elements)]
+
+
+def offset_table(offsets: Mapping[int, float]) -> NDArray[np.float64]:
+    """Return the energy offset by atomic number, (len(SYMBOLS),) eV; NaN where there is none."""
+    table = np.full(len(SYMBOLS), np.nan)
+    table[list(offsets)] = list(offsets.values())
+    return table
+
+
+def require_offsets(structures: Structures, indices: Indices, offsets: Mapping[int, float]) -> None:
+    """Check that every element of some structures has an energy offset.
+
+    Raises:
+        DataError: one has none; the text names a structure with it.
+    """
+    for z in structures.elements_of(indices):
         if z not in offsets:
             first = int(indices[np.argmax(structures.counts(indices, [z])[:, 0] > 0)])
             raise DataError(
                 f"no energy offset for {SYMBOLS[z]}, which {structures.describe(first)} contains: "
                 f"the offsets were fitted on {', '.join(SYMBOLS[e] for e in sorted(offsets))} only"
             )
-    counts = structures.counts(indices, elements).astype(np.float64)
-    return counts @ np.array([offsets[z] for z in elements], np.float64)
 
 
 def residual(

@@ -34,6 +34,8 @@ class Drawn(NamedTuple):
     """Index into the sampler's sets."""
     method: str
     """Label method."""
+    number: int
+    """Which pass over the set it belongs to, from 0."""
     indices: Indices
     """(n,) structure indices."""
 
@@ -45,8 +47,6 @@ class Pass(NamedTuple):
     """Index into the sampler's sets."""
     number: int
     """From 0."""
-    structures: int
-    """Distinct structures of the set seen in the pass."""
     expected: int
     """Structures of the set."""
     batches: int
@@ -82,8 +82,8 @@ class _Packed:
         self._packed: list[NDArray[np.int64]] | None = None
         self.number = self.cursor = self.batches = self.structures = self.atoms = 0
 
-    def draw(self) -> tuple[Indices, tuple[int, int, int, float] | None]:
-        """Return the next batch, and (number, structures seen, batches, fill) where it ends a pass."""
+    def draw(self) -> tuple[Indices, tuple[int, float] | None]:
+        """Return the next batch, and (batches, fill) of the pass where it is the last one."""
         packed = self._pass()
         chosen = packed[self.cursor]
         self.cursor += 1
@@ -93,8 +93,7 @@ class _Packed:
         if self.cursor < len(packed):
             return self._members[chosen], None
         room = len(packed) * self._batching.max_atoms
-        seen = len(np.unique(np.concatenate(packed)))
-        finished = (self.number, seen, len(packed), float(self._sizes.sum() / room))
+        finished = len(packed), float(self._sizes.sum() / room)
         self.number, self.cursor, self._packed = self.number + 1, 0, None
         return self._members[chosen], finished
 
@@ -164,11 +163,11 @@ class Sampler:
         self._step += 1
         drawn: list[Drawn] = []
         for number in np.searchsorted(self._bounds, points, side="right").tolist():
+            pass_number = self._packed[number].number
             indices, finished = self._packed[number].draw()
-            drawn.append(Drawn(number, self.sets[number].labels, indices))
+            drawn.append(Drawn(number, self.sets[number].labels, pass_number, indices))
             if finished is not None:
-                pass_number, seen, batches, fill = finished
-                self._finished.append(Pass(number, pass_number, seen, self._sizes[number], batches, fill))
+                self._finished.append(Pass(number, pass_number, self._sizes[number], *finished))
         return drawn
 
     def passes(self) -> list[Pass]:

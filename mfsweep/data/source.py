@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 
 from mfsweep.errors import DataError, nearest
+from mfsweep.files import write_text
 
 BUNDLED = "bundled:"
 """Prefix of the data sets that come with the package."""
@@ -61,7 +60,7 @@ def digest(path: Path, cache: Path | None = None) -> str:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if cache is not None:
-        _remember(cache, {**known, entry: found})
+        write_text(cache, json.dumps({**known, entry: found}, indent=1, sort_keys=True))
     return found
 
 
@@ -98,11 +97,3 @@ def _known(cache: Path | None) -> dict[str, str]:
     except ValueError:  # a cache only saves time: what is not JSON is written anew
         return {}
     return known if isinstance(known, dict) else {}
-
-
-def _remember(cache: Path, known: dict[str, str]) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.stem}.", suffix=cache.suffix)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(known, file, indent=1, sort_keys=True)
-    Path(temporary).replace(cache)

@@ -65,7 +65,7 @@ class Structures(NamedTuple):
 
     def atoms_of(self, indices: NDArray[np.integer]) -> NDArray[np.int64]:
         """Return the places of all atoms of some structures in the flat arrays, in their order."""
-        sizes = self.sizes[indices]
+        sizes = self.offsets[indices + 1] - self.offsets[indices]
         starts = np.cumsum(sizes) - sizes
         return np.repeat(self.offsets[indices] - starts, sizes) + np.arange(sizes.sum())
 

@@ -68,7 +68,12 @@ class _Expander:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.experiment = spec.experiment
-        self.templates: dict[str, tuple[frozenset[str], dict[tuple[Any, ...], Any]]] = {}
+        self.templates: dict[str, tuple[frozenset[str], list[str], dict[tuple[Any, ...], Any]]] = {}
+        """Name of a template -> the axes it refers to, the same sorted, and what was made of it for their values."""
+        self.plain = {
+            name: {key: item for key, item in template.items() if key != "continued"}
+            for name, template in self.experiment.stages.items()
+        }
         self._refuse_bad_graph()
         self._refuse_unused_axes()
 
@@ -107,8 +112,7 @@ class _Expander:
         place = ("stages", name)
         if name in below:
             raise self._error(place, " -> ".join(map(str, (*below, name))), "stages that do not start from themselves")
-        template = self.experiment.stages[name]
-        plain = {key: item for key, item in template.items() if key != "continued"}
+        template, plain = self.experiment.stages[name], self.plain[name]
         fresh, sets = self._filled(f"stage {name}", plain, place, labels, values, lambda t: self._fresh(t, place))
         depends = self.templates[f"stage {name}"][0]
         if not sets:
@@ -140,9 +144,10 @@ class _Expander:
     ) -> _T:
         """Return `build` of the filled-in template, made once for each combination of the axes it refers to."""
         if name not in self.templates:
-            self.templates[name] = (axes.references(template), {})
-        names, made = self.templates[name]
-        key = tuple(labels.get(axis, ...) for axis in sorted(names))
+            names = axes.references(template)
+            self.templates[name] = (names, sorted(names), {})
+        names, ordered, made = self.templates[name]
+        key = tuple([labels.get(axis, ...) for axis in ordered])
         if key not in made:
             try:
                 filled = axes.fill(template, values, place)
@@ -211,7 +216,7 @@ class _Expander:
 
     def _known_stage(self, name: Any, place: Place) -> None:
         known = self.experiment.stages
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise self._error(place, name, f"a stage: {', '.join(known)}.{nearest(str(name), known)}")
 
     def _refuse_bad_graph(self) -> None:

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mfsweep.plan.expand import Cell, LiveStage
-from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs
+from mfsweep.plan.rules import (
+    check_evaluation,
+    check_heads,
+    check_methods,
+    check_stage,
+    resolved_needs,
+    test_subsets,
+)
 from mfsweep.quantities import metric_path
 from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.data import ResolvedData, Splits, SubsetName
@@ -92,13 +99,18 @@ def build(spec: Spec, cells: list[Cell], digest: str) -> Graph:
     Raises:
         SpecError: a stage or evaluation that breaks a rule of the language, at its place.
     """
-    return _Builder(spec, resolved_needs(spec, cells), digest).graph(cells)
+    return _Builder(spec, cells, digest).graph(cells)
 
 
 class _Builder:
-    def __init__(self, spec: Spec, needs: dict[SubsetName, tuple[str, ...]], digest: str) -> None:
+    def __init__(self, spec: Spec, cells: list[Cell], digest: str) -> None:
         self.spec = spec
-        self.data = _DataOf(spec, needs, digest)
+        self.data = _DataOf(spec, resolved_needs(spec, cells), digest)
+        self.tests = test_subsets(cells)
+        self.evaluations: dict[int, Evaluation] = {}
+        """Identity in memory of an evaluation as written -> the one with everything filled in."""
+        self.distinct: dict[Evaluation, Evaluation] = {}
+        """One object for all equal evaluations."""
         self.nodes: dict[str, Node] = {}
         self.known: dict[tuple[object, ...], str] = {}
         """(stage name, parent's key, axis values) -> key."""
@@ -126,18 +138,31 @@ class _Builder:
             node.cells += 1
             wanted = live.stage.evaluate + (cell.evaluations if live.name == cell.result else ())
             for evaluation in wanted:
-                if evaluation not in node.evaluations:
-                    check_evaluation(self.spec, live, evaluation, node.evaluations)
-                    node.evaluations.append(evaluation)
+                resolved = self._resolved(evaluation, live)
+                if resolved not in node.evaluations:
+                    check_evaluation(self.spec, live, evaluation, node.evaluations, self.tests)
+                    node.evaluations.append(resolved)
         return keys
+
+    def _resolved(self, evaluation: Evaluation, live: LiveStage) -> Evaluation:
+        if id(evaluation) not in self.evaluations:
+            check_methods(self.spec, live, evaluation)
+            head, offsets = evaluation.head or evaluation.labels, evaluation.offsets or evaluation.labels
+            known = self.spec.experiment.data.labels
+            keys = (known[evaluation.labels], known[offsets])
+            filled = evaluation.but(head=head, offsets=offsets, keys=keys)
+            self.evaluations[id(evaluation)] = self.distinct.setdefault(filled, filled)
+        return self.evaluations[id(evaluation)]
 
     def _node(self, cell: Cell, live: LiveStage, parent: str | None, values: dict[str, Value]) -> Node:
         parts = self.parts.get((id(live.stage), id(live.sets)))
         if parts is None:
-            check_stage(self.spec, live)
+            check_stage(self.spec, live, self.tests)
             methods = sorted({labelled.labels for labelled in live.sets})
             sets = tuple(_sized(self.spec, labelled) for labelled in live.sets)
             parts = self.parts[id(live.stage), id(live.sets)] = _Parts(sets, _recipe(self.spec, live, methods), methods)
+        if parent is not None:
+            check_heads(self.spec, live, parts.methods, self.nodes[parent].training.methods)
         training = Training(
             data=self.data(cell.split_seed, parts.methods),
             model=cell.model,

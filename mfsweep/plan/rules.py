@@ -35,7 +35,28 @@ def resolved_needs(spec: Spec, cells: list[Cell]) -> dict[SubsetName, tuple[str,
     }
 
 
-def check_stage(spec: Spec, live: LiveStage) -> None:
+def test_subsets(cells: list[Cell]) -> frozenset[str]:
+    """Return `t` and the subsets that any evaluation of any cell calls a test."""
+    groups = {id(cell.evaluations): cell.evaluations for cell in cells}
+    groups |= {id(live.stage): live.stage.evaluate for cell in cells for live in cell.stages.values()}
+    named = {evaluation.subset for group in groups.values() for evaluation in group if evaluation.part == "test"}
+    return frozenset({TEST_SUBSET, *named})
+
+
+def check_heads(spec: Spec, live: LiveStage, methods: Iterable[str], parent: Iterable[str]) -> None:
+    """Refuse a child whose readout heads its parent's do not determine (README rule 9).
+
+    Raises:
+        SpecError: at the child's `start_from`.
+    """
+    parent = tuple(parent)
+    for method in methods:
+        if method not in parent and len(parent) > 1:
+            expected = f"a parent with a head for {method}, or with one head only: it has {', '.join(parent)}"
+            raise _error(spec, ("stages", live.name, "start_from"), live.parent, expected)
+
+
+def check_stage(spec: Spec, live: LiveStage, tests: frozenset[str]) -> None:
     """Refuse a stage that names what is not there, or touches what it must not.
 
     Raises:
@@ -55,7 +76,7 @@ def check_stage(spec: Spec, live: LiveStage) -> None:
         if isinstance(labelled.size, int) and isinstance(subset.size, int) and labelled.size > subset.size:
             expected = f"at most the {subset.size} training structures that data.splits.{labelled.subset}.size gives"
             raise _error(spec, (*here, "size"), labelled.size, expected)
-        if labelled.subset in _test_subsets(spec) and labelled.labels not in data.allow_auxiliary_on_test:
+        if labelled.subset in tests and labelled.labels not in data.allow_auxiliary_on_test:
             expected = (
                 f"training labels that are not on the test subset {labelled.subset!r}; "
                 f"auxiliary labels there need data.allow_auxiliary_on_test: [{labelled.labels}]"
@@ -69,29 +90,33 @@ def check_stage(spec: Spec, live: LiveStage) -> None:
     _check_select_on(spec, live, place)
 
 
-def check_evaluation(spec: Spec, live: LiveStage, evaluation: Evaluation, others: Iterable[Evaluation]) -> None:
+def check_methods(spec: Spec, live: LiveStage, evaluation: Evaluation) -> None:
+    """Refuse an evaluation that names what the data do not declare.
+
+    Raises:
+        SpecError: with the place in the spec.
+    """
+    place = _place_of(live, evaluation)
+    _known_subset(spec, evaluation.subset, place)
+    for method in (evaluation.labels, evaluation.offsets or evaluation.labels):
+        _known_method(spec, method, place)
+
+
+def check_evaluation(
+    spec: Spec, live: LiveStage, evaluation: Evaluation, others: Iterable[Evaluation], tests: frozenset[str]
+) -> None:
     """Refuse an evaluation of what the stage cannot predict, or under a name that another one has.
 
     Raises:
         SpecError: with the place in the spec.
     """
-    place: Place = ("stages", live.name, "evaluate") if evaluation in live.stage.evaluate else ("evaluate",)
-    _known_method(spec, evaluation.labels, place)
-    _known_subset(spec, evaluation.subset, place)
-    if evaluation.offsets is not None:
-        _known_method(spec, evaluation.offsets, place)
+    place = _place_of(live, evaluation)
     heads = sorted({labelled.labels for labelled in live.sets})
     head = evaluation.head or evaluation.labels
     if head not in heads:
         expected = f"a head of stage {live.name!r} ({', '.join(heads)}); name one with `head:`"
         raise _error(spec, place, head, expected)
-    if evaluation.part == "test":
-        for labelled in live.sets:
-            if labelled.subset == evaluation.subset and labelled.labels == evaluation.labels:
-                raise _error(
-                    spec, place, evaluation.subset, f"a subset whose {labelled.labels} labels are not trained on"
-                )
-    if evaluation.labels in spec.experiment.data.allow_auxiliary_on_test and evaluation.subset in _test_subsets(spec):
+    if evaluation.labels in spec.experiment.data.allow_auxiliary_on_test and evaluation.subset in tests:
         expected = "no target method here: its labels of the test structures must not be trained on"
         raise _error(spec, ("data", "allow_auxiliary_on_test"), evaluation.labels, expected)
     for other in others:
@@ -100,14 +125,8 @@ def check_evaluation(spec: Spec, live: LiveStage, evaluation: Evaluation, others
             raise _error(spec, place, f"{evaluation.labels} on {evaluation.subset}", expected)
 
 
-def _test_subsets(spec: Spec) -> set[str]:
-    """Return `t` and the subsets that the spec's own evaluations call a test."""
-    named = {
-        entry.get("subset")
-        for entry in spec.experiment.evaluate
-        if isinstance(entry, dict) and entry.get("part", "test") == "test"
-    }
-    return {TEST_SUBSET} | {name for name in named if isinstance(name, str)}
+def _place_of(live: LiveStage, evaluation: Evaluation) -> Place:
+    return ("stages", live.name, "evaluate") if evaluation in live.stage.evaluate else ("evaluate",)
 
 
 def _check_workers(spec: Spec, live: LiveStage, place: Place) -> None:

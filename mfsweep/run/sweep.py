@@ -26,8 +26,12 @@ from mfsweep.run.progress import Display, describe
 from mfsweep.run.stage_queue import StageQueue, Status
 from mfsweep.run.tracking import TrackedStage, Tracker
 from mfsweep.spec.resources import Resources
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import Store
 
+STALE_SECONDS = 86400.0
+"""Age of what a killed sweep left in the scratch folder, at which the next one removes it."""
+RELEASE_SECONDS = 15.0
+"""Between two looks for worker groups that lost their trial."""
 INTERRUPTED = 130
 """Exit code of a process that SIGINT ended, by the shells' convention."""
 
@@ -89,7 +93,12 @@ def run(plan: Plan, resources: Resources, slots: int, display: Display, tracker:
             _finish(tracker, graph, store, key, status)
     watcher = _Watcher(queue, display, tracker, graph, store)
     if not queue.is_complete:
-        _tune(queue, watcher, scratch)
+        _remove_stale(store.scratch)
+        try:
+            _tune(queue, watcher, scratch)
+        finally:
+            if resources.workers > 1:
+                cluster.release_groups()
     interrupted = not queue.is_complete
     counts = {status: sum(s is status for s in queue.status.values()) for status in Status}
     failures = tuple(
@@ -122,6 +131,15 @@ def _tune(queue: StageQueue, watcher: _Watcher, scratch: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _remove_stale(scratch: Path) -> None:
+    """Remove the folders of sweeps that were killed; one that goes on writes a snapshot every hour."""
+    for folder in scratch.glob("*"):
+        with contextlib.suppress(OSError):  # another sweep's, which ends at this moment
+            latest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+            if time.time() - latest > STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _trial(config: dict[str, Any]) -> None:
     """Run one stage. The driver, which may sit on a small head node, never imports torch for it."""
     from mfsweep.run.trial import run_stage
@@ -145,6 +163,7 @@ class _Watcher(tune.Callback):
         self._tracker = tracker
         self._graph = graph
         self._store = store
+        self._released = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing, as the queue does."""
@@ -160,6 +179,12 @@ class _Watcher(tune.Callback):
     ) -> None:
         self._display.reported(self._queue.key_of(trial), result)
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._log(trial, "starts again after")
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._log(trial, "failed for good:")
+
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         # After this, Tune's clean-up may end trials that an interrupt cut short: they are no failures.
         for key in self._queue.take_ended():
@@ -168,6 +193,19 @@ class _Watcher(tune.Callback):
             if status is not Status.SKIPPED:
                 _finish(self._tracker, self._graph, self._store, key, status)
         self._display.beat()
+        if time.monotonic() - self._released > RELEASE_SECONDS:
+            cluster.release_orphaned_groups()
+            self._released = time.monotonic()
+
+    def _log(self, trial: Trial, what: str) -> None:
+        """Say in the stage's log why its process ended: one that was killed could not."""
+        # As text: to unpickle the error itself might import torch here.
+        errors = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else "that Tune did not write down"
+        error = errors.rpartition("Failure # ")[2].rstrip()
+        log = self._store.stage(self._queue.key_of(trial)).log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {what} failure {error}\n")
 
 
 def _job(plan: Plan, node: Node, resources: Resources) -> Job:
@@ -236,17 +274,24 @@ def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for node in graph.lineage(key):
         prefix = "" if node.key == key else f"{node.name}."
-        metrics |= {f"{prefix}{path}": value for path, value in _final_metrics(store.stage(node.key)).items()}
+        metrics |= {f"{prefix}{path}": value for path, value in _final_metrics(store, node).items()}
     return metrics
 
 
-def _final_metrics(folder: StageFolder) -> Mapping[str, float]:
+def _final_metrics(store: Store, node: Node) -> Mapping[str, float]:
+    """Return a stage's validation metrics and those of the evaluations that this spec asks for.
+
+    A stage whose record was deleted has none, though its descendants may still have theirs.
+    """
+    folder = store.stage(node.key)
     record = folder.record()
-    assert record is not None, "finished stages have records"
+    if record is None:
+        return {}
     scored = {
         f"{evaluation.name}.{quantity}": value
-        for evaluation in folder.all_evaluations()
-        for quantity, value in evaluation.metrics.items()
+        for evaluation in node.evaluations
+        if (made := folder.evaluation(evaluation.identity()))
+        for quantity, value in made.metrics.items()
     }
     return {**record.metrics, **scored}
 

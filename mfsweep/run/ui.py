@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
+from typing import NoReturn
 
 from mfsweep.errors import TrackingError
 from mfsweep.run.mlflow_experiment import without_password
@@ -28,8 +28,8 @@ def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST) -> list[str]:
     return [*command, "--host", host, "--port", str(port)]
 
 
-def serve(store: Store, uri: str | None, port: int) -> int:
-    """Show a store's runs until interrupted; return the exit code.
+def serve(store: Store, uri: str | None, port: int) -> NoReturn:
+    """Become the MLflow UI of a store: the process is replaced, so that whatever ends it ends the server.
 
     Raises:
         TrackingError: there is nothing to show, the port is taken, or the URI is a server's own.
@@ -44,7 +44,4 @@ def serve(store: Store, uri: str | None, port: int) -> int:
         if probe.connect_ex((LOCALHOST, port)) == 0:
             raise TrackingError(f"port {port} of this machine is taken: choose another with --port")
     print(f"MLflow on http://{LOCALHOST}:{port} (Ctrl-C ends it)", flush=True)  # noqa: T201 (a command's answer)
-    try:
-        return subprocess.run(command, check=False, env=os.environ | UI_ENVIRONMENT).returncode
-    except KeyboardInterrupt:
-        return 0
+    os.execve(command[0], command, os.environ | UI_ENVIRONMENT)  # noqa: S606 (our own arguments)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mfsweep.errors import nearest
+from mfsweep.spec.base import LARGEST_SEED
 
 Value = str | int | float | bool | None
 """What an axis takes; of a bundle, its name."""
@@ -34,7 +35,9 @@ def parse(raw: Any) -> list[Block]:
         return [_block(raw, ())]
     if not raw:
         raise PlaceError((), raw, "at least one block of axes")
-    return [_block(block, (index,)) for index, block in enumerate(raw)]
+    blocks = [_block(block, (index,)) for index, block in enumerate(raw)]
+    _refuse_two_meanings(blocks)
+    return blocks
 
 
 def cells(blocks: list[Block]) -> Iterator[dict[str, Value]]:
@@ -94,11 +97,23 @@ def _block(raw: Any, place: tuple[str | int, ...]) -> Block:
     return {axis: _axis(axis, values, (*place, axis)) for axis, values in raw.items()}
 
 
+def _refuse_two_meanings(blocks: list[Block]) -> None:
+    """Refuse a bundle's name that stands for different fields in two blocks: the cells could not be told apart."""
+    known: dict[tuple[str, Value], Any] = {}
+    for index, block in enumerate(blocks):
+        for axis, values in block.items():
+            for label, content in values.items():
+                if known.setdefault((axis, label), content) != content:
+                    raise PlaceError((index, axis, str(label)), content, "what the same name means in an earlier block")
+
+
 def _axis(axis: Any, raw: Any, place: tuple[str | int, ...]) -> dict[Value, Any]:
     if not isinstance(axis, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", axis):
         raise PlaceError(place, axis, "an axis name of letters, digits, _ and -")
     if isinstance(raw, dict) and raw.keys() & _DISTRIBUTION and not any(isinstance(v, dict) for v in raw.values()):
         raise PlaceError(place, raw, "a list of values: a distribution to search comes with a later version")
+    if isinstance(raw, dict) and axis in SEEDS:
+        raise PlaceError(place, raw, "a list of whole numbers")
     if isinstance(raw, dict) and raw and all(isinstance(fields, dict) for fields in raw.values()):
         return dict(raw)
     if not isinstance(raw, list) or not raw:
@@ -106,8 +121,8 @@ def _axis(axis: Any, raw: Any, place: tuple[str | int, ...]) -> dict[Value, Any]
     for index, value in enumerate(raw):
         if not isinstance(value, Value):
             raise PlaceError((*place, index), value, "a plain value; write a bundle as name: {field: value}")
-        if axis in SEEDS and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-            raise PlaceError((*place, index), value, "a whole number that is not negative")
+        if axis in SEEDS and (type(value) is not int or not 0 <= value <= LARGEST_SEED):
+            raise PlaceError((*place, index), value, "a whole number from 0 to 2^63 - 1")
         if value in raw[:index]:
             raise PlaceError((*place, index), value, "a value that the axis does not have already")
     return {value: value for value in raw}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from mfsweep.spec.base import Frozen, Name
+from mfsweep.spec.base import Frozen, Name, Seed
 
 SubsetName = Literal["a", "b", "c", "t"]
 """`a` fine-tuning, `b` pre-training, `c` second auxiliary, `t` test."""
@@ -37,7 +37,7 @@ class Subset(Frozen):
 class Splits(Frozen):
     """The partition by chemical formula: each lands in one subset; the surplus of a straddling one in none."""
 
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Seed of the partition and of the nested prefixes; an axis named `split_seed` replaces it."""
     a: Subset | None = None
     b: Subset | None = None

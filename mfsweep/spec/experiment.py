@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
-from mfsweep.spec.base import Frozen, Later, Name
+from mfsweep.spec.base import Frozen, Later, Name, Seed
 from mfsweep.spec.data import Data
 from mfsweep.spec.resources import Resources
 
@@ -54,7 +54,7 @@ class Experiment(Frozen):
     tracking: Tracking = Tracking()
     precision: Literal["float32", "float64"] = "float32"
     """Of weights and activations; energies stay float64 until the offsets are off."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Of initial weights and order of structures; an axis named `seed` replaces it."""
     search: Later = None
     """Kept for a later version: Optuna's sampler, trials and objective."""

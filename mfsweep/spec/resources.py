@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from mfsweep.spec.base import Frozen
 
@@ -20,3 +20,9 @@ class Resources(Frozen):
     """Times a stage is started again (from its last checkpoint) after a worker died."""
     memory_per_worker_gib: NonNegativeFloat = 0
     """Memory that Ray reserves for each worker; 0: none."""
+
+    @model_validator(mode="after")
+    def _refuse_shared_gpus(self) -> Self:
+        if self.workers > 1 and 0 < self.gpus_per_worker < 1:
+            raise ValueError("gpus_per_worker: 0 or 1 with several workers, which cannot share a GPU (NCCL)")
+        return self

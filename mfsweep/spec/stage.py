@@ -20,8 +20,8 @@ from pydantic import (
 )
 
 from mfsweep.fingerprint import fingerprint
-from mfsweep.spec.base import Frozen, Later, Name, later
-from mfsweep.spec.data import ResolvedData, SubsetName
+from mfsweep.spec.base import Frozen, Later, Name, Seed, later
+from mfsweep.spec.data import LabelKeys, ResolvedData, SubsetName
 from mfsweep.spec.model import Mace
 
 SCHEMA = 1
@@ -123,6 +123,8 @@ class Evaluation(Frozen):
     """Readout head that predicts. Default: that of `labels`."""
     offsets: Name | None = None
     """Label method whose energy offsets are added. Default: `labels`."""
+    keys: tuple[LabelKeys, ...] | None = None
+    """Filled in by the plan: the file's keys behind `labels` and `offsets`, since a name may come to mean others."""
 
     @property
     def name(self) -> str:
@@ -156,7 +158,7 @@ class Training(Frozen):
     data: ResolvedData
     model: Mace
     precision: Literal["float32", "float64"]
-    seed: NonNegativeInt
+    seed: Seed
     """Seed of initial weights and of the order of structures."""
     sets: Annotated[tuple[LabelledSet, ...], Field(min_length=1)]
     """None of them empty, each with its `probability`, in sorted order; the probabilities sum to 1."""
@@ -173,15 +175,6 @@ class Training(Frozen):
     @cached_property
     def key(self) -> str:
         """Return the stage key: a fingerprint over the parts' own, since a large grid shares the parts."""
-        return fingerprint(
-            {
-                "schema": self.schema_number,
-                "data": self.data.key,
-                "model": self.model.key,
-                "precision": self.precision,
-                "seed": self.seed,
-                "sets": [labelled.key for labelled in self.sets],
-                "recipe": self.recipe.key,
-                "parent": self.parent,
-            }
-        )
+        sets = "+".join(labelled.key for labelled in self.sets)
+        own = (str(self.schema_number), self.data.key, self.model.key, self.precision, str(self.seed), self.recipe.key)
+        return fingerprint("/".join((*own, sets, self.parent or "")))

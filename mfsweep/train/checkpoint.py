@@ -9,9 +9,8 @@ variable that turns the default off).
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mfsweep.errors import TrainingError
+from mfsweep.files import write_file
 from mfsweep.models import Potential, Shape, build
 from mfsweep.spec.model import Mace
 
@@ -49,17 +49,12 @@ class Weights(NamedTuple):
 
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write plain data and tensors so that a reader sees the old file or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a path, torch would put the temporary name into the file
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+
+    write_file(path, write)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -72,6 +67,32 @@ def load(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise TrainingError(f"the checkpoint {path} cannot be read: {error}") from error
+
+
+def load_step(path: Path, step: int, patience: float) -> dict[str, Any]:
+    """Read the `last.pt` of a step that another rank has read already.
+
+    On a network file system a file is seen by one machine some seconds before another, and its old content as well;
+    so it is looked at again for `patience` seconds.
+
+    Raises:
+        TrainingError: by then there is none of that step.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            content, seen = load(path), None
+        except TrainingError as error:
+            content, seen = {}, error
+        if content.get("step") == step:
+            return content
+        if time.monotonic() >= until:
+            raise TrainingError(
+                f"rank 0 resumes from step {step} of {path}, and this rank sees "
+                + (f"step {content.get('step')}" if seen is None else f"none for {patience:.0f} seconds ({seen})")
+                + ": expected the same file on every machine. Put the store on a file system that all of them share"
+            ) from seen
+        time.sleep(min(0.5, patience / 4))
 
 
 def save_weights(path: Path, weights: Weights) -> None:

@@ -90,7 +90,7 @@ def predict(
     if forces:
         world.sum_(force)
     labels = structures.labels[method]
-    reference = labels.forces[atom_rows(structures.offsets, indices)] if forces and labels.forces is not None else None
+    reference = labels.forces[structures.atoms_of(indices)] if forces and labels.forces is not None else None
     return Predictions(
         index=indices,
         formula=structures.formula[indices],
@@ -150,18 +150,6 @@ def chunks(sizes: Sequence[int] | np.ndarray, max_atoms: int) -> list[tuple[int,
             start, atoms = index, 0
         atoms += size
     return [*ranges, (start, len(sizes))] if len(sizes) else []
-
-
-def atom_rows(offsets: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Return the rows of the atoms of structures in a flat array, structure by structure.
-
-    Args:
-        offsets: (structures + 1,) first atom of each structure.
-        indices: (S,) structures.
-    """
-    sizes = offsets[indices + 1] - offsets[indices]
-    shift = offsets[indices] - (np.cumsum(sizes) - sizes)
-    return np.arange(sizes.sum()) + np.repeat(shift, sizes)
 
 
 def _within_formula(energy: np.ndarray, formula: np.ndarray) -> np.ndarray:

@@ -19,17 +19,20 @@ from mfsweep.errors import DataError, TrainingError
 from mfsweep.quantities import Quantity, metric_path
 from mfsweep.spec.data import SubsetName
 from mfsweep.spec.stage import Training
-from mfsweep.train.checkpoint import load, save, save_weights
+from mfsweep.train.checkpoint import load, load_step, save, save_weights
 from mfsweep.train.evaluate import errors, predict
 from mfsweep.train.loss import learns_forces
 from mfsweep.train.metrics import append, cut, line
 from mfsweep.train.selection import TOTAL_LOSS, Best, selection
 from mfsweep.train.state import State
 from mfsweep.train.steps import Period, optimise
+from mfsweep.train.tally import PassId
 from mfsweep.train.world import World
 
 LAST = "last.pt"
 SELECTED = "selected.pt"
+PATIENCE = 30.0
+"""Seconds for which a rank waits for the last.pt that rank 0 resumes from to appear on its machine."""
 
 
 class Progress(NamedTuple):
@@ -116,8 +119,7 @@ def train(
     quantities = {method: _quantities(own, dataset) for method, own in validations.items()}
     keep = selection(training.recipe.select_on, training.methods, quantities)
     state = State(training, dataset, keep, parent, world)
-    if world.agree(flag=(checkpoints / LAST).exists()):
-        state.restore(load(checkpoints / LAST))
+    _resume(state, checkpoints / LAST, world)
     if world.rank == 0:
         cut(metrics, state.step)
     earlier = state.seconds
@@ -137,6 +139,15 @@ def train(
         if not world.agree(flag=go_on):
             return None
     return _finish(state, checkpoints, world)
+
+
+def _resume(state: State, last: Path, world: World) -> None:
+    """Stand where `last` was saved, if there is one: rank 0 looks, and the others follow it."""
+    if world.rank == 0 and last.exists():
+        state.restore(load(last))
+    step = world.follow(state.step)
+    if step != state.step:
+        state.restore(load_step(last, step, PATIENCE))
 
 
 def _validation(training: Training, dataset: Dataset, method: str) -> _Validation:
@@ -206,14 +217,23 @@ def _lines(state: State, period: Period, validation: dict[str, float]) -> list[s
                 found[f"train.{method}.loss"] = float(loss / count)
         for finished in period.passes[row]:
             own = state.training.sets[finished.set]
-            for name in ("structures", "expected", "fill"):
-                found[f"pass.{own.labels}.{own.subset}.{name}"] = float(getattr(finished, name))
+            path = f"pass.{own.labels}.{own.subset}"
+            found[f"{path}.structures"] = float(period.trained[PassId(finished.set, finished.number)])
+            found[f"{path}.expected"] = float(finished.expected)
+            found[f"{path}.fill"] = finished.fill
         lines.append(line(period.first + row + 1, found, time_))
-    found = dict(validation)
-    for share in state.sampler.shares():
-        for name in ("requested", "batches", "structures", "atoms"):
-            found[f"share.{share.labels}.{share.subset}.{name}"] = float(getattr(share, name))
-    return [*lines, line(state.step, found, time.time())]
+    return [*lines, line(state.step, validation | _shares(state.sampler.shares()), time.time())]
+
+
+def _shares(sets: list[SetShare]) -> dict[str, float]:
+    """Return each labelled set's part of everything drawn so far, beside the probability asked for."""
+    found: dict[str, float] = {}
+    for own in sets:
+        path = f"share.{own.labels}.{own.subset}"
+        found[f"{path}.requested"] = own.requested
+        for name in ("batches", "structures", "atoms"):
+            found[f"{path}.{name}"] = getattr(own, name) / sum(getattr(other, name) for other in sets)
+    return found
 
 
 def _finish(state: State, checkpoints: Path, world: World) -> Outcome:

@@ -23,6 +23,7 @@ from mfsweep.train.checkpoint import DTYPES, Weights, load_weights
 from mfsweep.train.parameters import Flat
 from mfsweep.train.schedule import Plateau, advance
 from mfsweep.train.selection import Selection
+from mfsweep.train.tally import Tally
 from mfsweep.train.world import World
 
 
@@ -60,13 +61,10 @@ class State:
         world.share_(self.flat.values.data)
         rate = training.recipe.learning_rate
         self.optimizer = torch.optim.Adam([self.flat.values], lr=rate, fused=True)
-        self.sampler = Sampler(
-            training.sets,
-            [dataset.training(labelled) for labelled in training.sets],
-            dataset.structures.sizes,
-            training.recipe.batch,
-            training.seed,
-        )
+        members = [dataset.training(labelled) for labelled in training.sets]
+        batch = training.recipe.batch
+        self.sampler = Sampler(training.sets, members, dataset.structures.sizes, batch, training.seed)
+        self.tally = Tally(training.sets, members)
         self.plateau = Plateau(rate)
         self.selection = selection
         self.step = 0
@@ -112,6 +110,7 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "plateau": self.plateau._asdict(),
             "sampler": self.sampler.state(),
+            "tally": self.tally.state(),
             "selection": self.selection.state(),
         }
 
@@ -133,6 +132,7 @@ class State:
         self.optimizer.load_state_dict(content["optimizer"])
         self.plateau = Plateau(**content["plateau"])
         self.sampler.restore(content["sampler"])
+        self.tally.restore(content["tally"])
         self.selection = self.selection.restored(content["selection"])
 
 

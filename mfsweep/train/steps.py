@@ -22,6 +22,7 @@ from mfsweep.data.sampler import Drawn, Pass
 from mfsweep.errors import TrainingError
 from mfsweep.train.loss import learns_forces, summed_loss
 from mfsweep.train.state import State
+from mfsweep.train.tally import PassId
 from mfsweep.train.tensors import Sender
 from mfsweep.train.world import World
 
@@ -39,6 +40,8 @@ class Period(NamedTuple):
     """(K, M) structures, over all ranks."""
     passes: list[list[Pass]]
     """(K,) the passes over labelled sets that each step finished."""
+    trained: dict[PassId, int]
+    """Structures that all ranks together trained on in each of these passes."""
     seconds: float
 
     @property
@@ -51,7 +54,8 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
     """Run optimiser steps up to and with step `until`, on every rank together.
 
     Raises:
-        TrainingError: a loss that is not finite; the text names step, method and structures.
+        TrainingError: a loss that is not finite (the text names step, method and structures), or a pass that did not
+            train on each structure once.
     """
     training, model, methods = state.training, state.model, state.training.methods
     forces = {method: learns_forces(training, method) for method in methods}
@@ -77,6 +81,7 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
             loss = summed_loss(prediction, batch, training.recipe.loss[method])
             (loss / count).backward()
             losses[row, methods.index(method)] += loss.detach()
+            state.tally.add(PassId(drawn.set, drawn.number), arrays.index)
         world.sum_(state.flat.gradients)
         state.optimizer.step()
         state.step += 1
@@ -84,7 +89,10 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
         passes.append(state.sampler.passes())
         times.append(time.time())
     world.sum_(losses)
-    period = Period(first, times, losses.cpu().numpy(), counts, passes, time.monotonic() - began)
+    state.tally.gather({PassId(drawn.set, drawn.number) for step in history for drawn in step}, world)
+    finished = [PassId(done.set, done.number) for step in passes for done in step]
+    trained = {done: state.tally.close(done) for done in finished}
+    period = Period(first, times, losses.cpu().numpy(), counts, passes, trained, time.monotonic() - began)
     _require_finite(period, history, state, dataset)
     return period
 

@@ -33,8 +33,12 @@ class World(NamedTuple):
 
     def agree(self, *, flag: bool) -> bool:
         """Return rank 0's flag; the other ranks' are ignored."""
+        return bool(self.follow(int(flag)))
+
+    def follow(self, number: int) -> int:
+        """Return rank 0's whole number; the other ranks' are ignored."""
         if self.size == 1:
-            return flag
-        tensor = torch.tensor([int(flag)], device=self.device)
+            return number
+        tensor = torch.tensor([number], device=self.device)
         self.share_(tensor)
-        return bool(tensor.item())
+        return int(tensor.item())

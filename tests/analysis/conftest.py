@@ -17,6 +17,8 @@ class World:
 
     store: Store
     cells: list[CellRecord] = field(default_factory=list)
+    asked: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+    """Stage key -> the evaluations that this study asks for."""
 
     def stage(self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True, recipe=None):
         """Write a trained stage and return its key; `sets` are (method, subset, size)."""
@@ -55,8 +57,10 @@ class World:
         self.store.stage(key).write_record(record)
         return key
 
-    def evaluate(self, key, method, metrics, *, part="test", subset="t", offsets_only=None, head=None, offsets=None):
-        """Write one evaluation of a stage."""
+    def evaluate(
+        self, key, method, metrics, *, part="test", subset="t", offsets_only=None, head=None, offsets=None, ours=True
+    ):
+        """Write one evaluation of a stage, one of `ours` or one that another study on this store asked for."""
         identity = {"labels": method, "subset": subset, "part": part}
         identity |= ({"head": head} if head else {}) | ({"offsets": offsets} if offsets else {})
         name = f"{part}.{method}" + (f"@{head}" if head else "")
@@ -69,10 +73,16 @@ class World:
             predictions="none.npz",
         )
         self.store.stage(key).write_evaluation(record)
+        asked = self.asked.setdefault(key, [])
+        if ours and identity not in asked:
+            asked.append(identity)
+            for cell in self.cells:
+                cell.evaluations.update({name: list(asked) for name, own in cell.stages.items() if own == key})
 
     def cell(self, values, stages, sizes, result="finetune"):
         """Add a cell to the grid."""
-        cell = CellRecord(values=values, stages=stages, result=result, sizes=sizes)
+        asked = {name: self.asked.get(key, []) for name, key in stages.items()}
+        cell = CellRecord(values=values, stages=stages, result=result, sizes=sizes, evaluations=asked)
         self.cells.append(cell)
         return cell
 

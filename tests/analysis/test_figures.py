@@ -6,10 +6,10 @@ from matplotlib.colors import to_rgb
 from mfsweep.analysis.curves import curves
 from mfsweep.analysis.figures import Residual, error_figure, law_figure, save, svg
 from mfsweep.analysis.gain import outcomes
-from mfsweep.analysis.metric import MetricPath
 from mfsweep.analysis.style import INK, series
 from mfsweep.analysis.table import points
 from mfsweep.analysis.transfer import fit
+from mfsweep.quantities import MetricPath
 
 X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"
 

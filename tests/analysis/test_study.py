@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from mfsweep.analysis.gallery import pictures
 from mfsweep.analysis.study import FitRequest, Study, analyse
-from mfsweep.errors import FitError
 
 X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"
 FIT = FitRequest("transfer", X, Y, ("finetune_size",))
@@ -19,7 +19,7 @@ def test_a_study_has_its_laws_and_one_result_for_each_target(world):
         world.store, study(world, FIT, FitRequest("again", X, "finetune.test.energy_mae")), resamples=200
     )
     assert [law.name for law in analysis.laws] == ["transfer", "again"]
-    assert {str(result.path) for result in analysis.results} == {Y}
+    assert [str(result.path) for result in analysis.results] == [Y], "one target, however it is written"
     assert analysis.results[0].offsets_only == pytest.approx(110)
 
 
@@ -27,6 +27,11 @@ def test_without_fits_the_test_error_is_shown(world):
     world.grid({"dft": 1.35})
     (result,) = analyse(world.store, study(world)).results
     assert str(result.path) == Y
+    for key in {cell.stages["finetune"] for cell in world.cells}:
+        world.evaluate(key, "dft", {"energy_mae": 9.0}, head="cc")
+        world.evaluate(key, "dft", {"energy_mae": 8.0})
+    results = analyse(world.store, study(world), resamples=200).results
+    assert {str(result.path) for result in results} == {Y, "result.test.dft.energy_mae"}
 
 
 def test_a_study_without_any_record_is_empty_and_does_not_fail(world):
@@ -36,9 +41,21 @@ def test_a_study_without_any_record_is_empty_and_does_not_fail(world):
     assert analysis.laws[0].refusal
 
 
-def test_a_fit_of_nothing_is_an_error(world):
-    with pytest.raises(FitError):
-        analyse(world.grid({"dft": 1.35}).store, study(world, FitRequest("bad", "pretrain.validation.energy_mea", Y)))
+def test_a_fit_of_nothing_is_refused_with_the_reason_and_the_others_are_made(world):
+    bad = [
+        FitRequest("misspelt", "pretrain.validation.energy_mea", Y),
+        FitRequest("unscored", X, "result.test.dft.energy_mae"),
+    ]
+    analysis = analyse(world.grid({"dft": 1.35}).store, study(world, *bad, FIT), resamples=200)
+    *refused, made = analysis.laws
+    assert "Did you mean 'energy_mae'" in refused[0].refusal
+    assert "no such metric" in refused[1].refusal
+    assert made.pooled.gradient == pytest.approx(1.35)
+    assert [str(result.path) for result in analysis.results] == [Y]
+    assert [picture.stem for picture in pictures(analysis.results, analysis.laws)] == [
+        "error.test.cc.energy_mae",
+        "law.transfer",
+    ]
 
 
 def test_x_on_the_test_set_stands_beside_x_on_the_validation_set(world):

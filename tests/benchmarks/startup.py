@@ -19,7 +19,7 @@ data:
   source: bundled:mini-ccx
   labels: {xtb: {energy: "gfn2_xtb.energy"}}
   splits:
-    a: {size: 60, validation: 20}
+    a: {size: 400, validation: 20}
 model: {architecture: mace, channels: 16, max_L: 0, max_ell: 2, correlation: 2, radial_hidden: [32, 32]}
 stages:
 """

@@ -117,12 +117,14 @@ def test_status_and_fit_of_an_empty_store_say_so(mfsweep, write_spec):
     assert "refused" in out
 
 
-def test_a_fit_of_what_does_not_exist_ends_in_2(mfsweep, write_spec):
-    code, _, err = mfsweep(
-        "fit", write_spec(("x: pretrain.validation.energy_mae", "x: pretrian.validation.energy_mae"))
-    )
+@pytest.mark.parametrize("command", ["plan", "run", "status", "fit", "report"])
+def test_a_fit_of_what_does_not_exist_ends_in_2(mfsweep, write_spec, tmp_path, command):
+    spec = write_spec(("x: pretrain.validation.energy_mae", "x: pretrian.validation.energy_mae"))
+    code, _, err = mfsweep(command, spec)
     assert code == 2
-    assert "pretrain" in err
+    assert "small.yaml:30: fits.transfer.x: got 'pretrian.validation.energy_mae'" in err
+    assert "Did you mean 'pretrain'?" in err
+    assert not (tmp_path / "store").exists()
 
 
 def test_ui_of_a_store_without_runs_ends_in_2(mfsweep):

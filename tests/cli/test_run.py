@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -61,9 +62,14 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
 
     before = {folder.key: folder.record_path.stat().st_mtime_ns for folder in store.stages()}
     assert counts(sweep(write_spec())[0]) == (0, 8, 0, 0, 0)
-    assert counts(sweep(write_spec(("[20, 60]", "[20, 40, 60]")))[0]) == (3, 8, 0, 0, 0)
+    grown = write_spec(("[20, 60]", "[20, 40, 60]"))
+    assert counts(sweep(grown)[0]) == (3, 8, 0, 0, 0)
     after = {folder.key: folder.record_path.stat().st_mtime_ns for folder in store.stages()}
     assert before.items() <= after.items()
+
+    lost = next(folder for folder in store.stages() if folder.record().parent is None and "dft" in folder.record().heads)
+    shutil.rmtree(lost.path)
+    assert counts(sweep(grown)[0]) == (1, 10, 0, 0, 0), "a lost parent is made again, its children are not"
 
     client = mlflow.MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name("small")

@@ -57,6 +57,7 @@ def test_each_structure_comes_exactly_once_in_a_pass_for_any_number_of_ranks(arg
         assert len(whole) == batching.batches_per_step
         for batch in whole:
             assert batch.method == sets[batch.set].labels
+            assert batch.number == len(_passes(drawn[batch.set], members[batch.set])[0])
             assert 0 < sizes[batch.indices].sum() <= batching.max_atoms
             drawn[batch.set].append(batch.indices)
     reports = ranks[0].passes()
@@ -67,7 +68,7 @@ def test_each_structure_comes_exactly_once_in_a_pass_for_any_number_of_ranks(arg
         assert set(rest) <= set(members[number].tolist())
         own = [report for report in reports if report.set == number]
         assert [report.number for report in own] == list(range(len(whole)))
-        assert all(report.structures == report.expected == len(members[number]) for report in own)
+        assert all(report.expected == len(members[number]) for report in own)
 
 
 @settings(max_examples=40, deadline=None)

@@ -38,9 +38,9 @@ def test_parents_come_before_their_children(graph_of):
 def test_the_keys_are_what_they_were(graph_of):
     # These change only with spec.stage.SCHEMA, since every store in use would be trained again.
     names = {(n.name, *n.values.values()): n.key for n in graph_of().nodes.values()}
-    assert names["pretrain", 20] == "5342d89edfc90d47baa9"
-    assert names["finetune", 20, 60] == "17d4ef2271077fa89958"
-    assert names["finetune", 60] == "e05cf6803534cd667efd"
+    assert names["pretrain", 20] == "b6e5fc12cc2ae525a408"
+    assert names["finetune", 20, 60] == "43ae04518f687c5ee9f2"
+    assert names["finetune", 60] == "6177dcc7ec60bb4e65f9"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,23 @@ def test_what_is_not_identity_does_not_matter(graph_of, changes):
 )  # fmt: skip
 def test_what_is_identity_changes_every_key(graph_of, changes):
     assert not keys(graph_of(*changes)) & keys(graph_of())
+
+
+def test_an_evaluation_says_which_keys_its_methods_stood_for(graph_of):
+    zero_shot = (
+        "evaluate: [{labels: cc, subset: t}]",
+        "evaluate: [{labels: cc, subset: t}, {labels: xtb, subset: t, head: cc}]",
+    )
+    before, after = (
+        graph_of(zero_shot, *change) for change in ((), [('"gfn2_xtb.energy"', '"wb97x_631gd.energy"')])
+    )  # fmt: skip
+    assert keys(before) == keys(after), "nothing trains on xtb"
+    of_xtb = [
+        next(e for e in node.evaluations if e.labels == "xtb").key
+        for graph in (before, after)
+        for node in list(graph.nodes.values())[:1]
+    ]
+    assert of_xtb[0] != of_xtb[1]
 
 
 def test_other_data_change_every_key(graph_of):
@@ -155,6 +172,8 @@ ON_T = "train: [{labels: dft, subset: t"
         ([("labels: dft, subset: b", "labels: dtf, subset: b")], "stages.pretrain.train[0].labels", "Did you mean 'dft'?"),
         ([("labels: dft, subset: b", "labels: dft, subset: c")], "stages.pretrain.train[0].subset", "a subset of data.splits: a, b, t"),
         ([("evaluate: [{labels: cc, subset: t}]", "evaluate: [{labels: dft, subset: t}]")], "evaluate", "name one with `head:`"),
+        ([("evaluate: [{labels: cc, subset: t}]", 'evaluate: [{labels: cc, subset: "${where}"}]'), ("[20, 60]", "[20, 60]\n  where: [t, a]")], "stages.finetune.train[0]", "not on the test subset 'a'"),
+        ([('train: [{labels: dft, subset: b, size: "${pretrain_size}"}]', 'train: [{labels: dft, subset: b, size: "${pretrain_size}"}, {labels: xtb, subset: b, size: "${pretrain_size}"}]')], "stages.finetune.start_from", "a head for cc"),
         ([("workers: 1", "workers: 3")], "stages.finetune.batch.batches_per_step", "a multiple of resources.workers (3)"),
         ([("{size: rest, validation: 20,", "{size: rest,")], "data.splits.b.validation", "a validation set"),
         ([("needs: [dft]", "needs: [dtf]")], "data.splits.b.needs[0]", "Did you mean 'dft'?"),

@@ -50,7 +50,25 @@ def test_a_reference_to_nothing_is_refused_at_its_place(text, says):
     assert says in caught.value.expected
 
 
-@pytest.mark.parametrize("raw", [{"n": 3}, {"n": [[1]]}, {"1n": [1]}, {"v": {"x": {}, "y": 3}}, [3], []])
+def test_a_bundle_that_means_two_things_is_refused():
+    with pytest.raises(PlaceError) as caught:
+        parse([{"v": {"x": {"rate": 1}}}, {"v": {"x": {"rate": 2}}}])
+    assert caught.value.place == (1, "v", "x")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"n": 3},
+        {"n": [[1]]},
+        {"1n": [1]},
+        {"v": {"x": {}, "y": 3}},
+        [3],
+        [],
+        {"seed": {"x": {"a": 1}}},
+        {"seed": [2**63]},
+    ],
+)
 def test_what_is_no_axis_is_refused(raw):
     with pytest.raises(PlaceError):
         parse(raw)

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from mfsweep.errors import SpecError
@@ -17,6 +15,7 @@ def test_a_spec_loads(write_spec):
     [
         ("needs: [dft]}", "nedes: [dft]}", 11, "data.splits.b.nedes: got 'nedes', expected one of size, validation, needs. Did you mean 'needs'?"),
         ("workers: 1", "workers: 0", 31, "resources.workers: got 0, expected greater than 0"),
+        ("{workers: 1, gpus_per_worker: 0}", "{workers: 4, gpus_per_worker: 0.5}", 31, "cannot share a GPU"),
         ("name: small\n", "", 1, "the top level: got nothing, expected the field 'name'"),
         ("source:", "sorce:", 3, "data.sorce: got 'sorce', expected one of"),
         ("size: 60", "size: lots", 9, "data.splits.a.size: got 'lots', expected a valid integer"),
@@ -79,10 +78,3 @@ def test_loading_runs_no_code(tmp_path):
 def test_overrides_come_in_place_of_the_files_fields(write_spec):
     resources = load(write_spec(), {"resources": {"workers": 2}}).experiment.resources
     assert (resources.workers, resources.gpus_per_worker) == (2, 0)
-
-
-@pytest.mark.parametrize(
-    "path", sorted(Path(__file__).parents[2].glob("search_spaces/**/*.yaml")), ids=lambda p: p.name
-)
-def test_every_ready_spec_loads(path):
-    assert load(path).experiment.name

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from mfsweep.errors import TrainingError
 from mfsweep.models import Shape, build
-from mfsweep.train.checkpoint import Weights, load, load_weights, restore, save, save_weights
+from mfsweep.train.checkpoint import Weights, load, load_step, load_weights, restore, save, save_weights
 
 
 class Harmful:
@@ -61,3 +62,31 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     save(tmp_path / "last.pt", {"step": 3})
     with pytest.raises(TrainingError, match="not a model checkpoint of this version: it lacks avg_num_neighbors"):
         load_weights(tmp_path / "last.pt")
+
+
+def test_equal_content_makes_equal_files(tmp_path):
+    for name in ("one.pt", "two.pt"):
+        save(tmp_path / name, {"step": 3, "values": torch.arange(3)})
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
+
+
+@pytest.mark.parametrize("before", [None, 3], ids=["not there yet", "an older one"])
+def test_a_file_that_another_rank_sees_already_is_waited_for(tmp_path, before):
+    path = tmp_path / "last.pt"
+    if before:
+        save(path, {"step": before})
+    later = threading.Timer(0.3, save, (path, {"step": 6}))
+    later.start()
+    assert load_step(path, 6, patience=30) == {"step": 6}
+    later.join()
+
+
+def test_a_file_that_does_not_appear_is_an_error(tmp_path):
+    path = tmp_path / "last.pt"
+    with pytest.raises(
+        TrainingError, match=r"resumes from step 6 of .*last\.pt, and this rank sees none for 0 seconds"
+    ):
+        load_step(path, 6, patience=0.1)
+    save(path, {"step": 3})
+    with pytest.raises(TrainingError, match=r"this rank sees step 3: expected the same file on every machine"):
+        load_step(path, 6, patience=0.1)

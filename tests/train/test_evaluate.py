@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mfsweep.models import Shape, build
 from mfsweep.quantities import Quantity
 from mfsweep.spec.stage import LossWeights
-from mfsweep.train.evaluate import Predictions, atom_rows, chunks, errors, offsets_only, predict
+from mfsweep.train.evaluate import Predictions, chunks, errors, offsets_only, predict
 
 
 @pytest.fixture
@@ -91,7 +91,3 @@ def test_within_formula_errors_are_free_of_offsets(shifts, seed):
 def test_formulae_with_one_structure_have_no_within_error():
     found = errors(predictions([1.0, 2.0, 500.0], [4, 4, 9]))
     assert found[Quantity.ENERGY_MAE_WITHIN_FORMULA] == pytest.approx(1000 * 0.25)
-
-
-def test_atom_rows_follow_the_order_asked_for():
-    assert atom_rows(np.array([0, 2, 3, 7]), np.array([2, 0])).tolist() == [3, 4, 5, 6, 0, 1]

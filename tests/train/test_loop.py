@@ -48,14 +48,22 @@ def test_training_lowers_the_loss(run, tiny):
 
 
 def test_the_metrics_file_has_a_line_a_step_and_one_a_validation(run, tiny, tmp_path):
-    run(tiny("both", max_steps=5, validate_every=3))
+    shares = run(tiny("both", max_steps=5, validate_every=3)).shares
     lines = read(tmp_path / "stage")
     assert [entry["step"] for entry in lines] == [1, 2, 3, 3, 4, 5, 5]
     assert all("train.loss" in lines[row]["metrics"] for row in (0, 1, 2, 4, 5))
     last = lines[-1]["metrics"]
     assert {"validation.loss", "validation.cc.loss", "learning_rate", "structures_per_second"} <= last.keys()
     assert last["share.cc.a.requested"] == 0.4
-    assert last["share.cc.a.batches"] + last["share.dft.b.batches"] == 15
+    assert {name: value for name, value in last.items() if name.startswith("share.")} == {
+        f"share.{own.labels}.{own.subset}.{name}": (
+            own.requested if name == "requested" else getattr(own, name) / sum(getattr(all_, name) for all_ in shares)
+        )
+        for own in shares
+        for name in ("requested", "batches", "structures", "atoms")
+    }
+    for name in ("batches", "structures", "atoms"):
+        assert last[f"share.cc.a.{name}"] + last[f"share.dft.b.{name}"] == pytest.approx(1)
     passes = [entry["metrics"] for entry in lines if "pass.cc.a.structures" in entry["metrics"]]
     assert passes
     assert all(entry["pass.cc.a.structures"] == entry["pass.cc.a.expected"] == 30 for entry in passes)

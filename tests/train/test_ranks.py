@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from mfsweep.spec.stage import Batching
-from mfsweep.train import load_weights
+from mfsweep.train import load_weights, loop
+from mfsweep.train.checkpoint import save
 
 STEPS = 6
 
@@ -57,3 +62,36 @@ def test_a_rank_without_a_batch_takes_part(folders):
 
 def test_three_batches_are_not_a_multiple_of_the_ranks(tiny):
     assert tiny().recipe.batch == Batching(max_atoms=40, batches_per_step=3)
+
+
+def test_ranks_resume_from_the_state_of_another_number_of_ranks(folders, ranks, tiny, tmp_path):
+    shutil.copytree(folders["one"], tmp_path / "copy")
+    (tmp_path / "copy" / "checkpoints" / "selected.pt").unlink()
+    assert ranks(tiny(precision="float64", max_steps=STEPS), tmp_path / "copy", size=2) == [0, 0]
+    assert read(tmp_path / "copy") == read(folders["one"])
+    outcomes = {(tmp_path / "copy" / f"outcome.{rank}.json").read_text() for rank in (0, 1)}
+    assert outcomes == {(folders["one"] / "outcome.0.json").read_text()}
+
+
+class SecondRank(NamedTuple):
+    """The world as rank 1 knows it, when rank 0 stands at `step`."""
+
+    step: int
+    rank: int = 1
+
+    def follow(self, _: int) -> int:
+        return self.step
+
+
+def test_a_rank_resumes_from_what_rank_0_resumed_from(tmp_path):
+    """On a network file system it may see the folder without last.pt, or with an older one."""
+    path, restored = tmp_path / "last.pt", []
+    state = SimpleNamespace(step=0, restore=restored.append)
+    save(path, {"step": 3})
+    loop._resume(state, path, SecondRank(0))
+    assert restored == []
+    later = threading.Timer(0.3, save, (path, {"step": 6}))
+    later.start()
+    loop._resume(state, path, SecondRank(6))
+    later.join()
+    assert restored == [{"step": 6}]

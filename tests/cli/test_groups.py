@@ -1,0 +1,172 @@
+"""Worker groups that are killed, stopped or fail in the middle, on a real local Ray; and the smoke run."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import threading
+import time
+
+import psutil
+import pytest
+import torch
+from ray.util.placement_group import placement_group_table
+from rich.console import Console
+
+from mfsweep.cli import run as command
+from mfsweep.prepare import prepare
+
+pytestmark = pytest.mark.cluster
+
+ONE_STAGE = (
+    ("[0, 20, 40]", "[20]"),
+    ("[20, 60]", "[20]"),
+    ("result: finetune", "result: pretrain"),
+    ("evaluate: [{labels: cc, subset: t}]", ""),
+    ("fits:\n  transfer: {x: pretrain.validation.energy_mae, y: result.test.cc.energy_mae, group_by: [finetune_size]}\n", ""),
+    ('[{labels: dft, subset: b, size: "${pretrain_size}"}]', '[{labels: dft, subset: b, size: "${pretrain_size}"}]\n    batch: {max_atoms: 40}'),
+    ("  finetune_size: [20]\n", ""),
+    ('size: "${finetune_size}"', "size: 20"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def sweep(ray_cluster, tmp_path):
+    """Give a function that runs a spec with two workers a stage; it returns the summary and the stage's folder."""
+
+    def run(path):
+        resources = {"workers": 2, "cpus_per_worker": 1}
+        plan = prepare(path, tmp_path / "store", resources)
+        uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+        summary = command.run(plan, Console(width=120, file=io.StringIO()), uri)
+        (folder,) = plan.store.stages()
+        return summary, folder
+
+    return run
+
+
+def when_training(store, act):
+    """Call `act` once when a stage has written metrics; return a function that waits for it and says if it came."""
+    done = threading.Event()
+
+    def watch():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if any(path.stat().st_size for path in (store / "stages").glob("*/metrics.jsonl")) and act():
+                done.set()
+                return
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+
+    def came():
+        thread.join()
+        return done.is_set()
+
+    return came
+
+
+def kill_one_worker():
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::RayTrainWorker"):
+                process.kill()
+                return True
+    return False
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    return True
+
+
+def held_groups():
+    return {key: group for key, group in placement_group_table().items() if group["state"] != "REMOVED"}
+
+
+@pytest.mark.slow
+def test_a_group_goes_on_after_one_of_its_workers_is_killed(sweep, write_spec, tmp_path):
+    path = write_spec(
+        *ONE_STAGE,
+        ("max_steps: 4\n    validate_every: 2\n  finetune", "max_steps: 60\n    validate_every: 2\n  finetune"),
+    )
+    summary, folder = sweep(path)
+    assert summary.run == 1
+    weights = torch.load(folder.selected, weights_only=True)["state"]
+    trained = _losses(folder)
+    folder.path.rename(tmp_path / "uninterrupted")
+
+    killed = when_training(tmp_path / "store", kill_one_worker)
+    summary, folder = sweep(path)
+    assert killed()
+    assert (summary.run, summary.failed) == (1, 0), folder.log.read_text()
+    assert _losses(folder) == trained, "no step lost, none twice, the same bits"
+    resumed = torch.load(folder.selected, weights_only=True)["state"]
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in weights.items())
+
+
+def _losses(folder):
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    return [(line["step"], line["metrics"]["train.loss"]) for line in lines if "train.loss" in line["metrics"]]
+
+
+def test_an_interrupted_group_leaves_nothing_behind(sweep, write_spec, tmp_path):
+    path = write_spec(
+        *ONE_STAGE,
+        ("max_steps: 4\n    validate_every: 2\n  finetune", "max_steps: 100000\n    validate_every: 2\n  finetune"),
+    )
+    before = held_groups().keys()
+    interrupted = when_training(tmp_path / "store", interrupt)
+    summary, folder = sweep(path)
+    assert interrupted()
+    assert summary.exit_code == 130
+    assert folder.record() is None
+    assert held_groups().keys() <= before
+    assert not list((tmp_path / "store" / "ray").iterdir())
+
+
+def test_an_error_of_all_ranks_is_one_line_and_not_tried_again(sweep, write_spec):
+    path = write_spec(
+        *ONE_STAGE,
+        (
+            "    max_steps: 4\n    validate_every: 2\n  finetune",
+            "    learning_rate: 1.0e+38\n    max_steps: 4\n    validate_every: 2\n  finetune",
+        ),
+    )
+    summary, folder = sweep(path)
+    assert (summary.run, summary.failed) == (0, 1)
+    begin, end = folder.log.read_text().splitlines()
+    assert "starts with 2 worker(s)" in begin
+    assert "TrainingError" in end
+    assert "not finite" in end
+
+
+def test_a_smoke_run_tries_every_kind_of_stage_and_keeps_nothing(ray_cluster, write_spec, tmp_path):
+    console = Console(record=True, width=120, file=io.StringIO())
+    plan = prepare(write_spec(), tmp_path / "store", {"cpus_per_worker": 2})
+    assert command.smoke(plan, console) == 0
+    assert "0 failed; nothing was kept" in console.export_text()
+    assert not list(plan.store.stages())
+    assert not list(plan.store.scratch.iterdir())
+
+
+def test_an_error_that_nobody_foresaw_is_tried_again_and_told_in_the_log(ray_cluster, write_spec, tmp_path):
+    # A folder where the checkpoint goes: an OSError, which might be the disk's and gone the next time.
+    plan = prepare(
+        write_spec(("[0, 20, 40]", "[20]"), ("[20, 60]", "[20]")),
+        tmp_path / "store",
+        {"cpus_per_worker": 2, "max_failures": 1},
+    )
+    key = next(key for key, node in plan.graph.nodes.items() if node.parent is None)
+    log, place = plan.store.stage(key).log, plan.store.stage(key).checkpoints
+    place.parent.mkdir(parents=True)
+    place.write_text("not a folder")
+    summary = command.run(plan, Console(file=io.StringIO()), f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert (summary.run, summary.failed, summary.skipped) == (0, 1, 1)
+    said = log.read_text()
+    assert said.count("starts with 1 worker(s)") == 2
+    assert "FileExistsError" in said or "NotADirectoryError" in said
+    assert " starts again after failure 1 " in said
+    assert " failed for good: failure 2 " in said

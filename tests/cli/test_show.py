@@ -1,0 +1,113 @@
+"""What is shown of a finished sweep, on a store that another spec uses too."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from mfsweep.analysis import gallery
+from mfsweep.cli import run as command
+from mfsweep.cli import show
+from mfsweep.prepare import prepare
+from mfsweep.run import sweep
+from mfsweep.store import Best, EvaluationRecord, Record
+
+BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
+
+
+@pytest.fixture
+def finished(write_spec, store):
+    """Give a function that plans the small spec on a store where all its stages have a record."""
+
+    def plan(*changes):
+        made = prepare(write_spec(*changes), store.root)
+        for number, node in enumerate(made.graph.nodes.values(), 1):
+            (method,) = node.training.methods
+            store.stage(node.key).write_record(
+                Record(
+                    key=node.key,
+                    training=node.training.identity(),
+                    parent=node.parent,
+                    started=1.7e9,
+                    seconds=1,
+                    steps=4,
+                    stop_reason="max_steps",
+                    selected=BEST,
+                    heads={method: BEST},
+                    metrics={f"validation.{method}.energy_mae": 10.0 + number, "validation.loss": 1.0},
+                    offsets={},
+                    shares=[],
+                    parameters=9,
+                    workers=1,
+                    host="node-1",
+                    versions={},
+                )
+            )
+            for evaluation in node.evaluations:
+                _evaluate(store, node, evaluation, 20.0 + number)
+                _evaluate(store, node, evaluation.but(subset="b"), 99.0)  # another spec's, of the same name
+        return prepare(write_spec(*changes), store.root)
+
+    return plan
+
+
+def _evaluate(store, node, evaluation, error):
+    store.stage(node.key).write_evaluation(
+        EvaluationRecord(
+            name=evaluation.name,
+            evaluation=evaluation.identity(),
+            metrics={"energy_mae": error},
+            offsets_only={"energy_mae": 200.0},
+            structures=40,
+            predictions="none.npz",
+        )
+    )
+
+
+def test_another_specs_evaluation_of_a_stage_is_nowhere_shown(finished, store):
+    plan = finished()
+    results = [node for node in plan.graph.nodes.values() if node.name == "finetune"]
+    expected = {node.key: 20.0 + number for number, node in enumerate(plan.graph.nodes.values(), 1) if node in results}
+    rows = {row["key"]: row["evaluations"] for row in show.status(plan)}
+    assert {key: rows[key]["test.cc"]["energy_mae"] for key in expected} == expected
+    assert {
+        key: sweep._final_metrics(store, plan.graph.nodes[key])["test.cc.energy_mae"] for key in expected
+    } == expected
+    (result,) = show.analyse(plan).analysis.results
+    assert {one.key: one.error for one in result.outcomes} == expected
+
+
+def test_the_cells_that_a_run_keeps_know_their_evaluations(finished, store):
+    plan = finished()
+    store.sweep("small").write_cells(plan.cells())
+    for cell in store.sweep("small").cells():
+        assert [one["subset"] for one in cell.evaluations["finetune"]] == ["t"]
+        assert cell.evaluations.get("pretrain", []) == []
+
+
+def test_a_fit_that_cannot_be_made_loses_neither_report_nor_figures_and_all_is_drawn_once(
+    finished, monkeypatch, tmp_path
+):
+    # Whether a formula has several structures, only the data tell: this passes the plan, and no record has it.
+    fit = "y: result.test.cc.energy_mae, group_by: [finetune_size]}\n"
+    other = "  other: {x: pretrain.validation.energy_mae_within_formula, y: finetune.test.energy_mae}\n"
+    plan = finished((fit, fit + other))
+    drawn = []
+    for name in ("error_figure", "law_figure"):
+        real = getattr(gallery, name)
+        monkeypatch.setattr(gallery, name, lambda *args, real=real, name=name: drawn.append(name) or real(*args))
+    console = Console(record=True, width=200, file=io.StringIO())
+    monkeypatch.chdir(tmp_path)
+    written = command._show_results(plan, console)
+    assert {path.name for path in written} == {
+        "error.test.cc.energy_mae.svg",
+        "error.test.cc.energy_mae.png",
+        "law.transfer.svg",
+        "law.transfer.png",
+        "report.html",
+    }
+    assert sorted(drawn) == ["error_figure", "law_figure"]
+    assert "fit 'other' is refused" in console.export_text()
+    assert "fit &#x27;other&#x27; is refused" in plan.store.sweep("small").report.read_text()

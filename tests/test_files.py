@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mfsweep.files import write_file, write_text
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "record.json"
+    write_text(path, "old")
+
+    def half(temporary):
+        temporary.write_text("ne")
+        raise RuntimeError("killed here")
+
+    with pytest.raises(RuntimeError):
+        write_file(path, half)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_content_is_on_disk_before_the_name_is(tmp_path, monkeypatch):
+    path, order = tmp_path / "deep" / "record.json", []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: order.append("flush") or fsync(handle))
+    monkeypatch.setattr(Path, "replace", lambda own, to: order.append("rename") or replace(own, to))
+    write_text(path, "Å")
+    assert order == ["flush", "rename"]
+    assert path.read_text(encoding="utf-8") == "Å"
+
+
+def test_a_writer_sees_the_suffix_and_others_may_read(tmp_path):
+    seen = []
+    write_file(tmp_path / "figure.png", lambda temporary: seen.append(temporary) or temporary.write_bytes(b"x"))
+    assert seen[0].suffix == ".png"
+    assert seen[0].parent == tmp_path
+    assert (tmp_path / "figure.png").stat().st_mode & 0o777 == 0o644
