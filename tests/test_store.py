@@ -4,21 +4,7 @@ import sys
 import pytest
 
 from mfsweep.errors import StoreError
-from mfsweep.store import Store, write_file, write_text
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "record.json"
-    write_text(path, "old")
-
-    def half(temporary):
-        temporary.write_text("ne")
-        raise RuntimeError("killed here")
-
-    with pytest.raises(RuntimeError):
-        write_file(path, half)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+from mfsweep.store import Store, write_text
 
 
 def test_a_stage_without_record_is_not_done(store):

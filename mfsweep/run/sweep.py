@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from mfsweep.plan.graph import Graph, Node
+from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
 from mfsweep.run.job import Job
+from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import Display, describe
 from mfsweep.run.stage_queue import StageQueue, Status
-from mfsweep.run.tracking import TrackedStage, Tracker
+from mfsweep.run.tracking import Tracker
 from mfsweep.spec.resources import Resources
 from mfsweep.store import Store
 
@@ -87,11 +88,12 @@ def run(plan: Plan, resources: Resources, slots: int, display: Display, tracker:
         lambda key: store.stage(key).is_done(identities[key]),
         resources.max_failures,
     )
+    mirror = Mirror(tracker, graph, store)
     for key, status in queue.status.items():
         if status is Status.REUSED:
-            _mirror(tracker, graph, store, key)
-            _finish(tracker, graph, store, key, status)
-    watcher = _Watcher(queue, display, tracker, graph, store)
+            mirror.begin(key)
+            mirror.end(key, failed=False)
+    watcher = _Watcher(queue, display, mirror, store)
     if not queue.is_complete:
         _remove_stale(store.scratch)
         try:
@@ -157,11 +159,10 @@ class _InOrder(FIFOScheduler):
 class _Watcher(tune.Callback):
     """Tells the display and the tracker what becomes of the stages."""
 
-    def __init__(self, queue: StageQueue, display: Display, tracker: Tracker, graph: Graph, store: Store) -> None:
+    def __init__(self, queue: StageQueue, display: Display, mirror: Mirror, store: Store) -> None:
         self._queue = queue
         self._display = display
-        self._tracker = tracker
-        self._graph = graph
+        self._mirror = mirror
         self._store = store
         self._released = time.monotonic()
 
@@ -172,7 +173,7 @@ class _Watcher(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         key = self._queue.key_of(trial)
         self._display.started(key)
-        _mirror(self._tracker, self._graph, self._store, key)
+        self._mirror.begin(key)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -191,7 +192,7 @@ class _Watcher(tune.Callback):
             status = self._queue.status[key]
             self._display.ended(key, status)
             if status is not Status.SKIPPED:
-                _finish(self._tracker, self._graph, self._store, key, status)
+                self._mirror.end(key, failed=status is Status.FAILED)
         self._display.beat()
         if time.monotonic() - self._released > RELEASE_SECONDS:
             cluster.release_orphaned_groups()
@@ -200,7 +201,7 @@ class _Watcher(tune.Callback):
     def _log(self, trial: Trial, what: str) -> None:
         """Say in the stage's log why its process ended: one that was killed could not."""
         # As text: to unpickle the error itself might import torch here.
-        errors = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else "that Tune did not write down"
+        errors = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else "that left no word"
         error = errors.rpartition("Failure # ")[2].rstrip()
         log = self._store.stage(self._queue.key_of(trial)).log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -218,82 +219,6 @@ def _job(plan: Plan, node: Node, resources: Resources) -> Job:
         evaluations=tuple(node.evaluations),
         resources=resources,
     )
-
-
-def _mirror(tracker: Tracker, graph: Graph, store: Store, key: str) -> None:
-    node = graph.nodes[key]
-    tags = {"stage": node.name, "label_methods": ",".join(node.training.methods)}
-    tracker.add(
-        TrackedStage(
-            key=key,
-            name=describe(node),
-            metrics=store.stage(key).metrics,
-            params=_lineage_params(graph, key),
-            tags=tags | {axis: str(value) for axis, value in node.values.items()},
-        )
-    )
-
-
-def _finish(tracker: Tracker, graph: Graph, store: Store, key: str, status: Status) -> None:
-    folder = store.stage(key)
-    if status is Status.FAILED:
-        tracker.finish(key, "FAILED", {}, [folder.log])
-        return
-    evaluations = [folder.evaluation_paths(e.identity())[0] for e in graph.nodes[key].evaluations]
-    tracker.finish(key, "FINISHED", _lineage_metrics(graph, store, key), [folder.record_path, *evaluations])
-
-
-def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
-    """Return a stage's axis values, seeds and model, and the recipe and sizes of itself and its ancestors."""
-    lineage = graph.lineage(key)
-    training = lineage[-1].training
-    params: dict[str, Any] = {
-        "stage": lineage[-1].name,
-        "seed": training.seed,
-        "split_seed": training.data.splits.seed,
-        "precision": training.precision,
-        **{f"model.{name}": value for name, value in training.model.identity().items()},
-        **lineage[-1].values,
-    }
-    for node in lineage:
-        recipe = node.training.recipe
-        params |= {
-            f"{node.name}.key": node.key,
-            f"{node.name}.learning_rate": recipe.learning_rate,
-            f"{node.name}.max_steps": recipe.max_steps,
-            f"{node.name}.select_on": recipe.select_on,
-        }
-        for labelled in node.training.sets:
-            place = f"{node.name}.{labelled.labels}.{labelled.subset}"
-            params |= {f"{place}.size": labelled.size, f"{place}.probability": labelled.probability}
-    return params
-
-
-def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
-    """Return a stage's final metrics and, under their names, its ancestors': one run can be plotted against them."""
-    metrics: dict[str, float] = {}
-    for node in graph.lineage(key):
-        prefix = "" if node.key == key else f"{node.name}."
-        metrics |= {f"{prefix}{path}": value for path, value in _final_metrics(store, node).items()}
-    return metrics
-
-
-def _final_metrics(store: Store, node: Node) -> Mapping[str, float]:
-    """Return a stage's validation metrics and those of the evaluations that this spec asks for.
-
-    A stage whose record was deleted has none, though its descendants may still have theirs.
-    """
-    folder = store.stage(node.key)
-    record = folder.record()
-    if record is None:
-        return {}
-    scored = {
-        f"{evaluation.name}.{quantity}": value
-        for evaluation in node.evaluations
-        if (made := folder.evaluation(evaluation.identity()))
-        for quantity, value in made.metrics.items()
-    }
-    return {**record.metrics, **scored}
 
 
 @contextlib.contextmanager

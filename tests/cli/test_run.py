@@ -67,7 +67,9 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
     after = {folder.key: folder.record_path.stat().st_mtime_ns for folder in store.stages()}
     assert before.items() <= after.items()
 
-    lost = next(folder for folder in store.stages() if folder.record().parent is None and "dft" in folder.record().heads)
+    lost = next(
+        folder for folder in store.stages() if folder.record().parent is None and "dft" in folder.record().heads
+    )
     shutil.rmtree(lost.path)
     assert counts(sweep(grown)[0]) == (1, 10, 0, 0, 0), "a lost parent is made again, its children are not"
 

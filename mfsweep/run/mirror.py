@@ -1,0 +1,97 @@
+"""What MLflow is told of a stage: its whole lineage, so that each run can be filtered and plotted by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mfsweep.plan.graph import Graph, Node
+from mfsweep.run.progress import describe
+from mfsweep.run.tracking import TrackedStage, Tracker
+from mfsweep.store import Store
+
+
+class Mirror:
+    """Brings the stages of one sweep into its tracker."""
+
+    def __init__(self, tracker: Tracker, graph: Graph, store: Store) -> None:
+        self._tracker = tracker
+        self._graph = graph
+        self._store = store
+
+    def begin(self, key: str) -> None:
+        """Show a stage, and follow its metrics."""
+        node = self._graph.nodes[key]
+        tags = {"stage": node.name, "label_methods": ",".join(node.training.methods)}
+        self._tracker.add(
+            TrackedStage(
+                key=key,
+                name=describe(node),
+                metrics=self._store.stage(key).metrics,
+                params=_lineage_params(self._graph, key),
+                tags=tags | {axis: str(value) for axis, value in node.values.items()},
+            )
+        )
+
+    def end(self, key: str, *, failed: bool) -> None:
+        """Show how a stage ended, with its final metrics and files."""
+        folder = self._store.stage(key)
+        if failed:
+            self._tracker.finish(key, "FAILED", {}, [folder.log])
+            return
+        evaluations = [folder.evaluation_paths(e.identity())[0] for e in self._graph.nodes[key].evaluations]
+        metrics = _lineage_metrics(self._graph, self._store, key)
+        self._tracker.finish(key, "FINISHED", metrics, [folder.record_path, *evaluations])
+
+
+def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
+    """Return a stage's axis values, seeds and model, and the recipe and sizes of itself and its ancestors."""
+    lineage = graph.lineage(key)
+    training = lineage[-1].training
+    params: dict[str, Any] = {
+        "stage": lineage[-1].name,
+        "seed": training.seed,
+        "split_seed": training.data.splits.seed,
+        "precision": training.precision,
+        **{f"model.{name}": value for name, value in training.model.identity().items()},
+        **lineage[-1].values,
+    }
+    for node in lineage:
+        recipe = node.training.recipe
+        params |= {
+            f"{node.name}.key": node.key,
+            f"{node.name}.learning_rate": recipe.learning_rate,
+            f"{node.name}.max_steps": recipe.max_steps,
+            f"{node.name}.select_on": recipe.select_on,
+        }
+        for labelled in node.training.sets:
+            place = f"{node.name}.{labelled.labels}.{labelled.subset}"
+            params |= {f"{place}.size": labelled.size, f"{place}.probability": labelled.probability}
+    return params
+
+
+def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
+    """Return a stage's final metrics and, under their names, its ancestors': one run can be plotted against them."""
+    metrics: dict[str, float] = {}
+    for node in graph.lineage(key):
+        prefix = "" if node.key == key else f"{node.name}."
+        metrics |= {f"{prefix}{path}": value for path, value in _final_metrics(store, node).items()}
+    return metrics
+
+
+def _final_metrics(store: Store, node: Node) -> Mapping[str, float]:
+    """Return a stage's validation metrics and those of the evaluations that this spec asks for.
+
+    A stage whose record was deleted has none, though its descendants may still have theirs.
+    """
+    folder = store.stage(node.key)
+    record = folder.record()
+    if record is None:
+        return {}
+    scored = {
+        f"{evaluation.name}.{quantity}": value
+        for evaluation in node.evaluations
+        if (made := folder.evaluation(evaluation.identity()))
+        for quantity, value in made.metrics.items()
+    }
+    return {**record.metrics, **scored}
