@@ -129,6 +129,7 @@ def run(
                mfsweep run search_spaces/quickstart.yaml --smoke
                ray job submit --address http://head:8265 -- mfsweep run spec.yaml --store /shared/store
     """  # noqa: D301
+    _show_ray_the_token()
     from mfsweep.cli import run as running
 
     console = _console(stderr=as_json)
@@ -217,6 +218,17 @@ def ui(store: Path, port: int, tracking_uri: str | None) -> None:
     from mfsweep.store import Store
 
     serve(Store(store.absolute()), tracking_uri, port)
+
+
+def _show_ray_the_token() -> None:
+    """Let Ray use the token of this machine on the cluster of RAY_ADDRESS; it reads this setting when it is imported.
+
+    `ray start` asks for a token as soon as the machine has one, and a first local Ray makes one; a process that joins
+    does not send it unless told to.
+    """
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    if "RAY_ADDRESS" in os.environ and token.exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _prepare(spec: Path, store: Path, overrides: dict[str, Any] | None = None) -> Plan:
