@@ -7,13 +7,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
 from mfsweep import __version__
+from mfsweep.cli import DEFAULT_STORE
 from mfsweep.errors import MfsweepError
 
 if TYPE_CHECKING:
@@ -63,22 +63,19 @@ def cli() -> None:
     """  # noqa: D301 (click's mark for lines to be kept)
 
 
-def _spec_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:
-    @click.argument("spec", type=click.Path(path_type=Path))
-    @click.option(
-        "--store",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=Path("mfsweep-store"),
-        envvar="MFSWEEP_STORE",
-        show_default=True,
-        show_envvar=True,
-        help="Folder of all records.",
-    )
-    @wraps(command)
-    def with_options(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-        return command(*args, **kwargs)
+_store = click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_STORE,
+    envvar="MFSWEEP_STORE",
+    show_default=True,
+    show_envvar=True,
+    help="Folder of all records.",
+)
 
-    return with_options
+
+def _spec_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:
+    return click.argument("spec", type=click.Path(path_type=Path))(_store(command))
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
@@ -195,15 +192,7 @@ def report(spec: Path, store: Path) -> None:
 
 
 @cli.command()
-@click.option(
-    "--store",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("mfsweep-store"),
-    envvar="MFSWEEP_STORE",
-    show_default=True,
-    show_envvar=True,
-    help="Folder of all records.",
-)
+@_store
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @click.option(
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of the store's own.  [env: MLFLOW_TRACKING_URI]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
-from mfsweep.cli import show
+from mfsweep.cli import DEFAULT_STORE, show
 from mfsweep.errors import StoreError
 from mfsweep.plan.graph import smoke_graph
 from mfsweep.prepare import Plan
@@ -133,12 +132,13 @@ def _show_results(plan: Plan, console: Console) -> list[Path]:
     shown.print(console)
     shown.write_points()
     written = [*shown.write_figures(), shown.write_report()]
-    console.print(f"Report: {os.path.relpath(written[-1])}", soft_wrap=True)
+    console.print(f"Report: {show.near(written[-1])}", soft_wrap=True)
     return written
 
 
 def _say_end(plan: Plan, console: Console, summary: Summary) -> None:
-    spec = plan.spec.document.path
+    store = show.near(plan.store.root)
+    again = f"mfsweep run {plan.spec.document.path}" + ("" if store == DEFAULT_STORE else f" --store {store}")
     for failure in summary.failures:
         console.print(f"failed: {failure.stage}, see {failure.log}", style="red", soft_wrap=True)
     console.print(
@@ -146,8 +146,8 @@ def _say_end(plan: Plan, console: Console, summary: Summary) -> None:
         + (f", {summary.skipped} not run because of that" if summary.skipped else "")
     )
     if summary.interrupted:
-        console.print(f"Interrupted. Go on with: mfsweep run {spec}", soft_wrap=True)
+        console.print(f"Interrupted. Go on with: {again}", soft_wrap=True)
     elif summary.failed:
-        console.print(f"Run it again to try the failed stages once more: mfsweep run {spec}", soft_wrap=True)
+        console.print(f"Run it again to try the failed stages once more: {again}", soft_wrap=True)
     else:
         console.print("Next: `mfsweep ui` compares the runs; add a value to an axis and run again: only that is new.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,7 +50,7 @@ def print_plan(console: Console, plan: Plan) -> None:
     each += f" and {resources.gpus_per_worker:g} GPU" if resources.gpus_per_worker else ""
     console.print(
         f"{counts['stages']} stages to train once, in place of {counts['stages_without_sharing']}; "
-        f"{counts['done']} done already. Each has {each}. Store: {os.path.relpath(plan.store.root)}"
+        f"{counts['done']} done already. Each has {each}. Store: {near(plan.store.root)}"
     )
     for warning in plan.warnings:
         console.print(f"warning: {warning}", style="yellow")
@@ -181,6 +180,11 @@ def _residuals(plan: Plan) -> list[Residual]:
             difference = residual(structures, members, method, target, *offsets)
             found.append(Residual(method, target, MEV * float(np.abs(difference).mean())))
     return found
+
+
+def near(path: Path) -> Path:
+    """Return a path as one would type it: relative below the working folder, whole elsewhere."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _steps(nodes: list[Node]) -> str:

@@ -112,8 +112,8 @@ def _require_listener(address: str) -> None:
 
 def _no_cluster(address: str, error: Exception) -> ResourceError:
     return ResourceError(
-        f"RAY_ADDRESS={address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or unset it; "
-        "one that asks for a token needs RAY_AUTH_MODE=token and its token here"
+        f"RAY_ADDRESS={address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or "
+        "unset it; one that asks for a token needs RAY_AUTH_MODE=token and its token here"
     )
 
 

@@ -11,7 +11,7 @@ from mfsweep.analysis import gallery
 from mfsweep.cli import run as command
 from mfsweep.cli import show
 from mfsweep.prepare import prepare
-from mfsweep.run import sweep
+from mfsweep.run import mirror
 from mfsweep.store import Best, EvaluationRecord, Record
 
 BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
@@ -73,7 +73,7 @@ def test_another_specs_evaluation_of_a_stage_is_nowhere_shown(finished, store):
     rows = {row["key"]: row["evaluations"] for row in show.status(plan)}
     assert {key: rows[key]["test.cc"]["energy_mae"] for key in expected} == expected
     assert {
-        key: sweep._final_metrics(store, plan.graph.nodes[key])["test.cc.energy_mae"] for key in expected
+        key: mirror._final_metrics(store, plan.graph.nodes[key])["test.cc.energy_mae"] for key in expected
     } == expected
     (result,) = show.analyse(plan).analysis.results
     assert {one.key: one.error for one in result.outcomes} == expected
