@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test slow lint bench clean
+.PHONY: help env allegro quickstart test slow lint bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,13 +25,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test,dev]'
 	@touch $@
 
+allegro: env  ## Install Allegro's own packages beside .venv's (seconds; once)
+	$(BIN)/mfsweep env allegro
+
 quickstart: env  ## A transfer law on real labels in a few minutes
 	$(BIN)/mfsweep run search_spaces/quickstart.yaml
 
-test: env  ## The tests, without the slow ones
+test: env allegro  ## The tests, without the slow ones
 	$(BIN)/python -m pytest
 
-slow: env  ## The slow tests alone
+slow: env allegro  ## The slow tests alone
 	$(BIN)/python -m pytest -m slow
 
 lint: env  ## ruff and basedpyright

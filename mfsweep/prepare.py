@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
-from mfsweep.data.source import digest, resolve
-from mfsweep.plan.expand import expand
-from mfsweep.plan.fits import check_fits
-from mfsweep.plan.graph import Graph, Node, build
-from mfsweep.spec.data import ResolvedData
+from mfsweep.data.source import combined, digest, resolve
+from mfsweep.errors import DataError
+from mfsweep.plan.expand import Cell, expand
+from mfsweep.plan.fits import check_fits, check_search
+from mfsweep.plan.graph import Graph, ModelFile, Node, build
+from mfsweep.spec.data import Derived, ResolvedData
+from mfsweep.spec.axes import Value
 from mfsweep.spec.load import Spec, load
+from mfsweep.spec.stage import LabelledSet
 from mfsweep.store import CellRecord, Store
 
 
@@ -25,12 +28,20 @@ class Plan:
 
     spec: Spec
     store: Store
-    source: Path
-    """The data file, absolute."""
+    sources: dict[str, Path]
+    """The data files by name, absolute; a single one is named by the empty text."""
+    digest: str
+    """Of their content."""
+    files: dict[str, Path]
+    """sha256 -> path, absolute, of the model files that stages start from."""
     graph: Graph
     done: frozenset[str]
     """Keys of the stages that the store has already."""
     warnings: tuple[str, ...]
+    points: tuple[Mapping[str, Value], ...] = ()
+    """What a search has asked for so far."""
+    heads: dict[str, ModelFile] = field(default_factory=dict)
+    """What is known of the model files, by their paths in the spec."""
 
     @property
     def name(self) -> str:
@@ -54,7 +65,25 @@ class Plan:
 
     def dataset(self, node: Node) -> Dataset:
         """Return the opened data of a stage."""
-        return open_dataset(self.source, self.data(node))
+        return open_dataset(self.sources, self.data(node))
+
+    def extended(self, points: Sequence[Mapping[str, Value]]) -> Plan:
+        """Return the plan of a search with further points.
+
+        Raises:
+            SpecError: what the spec comes to there breaks a rule.
+            DataError: what it asks of the data.
+        """
+        points = (*self.points, *points)
+        graph = build(self.spec, expand(self.spec.at(points)), self.digest, self.heads)
+        new = Graph({key: node for key, node in graph.nodes.items() if key not in self.graph.nodes}, [])
+        warnings = dict.fromkeys([*self.warnings, *_check(self.spec, self.sources, new)])
+        done = _done(self.store, graph)
+        return replace(self, graph=graph, done=done, warnings=tuple(warnings), points=points)
+
+    def again(self) -> Plan:
+        """Return the plan with what the store has by now, after the run of another spec."""
+        return replace(self, done=_done(self.store, self.graph))
 
     def cells(self) -> list[CellRecord]:
         """Return the cells as the analysis and the store know them."""
@@ -74,40 +103,102 @@ class Plan:
     def _sizes(self, node: Node) -> dict[str, int]:
         sizes: dict[str, int] = {}
         for labelled in node.training.sets:
-            size = labelled.size if isinstance(labelled.size, int) else len(self.dataset(node).training(labelled))
-            sizes[labelled.labels] = sizes.get(labelled.labels, 0) + size
+            sizes[labelled.labels] = sizes.get(labelled.labels, 0) + self._count(node, labelled)
         return sizes
 
+    def _count(self, node: Node, labelled: LabelledSet) -> int:
+        if labelled.end is not None:
+            return labelled.end - (labelled.range[0] if labelled.range else 0)
+        return len(self.dataset(node).training(labelled))
 
-def prepare(path: Path, store: Path, resources: Mapping[str, Any] | None = None) -> Plan:
+
+def prepare(
+    path: Path, store: Path, resources: Mapping[str, Any] | None = None, *, allow_missing_data: bool = False
+) -> Plan:
     """Read a spec, expand it, check it against its data, and look up what the store has of it.
+
+    Of a search it plans the points that were asked for so far.
 
     Args:
         path: the spec.
         store: the store; it need not exist.
         resources: in place of the spec's `resources`, field by field.
+        allow_missing_data: plan also where a data file is not at hand; then nothing is checked against it.
 
     Raises:
         SpecError: the spec.
         DataError: the data, or what the spec asks of them.
         StoreError: a damaged record.
+        TrainingError: a model file that cannot be read.
     """
     spec = load(path, {"resources": dict(resources)} if resources else {})
     place = Store(store.absolute())
-    cells = expand(spec)
-    source = resolve(spec.experiment.data.source, path.absolute().parent)
-    graph = build(spec, cells, digest(source, place.digests if store.is_dir() else None))
-    check_fits(spec, graph)
-    begun = place.keys() & graph.nodes.keys()
-    done = frozenset(key for key in begun if place.stage(key).is_done(_identities(graph.nodes[key])))
-    return Plan(spec, place, source, graph, done, tuple(_check(spec, source, graph)))
+    folder = path.absolute().parent
+    points = tuple(place.sweep(spec.experiment.name).asked()) if spec.searched else ()
+    cells = expand(spec.at(points) if spec.searched else spec)
+    tried = expand(spec.at([{**study, **_middle(spec)} for study in spec.studies()])) if spec.searched else []
+    files = _model_files(spec, [*cells, *tried], folder)
+    try:
+        sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
+    except DataError as error:
+        if not allow_missing_data:
+            raise
+        graph = build(spec, cells, f"not at hand: {spec.experiment.data.files}", {name: f for name, (f, _) in files.items()})
+        check_fits(spec, graph)
+        check_search(spec, graph)
+        warning = f"{error} Planned without the data: sizes, labels and what is done already were not looked at"
+        return Plan(spec, place, {}, "", {}, graph, frozenset(), (warning,), points)
+    content = combined({name: digest(file, place.digests if store.is_dir() else None) for name, file in sources.items()})
+    known = {name: file for name, (file, _) in files.items()}
+    graph = build(spec, cells, content, known)
+    # What a search will ask for is checked before it asks: once for each study, in the middle of its axes.
+    wanted = build(spec, [*cells, *tried], content, known) if tried else graph
+    check_fits(spec, wanted)
+    check_search(spec, wanted)
+    warnings = tuple(_check(spec, sources, wanted))
+    paths = {file.digest: place for file, place in files.values()}
+    return Plan(spec, place, sources, content, paths, graph, _done(place, graph), warnings, points, known)
 
 
-def _check(spec: Spec, source: Path, graph: Graph) -> list[str]:
+def _middle(spec: Spec) -> dict[str, Value]:
+    return {axis: distribution.middle for axis, distribution in spec.searched.items()}
+
+
+def _model_files(spec: Spec, cells: Sequence[Cell], folder: Path) -> dict[str, tuple[ModelFile, Path]]:
+    """Return what the plan must know of each model file that a stage starts from, and where it lies."""
+    names = {live.file: live.name for cell in cells for live in cell.stages.values() if live.file is not None}
+    if not names:
+        return {}
+    # Only a spec that names such a file pays for importing torch.
+    from mfsweep.models.outside import describe, read
+
+    found = {}
+    for name, stage in names.items():
+        path = (folder / Path(name).expanduser()).resolve()
+        if not path.is_file():
+            raise spec.document.error(("stages", stage, "start_from"), f"file:{name}", f"a model file: {path} is none")
+        outside = read(path)
+        heads = {head: outside.shape.hidden.get(head) for head in outside.shape.heads}
+        file = ModelFile(digest(path), outside.model, heads, describe(outside.model))
+        found[name] = (file, path)
+    return found
+
+
+def _done(store: Store, graph: Graph) -> frozenset[str]:
+    begun = store.keys() & graph.nodes.keys()
+    return frozenset(key for key in begun if store.stage(key).is_done(_identities(graph.nodes[key])))
+
+
+def _check(spec: Spec, sources: Mapping[str, Path], graph: Graph) -> list[str]:
     """Check the stages of each partition together, those that ask for the same once."""
     partitions: dict[str, tuple[ResolvedData, dict[object, Node]]] = {}
+    # Stages that differ in their derived methods alone stand together: labels that one trains on, another may test.
+    derived: dict[str, Derived] = {}
+    for node in graph.nodes.values():
+        derived |= node.training.data.derived or {}
     for node in graph.nodes.values():
         data = _with_all_labels(spec, node)
+        data = data if data.derived == (derived or None) else data.but(derived=derived)
         demands = partitions.setdefault(data.key, (data, {}))[1]
         for demand in _demands(node):
             demands.setdefault(demand, node)
@@ -117,21 +208,21 @@ def _check(spec: Spec, source: Path, graph: Graph) -> list[str]:
     for data, demands in partitions.values():
         nodes = {node.key: node for node in demands.values()}.values()
         evaluations = [(node.training, evaluation) for node in nodes for evaluation in node.evaluations]
-        warnings += check(open_dataset(source, data), [node.training for node in nodes], evaluations)
+        warnings += check(open_dataset(sources, data), [node.training for node in nodes], evaluations)
     return list(dict.fromkeys(warnings))
 
 
 def _demands(node: Node) -> list[object]:
     """Return what a stage asks of the data, apart from sizes where they nest: the largest prefix holds the others."""
     training = node.training
-    nest = len(training.sets) == 1 and training.data.offsets == "fixed"
-    sets = tuple((s.labels, s.subset, None if nest else s.size) for s in training.sets)
+    nest = len(training.sets) == 1 and training.sets[0].range is None and training.data.offsets == "fixed"
+    sets = tuple((s.labels, s.subset, None if nest else s.extent) for s in training.sets)
     # The graph fills in an evaluation once: being the same object stands for being equal.
     return [(sets, training.recipe.batch.max_atoms), *((sets, id(evaluation)) for evaluation in node.evaluations)]
 
 
 def _size(node: Node) -> float:
-    return sum(math.inf if s.size == "all" else s.size for s in node.training.sets)
+    return sum(math.inf if s.end is None else s.end for s in node.training.sets)
 
 
 def _with_all_labels(spec: Spec, node: Node) -> ResolvedData:

@@ -24,6 +24,9 @@ class Quantity(StrEnum):
     """Mean over structures of |dE|."""
     ENERGY_MAE_WITHIN_FORMULA = "energy_mae_within_formula"
     """Energy MAE after each formula's mean dE / N is removed: free of energy offsets. Lone structures are left out."""
+    ENERGY_MAE_SHIFTED = "energy_mae_shifted"
+    """Energy MAE after the best constant shift of dE / N, their median, is removed: beside `energy_mae` it shows how far
+    the energies have drifted as a whole, as they may where only forces are trained."""
     FORCE_MAE = "force_mae"
     """Mean over structures' force components of |dF|."""
     FORCE_RMSE = "force_rmse"
@@ -47,6 +50,7 @@ _LABELS = {
     Quantity.ENERGY_RMSE: ("energy RMSE", "meV/atom"),
     Quantity.ENERGY_MAE_MOLECULE: ("energy MAE", "meV/molecule"),
     Quantity.ENERGY_MAE_WITHIN_FORMULA: ("within-formula energy MAE", "meV/atom"),
+    Quantity.ENERGY_MAE_SHIFTED: ("energy MAE after the best shift", "meV/atom"),
     Quantity.FORCE_MAE: ("force MAE", "meV/Å"),
     Quantity.FORCE_RMSE: ("force RMSE", "meV/Å"),
     Quantity.LOSS: ("loss", "eV, Å"),

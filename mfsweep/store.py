@@ -9,9 +9,13 @@
         checkpoints/selected.pt, best.<head>.pt    weights; the record says which file is whose
         record.json            written last: a stage is trained when it exists
         evaluations/<id>.json  one evaluation of the trained stage, and <id>.npz its predictions
-      sweeps/<name>/           spec.yaml, cells.json, figures, report.html of the latest run of a spec
+      sweeps/<name>/           spec.yaml, cells.json, figures, claims.json, report.html of the latest run of a spec
+        asked.json, search.json  of a search: the points asked for so far, and what came out
+      sweeps/index.html, claims.md    one page of all reports
+      optuna.db                the studies of the searches
       mlflow.db, mlartifacts/  the default tracking store
       digests.json             content of the source files seen, so that a large one is hashed once
+      costs.json               seconds per batch, as `mfsweep bench` measured them
       ray/                     scratch of the runs that are going on
 
 Invariant: files are written under a temporary name in their own folder and renamed; a record names only files that
@@ -25,7 +29,7 @@ import errno
 import fcntl
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -35,6 +39,7 @@ from mfsweep.errors import StoreError
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
 from mfsweep.files import write_text
 from mfsweep.fingerprint import fingerprint
+from mfsweep.spec.axes import Value
 
 RECORD_SCHEMA: Literal[1] = 1
 
@@ -63,6 +68,8 @@ class Share(Plain):
     """Realised totals over the training, repeats over passes counted."""
     passes: float
     """Passes over the set."""
+    head: str | None = None
+    """Readout head that learned it; None, in records of before heads had names: that of the labels."""
 
 
 class Best(Plain):
@@ -126,6 +133,19 @@ class EvaluationRecord(Plain):
     and for a method with forces: forces_reference and forces_predicted (A, 3) eV/angstrom."""
 
 
+class SetRecord(Plain):
+    """One labelled set of a stage, as labels that somebody has to pay for."""
+
+    labels: str
+    """Label method."""
+    methods: list[str]
+    """The methods of the file whose values it takes: itself, or of a derived one its parts."""
+    subset: str
+    start: int
+    end: int
+    """Training structures [start, end) of the subset's one shuffle."""
+
+
 class CellRecord(Plain):
     """One cell of a spec's grid: its axis values, and the keys of the stages that it needs."""
 
@@ -140,6 +160,44 @@ class CellRecord(Plain):
     evaluations: dict[str, list[dict[str, Any]]]
     """Stage name -> `Evaluation.identity()` of each evaluation of it that the spec asks for, of this cell or another;
     whatever else a shared store holds of the stage is another spec's."""
+    sets: dict[str, list[SetRecord]] = {}
+    """Stage name -> its labelled sets."""
+
+
+class ClaimRecord(Plain):
+    """What came out for one statement of a spec."""
+
+    name: str
+    says: str
+    """The statement."""
+    measure: str
+    """What was compared."""
+    estimate: float | None
+    low: float | None
+    high: float | None
+    """95 % interval; None where there are too few replicates for one."""
+    verdict: Literal["agree", "disagree", "cannot tell"]
+    detail: str
+    """What the numbers rest on, and what was left out."""
+    recommends: str = ""
+    """The advice that the source draws from the statement, if any."""
+
+    @property
+    def came_out(self) -> str:
+        """Return the measured number with its interval."""
+        if self.estimate is None:
+            return "not measured"
+        interval = "" if self.low is None else f", 95 % interval {self.low:.2f} to {self.high:.2f}"
+        return f"{self.measure} {self.estimate:.2f}{interval}"
+
+
+class FigureRecord(Plain):
+    """One figure or table of a report."""
+
+    stem: str
+    """Its files are `figures/<stem>.*`."""
+    caption: str
+    kind: Literal["picture", "table"]
 
 
 class StageFolder:
@@ -162,17 +220,8 @@ class StageFolder:
         The lock is the operating system's: it goes with the process that held it, however that ended. On a file
         system without locks it is always given, and two sweeps may then train one stage twice, to the same record.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".claim").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
-                    raise
-            yield True
+        with _claim(self.path) as mine:
+            yield mine
 
     @property
     def record_path(self) -> Path:
@@ -217,7 +266,25 @@ class SweepFolder:
         self.spec = path / "spec.yaml"
         self.report = path / "report.html"
         self.figures = path / "figures"
+        self.search = path / "search.json"
         self._cells = path / "cells.json"
+        self._asked = path / "asked.json"
+        self._claims = path / "claims.json"
+        self._drawn = path / "figures.json"
+
+    @contextlib.contextmanager
+    def claim(self) -> Iterator[bool]:
+        """Hold the sweep against other processes on this store, as `StageFolder.claim` does."""
+        with _claim(self.path) as mine:
+            yield mine
+
+    def write_asked(self, points: Iterable[Mapping[str, Value]]) -> None:
+        """Write the points that a search has asked for so far, in that order."""
+        write_text(self._asked, json.dumps([dict(point) for point in points], indent=1))
+
+    def asked(self) -> list[dict[str, Value]]:
+        """Return the points that a search has asked for: a value for each axis but the seeds."""
+        return json.loads(self._asked.read_text(encoding="utf-8")) if self._asked.exists() else []
 
     def points(self, fit: str) -> Path:
         """Return the CSV of a fit's points."""
@@ -235,7 +302,20 @@ class SweepFolder:
         """
         if not self._cells.exists():
             raise StoreError(f"{self._cells}: no such file: nothing was run under the name {self.path.name!r} here")
-        return [CellRecord.model_validate(cell) for cell in json.loads(self._cells.read_text(encoding="utf-8"))]
+        return _read_list(self._cells, CellRecord)
+
+    def write_outcome(self, figures: list[FigureRecord], claims: list[ClaimRecord]) -> None:
+        """Write what the report shows as plain data, so that an index of reports need not analyse again."""
+        write_text(self._drawn, json.dumps([figure.model_dump(mode="json") for figure in figures], indent=1))
+        write_text(self._claims, json.dumps([claim.model_dump(mode="json") for claim in claims], indent=1))
+
+    def drawn(self) -> list[FigureRecord]:
+        """Return the figures of the report, none where there is no report yet."""
+        return _read_list(self._drawn, FigureRecord) if self._drawn.exists() else []
+
+    def claims(self) -> list[ClaimRecord]:
+        """Return what came out for each statement of the spec, none where there is no report yet."""
+        return _read_list(self._claims, ClaimRecord) if self._claims.exists() else []
 
 
 class Store:
@@ -261,7 +341,12 @@ class Store:
 
     def sweep(self, name: str) -> SweepFolder:
         """Return the folder of a spec's latest run."""
-        return SweepFolder(self.root / "sweeps" / name)
+        return SweepFolder(self.sweeps / name)
+
+    @property
+    def sweeps(self) -> Path:
+        """Return the folder of all sweeps' folders, and of the index of their reports."""
+        return self.root / "sweeps"
 
     @property
     def scratch(self) -> Path:
@@ -272,6 +357,16 @@ class Store:
     def digests(self) -> Path:
         """Return the file that remembers which source file has which content."""
         return self.root / "digests.json"
+
+    @property
+    def search_uri(self) -> str:
+        """Return the default Optuna storage URL, an sqlite file in the store."""
+        return f"sqlite:///{self.root / 'optuna.db'}"
+
+    @property
+    def costs(self) -> Path:
+        """Return the file of measured seconds per batch (plan/cost.py)."""
+        return self.root / "costs.json"
 
     @property
     def tracking_uri(self) -> str:
@@ -291,11 +386,30 @@ class Store:
         """
         try:
             (self.root / "stages").mkdir(parents=True, exist_ok=True)
-            (self.root / "sweeps").mkdir(exist_ok=True)
+            self.sweeps.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
             raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _claim(folder: Path) -> Iterator[bool]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".claim").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
+                raise
+        yield True
+
+
+def _read_list(path: Path, kind: type[_PlainT]) -> list[_PlainT]:
+    return [kind.model_validate(one) for one in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def _read(path: Path, kind: type[_PlainT]) -> _PlainT | None:

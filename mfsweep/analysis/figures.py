@@ -6,7 +6,7 @@ Hollow markers are stages that max_steps stopped (README rule 10). How they look
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,13 @@ class Residual:
         return f"mean |{self.target} − {self.method}|: {self.value:.3g}"
 
 
-def error_figure(curves: Sequence[Curve], y: MetricPath, target: str, offsets_only: float | None = None) -> Figure:
+def error_figure(
+    curves: Sequence[Curve],
+    y: MetricPath,
+    target: str,
+    offsets_only: float | None = None,
+    known: Collection[str] = (),
+) -> Figure:
     """Return error against fine-tune size: direct training in black, one line a pre-training, bars over replicates.
 
     Arguments:
@@ -48,16 +54,17 @@ def error_figure(curves: Sequence[Curve], y: MetricPath, target: str, offsets_on
         y: the metric drawn.
         target: its label method.
         offsets_only: the null model's error, in the metric's unit.
+        known: the label methods of the whole study, as of `style.series`.
     """
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas()
         auxiliary = [curve for curve in curves if not curve.direct]
-        looks = iter(style.series([" + ".join(curve.auxiliary) for curve in auxiliary]))
+        looks = iter(style.series([" + ".join(curve.auxiliary) for curve in auxiliary], known))
         for curve in curves:
             _draw_curve(axes, curve, Series(style.INK, "o") if curve.direct else next(looks))
         if offsets_only is not None:
             axes.axhline(offsets_only, color=style.MUTED, linestyle=":", label="offsets only")
-        axes.set(xlabel=f"{target} training structures", ylabel=path_label(y, target))
+        axes.set(xlabel=f"{target} training structures", ylabel=path_label(y, y.method or target))
         knots = [knot for curve in curves for knot in curve.knots]
         style.size_ticks(axes, sorted({knot.size for knot in knots}))
         levels = [value for knot in knots for value in (knot.low, knot.high)] + [offsets_only or np.nan]
@@ -66,8 +73,8 @@ def error_figure(curves: Sequence[Curve], y: MetricPath, target: str, offsets_on
         return figure
 
 
-def law_figure(law: Law, residuals: Sequence[Residual] = ()) -> Figure:
-    """Return the transfer law: points, a fitted line a group, y = x, and the residuals of the methods that appear.
+def law_figure(law: Law, residuals: Sequence[Residual] = (), known: Collection[str] = ()) -> Figure:
+    """Return the transfer law: points, a line a group with its 95 % band, y = x, and the residuals of its methods.
 
     A refused law is drawn as its points alone. y = x is drawn where x and y have one unit.
     """
@@ -76,10 +83,10 @@ def law_figure(law: Law, residuals: Sequence[Residual] = ()) -> Figure:
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas()
         methods = [_only(points, "x_method", group) or "" for group in points.labels]
-        for group, look in zip(points.labels, style.series(methods), strict=True):
+        for group, look in zip(points.labels, style.series(methods, known), strict=True):
             _draw_group(axes, law, group, look)
         shown = [one for one in residuals if one.method in methods and y.quantity is Quantity.ENERGY_MAE]
-        colours = style.hues(set(methods))
+        colours = style.hues({*methods, *known})
         for index, one in enumerate(shown):
             dashes = style.DASHES[index % len(style.DASHES)]
             axes.axhline(one.value, color=colours[one.method], linewidth=0.8, linestyle=dashes, label=one.label)
@@ -97,7 +104,13 @@ def law_figure(law: Law, residuals: Sequence[Residual] = ()) -> Figure:
 def path_label(path: MetricPath, method: str | None) -> str:
     """Return an axis label with its unit, `pretrain: dft validation energy MAE (meV/atom)`."""
     stage = "" if path.stage == RESULT else f"{path.stage}: "
-    return f"{stage}{method + ' ' if method else ''}{path.part} {path.quantity.label} ({path.quantity.unit})"
+    return f"{stage}{metric_label(path, method)} ({path.quantity.unit})"
+
+
+def metric_label(path: MetricPath, method: str | None) -> str:
+    """Return what a metric measures, `dft validation energy MAE` or `cc test energy MAE, dft head`."""
+    of, _, head = (method or "").partition("@")
+    return f"{of + ' ' if of else ''}{path.part} {path.quantity.label}{f', {head} head' if head else ''}"
 
 
 def save(figure: Figure, folder: Path, stem: str, text: str | None = None) -> tuple[Path, Path]:
@@ -138,6 +151,8 @@ def _draw_group(axes: Axes, law: Law, group: tuple[Any, ...], look: Series) -> N
         return
     ends = np.array([min(point.x for point in members), max(point.x for point in members)])
     axes.plot(ends, line.prefactor * ends**line.gradient, color=look.colour)
+    if line.band:
+        axes.fill_between(line.band.x, line.band.low, line.band.high, color=look.colour, alpha=0.15, linewidth=0)
     axes.plot([], [], color=look.colour, marker=look.marker, label=f"{name}: m = {line.gradient:.2f}")
 
 

@@ -1,52 +1,52 @@
-"""The pictures of a study, each drawn once, for the sweep's folder and the report alike."""
+"""The figures of a study, each drawn once, for the sweep's folder and the report alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from matplotlib.figure import Figure
+from mfsweep.analysis.drawn import Absent, Drawn, Picture
+from mfsweep.analysis.kinds import grid, law
+from mfsweep.analysis.kinds.bars import bars
+from mfsweep.analysis.kinds.curve import curve
+from mfsweep.analysis.kinds.pareto import pareto
+from mfsweep.analysis.kinds.residuals import residuals
+from mfsweep.analysis.kinds.table import table
+from mfsweep.analysis.study import Analysis, Study
+from mfsweep.errors import FitError
 
-from mfsweep.analysis import figures
-from mfsweep.analysis.figures import Residual, error_figure, law_figure
-from mfsweep.analysis.law import Law
-from mfsweep.analysis.study import Result
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure with what is written under it."""
-
-    stem: str
-    """Names its files."""
-    caption: str
-    figure: Figure
-
-    @cached_property
-    def svg(self) -> str:
-        """Return the figure as SVG text."""
-        return figures.svg(self.figure)
-
-    def save(self, folder: Path) -> tuple[Path, Path]:
-        """Write `<stem>.svg` and `<stem>.png` into a folder and return their paths."""
-        return figures.save(self.figure, folder, self.stem, self.svg)
+KINDS: Mapping[str, Callable[[str, Any, Study, Analysis], Drawn]] = {
+    "grid": grid.grid,
+    "curve": curve,
+    "bars": bars,
+    "law": law.law_picture,
+    "pareto": pareto,
+    "residuals": residuals,
+    "table": table,
+    "gradients": law.gradients,
+}
 
 
-def pictures(results: Iterable[Result], laws: Iterable[Law], residuals: Sequence[Residual] = ()) -> list[Picture]:
-    """Return error against fine-tune size for each result, and each law that has points."""
-    drawn = [_result(result) for result in results]
-    for law in laws:
-        if len(law.points):
-            caption = f"Transfer law {law.name}: one line a group, and y = x where both axes have one unit."
-            drawn.append(Picture(f"law.{law.name}", caption, law_figure(law, residuals)))
+def gallery(study: Study, analysis: Analysis) -> list[Drawn]:
+    """Return the figures that a spec asks for; of one that asks for none, its errors and its laws.
+
+    A figure that the records do not carry (yet) is absent, with the reason: the others do not suffer for it.
+    """
+    if not study.figures:
+        return list(_default(study, analysis))
+    drawn: list[Drawn] = []
+    for name, wanted in study.figures.items():
+        try:
+            drawn.append(KINDS[wanted.kind](name, wanted, study, analysis))
+        except FitError as error:
+            drawn.append(Absent(name, str(error)))
     return drawn
 
 
-def _result(result: Result) -> Picture:
-    path = result.path
-    caption = "Error against fine-tune size. Direct training in black; bars: least and greatest replicate"
-    null = "; dotted: energy offsets alone, no model." if result.offsets_only is not None else "."
-    picture = error_figure(result.curves, path, path.method or "", result.offsets_only)
-    return Picture(f"error.{path.part}.{path.method}.{path.quantity}", caption + null, picture)
+def _default(study: Study, analysis: Analysis) -> Iterator[Picture]:
+    for result in analysis.results:
+        path = result.path
+        yield grid.draw(f"error.{path.part}.{path.method}.{path.quantity}", "", study, result)
+    for found in analysis.laws:
+        if len(found.points):
+            yield law.draw(f"law.{found.name}", "", study, found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from mfsweep.analysis.regression import Equality, Interval
 from mfsweep.analysis.table import Points
@@ -25,6 +25,14 @@ class Verdict(StrEnum):
     CANNOT_TELL = "cannot tell"
     NO_CLAIM = "no claim"
     REFUSED = "refused"
+
+
+class Band(NamedTuple):
+    """Where a line lies with 95 % confidence, at some x; in the units of x and y."""
+
+    x: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class Line:
     gradient_eiv: float
     interval_eiv: Interval
     """Errors-in-variables (Deming) beside ordinary least squares, from the same resamples."""
+    band: Band | None = None
+    """Of a single group's line; the pooled one has as many intercepts as groups, and none."""
 
     @property
     def verdict(self) -> Verdict:

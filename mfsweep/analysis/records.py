@@ -59,6 +59,13 @@ class Records:
             self._stages[key] = None if record is None else _join(record, filter(None, made))
         return self._stages[key]
 
+    def converged(self, key: str) -> bool:
+        """Return whether neither a trained stage nor any of its ancestors was stopped by its step limit."""
+        stage = self.stage(key)
+        while stage is not None and stage.record.converged:
+            stage = self.stage(stage.record.parent) if stage.record.parent else None
+        return stage is None
+
     def setting(self, key: str) -> str:
         """Return one text for all replicates of a stage: its identity and its ancestors', all seeds left out."""
         if key not in self._settings:

@@ -87,6 +87,16 @@ def slopes(parts: Moments) -> Floats:
     return parts.xy / np.where(parts.xx > 1e-12, parts.xx, np.nan)
 
 
+def levels(table: Floats, weights: Floats, slope: Floats, x: Floats) -> Floats:
+    """Return (B, K): the values at `x` (K,) of lines of gradients `slope` (B,) through each weighting's own mean.
+
+    One group's table (C, 1, 6); x and the values count from the means about which it was made.
+    """
+    n, sum_x, sum_y = np.moveaxis((weights @ table[:, 0, :3]), 1, 0)  # each (B,)
+    n = np.maximum(n, 1.0)
+    return ((sum_y - slope * sum_x) / n)[:, None] + slope[:, None] * x
+
+
 def deming(parts: Moments, ratio: float) -> Floats:
     """Return errors-in-variables gradients (B, G); `ratio` is var(error of y) / var(error of x), 1: orthogonal."""
     difference = parts.yy - ratio * parts.xx
@@ -109,6 +119,12 @@ def central_error(resampled: Floats) -> float:
     return float(high - low) / 2
 
 
+def half_width(error: float, clusters: int, parameters: int) -> float:
+    """Return half the width of the interval of `interval`, which says how it comes about."""
+    freedom = clusters - parameters
+    return error * float(np.sqrt(clusters / freedom) * stats.t.ppf(0.975, freedom))
+
+
 def interval(estimate: float, error: float, clusters: int, parameters: int) -> Interval:
     """Return the 95 % interval of an estimate from its bootstrap standard error.
 
@@ -116,8 +132,7 @@ def interval(estimate: float, error: float, clusters: int, parameters: int) -> I
     from Student's t with `clusters - parameters` degrees of freedom, and sqrt(C / (C - parameters)) undoes the
     shrinkage of the residuals by the fit; for a mean this is Student's own interval.
     """
-    freedom = clusters - parameters
-    half = error * float(np.sqrt(clusters / freedom) * stats.t.ppf(0.975, freedom))
+    half = half_width(error, clusters, parameters)
     return Interval(estimate - half, estimate + half)
 
 

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from mfsweep.analysis.drawn import Absent, Drawn, Picture, Sheet
 from mfsweep.analysis.gain import Outcome, paired
-from mfsweep.analysis.gallery import Picture, pictures
+from mfsweep.analysis.gallery import gallery
 from mfsweep.analysis.law import POOLED, Law, count
-from mfsweep.analysis.page import PAGE
+from mfsweep.analysis.page import folded, inline_svg, page, table
 from mfsweep.analysis.records import Records
+from mfsweep.analysis.search import SearchedStudy
+from mfsweep.analysis.shares import MIXTURES_HEAD, TEXT, realised
 from mfsweep.analysis.study import Analysis, Result, Study, analyse
-from mfsweep.store import Store, write_text
+from mfsweep.store import Store, SweepFolder, write_text
 
-OPEN_ROWS = 40
-"""A longer table is folded away."""
+CLAIMS_HEAD = ("stated", "came out", "rests on", "verdict")
 
 
-def write_report(store: Store | Records, study: Study, path: Path) -> Analysis:
-    """Analyse a study, write its page, and return what it says."""
+def write_report(store: Store | Records, study: Study, folder: SweepFolder) -> Analysis:
+    """Analyse a study, write its figures, its claims and its page into a sweep's folder, and return what it says."""
     analysis = analyse(store, study)
-    drawn = pictures(analysis.results, analysis.laws, study.residuals)
-    write_text(path, html(study, analysis, drawn))
+    write(folder, study, analysis, gallery(study, analysis))
     return analysis
 
 
-def html(study: Study, analysis: Analysis, drawn: Sequence[Picture]) -> str:
+def write(folder: SweepFolder, study: Study, analysis: Analysis, drawn: Sequence[Drawn]) -> list[Path]:
+    """Write the figures, the claims and the page of a study; return the paths, the page's last.
+
+    What an earlier report drew and this one does not goes.
+    """
+    shown = [one for one in drawn if not isinstance(one, Absent)]
+    for stem in {one.stem for one in folder.drawn()} - {one.stem for one in shown}:
+        for suffix in (".svg", ".png", ".csv"):
+            (folder.figures / f"{stem}{suffix}").unlink(missing_ok=True)
+    written = [path for one in shown for path in one.save(folder.figures)]
+    folder.write_outcome([one.record() for one in shown], list(analysis.claims))
+    write_text(folder.report, html(study, analysis, drawn))
+    return [*written, folder.report]
+
+
+def html(study: Study, analysis: Analysis, drawn: Sequence[Drawn]) -> str:
     """Return the page of a study that is analysed and drawn."""
-    made = datetime.fromtimestamp(time.time(), UTC).strftime("%d %B %Y, %H:%M UTC")
-    sections = [_plan(study, analysis), _figures(drawn), _laws(analysis), *map(_result, analysis.results)]
-    return PAGE.substitute(
-        title=escape(study.name), made=made, body="\n".join([*sections, _provenance(study, analysis)])
-    )
+    sections = [_plan(study, analysis), _claims(analysis), _figures(drawn), _laws(analysis)]
+    sections += [*map(_result, analysis.results), _shares(study, analysis), _search(study)]
+    return page(study.name, "report", [*sections, _provenance(study, analysis)])
 
 
 def _plan(study: Study, analysis: Analysis) -> str:
@@ -61,22 +72,67 @@ def _plan(study: Study, analysis: Analysis) -> str:
     return text
 
 
-def _figures(drawn: Sequence[Picture]) -> str:
-    made = [_figure(picture.svg, f"figure{number}", picture.caption) for number, picture in enumerate(drawn)]
-    return f'<h2>Figures</h2><div class="figures">{"".join(made)}</div>' if made else ""
+def _claims(analysis: Analysis) -> str:
+    if not analysis.claims:
+        return ""
+    body = [(one.says, one.came_out, one.detail, one.verdict) for one in analysis.claims]
+    shown = table("What is stated, and what came out here", CLAIMS_HEAD, body, text=set(range(4)))
+    advice = [(one.recommends, one.says, one.verdict) for one in analysis.claims if one.recommends]
+    head = ("recommendation", "rests on", "verdict")
+    return f"<h2>Claims</h2>{shown}" + (table("Recommendations", head, advice, text={0, 1, 2}) if advice else "")
 
 
-def _figure(picture: str, name: str, caption: str) -> str:
-    return f"<figure>{inline_svg(picture, name, caption)}<figcaption>{escape(caption)}</figcaption></figure>"
+def _figures(drawn: Sequence[Drawn]) -> str:
+    if not drawn:
+        return ""
+    pictures = [one for one in drawn if isinstance(one, Picture)]
+    made = [_figure(one, f"figure{number}") for number, one in enumerate(pictures)]
+    tables = [table(one.caption, one.head, one.rows, text=set(one.text)) for one in drawn if isinstance(one, Sheet)]
+    absent = [f"<p>{escape(one.stem)}: {escape(one.reason)}.</p>" for one in drawn if isinstance(one, Absent)]
+    figures = f'<div class="figures">{"".join(made)}</div>' if made else ""
+    return "<h2>Figures</h2>" + figures + "".join([*tables, *absent])
 
 
-def inline_svg(picture: str, name: str, label: str) -> str:
-    """Return a matplotlib SVG for a page: no metadata or namespaces, ids of its own, a text for screen readers."""
-    picture = picture[picture.index("<svg") :]
-    picture = re.sub(r"<metadata>.*?</metadata>", "", picture, flags=re.DOTALL)
-    picture = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", picture).replace("xlink:href", "href")
-    picture = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", picture)
-    return picture.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+def _figure(picture: Picture, name: str) -> str:
+    wide = ' class="wide"' if picture.wide else ""
+    inline = inline_svg(picture.svg, name, picture.caption)
+    return f"<figure{wide}>{inline}<figcaption>{escape(picture.caption)}</figcaption></figure>"
+
+
+def _shares(study: Study, analysis: Analysis) -> str:
+    rows = [one.row() for one in realised(analysis.records, study.cells)]
+    if not rows:
+        return ""
+    said = "Shares of each training's batches, structures and atoms, least to greatest over the trainings"
+    shown = table(said, MIXTURES_HEAD, rows, text=set(TEXT))
+    return "<h2>Mixtures</h2>" + folded("Labelled sets of trainings that mix several", shown, len(rows))
+
+
+def _search(study: Study) -> str:
+    if not study.search:
+        return ""
+    return "<h2>Search</h2>" + "".join(map(_searched, study.search))
+
+
+def _searched(found: SearchedStudy) -> str:
+    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in found.sentences())
+    axes = list(found.best.values)
+    unit = found.objective.quantity.unit
+    head = [*(axis.replace("_", " ") for axis in axes), f"mean, {unit}", f"standard error, {unit}", "seeds", "flat"]
+    flat = {tuple(point.values.values()) for point in found.flat}
+    body = [
+        (
+            *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in point.values.values()),
+            f"{point.mean:.4g}",
+            _optional(point.standard_error),
+            str(len(point.scores)),
+            "yes" if tuple(point.values.values()) in flat else "",
+        )
+        for point in found.ranked
+    ]
+    shown = table(f"{len(body)} points by {found.objective}, the best first", head, body, text={len(head) - 1})
+    heading = f"<h3>{escape(found.name)}</h3>" if found.name else ""
+    return f"{heading}<ul>{said}</ul>" + folded("Every point", shown, len(body))
 
 
 def _laws(analysis: Analysis) -> str:
@@ -107,7 +163,7 @@ def _law(law: Law) -> str:
         body.append((row["group"], *numbers, *(str(row[name]) for name in ("n", "clusters", "capped")), row["verdict"]))
     said = "".join(f"<li>{escape(sentence)}</li>" for sentence in law.sentences())
     caption = f"y = {law.points.y} against x = {law.points.x}"
-    return f"<h3>{escape(law.name)}</h3><ul>{said}</ul>" + _table(
+    return f"<h3>{escape(law.name)}</h3><ul>{said}</ul>" + table(
         caption, head, body, text={0, len(head) - 1}, bold=POOLED
     )
 
@@ -124,7 +180,7 @@ def _result(result: Result) -> str:
             (*_values(gain.values, axes), f"{gain.direct_error:.3g}", f"{gain.error:.3g}", gain.sentence)
             for gain in result.gains
         ]
-        text += _table(
+        text += table(
             "Against direct training of the same seeds (geometric means)",
             head,
             body,
@@ -154,9 +210,9 @@ def _cells(result: Result) -> str:
         return (*_values(one.cell.values, axes), *measured, "yes" if one.converged else "no, capped", one.key)
 
     rows = [row(one) for one in result.outcomes]
-    return _folded(
+    return folded(
         "Every cell",
-        _table(f"{len(rows)} finished cells", head, rows, text={*range(len(axes)), len(head) - 2, len(head) - 1}),
+        table(f"{len(rows)} finished cells", head, rows, text={*range(len(axes)), len(head) - 2, len(head) - 1}),
         len(rows),
     )
 
@@ -197,31 +253,11 @@ def _provenance(study: Study, analysis: Analysis) -> str:
     total = sum(stage.record.seconds for key in names if (stage := analysis.records.stage(key)))
     packages = ", ".join(f"{package} {' and '.join(sorted(found))}" for package, found in sorted(versions.items()))
     parts = ["<h2>Provenance</h2>", f"<p>{total:,.0f} s of training in all. {escape(packages)}</p>"]
-    parts.append(_folded("Every stage", _table(f"{len(body)} stages", head, body, text={0, 1, 2, 5, 6, 10}), len(body)))
+    parts.append(folded("Every stage", table(f"{len(body)} stages", head, body, text={0, 1, 2, 5, 6, 10}), len(body)))
     if study.commands:
         parts.append(f"<h3>To make this again</h3><pre><code>{escape(chr(10).join(study.commands))}</code></pre>")
     parts.append(f"<h3>The spec</h3><pre><code>{escape(study.spec_text)}</code></pre>")
     return "".join(parts)
-
-
-def _table(
-    caption: str, head: Sequence[str], body: Iterable[Sequence[str]], text: set[int], bold: str | None = None
-) -> str:
-    """Return a table; columns outside `text` are numbers and stand right. Rows whose first field is `bold` are so."""
-    kinds = ["" if index in text else ' class="number"' for index in range(len(head))]
-    heads = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(head, kinds, strict=True))
-    rows = []
-    for fields in body:
-        marked = ' class="pooled"' if bold is not None and fields[0] == bold else ""
-        cells = "".join(f"<td{kind}>{escape(field)}</td>" for field, kind in zip(fields, kinds, strict=True))
-        rows.append(f"<tr{marked}>{cells}</tr>")
-    region = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
-    table = f"<table><caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead>"
-    return f"{region}{table}<tbody>{''.join(rows)}</tbody></table></div>"
-
-
-def _folded(summary: str, table: str, rows: int) -> str:
-    return f"<details{' open' if rows <= OPEN_ROWS else ''}><summary>{escape(summary)}</summary>{table}</details>"
 
 
 def _axes(values: Iterable[Any]) -> list[str]:

@@ -5,29 +5,36 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mfsweep.analysis.claims import judge
 from mfsweep.analysis.curves import Curve, curves
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.gain import Gain, Outcome, gains, outcomes
 from mfsweep.analysis.law import Law, Refusal
 from mfsweep.analysis.metric import find
 from mfsweep.analysis.records import Records
+from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.table import Points, as_records, points
-from mfsweep.analysis.transfer import RESAMPLES, fit
+from mfsweep.analysis.transfer import RESAMPLES, FitRequest, fit
 from mfsweep.errors import FitError
 from mfsweep.quantities import RESULT, MetricPath, Quantity, metric_path
-from mfsweep.store import CellRecord, Store
+from mfsweep.spec.figures import Claim, Figure
+from mfsweep.store import CellRecord, ClaimRecord, Store
 
 
-@dataclass(frozen=True, slots=True)
-class FitRequest:
-    """One entry of a spec's `fits`."""
+class Differences(NamedTuple):
+    """What auxiliary methods differ by from a target after energy offsets. `M` methods, `n` structures."""
 
-    name: str
-    x: str
-    y: str
-    group_by: tuple[str, ...] = ()
+    target: str
+    methods: tuple[str, ...]
+    values: NDArray[np.float64]
+    """(M, n) target less method, meV/atom."""
+    pearson: NDArray[np.float64]
+    """(M, M) correlation of the methods' values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,21 @@ class Study:
     residuals: Sequence[Residual] = ()
     commands: Sequence[str] = ()
     """Commands that make this study again."""
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    """Name -> what the spec asks to be drawn; without any, the errors and the laws."""
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    """Name -> statement."""
+    differences: Mapping[str, Differences] = field(default_factory=dict)
+    """Name of a figure of residuals -> its data."""
+    search: Sequence[SearchedStudy] = ()
+    """What a search of axes has found so far."""
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """Return the label methods that the cells train on or are scored against."""
+        trained = {method for cell in self.cells for sizes in cell.sizes.values() for method in sizes}
+        scored = {one["labels"] for cell in self.cells for asked in cell.evaluations.values() for one in asked}
+        return frozenset(trained | scored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +88,8 @@ class Analysis:
     laws: tuple[Law, ...]
     results: tuple[Result, ...]
     """One for each target metric of the fits; without fits, for each test error."""
+    claims: tuple[ClaimRecord, ...] = ()
+    """What came out for each claim of the spec."""
 
 
 def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES) -> Analysis:
@@ -81,7 +105,11 @@ def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES)
         with contextlib.suppress(FitError):  # its laws are refused, and say why
             if made := result(records, study.cells, path, resamples=resamples):
                 results.setdefault(str(made.path), made)
-    return Analysis(records, laws, tuple(results.values()))
+    claims = tuple(
+        judge(records, study.cells, name, claim, study.fits, resamples=resamples)
+        for name, claim in study.claims.items()
+    )
+    return Analysis(records, laws, tuple(results.values()), claims)
 
 
 def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest, *, resamples: int = RESAMPLES) -> Law:

@@ -5,7 +5,7 @@ A label method is one hue, its series run from light to dark, and each has a mar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,15 +44,15 @@ STYLE: dict[Any, Any] = {
 }
 INK = "#111111"
 MUTED = "#767676"
-HUES = {"dft": "#0072B2", "xtb": "#D55E00"}
-"""The two auxiliary methods of the source study keep their colours; others take the next of the Okabe-Ito set."""
-OTHER_HUES = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+HUES = {"cc": "#009E73", "dft": "#0072B2", "xtb": "#D55E00"}
+"""The methods of the source study keep their colours; others take the next of the Okabe-Ito set."""
+OTHER_HUES = ("#CC79A7", "#56B4E9", "#E69F00", "#7A5C99")
 MARKERS = "s^Dvp*Xo"
 DASHES = ((0, (5, 2)), (0, (1, 1)), (0, (3, 1, 1, 1)))
 LEGEND_CHARACTERS = 62
 """Characters of legend text that fit beside one another, a column's handle counted as six."""
 
-Colour = tuple[float, ...] | str
+Colour = tuple[float, float, float] | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +69,36 @@ def hues(methods: set[str]) -> dict[str, str]:
     return HUES | {method: OTHER_HUES[index % len(OTHER_HUES)] for index, method in enumerate(others)} | {"": MUTED}
 
 
-def series(methods: Sequence[str]) -> list[Series]:
-    """Return the look of each series, given by its method in drawing order: light to dark within a method."""
-    colours = hues(set(methods))
+def series(methods: Sequence[str], known: Collection[str] = ()) -> list[Series]:
+    """Return the look of each series, given by its method in drawing order: light to dark within a method.
+
+    Args:
+        methods: of the series.
+        known: the methods of the whole study, so that each keeps its colour from figure to figure.
+    """
+    colours = hues({*methods, *known})
+    order = list(dict.fromkeys(methods))
     looks = []
     for index, method in enumerate(methods):
         place, last = methods[:index].count(method), methods.count(method) - 1
-        looks.append(Series(_shade(colours[method], place / last if last else 1.0), MARKERS[place % len(MARKERS)]))
+        # Each method begins at a marker of its own: in grey print its hue does not tell it apart.
+        marker = MARKERS[(place + order.index(method)) % len(MARKERS)]
+        looks.append(Series(_shade(colours[method], place / last if last else 1.0), marker))
     return looks
 
 
-def canvas() -> tuple[Figure, Axes]:
-    """Return an empty figure of one column's width and its log-log axes."""
-    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+def canvas(*, wide: bool = False, scales: str = "log-log") -> tuple[Figure, Axes]:
+    """Return an empty figure and its axes.
+
+    Args:
+        wide: two columns in place of one.
+        scales: of x and y, each `log` or `linear`.
+    """
+    figure = Figure(figsize=(2 * WIDTH if wide else WIDTH, HEIGHT), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set(xscale="log", yscale="log")
+    x, y = scales.split("-")
+    axes.set(xscale=x, yscale=y)
     return figure, axes
 
 
@@ -106,9 +120,16 @@ def error_ticks(axis: Any, values: Sequence[float]) -> None:
     span = max(known) / min(known) if known else 1.0
     steps = (1.0,) if span > 300 else (1.0, 2.0, 5.0) if span > 12 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
     axis.set_major_locator(LogLocator(subs=steps) if span > 3 else MaxNLocator(5))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
+
+
+def _short(value: float) -> str:
+    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= limit:
+            return f"{value / (1e3 if letter == 'k' else limit):g}{letter}"
+    return f"{value:g}"
 
 
 def legend(figure: Figure, axes: Axes, *, hollow: bool, title: str | None = None) -> None:
@@ -118,7 +139,8 @@ def legend(figure: Figure, axes: Axes, *, hollow: bool, title: str | None = None
         handles.append(Line2D([], [], color=MUTED, marker="o", markerfacecolor="white", linestyle="none"))
         labels.append("stopped by max_steps")
     if handles:
-        columns = max(1, min(3, LEGEND_CHARACTERS // (max(map(len, labels)) + 6)))
+        room = LEGEND_CHARACTERS * figure.get_figwidth() / WIDTH
+        columns = max(1, min(round(3 * figure.get_figwidth() / WIDTH), int(room) // (max(map(len, labels)) + 6)))
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=title, title_fontsize=6.5)
 
 
@@ -126,4 +148,5 @@ def _shade(hue: str, depth: float) -> Colour:
     """Return a hue from light (depth 0) to a little darker than itself (1)."""
     base = np.array(to_rgb(hue))
     light, dark = 0.5 * base + 0.5, 0.75 * base
-    return tuple((1 - depth) * light + depth * dark)
+    red, green, blue = (1 - depth) * light + depth * dark
+    return float(red), float(green), float(blue)

@@ -94,7 +94,7 @@ def lookup(store: Store | Records, cell: CellRecord, path: str) -> float | None:
     """
     records = as_records(store, [cell])
     metric = MetricPath.parse(path)
-    key = _stage_key(cell, metric)
+    key = stage_key(cell, metric)
     stage = records.stage(key) if key else None
     if stage is None:
         return None
@@ -125,7 +125,7 @@ def points(store: Store | Records, cells: Sequence[CellRecord], x: str, y: str, 
     made: list[Point] = []
     vanished = unfinished = not_positive = 0
     for cell in cells:
-        keys = [_stage_key(cell, path) for path in paths]
+        keys = [stage_key(cell, path) for path in paths]
         if None in keys:
             vanished += 1
             continue
@@ -137,7 +137,7 @@ def points(store: Store | Records, cells: Sequence[CellRecord], x: str, y: str, 
             not_positive += 1
         else:
             made.append(_point(records, cell, (keys[0] or "", keys[1] or ""), (pair[0], pair[1]), group_by))
-    made.sort(key=lambda point: (tuple(map(_order, point.group)), point.x))
+    made.sort(key=lambda point: (tuple(map(order, point.group)), point.x))
     labels = {point.group: group_label(group_by, point.group) for point in made}
     return Points(x, y, tuple(group_by), tuple(made), vanished, unfinished, not_positive, labels)
 
@@ -203,7 +203,8 @@ def _point(
     )
 
 
-def _stage_key(cell: CellRecord, path: MetricPath) -> str | None:
+def stage_key(cell: CellRecord, path: MetricPath) -> str | None:
+    """Return the key of the stage that a path means in a cell, or None where it vanished from it."""
     return cell.stages.get(cell.result if path.stage == RESULT else path.stage)
 
 
@@ -222,14 +223,14 @@ def _check_exists(records: Records, cells: Sequence[CellRecord], path: MetricPat
         raise FitError(
             f"{path}: no cell has a stage {path.stage!r}; there are {known}.{nearest(path.stage, [*names, RESULT])}"
         )
-    keys = {key for cell in cells if (key := _stage_key(cell, path))}
+    keys = {key for cell in cells if (key := stage_key(cell, path))}
     trained = [stage for key in sorted(keys) if (stage := records.stage(key))]
     if trained and not any(find(stage, path) for stage in trained):
         raise FitError(absent(path, trained))
 
 
-def _order(value: AxisValue) -> tuple[int, float, str]:
-    """Return a key that sorts numbers by value, then texts, absent ones first."""
+def order(value: AxisValue) -> tuple[int, float, str]:
+    """Return a sort key that sorts numbers by value, then texts, absent ones first."""
     if value is None:
         return 0, 0.0, ""
     return (1, float(value), "") if isinstance(value, int | float) else (2, 0.0, str(value))

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mfsweep.analysis.law import POOLED, Law, Verdict, count
 from mfsweep.analysis.study import Result
+from mfsweep.store import ClaimRecord
 
 STYLES = {
     Verdict.LAW: "green",
@@ -78,6 +79,16 @@ def gain_table(result: Result) -> Table:
         numbers = f"{gain.direct_error:.3g}", f"{gain.error:.3g}", f"{gain.change:+.0%}", interval
         names = [_text(gain.values.get(axis)) for axis in axes] or ["all"]
         table.add_row(*names, *numbers, f"{gain.capped} of {gain.pairs}")
+    return table
+
+
+def claim_table(claims: Sequence[ClaimRecord]) -> Table:
+    """Return what came out for each statement of a spec."""
+    table = _table("Claims", ("stated", "came out", "verdict"))
+    colours = {"agree": "green", "disagree": "red"}
+    for claim in claims:
+        verdict = Text(claim.verdict, colours.get(claim.verdict, "yellow"))
+        table.add_row(claim.says, f"{claim.came_out} ({claim.detail})", verdict)
     return table
 
 

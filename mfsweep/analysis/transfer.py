@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,24 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mfsweep.analysis import regression
-from mfsweep.analysis.law import POOLED, POOLED_CONVERGED, Law, Line, Refusal, count
-from mfsweep.analysis.regression import Sample
+from mfsweep.analysis.law import POOLED, POOLED_CONVERGED, Band, Law, Line, Refusal, count
+from mfsweep.analysis.regression import Floats, Interval, Sample
 from mfsweep.analysis.table import Point, Points
 
 MINIMUM_X = 3
 """Distinct x of a group below which no line is fitted: two points always lie on one. Replicates are not distinct."""
 RESAMPLES = 4000
+BAND_POINTS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class FitRequest:
+    """One entry of a spec's `fits`."""
+
+    name: str
+    x: str
+    y: str
+    group_by: tuple[str, ...] = ()
 
 
 def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0) -> Law:
@@ -72,6 +84,39 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
             "resampled gradients; Student's t with one degree of freedom a cluster, less the intercepts and gradient."
         ),
     )
+
+
+def difference(this: Points, against: Points, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    """Return the 95 % interval of one pooled gradient less another, each of points that carry a line.
+
+    Pre-trainings behind both sides are drawn for both at once, since their errors of x are shared; those of one side
+    are drawn apart. The degrees of freedom are those of the side that has fewer.
+    """
+    sides = [[[p for p in side if p.group == group] for group in side.labels] for side in (this, against)]
+    samples = [_sample([members for members in groups if not _refuse(members)]) for groups in sides]
+    keys = [_cluster_keys([p for members in groups if not _refuse(members) for p in members]) for groups in sides]
+    rng = np.random.default_rng(seed)
+    strata = [sorted(keys[0] & keys[1]), sorted(keys[0] - keys[1]), sorted(keys[1] - keys[0])]
+    drawn = {
+        key: column
+        for stratum in strata
+        if stratum
+        for key, column in zip(stratum, regression.multiplicities(len(stratum), resamples, rng).T, strict=True)
+    }
+    slopes, whole = [], []
+    for sample, own in zip(samples, keys, strict=True):
+        table = regression.sums(sample)
+        weights = np.stack([drawn[key] for key in sorted(own)], axis=1)
+        slopes.append(regression.slopes(regression.pooled(regression.moments(table, weights)))[:, 0])
+        ones = np.ones((1, len(own)))
+        whole.append(float(regression.slopes(regression.pooled(regression.moments(table, ones)))[0, 0]))
+    error = regression.central_error(slopes[0] - slopes[1])
+    halves = [
+        regression.half_width(error, len(own), 1 + _intercepts(sample))
+        for sample, own in zip(samples, keys, strict=True)
+    ]
+    middle = whole[0] - whole[1]
+    return Interval(middle - max(halves), middle + max(halves))
 
 
 def variance_ratio(points: Sequence[Point]) -> tuple[float, str]:
@@ -125,7 +170,8 @@ def _line(
     table = regression.sums(sample)
     clusters = table.shape[0]
     whole = regression.pooled(regression.moments(table, np.ones((1, clusters))))
-    drawn = regression.pooled(regression.moments(table, regression.multiplicities(clusters, resamples, rng)))
+    weights = regression.multiplicities(clusters, resamples, rng)
+    drawn = regression.pooled(regression.moments(table, weights))
     gradient, gradient_eiv = float(regression.slopes(whole)[0, 0]), float(regression.deming(whole, ratio)[0, 0])
     parameters = 1 + _intercepts(sample)
     error, error_eiv = (
@@ -146,18 +192,40 @@ def _line(
         capped=sum(not point.converged for point in members),
         gradient_eiv=gradient_eiv,
         interval_eiv=regression.interval(gradient_eiv, error_eiv, clusters, parameters),
+        band=_band(sample, gradient, regression.levels(table, weights, regression.slopes(drawn)[:, 0], _spots(sample)))
+        if len(groups) == 1
+        else None,
     )
+
+
+def _spots(sample: Sample) -> Floats:
+    """Return the x (K,) of a band, from the least to the greatest, about the mean."""
+    return np.linspace(sample.x.min(), sample.x.max(), BAND_POINTS) - sample.x.mean()
+
+
+def _band(sample: Sample, gradient: float, drawn: Floats) -> Band:
+    """Return the band of one group's line from its resampled values (B, K) at `_spots`."""
+    clusters, spots = int(sample.cluster.max()) + 1, _spots(sample)
+    half = [regression.half_width(regression.central_error(values), clusters, 2) for values in drawn.T]
+    middle = sample.y.mean() + gradient * spots
+    x, low, high = spots + sample.x.mean(), middle - half, middle + half
+    return Band(*(tuple(np.exp(values).tolist()) for values in (x, low, high)))
 
 
 def _sample(groups: list[list[Point]]) -> Sample:
     members = [point for group in groups for point in group]
-    keys = {key: index for index, key in enumerate(sorted({point.x_key for point in members}))}
+    keys = {key: index for index, key in enumerate(sorted(_cluster_keys(members)))}
     return Sample(
         x=np.log([point.x for point in members]),
         y=np.log([point.y for point in members]),
         group=np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
         cluster=np.array([keys[point.x_key] for point in members]),
     )
+
+
+def _cluster_keys(points: Sequence[Point]) -> set[str]:
+    """Return the pre-trainings behind some points; in sorted order they are the clusters of their sample."""
+    return {point.x_key for point in points}
 
 
 def _intercepts(sample: Sample) -> int:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any
 
 import click
 
 from mfsweep import __version__
-from mfsweep.cli import DEFAULT_STORE
+from mfsweep.cli.data import data
+from mfsweep.cli.env import env
+from mfsweep.cli.options import as_json, console, prepared, spec_and_store, specs_and_store, store_option
+from mfsweep.cli.plan import bench, plan
 from mfsweep.errors import MfsweepError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from mfsweep.prepare import Plan
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
-
-_P = ParamSpec("_P")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -63,44 +58,15 @@ def cli() -> None:
     """  # noqa: D301 (click's mark for lines to be kept)
 
 
-_store = click.option(
-    "--store",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_STORE,
-    envvar="MFSWEEP_STORE",
-    show_default=True,
-    show_envvar=True,
-    help="Folder of all records.",
-)
-
-
-def _spec_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:
-    return click.argument("spec", type=click.Path(path_type=Path))(_store(command))
-
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
+cli.add_command(plan)
+cli.add_command(env)
+cli.add_command(bench)
+cli.add_command(data)
 
 
 @cli.command()
-@_spec_and_store
-@_as_json
-def plan(spec: Path, store: Path, *, as_json: bool) -> None:
-    """Show what SPEC comes to: cells, stages to train, what they share, what is done. Trains nothing.
-
-    \b
-    Example:  mfsweep plan search_spaces/quickstart.yaml
-    """  # noqa: D301
-    gc.disable()  # a plan makes many small objects and frees none: looking for garbage costs a tenth of it
-    prepared = _prepare(spec, store)
-    if as_json:
-        click.echo(json.dumps(prepared.summary(), indent=1))
-        return
-    _print_plan(_console(), prepared)
-
-
-@cli.command()
-@_spec_and_store
-@_as_json
+@specs_and_store
+@as_json
 @click.option("--smoke", is_flag=True, help="Run 20 steps and one evaluation of each kind of stage, keep nothing.")
 @click.option(
     "--workers", type=click.IntRange(1), help="In place of resources.workers; never changes a result's identity."
@@ -114,36 +80,50 @@ def plan(spec: Path, store: Path, *, as_json: bool) -> None:
 )
 @click.pass_context
 def run(
-    ctx: click.Context, spec: Path, store: Path, *, as_json: bool, smoke: bool, tracking_uri: str | None, **over: Any
+    ctx: click.Context,
+    specs: tuple[Path, ...],
+    store: Path,
+    *,
+    as_json: bool,
+    smoke: bool,
+    tracking_uri: str | None,
+    **over: Any,
 ) -> None:
-    """Train every stage of SPEC that the store lacks, then fit its laws and write its report.
+    """Train every stage of each SPEC that the store lacks, then fit its laws and write its report.
 
     Running it again goes on where it stopped: what has a record is never trained twice. It joins the Ray cluster of
-    RAY_ADDRESS, or of the job it runs in, or starts Ray here.
+    RAY_ADDRESS, or of the job it runs in, or starts Ray here. Several specs are all checked first, then run one after
+    another; they share stages, and a failed stage of one stops no other.
 
     \b
     Examples:  mfsweep run search_spaces/quickstart.yaml
                mfsweep run search_spaces/quickstart.yaml --smoke
+               mfsweep run search_spaces/mini/*.yaml
                ray job submit --address http://head:8265 -- mfsweep run spec.yaml --store /shared/store
     """  # noqa: D301
     _show_ray_the_token()
     from mfsweep.cli import run as running
+    from mfsweep.cli import sweeps
+    from mfsweep.cli.planned import print_plan
 
-    console = _console(stderr=as_json)
-    prepared = _prepare(spec, store, overrides={name: value for name, value in over.items() if value is not None})
+    screen = console(stderr=as_json)
+    overrides = {name: value for name, value in over.items() if value is not None}
+    plans = [prepared(spec, store, overrides) for spec in specs]
+    sweeps.refuse_same_names(plans)
     running.refuse_relative_store(store)
-    _print_plan(console, prepared)
+    for one in plans:
+        print_plan(screen, one)
     if smoke:
-        ctx.exit(running.smoke(prepared, console))
-    summary = running.run(prepared, console, tracking_uri)
+        ctx.exit(sweeps.smoke(plans, screen))
+    outcome = sweeps.run(plans, screen, tracking_uri)
     if as_json:
-        click.echo(json.dumps({"run": summary.run, "reused": summary.reused, "failed": summary.failed}))
-    ctx.exit(summary.exit_code)
+        click.echo(json.dumps(outcome.as_json()))
+    ctx.exit(outcome.exit_code)
 
 
 @cli.command()
-@_spec_and_store
-@_as_json
+@spec_and_store
+@as_json
 def status(spec: Path, store: Path, *, as_json: bool) -> None:
     """Show each stage of SPEC: done (with its error), begun, or to do.
 
@@ -152,16 +132,16 @@ def status(spec: Path, store: Path, *, as_json: bool) -> None:
     """  # noqa: D301
     from mfsweep.cli import show
 
-    rows = show.status(_prepare(spec, store))
+    rows = show.status(prepared(spec, store))
     if as_json:
         click.echo(json.dumps(rows, indent=1))
     else:
-        _console().print(show.status_table(rows))
+        console().print(show.status_table(rows))
 
 
 @cli.command()
-@_spec_and_store
-@_as_json
+@spec_and_store
+@as_json
 def fit(spec: Path, store: Path, *, as_json: bool) -> None:
     """Fit the transfer laws of SPEC on what the store has so far.
 
@@ -170,16 +150,16 @@ def fit(spec: Path, store: Path, *, as_json: bool) -> None:
     """  # noqa: D301
     from mfsweep.cli import show
 
-    analysed = show.analyse(_prepare(spec, store))
+    analysed = show.analyse(prepared(spec, store))
     if as_json:
         click.echo(json.dumps(analysed.rows(), indent=1))
     else:
         analysed.write_points()
-        analysed.print(_console())
+        analysed.print(console())
 
 
 @cli.command()
-@_spec_and_store
+@spec_and_store
 def report(spec: Path, store: Path) -> None:
     """Write one HTML page with the plan, tables, figures and provenance of SPEC.
 
@@ -188,11 +168,11 @@ def report(spec: Path, store: Path) -> None:
     """  # noqa: D301
     from mfsweep.cli import show
 
-    click.echo(show.analyse(_prepare(spec, store)).write_report())
+    click.echo(show.analyse(prepared(spec, store)).write_report())
 
 
 @cli.command()
-@_store
+@store_option
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @click.option(
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of the store's own.  [env: MLFLOW_TRACKING_URI]"
@@ -218,24 +198,6 @@ def _show_ray_the_token() -> None:
     token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
     if "RAY_ADDRESS" in os.environ and token.exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-
-
-def _prepare(spec: Path, store: Path, overrides: dict[str, Any] | None = None) -> Plan:
-    from mfsweep.prepare import prepare
-
-    return prepare(spec, store, overrides or {})
-
-
-def _print_plan(console: Console, prepared: Plan) -> None:
-    from mfsweep.cli import show
-
-    show.print_plan(console, prepared)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,26 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.text import Text
 
-from mfsweep.cli import DEFAULT_STORE, show
+from mfsweep import overlay
+from mfsweep.cli import DEFAULT_STORE, searching, show
+from mfsweep.cli.planned import near
 from mfsweep.errors import StoreError
-from mfsweep.plan.graph import smoke_graph
+from mfsweep.plan.graph import Node, smoke_graph
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster, sweep
+from mfsweep.run.job import runs_in_group
 from mfsweep.run.progress import Display
 from mfsweep.run.sweep import Summary
 from mfsweep.run.tracking import Tracker
 from mfsweep.store import Store, write_text
+
+if TYPE_CHECKING:
+    from mfsweep.run.search import Search
 
 
 def refuse_relative_store(store: Path) -> None:
@@ -45,22 +51,47 @@ def run(plan: Plan, console: Console, tracking_uri: str | None) -> Summary:
         TrackingError: the tracking server cannot be used.
     """
     plan.store.prepare()
-    folder = plan.store.sweep(plan.name)
-    write_text(folder.spec, plan.spec.document.text)
-    folder.write_cells(plan.cells())
-    uri = tracking_uri or plan.spec.experiment.tracking.uri
-    with _room(plan, console) as slots, _tracked(plan, plan.name, uri, console) as tracker:
-        summary = _trained(plan, slots, console, tracker.tracker)
-        tracker.status = "KILLED" if summary.interrupted else "FAILED" if summary.failed else "FINISHED"
-        if not summary.interrupted:
-            tracker.artifacts = [folder.spec, *_show_results(plan, console)]
+    with _searching(plan) as search:
+        summary = _run(plan, search, console, tracking_uri)
     _say_end(plan, console, summary)
     return summary
 
 
+def _run(plan: Plan, search: Search | None, console: Console, tracking_uri: str | None) -> Summary:
+    folder = plan.store.sweep(plan.name)
+    write_text(folder.spec, plan.spec.document.text)
+    plan = search.plan if search else plan
+    folder.write_cells(plan.cells())
+    uri = tracking_uri or plan.spec.experiment.tracking.uri
+    with _room(plan, console) as slots, _tracked(plan, plan.name, uri, console) as tracker:
+        summary = _trained(plan, slots, console, tracker.tracker, search)
+        if search:
+            plan = search.plan
+            folder.write_cells(plan.cells())
+        tracker.status = "KILLED" if summary.interrupted else "FAILED" if summary.failed else "FINISHED"
+        if not summary.interrupted:
+            tracker.artifacts = [folder.spec, *_show_results(plan, console)]
+            if search:
+                tracker.tags = searching.show(plan, console, search.failed)
+                tracker.artifacts.append(folder.search)
+    return summary
+
+
+@contextlib.contextmanager
+def _searching(plan: Plan) -> Iterator[Search | None]:
+    """Give the search of a spec that has one, held against other processes."""
+    if plan.spec.experiment.search is None:
+        yield None
+        return
+    from mfsweep.run.search import opened  # Optuna takes a third of a second to import
+
+    with opened(plan) as search:
+        yield search
+
+
 def smoke(plan: Plan, console: Console) -> int:
     """Run a few steps and one evaluation of each kind of stage in a store that is thrown away; return the exit code."""
-    graph = smoke_graph(plan.graph)
+    graph = smoke_graph(_tried(plan).graph)
     # In the store's folder, which every node sees: a cluster's head and its workers need not share a /tmp.
     plan.store.prepare()
     plan.store.scratch.mkdir(exist_ok=True)
@@ -76,11 +107,20 @@ def smoke(plan: Plan, console: Console) -> int:
     return summary.exit_code
 
 
+def _tried(plan: Plan) -> Plan:
+    """Return the plan; of a search, which may have asked for nothing yet, with a point of each study."""
+    if not plan.spec.searched:
+        return plan
+    middle = {axis: distribution.middle for axis, distribution in plan.spec.searched.items()}
+    return plan.extended([{**values, **middle} for values in plan.spec.studies()])
+
+
 @dataclass
 class _Tracked:
     tracker: Tracker
     status: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
     artifacts: list[Path] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -101,7 +141,7 @@ def _tracked(plan: Plan, sweep_name: str, uri: str | None, console: Console) -> 
     try:
         yield tracked
     finally:
-        for lost in tracker.close(tracked.status, tracked.artifacts):
+        for lost in tracker.close(tracked.status, tracked.artifacts, tags=tracked.tags):
             console.print(f"MLflow: {lost}", style="yellow")
 
 
@@ -110,20 +150,45 @@ def _room(plan: Plan, console: Console) -> Iterator[int]:
     """Give how many stages run at a time on the cluster, which is there meanwhile; with nothing to do, none is started.
 
     Before the tracker: resources that are refused leave no run in it.
+
+    Raises:
+        ResourceError: the cluster can never serve a stage, or a stage's overlay is missing.
     """
     if len(plan.done) == len(plan.graph.nodes):
         yield 1
         return
     resources = plan.spec.experiment.resources
-    with cluster.connected(dashboard=resources.workers > 1) as where:
+    require_overlays(plan)
+    with cluster.connected(dashboard=needs_groups(plan)) as where:
         slots = cluster.slots(resources)
         console.print(f"On {where}: {slots} stage{'s' if slots > 1 else ''} at a time.")
         yield slots
 
 
-def _trained(plan: Plan, slots: int, console: Console, tracker: Tracker) -> Summary:
+def require_overlays(plan: Plan) -> None:
+    """Refuse to begin without the packages of an architecture that is to be trained.
+
+    Raises:
+        ResourceError: with the command that installs them.
+    """
+    for architecture in sorted({node.training.model.architecture for node in _missing(plan)}):
+        overlay.require(architecture)
+
+
+def needs_groups(plan: Plan) -> bool:
+    """Return whether a stage that is to be trained needs a worker group."""
+    return any(runs_in_group(node.training, plan.spec.experiment.resources) for node in _missing(plan))
+
+
+def _missing(plan: Plan) -> list[Node]:
+    return [node for key, node in plan.graph.nodes.items() if key not in plan.done]
+
+
+def _trained(plan: Plan, slots: int, console: Console, tracker: Tracker, search: Search | None = None) -> Summary:
     with Display(console, plan.graph, plan.done) as display:
-        return sweep.run(plan, plan.spec.experiment.resources, slots, display, tracker)
+        if search:
+            display.grow(plan.graph, search.progress)
+        return sweep.run(plan, plan.spec.experiment.resources, slots, display, tracker, search)
 
 
 def _show_results(plan: Plan, console: Console) -> list[Path]:
@@ -131,13 +196,13 @@ def _show_results(plan: Plan, console: Console) -> list[Path]:
     shown = show.analyse(plan)
     shown.print(console)
     shown.write_points()
-    written = [*shown.write_figures(), shown.write_report()]
-    console.print(f"Report: {show.near(written[-1])}", soft_wrap=True)
+    written = shown.write()
+    console.print(f"Report: {near(written[-1])}", soft_wrap=True)
     return written
 
 
 def _say_end(plan: Plan, console: Console, summary: Summary) -> None:
-    store = show.near(plan.store.root)
+    store = near(plan.store.root)
     again = f"mfsweep run {plan.spec.document.path}" + ("" if store == DEFAULT_STORE else f" --store {store}")
     for failure in summary.failures:
         console.print(f"failed: {failure.stage}, see {failure.log}", style="red", soft_wrap=True)

@@ -12,48 +12,22 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mfsweep.analysis import report
 from mfsweep.analysis import study as studies
+from mfsweep.analysis.drawn import Drawn
 from mfsweep.analysis.figures import Residual
-from mfsweep.analysis.gallery import Picture, pictures
-from mfsweep.analysis.report import html
+from mfsweep.analysis.gallery import gallery
+from mfsweep.analysis.search import searched
 from mfsweep.analysis.table import points_csv
-from mfsweep.analysis.tables import gain_table, law_table
-from mfsweep.data.reference import residual
+from mfsweep.analysis.tables import claim_table, gain_table, law_table
+from mfsweep.analysis.transfer import FitRequest
+from mfsweep.cli import residuals
+from mfsweep.data.residuals import residual
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.store import SweepFolder, write_text
 
 MEV = 1000.0
-
-
-def print_plan(console: Console, plan: Plan) -> None:
-    """Print what a spec comes to, a row for each kind of stage."""
-    table = Table(box=None, pad_edge=False, title=f"{plan.name}: {len(plan.graph.cells)} cells", title_justify="left")
-    for column in ("stage", "unique", "without sharing", "done", "trains on", "steps at most"):
-        table.add_column(column, justify="left" if column in ("stage", "trains on") else "right")
-    kinds: dict[str, list[Node]] = {}
-    for node in plan.graph.nodes.values():
-        kinds.setdefault(node.name, []).append(node)
-    for name, nodes in kinds.items():
-        table.add_row(
-            name,
-            str(len(nodes)),
-            str(sum(node.cells for node in nodes)),
-            str(sum(node.key in plan.done for node in nodes)),
-            ", ".join(sorted({f"{s.labels}; {s.subset}" for node in nodes for s in node.training.sets})),
-            _steps(nodes),
-        )
-    console.print(table)
-    counts = plan.summary()
-    resources = plan.spec.experiment.resources
-    each = f"{resources.workers} worker{'s' if resources.workers > 1 else ''} with {resources.cpus_per_worker:g} CPU"
-    each += f" and {resources.gpus_per_worker:g} GPU" if resources.gpus_per_worker else ""
-    console.print(
-        f"{counts['stages']} stages to train once, in place of {counts['stages_without_sharing']}; "
-        f"{counts['done']} done already. Each has {each}. Store: {near(plan.store.root)}"
-    )
-    for warning in plan.warnings:
-        console.print(f"warning: {warning}", style="yellow")
 
 
 def status(plan: Plan) -> list[dict[str, Any]]:
@@ -104,9 +78,9 @@ class Shown:
         return studies.analyse(self.plan.store, self.study)
 
     @cached_property
-    def pictures(self) -> list[Picture]:
+    def drawn(self) -> list[Drawn]:
         """Return the figures, drawn once for their files and the report."""
-        return pictures(self.analysis.results, self.analysis.laws, self.study.residuals)
+        return gallery(self.study, self.analysis)
 
     @property
     def folder(self) -> SweepFolder:
@@ -126,33 +100,42 @@ class Shown:
         for result in self.analysis.results:
             if result.gains:
                 console.print(gain_table(result))
+        if self.analysis.claims:
+            console.print(claim_table(self.analysis.claims))
 
     def write_points(self) -> None:
         """Write the points of every law as CSV, with the keys of their stages."""
         for law in self.analysis.laws:
             write_text(self.folder.points(law.name), points_csv(law.points))
 
-    def write_figures(self) -> list[Path]:
-        """Write the figures; return the paths of the pictures."""
-        return [path for picture in self.pictures for path in picture.save(self.folder.figures)]
+    def write(self) -> list[Path]:
+        """Write figures, claims and page; return their paths, the page's last."""
+        return report.write(self.folder, self.study, self.analysis, self.drawn)
 
     def write_report(self) -> Path:
-        """Write the page; return its path."""
-        write_text(self.folder.report, html(self.study, self.analysis, self.pictures))
-        return self.folder.report
+        """Write figures, claims and page; return the page's path."""
+        return self.write()[-1]
 
 
 def analyse(plan: Plan) -> Shown:
     """Return what can be shown of a plan."""
-    fits = [studies.FitRequest(name, fit.x, fit.y, fit.group_by) for name, fit in plan.spec.experiment.fits.items()]
+    experiment = plan.spec.experiment
+    fits = [FitRequest(name, fit.x, fit.y, fit.group_by) for name, fit in experiment.fits.items()]
+    cells = plan.cells()
     study = studies.Study(
         name=plan.name,
         spec_text=plan.spec.document.text,
-        cells=plan.cells(),
+        cells=cells,
         fits=fits,
         plan=plan.summary(),
         residuals=_residuals(plan),
         commands=[f"mfsweep run {plan.spec.document.path}"],
+        figures=experiment.figures,
+        claims=experiment.claims,
+        differences=residuals.differences(plan, asked) if (asked := residuals.asked(plan)) else {},
+        search=searched(plan.store, cells, list(plan.spec.searched), experiment.search.objective)
+        if experiment.search
+        else (),
     )
     return Shown(plan, study)
 
@@ -180,15 +163,3 @@ def _residuals(plan: Plan) -> list[Residual]:
             difference = residual(structures, members, method, target, *offsets)
             found.append(Residual(method, target, MEV * float(np.abs(difference).mean())))
     return found
-
-
-def near(path: Path) -> Path:
-    """Return a path as one would type it: relative below the working folder, whole elsewhere."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _steps(nodes: list[Node]) -> str:
-    limits = {node.training.recipe.max_steps for node in nodes}
-    return " or ".join(
-        "to completion" if limit is None else str(limit) for limit in sorted(limits, key=lambda s: s or 0)
-    )

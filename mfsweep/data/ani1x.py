@@ -9,7 +9,8 @@ Shapes: `Nc` conformers and `Na` atoms of one group, `S` and `A` as in structure
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfsweep.data.structures import SYMBOLS, Labels, Structures, hill_formula
+from mfsweep.data.structures import SYMBOLS, Labels, Structures, concatenate, hill_formula
 from mfsweep.data.units import HARTREE
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -50,9 +51,48 @@ def read(path: Path, labels: Mapping[str, LabelKeys]) -> Structures:
         DataError: the file cannot be opened or breaks off, is not of this layout, lacks a key, or has values that
             are not finite; the text names group and key.
     """
+    with _opened(path) as file:
+        groups = _groups(path, file)
+        _require_keys(str(path), _keys(groups), labels)
+        return _read(path, groups, labels)
+
+
+def read_several(paths: Mapping[str, Path], labels: Mapping[str, LabelKeys]) -> Structures:
+    """Read several files, whose structures need not be paired.
+
+    Args:
+        paths: name of the source -> HDF5 file of the ANI-1x layout.
+        labels: label method -> keys; a method has no labels in a file without them, or other than its `source`.
+
+    Raises:
+        DataError: as of `read`; a key that no file has that it may come from.
+    """
+    present: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        with _opened(path) as file:
+            present[name] = _keys(_groups(path, file))
+    for method, keys in labels.items():
+        if keys.source is not None and keys.source not in paths:
+            raise DataError(
+                f"data.labels.{method}.source: expected one of the sources {', '.join(sorted(paths))}, got "
+                f"{keys.source!r}.{nearest(keys.source, paths)}"
+            )
+        names = [name for name in paths if keys.source in (None, name)]
+        everywhere = set[str]().union(*(present[name] for name in names))
+        _require_keys(" and ".join(str(paths[name]) for name in names), everywhere, {method: keys})
+    parts: dict[str, Structures] = {}
+    for name, path in paths.items():
+        absent = [method for method, keys in labels.items() if keys.source not in (None, name)]
+        with _opened(path) as file:
+            parts[name] = _read(path, _groups(path, file), labels, absent)
+    return concatenate(parts)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
-            return _read(path, file, labels)
+            yield file
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except (OSError, RuntimeError) as error:  # h5py raises both for a file that is not HDF5 or breaks off
@@ -62,11 +102,12 @@ def read(path: Path, labels: Mapping[str, LabelKeys]) -> Structures:
         ) from error
 
 
-def _read(path: Path, file: h5py.File, labels: Mapping[str, LabelKeys]) -> Structures:
-    groups = _groups(path, file)
+def _read(
+    path: Path, groups: list[_Group], labels: Mapping[str, LabelKeys], absent: Collection[str] = ()
+) -> Structures:
+    """Read a file's groups; the methods in `absent` have no labels here, whatever its keys."""
     last = groups[-1]
     structures, atoms = last.conformers.stop, last.atoms.stop
-    _require_keys(path, groups, labels)
 
     sizes = np.empty(structures, np.int64)
     species = np.empty(atoms, np.uint8)
@@ -91,7 +132,9 @@ def _read(path: Path, file: h5py.File, labels: Mapping[str, LabelKeys]) -> Struc
         seen[name] += group.shape[0]
 
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    read_labels = {method: _labels(path, groups, keys, offsets) for method, keys in labels.items()}
+    read_labels = {
+        method: _labels(path, [] if method in absent else groups, keys, offsets) for method, keys in labels.items()
+    }
     return Structures(offsets, species, positions, formula, formulae, rank, read_labels, _charge(path, groups))
 
 
@@ -138,15 +181,18 @@ def _dataset(path: Path, node: h5py.Group, key: str) -> h5py.Dataset:
     return found
 
 
-def _require_keys(path: Path, groups: list[_Group], labels: Mapping[str, LabelKeys]) -> None:
-    present = {str(key) for group in groups for key in group.node}
+def _keys(groups: list[_Group]) -> set[str]:
+    return {str(key) for group in groups for key in group.node}
+
+
+def _require_keys(place: str, present: set[str], labels: Mapping[str, LabelKeys]) -> None:
     for method, keys in labels.items():
         for part, key in (("energy", keys.energy), ("forces", keys.forces)):
             if key is not None and key not in present:
                 known = sorted(present - {"atomic_numbers", "coordinates"})
                 raise DataError(
-                    f"{path}: no group has the key {key!r} (data.labels.{method}.{part})."
-                    f"{nearest(key, known)} The file has {', '.join(known) or 'no labels'}"
+                    f"{place}: no group has the key {key!r} (data.labels.{method}.{part})."
+                    f"{nearest(key, known)} There are {', '.join(known) or 'no labels'}"
                 )
 
 

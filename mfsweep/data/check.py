@@ -3,6 +3,8 @@
 It goes over the labelled sets, validation sets and evaluations that the stages will use, and over nothing else: a
 file may hold what no stage asks for. Of the structures of an evaluation it looks at geometries and at which labels
 exist, never at a label's value (README rule 4).
+
+A label method that is made of others is checked like any other, but for its unit: that is looked for in its parts.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.dataset import Dataset
+from mfsweep.data.dataset import Dataset, shown
+from mfsweep.data.derived import parts
 from mfsweep.data.reference import offset_energy
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.units import HARTREE, HIGHEST_SPREAD, UNITS, energy_scale, force_unit
+from mfsweep.data.unseen import require_unseen
 from mfsweep.errors import DataError
-from mfsweep.spec.data import TEST_SUBSET, SubsetName
+from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName
 from mfsweep.spec.stage import Evaluation, LabelledSet, Training
 
 Indices = NDArray[np.int64]
@@ -56,7 +60,7 @@ def check(
         DataError: an unknown subset or label method; a size above the subset's; missing labels; a subset with fewer
             than two formulae; no validation structures; a structure above the atom cap, charged or open-shell; an
             element without an energy offset; offsets that the fit set does not determine; labels that look like
-            another unit.
+            another unit; labels of a test that a stage would see.
     """
     distinct = _distinct(trainings)
     for training in distinct:
@@ -64,17 +68,21 @@ def check(
             _require_sound(dataset, use)
     for use in _evaluation_uses(dataset, evaluations):
         _require_sound(dataset, use)
+    require_unseen(dataset, distinct, evaluations)
     warnings: dict[str, None] = {}
     for training in distinct:
         for method in training.methods:
-            _require_hartree(dataset, method, training.sets)
+            for part in parts(method, dataset.derived):
+                # as if the stage trained on the part itself
+                alike = [own.but(labels=part) for own in training.sets if own.labels == method]
+                _require_hartree(dataset, part, alike)
             warnings |= dict.fromkeys(_weaknesses(dataset, method, training.sets))
     return list(warnings)
 
 
 def _data_of(training: Training) -> tuple[Hashable, ...]:
     """Return all of a training that matters to the data: many trainings of a sweep have it in common."""
-    sets = tuple((own.labels, own.subset, own.size) for own in training.sets)
+    sets = tuple((own.labels, own.subset, own.size, own.range) for own in training.sets)
     return sets, training.recipe.batch.max_atoms
 
 
@@ -85,15 +93,14 @@ def _distinct(trainings: Sequence[Training]) -> list[Training]:
 def _training_uses(dataset: Dataset, training: Training) -> Iterator[_Use]:
     cap = training.recipe.batch.max_atoms
     for own in training.sets:
-        place = f"the set ({own.labels}; {own.subset}; {own.size})"
-        yield _Use(place, own.labels, dataset.training(own), own.labels, training.sets, cap)
+        yield _Use(shown(own), own.labels, dataset.training(own), own.labels, training.sets, cap)
     for method in training.methods:
         subsets: list[SubsetName] = sorted({own.subset for own in training.sets if own.labels == method})
         members = dataset.validation(method, subsets)
         names = " and ".join(subsets)
         if not len(members):
             raise DataError(
-                f"{dataset.path}: {method} is trained on {names}, which has no validation structures with its labels: "
+                f"{dataset.place}: {method} is trained on {names}, which has no validation structures with its labels: "
                 f"schedule, stop and best checkpoint need some. Set data.splits.{subsets[0]}.validation, and let needs "
                 f"name {method}"
             )
@@ -102,14 +109,14 @@ def _training_uses(dataset: Dataset, training: Training) -> Iterator[_Use]:
 
 def _evaluation_uses(dataset: Dataset, evaluations: Sequence[tuple[Training, Evaluation]]) -> Iterator[_Use]:
     distinct = {
-        (_data_of(training), own.labels, own.subset, own.part, own.offsets): (training, own)
+        (_data_of(training), own.labels, own.subset, own.part, own.offsets, own.base): (training, own)
         for training, own in evaluations
     }
     for training, own in distinct.values():
         yield _Use(
             f"the {own.part} structures of {own.subset}",
             own.labels,
-            dataset.part(own),
+            dataset.part(own, training.sets),
             own.offsets or own.labels,
             training.sets,
             training.recipe.batch.max_atoms,
@@ -129,7 +136,7 @@ def _require_closed_shell(dataset: Dataset, use: _Use) -> None:
         if len(charged):
             first = int(charged[0])
             raise DataError(
-                f"{dataset.path}: {use.place}: expected neutral structures, got {len(charged)} charged ones: "
+                f"{dataset.place}: {use.place}: expected neutral structures, got {len(charged)} charged ones: "
                 f"{structures.describe(first)} has charge {structures.charge[first]:+d}. The models know no charge: "
                 "leave these structures out of the file"
             )
@@ -137,7 +144,7 @@ def _require_closed_shell(dataset: Dataset, use: _Use) -> None:
     odd = use.members[electrons % 2 == 1]
     if len(odd):
         raise DataError(
-            f"{dataset.path}: {use.place}: expected closed shells, got {len(odd)} structures with an odd number of "
+            f"{dataset.place}: {use.place}: expected closed shells, got {len(odd)} structures with an odd number of "
             f"electrons, the first is {structures.describe(int(odd[0]))}. Radicals and ions are not on the "
             "surface that the others share: leave these structures out of the file"
         )
@@ -148,7 +155,7 @@ def _require_under_cap(dataset: Dataset, use: _Use) -> None:
     above = use.members[sizes > use.max_atoms]
     if len(above):
         raise DataError(
-            f"{dataset.path}: {use.place}: expected at most {use.max_atoms} atoms in a structure (batch.max_atoms), "
+            f"{dataset.place}: {use.place}: expected at most {use.max_atoms} atoms in a structure (batch.max_atoms), "
             f"got {sizes.max()}: {len(above)} are above, the first is {dataset.structures.describe(int(above[0]))}. "
             "Raise batch.max_atoms, or leave these structures out of the file"
         )
@@ -163,7 +170,7 @@ def _require_offsets(dataset: Dataset, use: _Use) -> None:
             first = np.argmax(structures.counts(use.members, [z])[:, 0] > 0)
             example = structures.describe(int(use.members[first]))
             raise DataError(
-                f"{dataset.path}: {use.place}: {SYMBOLS[z]} (in {example}) has no energy offset of {use.reference}: "
+                f"{dataset.place}: {use.place}: {SYMBOLS[z]} (in {example}) has no energy offset of {use.reference}: "
                 f"the {len(fitted)} structures of {name}, on which the offsets are fitted, hold only "
                 f"{', '.join(SYMBOLS[e] for e in sorted(offsets))}. Enlarge that set until it has {SYMBOLS[z]}, "
                 "take another split seed, or leave these structures out of the file"
@@ -172,10 +179,9 @@ def _require_offsets(dataset: Dataset, use: _Use) -> None:
 
 def _require_hartree(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> None:
     structures = dataset.structures
-    members = np.unique(np.concatenate([dataset.training(own) for own in sets if own.labels == method]))
+    members, left = _left(dataset, method, sets)
     offsets = dataset.offsets(method, sets)
     energy = structures.labels[method].energy[members]
-    left = (energy - offset_energy(structures, members, offsets)) / structures.sizes[members]
     scale = energy_scale(energy, left, structures.counts(members, tuple(offsets)), offsets)
     keys = dataset.data.labels[method]
     if not scale.plausible():
@@ -186,7 +192,7 @@ def _require_hartree(dataset: Dataset, method: str, sets: Sequence[LabelledSet])
             else "No common unit fits"
         )
         raise DataError(
-            f"{dataset.path}: the {method} energies ({keys.energy!r}) do not look like hartree: after the energy "
+            f"{dataset.place}: the {method} energies ({keys.energy!r}) do not look like hartree: after the energy "
             f"offsets they spread by {scale.spread:.3g} eV/atom (expected below {HIGHEST_SPREAD:g}), and they are "
             f"{scale.ratio:.2g} times those of Thomas-Fermi atoms (expected below 1). {advice}"
         )
@@ -198,10 +204,18 @@ def _require_hartree(dataset: Dataset, method: str, sets: Sequence[LabelledSet])
     unit = force_unit(rms)
     if unit is not None:
         raise DataError(
-            f"{dataset.path}: the {method} forces ({keys.forces!r}) do not look like hartree/angstrom: their root mean "
-            f"square is {rms:.3g} eV/angstrom. They would fit as {unit}/angstrom: convert the file "
+            f"{dataset.place}: the {method} forces ({keys.forces!r}) do not look like hartree/angstrom: their root "
+            f"mean square is {rms:.3g} eV/angstrom. They would fit as {unit}/angstrom: convert the file "
             f"(times {UNITS[unit] / HARTREE:.6g})"
         )
+
+
+def _left(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> tuple[Indices, NDArray[np.float64]]:
+    """Return the structures trained on with a method, (n,), and what its offsets leave of the labels, (n,) eV/atom."""
+    members = np.unique(np.concatenate([dataset.training(own) for own in sets if own.labels == method]))
+    energy = dataset.structures.labels[method].energy[members]
+    offsets = offset_energy(dataset.structures, members, dataset.offsets(method, sets))
+    return members, (energy - offsets) / dataset.structures.sizes[members]
 
 
 def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
@@ -217,7 +231,7 @@ def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> I
     for labelled in own:
         members = dataset.training(labelled)
         if len(np.unique(structures.formula[members])) < 2:
-            yield f"the set ({method}; {labelled.subset}; {labelled.size}) has structures of one formula only"
+            yield f"{shown(labelled)} has structures of one formula only"
     fitted, name = dataset.fit_set(method, sets)
     if dataset.data.offsets == "fixed" and "a" in dataset.partition.train:
         a = dataset.partition.train["a"]
@@ -225,5 +239,15 @@ def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> I
             yield f"{method} has no labels in the training part of a: its energy offsets are fitted on {name}"
         elif len(fitted) < len(a):
             yield f"{len(fitted)} of {len(a)} training structures of a carry {method}: its offsets are fitted on these"
+    difference = dataset.derived.get(method)
+    if isinstance(difference, Difference):
+        spread = 1000 * _left(dataset, method, own)[1].std()
+        alike = [labelled.but(labels=difference.target) for labelled in own]
+        plain = 1000 * _left(dataset, difference.target, alike)[1].std()
+        if spread > plain:
+            yield (
+                f"{method} spreads by {spread:.3g} meV/atom after its energy offsets, and {difference.target} itself "
+                f"by {plain:.3g}: what is left to learn is no smaller for having {difference.minus} taken off"
+            )
     if TEST_SUBSET in subsets:
         yield f"{method} is trained on the test structures themselves (with its own labels, never the target's)"

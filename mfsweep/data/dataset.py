@@ -1,45 +1,55 @@
-"""One source seen through one `ResolvedData`: who trains on what, with which offsets and which edges.
+"""The sources seen through one `ResolvedData`: who trains on what, with which offsets and which edges.
 
 Nothing is computed before it is asked for, and everything is kept: a worker process runs many stages, and stages of
-one file differ at most in their split seed, so files, edges, partitions and offsets are each paid for once.
+the same files differ at most in their split seed, so files, edges, partitions and offsets are each paid for once.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data import ani1x
 from mfsweep.data.batch import Edges, neighbours
+from mfsweep.data.derived import derive
 from mfsweep.data.reference import fit_offsets
 from mfsweep.data.splits import Partition, partition
-from mfsweep.data.structures import Structures
+from mfsweep.data.structures import Labels, Structures
 from mfsweep.errors import DataError, nearest
 from mfsweep.fingerprint import canonical
-from mfsweep.spec.data import LabelKeys, ResolvedData, SubsetName
+from mfsweep.spec.data import Derived, Difference, LabelKeys, ResolvedData, SubsetName
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
 Indices = NDArray[np.int64]
 
 
 class Source:
-    """One file's structures with some methods' labels; shared by every `Dataset` on it."""
+    """The structures of one file, or of several, with some methods' labels; shared by every `Dataset` on them."""
 
-    def __init__(self, path: Path, labels: dict[str, LabelKeys]) -> None:
-        self.path = path
-        self.structures: Structures = ani1x.read(path, labels)
+    def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys]) -> None:
+        self.place = " and ".join(str(path) for path in paths.values())
+        single = set(paths) == {""}
+        self.structures: Structures = ani1x.read(paths[""], labels) if single else ani1x.read_several(paths, labels)
         self._edges: dict[float, Edges] = {}
+        self._derived: dict[Derived, Labels] = {}
         # The views live in their source, so that a source that is let go takes them along.
         self.view = functools.lru_cache(maxsize=16)(self._view)
 
     def _view(self, data_json: str) -> Dataset:
         return Dataset(self, ResolvedData.model_validate_json(data_json))
+
+    def derived(self, method: Derived) -> Labels:
+        """Return the labels of a method that is made of others."""
+        if method not in self._derived:
+            self._derived[method] = derive(self.structures, method)
+        return self._derived[method]
 
     def edges(self, cutoff: float) -> Edges:
         """Return the neighbours of every atom within `cutoff` angstrom."""
@@ -49,12 +59,15 @@ class Source:
 
 
 class Dataset:
-    """A source, its partition, and the labelled sets and offsets that follow from it."""
+    """The structures, their partition, and the labelled sets and offsets that follow from it."""
 
     def __init__(self, source: Source, data: ResolvedData) -> None:
-        self.path = source.path
-        self.structures: Structures = source.structures
+        self.place = source.place
         self.data = data
+        self.derived: dict[str, Derived] = data.derived or {}
+        """The label methods that are made of others."""
+        labels = {name: source.derived(method) for name, method in self.derived.items()}
+        self.structures: Structures = source.structures._replace(labels=source.structures.labels | labels)
         self._source = source
         self._offsets: dict[tuple[str, bytes], dict[int, float]] = {}
 
@@ -65,56 +78,67 @@ class Dataset:
         Raises:
             DataError: a subset cannot be filled.
         """
-        with self._named():
-            return partition(self.structures, self.data.splits)
+        with self.named():
+            return partition(self.structures, self.data.splits, self.derived)
 
     @functools.cached_property
     def elements(self) -> tuple[int, ...]:
-        """Return all atomic numbers of the file, ascending."""
+        """Return all atomic numbers of the files, ascending."""
         return tuple(np.unique(self.structures.species).tolist())
 
     def training(self, labelled: LabelledSet) -> Indices:
         """Return a labelled set's structures, (n,), in prefix order: smaller sizes are prefixes of larger ones.
 
         Raises:
-            DataError: no such subset or method, a size above the subset's, or a structure without the label.
+            DataError: no such subset or method, a size or range above the subset's, or a structure without the label.
         """
         members = self._subset(labelled.subset)
-        place = f"the set ({labelled.labels}; {labelled.subset}; {labelled.size})"
-        if labelled.size != "all":
-            if labelled.size > len(members):
-                raise DataError(
-                    f"{self.path}: {place}: expected at most {len(members)} structures, which the training part "
-                    f"of {labelled.subset!r} holds. Lower the size, or raise data.splits.{labelled.subset}.size"
-                )
-            members = members[: labelled.size]
-        self._require_labels(labelled.labels, labelled.subset, members, place)
+        if labelled.end is not None and labelled.end > len(members):
+            raise DataError(
+                f"{self.place}: {shown(labelled)}: expected at most {len(members)} structures, which the training part "
+                f"of {labelled.subset!r} holds. Lower the {'range' if labelled.range else 'size'}, or raise "
+                f"data.splits.{labelled.subset}.size"
+            )
+        members = members[labelled.range[0] if labelled.range else 0 : labelled.end]
+        self._require_labels(labelled.labels, labelled.subset, members, shown(labelled))
         return members
 
     def validation(self, method: str, subsets: Collection[SubsetName]) -> Indices:
         """Return the validation structures of several subsets that carry a method's labels, (n,) ascending."""
-        self._require_method(method)
+        self.require_method(method)
         for name in subsets:
             self._subset(name)
         pooled = [self.partition.validation[name] for name in sorted(set(subsets))]
         members = np.sort(np.concatenate([np.empty(0, np.int64), *pooled]))
         return members[self.structures.usable(method)[members]]
 
-    def part(self, evaluation: Evaluation) -> Indices:
-        """Return the structures on which an evaluation scores, (n,) ascending.
+    def part(self, evaluation: Evaluation, sets: Sequence[LabelledSet] = ()) -> Indices:
+        """Return the structures on which an evaluation of a training on `sets` scores, (n,) ascending.
 
-        `train` and `test` are both the subset's training part: a test subset's is what no stage trains on.
+        `test`: all of the subset's training part, which no stage trains on with these labels. `train`: those of it that
+        the stage trained on with these labels, or with a difference that stands for them; where there are none, all.
 
         Raises:
-            DataError: no such subset or method, no structures, or a structure without the label.
+            DataError: no such subset or method, no structures, or a structure without the label, or without that of the
+                method whose values are added.
         """
         members = self._subset(evaluation.subset)
         if evaluation.part == "validation":
             members = self.partition.validation[evaluation.subset]
+        elif evaluation.part == "train":
+            learned = {evaluation.labels} | {
+                name
+                for name, method in self.derived.items()
+                if isinstance(method, Difference) and method.target == evaluation.labels
+            }
+            own = [self.training(s) for s in sets if s.labels in learned and s.subset == evaluation.subset]
+            members = np.unique(np.concatenate(own)) if own else members
         place = f"the {evaluation.part} structures of {evaluation.subset!r}"
         if not len(members):
-            raise DataError(f"{self.path}: there are none of {place}: set data.splits.{evaluation.subset}.validation")
+            raise DataError(f"{self.place}: there are none of {place}: set data.splits.{evaluation.subset}.validation")
         self._require_labels(evaluation.labels, evaluation.subset, members, place)
+        if evaluation.base is not None:
+            self._require_labels(evaluation.base, evaluation.subset, members, place)
         return np.sort(members)
 
     def fit_set(self, method: str, sets: Sequence[LabelledSet]) -> tuple[Indices, str]:
@@ -126,7 +150,7 @@ class Dataset:
         Raises:
             DataError: there are none.
         """
-        self._require_method(method)
+        self.require_method(method)
         own = [labelled for labelled in sets if labelled.labels == method]
         if self.data.offsets == "paid":
             groups = [self.training(labelled) for labelled in own]
@@ -143,7 +167,7 @@ class Dataset:
         members = np.unique(np.concatenate([np.empty(0, np.int64), *groups]))
         if not len(members):
             raise DataError(
-                f"{self.path}: no structures to fit the energy offsets of {method} on: none of the training part of a "
+                f"{self.place}: no structures to fit the energy offsets of {method} on: none of the training part of a "
                 "carries its labels, and this stage does not train on it. Let data.splits.a.needs name the method"
                 + (", or use data.offsets: fixed" if self.data.offsets == "paid" else "")
             )
@@ -158,7 +182,7 @@ class Dataset:
         members, name = self.fit_set(method, sets)
         key = (method, members.tobytes())
         if key not in self._offsets:
-            with self._named(f"{name}: "):
+            with self.named(f"{name}: "):
                 self._offsets[key] = fit_offsets(self.structures, method, members)
         return dict(self._offsets[key])
 
@@ -170,57 +194,85 @@ class Dataset:
         """Return the training part of a subset, in prefix order."""
         if name not in self.partition.train:
             raise DataError(
-                f"{self.path}: expected one of the subsets {', '.join(self.partition.train) or '(none)'}, which "
+                f"{self.place}: expected one of the subsets {', '.join(self.partition.train) or '(none)'}, which "
                 f"data.splits declares, got {name!r}"
             )
         return self.partition.train[name]
 
-    def _require_method(self, method: str) -> None:
+    def require_method(self, method: str) -> None:
+        """Refuse a label method that `data` does not declare.
+
+        Raises:
+            DataError: with the nearest name.
+        """
         if method not in self.structures.labels:
             known = ", ".join(self.structures.labels)
             raise DataError(
-                f"{self.path}: expected one of the label methods {known}, which data.labels declares, got {method!r}."
+                f"{self.place}: expected one of the label methods {known}, which data.labels declares, got {method!r}."
                 f"{nearest(method, self.structures.labels)}"
             )
 
     def _require_labels(self, method: str, subset: str, members: Indices, place: str) -> None:
-        self._require_method(method)
+        self.require_method(method)
         missing = members[~self.structures.usable(method)[members]]
         if len(missing):
             what = "energy and forces" if self.structures.labels[method].forces is not None else "energy"
             raise DataError(
-                f"{self.path}: {place}: {len(missing)} of {len(members)} structures have no {method} {what} "
+                f"{self.place}: {place}: {len(missing)} of {len(members)} structures have no {method} {what} "
                 f"(NaN), the first is {self.structures.describe(int(missing[0]))}. "
                 f"Let data.splits.{subset}.needs name {method}"
             )
 
     @contextmanager
-    def _named(self, place: str = "") -> Iterator[None]:
-        """Put the file's name in front of an error of the pure functions, which know arrays only."""
+    def named(self, place: str = "") -> Iterator[None]:
+        """Put the files' names in front of an error of the pure functions, which know arrays only."""
         try:
             yield
         except DataError as error:
-            raise DataError(f"{self.path}: {place}{error}") from error
+            raise DataError(f"{self.place}: {place}{error}") from error
 
 
-def open_dataset(path: Path, data: ResolvedData) -> Dataset:
-    """Return the dataset of a file and what a training says of it; kept in this process.
+def shown(labelled: LabelledSet) -> str:
+    """Return a labelled set as messages name it."""
+    return f"the set ({labelled.labels}; {labelled.subset}; {labelled.extent})"
 
-    Where the file lies is no part of `data`: the caller vouches that its content is `data.digest` (source.verify).
+
+def open_dataset(paths: Mapping[str, Path], data: ResolvedData) -> Dataset:
+    """Return the dataset of some files and what a training says of them; kept in this process.
+
+    Where the files lie is no part of `data`: the caller vouches that their content is `data.digest` (source.verify).
+
+    Args:
+        paths: name of the source -> its file; that of a single one is empty.
+        data: labels and splits.
 
     Raises:
-        DataError: the file cannot be read, or lacks a key.
+        DataError: a file cannot be read, or lacks a key.
     """
-    real = path.resolve()
-    try:
-        facts = real.stat()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    files = tuple(_File.of(name, path) for name, path in sorted(paths.items()))
     labels = canonical({method: keys.identity() for method, keys in data.labels.items()})
-    return _source(real, facts.st_size, facts.st_mtime_ns, labels).view(data.model_dump_json())
+    return _source(files, labels).view(data.model_dump_json())
+
+
+class _File(NamedTuple):
+    """A file as it stands now: another size or time, another file."""
+
+    name: str
+    path: Path
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, name: str, path: Path) -> _File:
+        real = path.resolve()
+        try:
+            facts = real.stat()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        return cls(name, real, facts.st_size, facts.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=2)
-def _source(path: Path, _size: int, _modified: int, labels_json: str) -> Source:
+def _source(files: tuple[_File, ...], labels_json: str) -> Source:
     labels = {method: LabelKeys.model_validate(keys) for method, keys in json.loads(labels_json).items()}
-    return Source(path, labels)
+    return Source({file.name: file.path for file in files}, labels)

@@ -85,20 +85,3 @@ def require_offsets(structures: Structures, indices: Indices, offsets: Mapping[i
                 f"no energy offset for {SYMBOLS[z]}, which {structures.describe(first)} contains: "
                 f"the offsets were fitted on {', '.join(SYMBOLS[e] for e in sorted(offsets))} only"
             )
-
-
-def residual(
-    structures: Structures,
-    indices: Indices,
-    method: str,
-    other: str,
-    offsets: Mapping[int, float],
-    other_offsets: Mapping[int, float],
-) -> NDArray[np.float64]:
-    """Return what two methods differ by after their own offsets, (n,) eV/atom; NaN where one has no label.
-
-    Its mean absolute value is how far the auxiliary method is from the target (the source study's fig. 4b).
-    """
-    own = structures.labels[method].energy[indices] - offset_energy(structures, indices, offsets)
-    others = structures.labels[other].energy[indices] - offset_energy(structures, indices, other_offsets)
-    return (own - others) / structures.sizes[indices]

@@ -1,25 +1,31 @@
 """The partition of the structures by chemical formula, and the one order in which each subset's sizes nest.
 
 A formula's place in the queue is the sha256 of seed and formula, a structure's place in its subset's order a hash of
-(seed, subset, formula, rank): no state, no random generator whose stream a library may change, no dependence on the
-order of the file or on what other formulae there are. Only *whether* a label exists is looked at, never its value.
+(seed, subset, source, formula, rank): no state, no random generator whose stream a library may change, no dependence
+on the order of the file or on what other formulae there are. Only *whether* a label exists is looked at, never its
+value.
 
-Subsets are drawn in alphabetical order, `rest` last. Each takes, in queue order, the formulae that have structures
-with every label it `needs`: first for its validation set, then for training. A formula has one owner; what a
-straddling formula has too much goes nowhere (README rule 3).
+Subsets of one source are drawn first, then the others; in alphabetical order, `rest` last. Each takes, in queue order,
+the formulae that have structures with every label it `needs`: first for its validation set, then for training. A
+formula has one owner; what a straddling formula has too much goes nowhere (README rule 3), and neither does what the
+other sources hold of a formula that a subset of one source has taken. So a structure that stands in two sources is
+in one part of one subset only.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mfsweep.data.derived import parts
+from mfsweep.data.order import order_keys
 from mfsweep.data.structures import Structures
 from mfsweep.errors import DataError, nearest
-from mfsweep.spec.data import Splits, Subset, SubsetName
+from mfsweep.spec.data import Derived, Splits, Subset, SubsetName
 
 FEWEST_FORMULAE = 2
 """Of a training part: with one formula neither offsets nor a split by formula mean anything."""
@@ -36,21 +42,27 @@ class Partition(NamedTuple):
     """(n,) ascending."""
 
 
-def partition(structures: Structures, splits: Splits) -> Partition:
+def partition(structures: Structures, splits: Splits, derived: Mapping[str, Derived] = {}) -> Partition:
     """Share out the formulae.
 
+    Args:
+        structures: with the labels that the subsets need.
+        splits: with every subset's `needs` filled in.
+        derived: the label methods that are made of others; to need one is to need those.
+
     Raises:
-        DataError: a subset cannot be filled, has fewer than two formulae to train on, or needs unknown labels.
+        DataError: a subset cannot be filled, has fewer than two formulae to train on, or needs unknown labels or an
+            unknown source.
     """
     queue = _formula_queue(structures, splits.seed)
     free = np.ones(len(structures.formulae), np.bool_)
     train: dict[SubsetName, Indices] = {}
     validation: dict[SubsetName, Indices] = {}
     subsets = splits.subsets()
-    for name in sorted(subsets, key=lambda name: (subsets[name].size == "rest", name)):
+    for name in sorted(subsets, key=lambda name: (subsets[name].source is None, subsets[name].size == "rest", name)):
         subset = subsets[name]
-        members = _by_formula(structures, _eligible(structures, name, subset) & free[structures.formula])
-        order = _order_keys(structures, splits.seed, name)
+        members = _by_formula(structures, _eligible(structures, name, subset, derived) & free[structures.formula])
+        order = order_keys(structures, f"{splits.seed}:{name}")
         waiting = [formula for formula in queue if formula in members]
         held, used = _take(members, waiting, subset.validation, order)
         size = None if subset.size == "rest" else subset.size
@@ -67,22 +79,19 @@ def _formula_queue(structures: Structures, seed: int) -> list[int]:
     return sorted(range(len(names)), key=lambda i: hashlib.sha256(f"{seed}:{names[i]}".encode()).digest())
 
 
-def _order_keys(structures: Structures, seed: int, subset: str) -> NDArray[np.uint64]:
-    """Return a 64-bit hash of (seed, subset, formula, rank) for every structure, (S,)."""
-    digests = (hashlib.sha256(f"{seed}:{subset}:{formula}".encode()).digest() for formula in structures.formulae)
-    base = np.array([int.from_bytes(digest[:8], "little") for digest in digests], np.uint64)
-    # splitmix64 (Steele, Lea, Flood 2014) of each rank from its formula's digest: one pass over the array instead of
-    # a sha256 per structure, which would cost a second at ANI-1x's size.
-    z = base[structures.formula] + (structures.rank.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-def _eligible(structures: Structures, name: str, subset: Subset) -> NDArray[np.bool_]:
+def _eligible(structures: Structures, name: str, subset: Subset, derived: Mapping[str, Derived]) -> NDArray[np.bool_]:
     assert subset.needs is not None, "the spec's loader fills in every subset's needs"
     eligible = np.ones(len(structures.formula), np.bool_)
-    for method in subset.needs:
+    if subset.source is not None:
+        if subset.source not in structures.sources:
+            known = ", ".join(filter(None, structures.sources)) or "none: data.source names one file"
+            raise DataError(
+                f"data.splits.{name}.source: expected one of data.sources ({known}), got {subset.source!r}."
+                f"{nearest(subset.source, structures.sources)}"
+            )
+        if structures.source is not None:
+            eligible = structures.source == structures.sources.index(subset.source)
+    for method in sorted({part for needed in subset.needs for part in parts(needed, derived)}):
         if method not in structures.labels:
             raise DataError(
                 f"data.splits.{name}.needs: no label method {method!r} in data.labels."

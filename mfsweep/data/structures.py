@@ -1,4 +1,4 @@
-"""All structures of a source as flat arrays, and the units fixed once: eV and angstrom.
+"""All structures of one source or several as flat arrays, and the units fixed once: eV and angstrom.
 
 Shapes: `S` structures, `A` atoms of all structures together. Atom `i` of structure `s` lies at `offsets[s] + i`
 (compressed sparse rows), so a batch is a gather and no structure is ever an object.
@@ -39,7 +39,7 @@ class Labels(NamedTuple):
 
 
 class Structures(NamedTuple):
-    """Geometries and labels of every structure of a source, in file order."""
+    """Geometries and labels of every structure, in file order; of several sources one after the other."""
 
     offsets: NDArray[np.int64]
     """(S + 1,) first atom of each structure, and A."""
@@ -52,11 +52,15 @@ class Structures(NamedTuple):
     formulae: tuple[str, ...]
     """Chemical formulae in Hill order, sorted."""
     rank: NDArray[np.int32]
-    """(S,) index of the structure among those of its formula: (formula, rank) names a structure for good."""
+    """(S,) index of the structure among those of its formula and source: the three name a structure for good."""
     labels: dict[str, Labels]
     """Label method -> labels."""
     charge: NDArray[np.int16] | None = None
     """(S,) total charges where the file states them."""
+    source: NDArray[np.int16] | None = None
+    """(S,) index into `sources`; None where there is only one."""
+    sources: tuple[str, ...] = ("",)
+    """Names of the sources, sorted; that of a single file is empty."""
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -95,12 +99,50 @@ class Structures(NamedTuple):
         return has & ~np.isnan(labels.forces[self.offsets[:-1], 0])
 
     def usable(self, method: str) -> NDArray[np.bool_]:
-        """Return which structures have everything that the method is declared to give, (S,)."""
+        """Return which structures have everything that the method is declared to give, (S,).
+
+        A method with a key of forces needs energy and forces, whichever of them a stage then trains on: so stages that
+        differ in nothing but `use` have the same structures.
+        """
         return self.carries(method, forces=self.labels[method].forces is not None)
 
     def describe(self, index: int) -> str:
         """Return a structure's name for messages, for example `C2H6O, conformer 3 (structure 118)`."""
-        return f"{self.formulae[self.formula[index]]}, conformer {self.rank[index]} (structure {index})"
+        source = f" of {self.sources[self.source[index]]}" if self.source is not None else ""
+        return f"{self.formulae[self.formula[index]]}, conformer {self.rank[index]}{source} (structure {index})"
+
+
+def concatenate(parts: Mapping[str, Structures]) -> Structures:
+    """Return the structures of several sources as one, in the order of their names.
+
+    Args:
+        parts: name -> structures of one source, all with the same label methods.
+    """
+    names = tuple(sorted(parts))
+    own = [parts[name] for name in names]
+    sizes = np.concatenate([part.sizes for part in own])
+    formulae = tuple(sorted({formula for part in own for formula in part.formulae}))
+    place = {formula: index for index, formula in enumerate(formulae)}
+    charges = [np.zeros(len(part.formula), np.int16) if part.charge is None else part.charge for part in own]
+    stated = any(part.charge is not None for part in own)
+    return Structures(
+        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        species=np.concatenate([part.species for part in own]),
+        positions=np.concatenate([part.positions for part in own]),
+        formula=np.concatenate([np.array([place[f] for f in part.formulae], np.int32)[part.formula] for part in own]),
+        formulae=formulae,
+        rank=np.concatenate([part.rank for part in own]),
+        labels={method: _concatenated([part.labels[method] for part in own]) for method in own[0].labels},
+        charge=np.concatenate(charges) if stated else None,
+        source=np.repeat(np.arange(len(own), dtype=np.int16), [len(part.formula) for part in own]),
+        sources=names,
+    )
+
+
+def _concatenated(parts: Sequence[Labels]) -> Labels:
+    forces = [part.forces for part in parts if part.forces is not None]
+    assert len(forces) in (0, len(parts)), "a method has forces by its keys, which are the same for every source"
+    return Labels(np.concatenate([part.energy for part in parts]), np.concatenate(forces) if forces else None)
 
 
 def hill_formula(numbers: ArrayLike) -> str:

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib.util
+from collections.abc import Callable, Mapping
 
 import torch
 
+from mfsweep.errors import ResourceError
 from mfsweep.models.base import Graph, Potential, Prediction, Shape, match_heads
-from mfsweep.models.mace import MacePotential
-from mfsweep.spec.model import Mace
+from mfsweep.spec.model import Architecture
 
 __all__ = ["ARCHITECTURES", "Graph", "Potential", "Prediction", "Shape", "build", "match_heads"]
 
-ARCHITECTURES: dict[str, type[MacePotential]] = {"mace": MacePotential}
-"""`model.architecture` of a spec -> the class that builds it."""
+
+def _mace() -> Callable[..., Potential]:
+    from mfsweep.models.mace import MacePotential
+
+    return MacePotential
+
+
+def _allegro() -> Callable[..., Potential]:
+    if importlib.util.find_spec("nequip") is None:
+        raise ResourceError(
+            "nequip cannot be imported on this machine: Allegro's packages are no part of the environment. Run "
+            "`mfsweep env allegro` (on a cluster, in the image of every node), or set MFSWEEP_OVERLAYS to a folder that "
+            "all nodes share"
+        )
+    from mfsweep.models.allegro import AllegroPotential
+
+    return AllegroPotential
+
+
+ARCHITECTURES: dict[str, Callable[[], Callable[..., Potential]]] = {"mace": _mace, "allegro": _allegro}
+"""`model.architecture` of a spec -> a function that imports the class that builds it and returns it.
+
+A process imports one of them only: mace-torch and nequip-allegro need different versions of e3nn.
+"""
 
 
 def build(
-    spec: Mace, shape: Shape, offsets: Mapping[str, Mapping[int, float]], *, seed: int, dtype: torch.dtype
+    spec: Architecture, shape: Shape, offsets: Mapping[str, Mapping[int, float]], *, seed: int, dtype: torch.dtype
 ) -> Potential:
     """Make a model of the spec's architecture on the CPU, its weights drawn from `seed` alone.
 
@@ -28,4 +51,4 @@ def build(
         seed: of the initial weights.
         dtype: of the weights.
     """
-    return ARCHITECTURES[spec.architecture](spec, shape, offsets, seed=seed, dtype=dtype)
+    return ARCHITECTURES[spec.architecture]()(spec, shape, offsets, seed=seed, dtype=dtype)

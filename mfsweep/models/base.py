@@ -8,14 +8,18 @@ Legend: S structures, A atoms, E edges, H heads, Z elements.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mfsweep.errors import TrainingError, nearest
+from mfsweep.models import lora as low_rank
+from mfsweep.spec.model import Architecture
+from mfsweep.spec.stage import Head, Lora
 
 
 class Graph(NamedTuple):
@@ -50,42 +54,127 @@ class Shape(NamedTuple):
     """What a model's parameters depend on, beside its spec."""
 
     heads: tuple[str, ...]
-    """Label methods, one readout head each."""
+    """One readout each; most are named after the label method that they learn."""
     elements: tuple[int, ...]
     """Atomic numbers, ascending."""
     avg_num_neighbors: float
     """Mean number of neighbours of an atom, by which messages are divided."""
+    hidden: Mapping[str, tuple[int, ...]] = {}
+    """Head -> hidden widths of its MLP, where they are not the spec's `readout_hidden`."""
+
+    def widths(self, spec: Architecture, head: str) -> tuple[int, ...]:
+        """Return the hidden widths of a head's MLP in a model of that spec."""
+        return tuple(self.hidden.get(head, (spec.readout_hidden,)))
 
 
 class Potential(nn.Module, ABC):
-    """A model with one readout head per label method over a shared backbone."""
+    """A model with several readout heads over a shared backbone."""
 
+    spec: Architecture
     shape: Shape
     cutoff: float
     """Radius within which atoms are neighbours, angstrom."""
+    shifts: Tensor
+    """(H, Z) eV, added for each atom of element z by head h. Zero, unless the model started from a file whose energies
+    stand against another reference."""
+
+    def __init__(self, spec: Architecture, shape: Shape, *, seed: int, dtype: torch.dtype) -> None:
+        """Keep what all architectures share; a subclass adds its modules.
+
+        Args:
+            spec: architecture and size.
+            shape: heads, elements, mean number of neighbours.
+            seed: of the initial weights.
+            dtype: of the weights.
+        """
+        super().__init__()
+        self.spec = spec
+        self.shape = shape
+        self.cutoff = spec.r_max
+        self._seed = seed
+        self.register_buffer("shifts", torch.zeros(len(shape.heads), len(shape.elements), dtype=dtype))
 
     @abstractmethod
-    def energy(self, graph: Graph, head: str) -> Tensor:
-        """Return the (S,) interaction energies by one head, eV, differentiable in `graph.positions`."""
+    def atomic_energies(self, graph: Graph, head: str) -> Tensor:
+        """Return the (A,) atoms' interaction energies by one head, eV, differentiable in `graph.positions`."""
 
     @abstractmethod
     def readout_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the readout heads."""
 
     @abstractmethod
-    def adopt(self, state: Mapping[str, Tensor], heads: Sequence[str], sources: Mapping[str, str]) -> None:
+    def copy_weights(self, state: Mapping[str, Tensor], parent: Shape, sources: Mapping[str, str]) -> None:
+        """Copy a parent's backbone, and its heads into those that start from them (see `adopt`)."""
+
+    def linear_maps(self) -> list[low_rank.LinearMap]:
+        """Return the backbone's linear maps, which `adapt` gives adapters; none where an architecture has no such."""
+        return []
+
+    def energy(self, graph: Graph, head: str) -> Tensor:
+        """Return the (S,) interaction energies by one head, eV, differentiable in `graph.positions`."""
+        shifts = self.shifts[self.shape.heads.index(head)]
+        atomic = self.atomic_energies(graph, head) + shifts.index_select(0, graph.species)
+        return atomic.new_zeros(graph.size).index_add(0, graph.structure, atomic)
+
+    def adapter_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the low-rank adapters; none before `adapt` and after `merge`."""
+        return low_rank.adapters(self)
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that all heads share, without adapters."""
+        others = {id(parameter) for parameter in [*self.readout_parameters(), *self.adapter_parameters()]}
+        return [parameter for parameter in self.parameters() if id(parameter) not in others]
+
+    @torch.no_grad()
+    def adopt(self, state: Mapping[str, Tensor], parent: Shape, sources: Mapping[str, str]) -> None:
         """Copy a parent's weights into this model, which then computes by each head what the parent did by its source.
 
         Args:
             state: the parent's `state_dict()`; its spec and elements are this model's.
-            heads: the parent's heads, in its order.
-            sources: own head -> the parent's head that it starts from.
-        """
+            parent: the parent's shape.
+            sources: own head -> the parent's head that it starts from; a head that is absent keeps its fresh weights.
 
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that all heads share."""
-        readouts = {id(parameter) for parameter in self.readout_parameters()}
-        return [parameter for parameter in self.parameters() if id(parameter) not in readouts]
+        Raises:
+            TrainingError: a head is not as wide as its source.
+        """
+        assert parent.elements == self.shape.elements
+        for head, source in sources.items():
+            own, theirs = self.shape.widths(self.spec, head), parent.widths(self.spec, source)
+            if own != theirs:
+                raise TrainingError(
+                    f"the readout head {head!r} with hidden widths {list(own)} cannot start from the parent's head "
+                    f"{source!r} with {list(theirs)}: leave `hidden` out, or let the head start fresh (`from: fresh`)"
+                )
+            if "shifts" in state:  # files of older versions have none: they were zero
+                self.shifts[self.shape.heads.index(head)] = state["shifts"][parent.heads.index(source)]
+        self.copy_weights(state, parent, sources)
+
+    def adapt(self, lora: Lora) -> None:
+        """Freeze the backbone and give its linear maps low-rank adapters, which change nothing until they train.
+
+        Raises:
+            TrainingError: the architecture has none that could take them.
+        """
+        maps = self.linear_maps()
+        if not maps:
+            raise TrainingError(
+                f"the architecture {self.spec.architecture!r} takes no low-rank adapters: "
+                "expected `trainable: all` or `trainable: readouts`"
+            )
+        for parameter in self.backbone_parameters():
+            parameter.requires_grad_(False)
+        with building(self._seed, self.shifts.dtype):
+            low_rank.attach(maps, lora)
+
+    def merge(self) -> None:
+        """Write the adapters into the backbone's plain weights, which can be trained again, and remove them."""
+        low_rank.detach(self)
+        for parameter in self.backbone_parameters():
+            parameter.requires_grad_(True)
+
+    def merged_state(self) -> dict[str, Tensor]:
+        """Return the `state_dict()` that the model would have after `merge`, leaving it as it is."""
+        return low_rank.merged_state(self)
 
     def forward(self, graph: Graph, head: str, *, forces: bool) -> Prediction:
         """Return energies and, if asked, forces = -dE/dR by one head.
@@ -100,20 +189,58 @@ class Potential(nn.Module, ABC):
             (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=self.training)
         return Prediction(energy, -gradient)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # Files of older versions hold no shifts: they were zero.
+        state_dict.setdefault(f"{prefix}shifts", torch.zeros_like(self.shifts))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-def match_heads(heads: Sequence[str], parent: Sequence[str]) -> dict[str, str]:
-    """Return for each head the parent's head that it starts from: the same method's, else the parent's only one.
+
+@contextlib.contextmanager
+def building(seed: int, dtype: torch.dtype) -> Iterator[None]:
+    """Draw weights on the CPU from `seed` alone and make them in `dtype`; torch's own generator and default stay."""
+    previous = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_default_dtype(dtype)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(previous)
+
+
+def match_heads(heads: Sequence[str], parent: Sequence[str], given: Mapping[str, Head] = {}) -> dict[str, str]:
+    """Return for each head the parent's head that it starts from; heads that start fresh are absent.
+
+    Args:
+        heads: the child's heads.
+        parent: the parent's heads.
+        given: what the spec says of some of the heads. For the others README rule 9 holds: the head of the same name,
+            else the parent's only one.
 
     Raises:
-        TrainingError: a head is not among the parent's several (README rule 9).
+        TrainingError: a head is not among the parent's several, or the head that the spec names is not the parent's.
     """
     sources = {}
     for head in heads:
-        if head not in parent and len(parent) > 1:
+        wanted = given[head].source if head in given else None
+        if wanted == "fresh":
+            continue
+        by_name = wanted not in (None, "parent")
+        source = wanted if by_name and wanted is not None else head
+        if source in parent:
+            sources[head] = source
+        elif by_name or len(parent) > 1:
             raise TrainingError(
-                f"the readout head {head!r} cannot start from the parent stage: it has the heads {', '.join(parent)}, "
-                f"none of that method. Expected a parent with a head {head!r} or with one head only."
-                + nearest(head, parent)
+                f"the readout head {head!r} cannot start from "
+                + (f"{source!r} of the parent stage" if by_name else "the parent stage")
+                + f": it has the heads {', '.join(parent)}"
+                + ("" if by_name else ", none of that method")
+                + f". Expected a parent with a head {source!r}"
+                + ("" if by_name else " or with one head only")
+                + ", or to be told where it starts from (`heads: {"
+                + f"{head}: {{from: ...}}}}`, a head of the parent or `fresh`)."
+                + nearest(source, parent)
             )
-        sources[head] = head if head in parent else parent[0]
+        else:
+            sources[head] = parent[0]
     return sources

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,11 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     warnings.simplefilter("ignore")
     import mace.modules as mace  # before e3nn, whose constants it loads
     from e3nn import get_optimization_defaults, o3, set_optimization_defaults
+    from e3nn.nn import FullyConnectedNet
 
-from mfsweep.models.base import Graph, Potential, Shape
+from mfsweep.models.base import Graph, Potential, Shape, building
+from mfsweep.models.lora import LinearMap
+from mfsweep.models.readout import HeadMLPs, copy_head, matrices
 from mfsweep.spec.model import Mace
 
 
@@ -47,16 +50,16 @@ class MacePotential(Potential):
             seed: of the initial weights; torch's global generator is left as it was.
             dtype: of the weights; torch's global default is left as it was.
         """
-        super().__init__()
-        self.shape = shape
-        self.cutoff = spec.r_max
-        self._hidden = spec.readout_hidden
+        super().__init__(spec, shape, seed=seed, dtype=dtype)
         parity = [(-1.0) ** order for order in range(spec.max_ell + 1) for _ in range(2 * order + 1)]
         self.register_buffer("_parity", torch.tensor(parity, dtype=dtype), persistent=False)
         table = np.array([[offsets[head].get(z, 0.0) for z in shape.elements] for head in shape.heads])
-        with torch.random.fork_rng(devices=[]), _defaults(dtype), warnings.catch_warnings():
+        widths = [shape.widths(spec, head) for head in shape.heads]
+        self._first_is_residual = spec.interaction_first == "residual"
+        residual = mace.interaction_classes["RealAgnosticResidualInteractionBlock"]
+        agnostic = mace.interaction_classes["RealAgnosticInteractionBlock"]
+        with building(seed, dtype), _no_compilation(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.manual_seed(seed)
             self.network = mace.ScaleShiftMACE(
                 atomic_inter_scale=[1.0] * len(shape.heads),
                 atomic_inter_shift=[0.0] * len(shape.heads),
@@ -64,8 +67,8 @@ class MacePotential(Potential):
                 num_bessel=spec.bessel,
                 num_polynomial_cutoff=spec.cutoff_order,
                 max_ell=spec.max_ell,
-                interaction_cls_first=mace.interaction_classes["RealAgnosticInteractionBlock"],
-                interaction_cls=mace.interaction_classes["RealAgnosticResidualInteractionBlock"],
+                interaction_cls_first=residual if self._first_is_residual else agnostic,
+                interaction_cls=residual,
                 num_interactions=spec.layers,
                 num_elements=len(shape.elements),
                 hidden_irreps=o3.Irreps(_hidden_irreps(spec)),
@@ -75,17 +78,21 @@ class MacePotential(Potential):
                 atomic_numbers=list(shape.elements),
                 correlation=spec.correlation,
                 gate=nn.functional.silu,
+                distance_transform=spec.distance_transform or "None",
                 radial_MLP=list(spec.radial_hidden),
+                use_reduced_cg=False,  # or a machine with cuequivariance would make another product basis
                 heads=list(shape.heads),
             )
+            if any(hidden != (spec.readout_hidden,) for hidden in widths):
+                self.network.readouts[-1] = HeadMLPs(spec.channels, widths)
         # In float64 whatever the precision: rounding E0 would cost more than the model's error.
         self.network.atomic_energies_fn.atomic_energies = torch.from_numpy(table)
 
-    def energy(self, graph: Graph, head: str) -> Tensor:
-        """Return the (S,) interaction energies by one head, eV.
+    def atomic_energies(self, graph: Graph, head: str) -> Tensor:
+        """Return the (A,) atoms' interaction energies by one head, eV.
 
-        This is ScaleShiftMACE.forward without what a training never reads (offsets, stress, node energies), and with
-        what a pair's two directions share computed once: radial weights are equal, harmonics equal up to their parity.
+        This is ScaleShiftMACE.forward without what a training never reads (offsets, stress), and with what a pair's two
+        directions share computed once: radial weights are equal, harmonics equal up to their parity.
         """
         network = self.network
         sender, receiver = graph.edges
@@ -96,7 +103,7 @@ class MacePotential(Potential):
         attributes = nn.functional.one_hot(graph.species, len(self.shape.elements)).to(vectors.dtype)
         harmonics = network.spherical_harmonics(vectors)
         harmonics = torch.cat([harmonics, harmonics * self._parity])
-        radial, _ = network.radial_embedding(lengths, attributes, graph.edges, network.atomic_numbers)
+        radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
         features = network.node_embedding(attributes)
         column = self.shape.heads.index(head)
         heads = torch.full_like(graph.species, column)
@@ -109,42 +116,71 @@ class MacePotential(Potential):
             )
             message = messages.new_zeros(len(graph.species), messages.shape[1]).index_add(0, receiver, messages)
             message = layer.linear(message) / layer.avg_num_neighbors
-            if number == 0:  # RealAgnosticInteractionBlock: the element acts on the message
+            if number == 0 and not self._first_is_residual:  # the element acts on the message
                 skip = None
                 message = layer.skip_tp(message, attributes)
-            else:  # RealAgnosticResidualInteractionBlock: it acts on the features that are added to the product
+            else:  # it acts on the layer's input, which is added to the product
                 skip = layer.skip_tp(features, attributes)
             features = product(node_feats=layer.reshape(message), sc=skip, node_attrs=attributes)
             atomic = atomic + readout(features, heads)[:, column]
-        return atomic.new_zeros(graph.size).index_add(0, graph.structure, atomic)
+        return atomic
 
     def readout_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of both readouts of every head."""
         return list(self.network.readouts.parameters())
 
-    @torch.no_grad()
-    def adopt(self, state: Mapping[str, Tensor], heads: Sequence[str], sources: Mapping[str, str]) -> None:
-        """Copy a parent's backbone, and into each head the parent's head that it starts from.
+    def linear_maps(self) -> list[LinearMap]:
+        """Return what mixes channels (o3.Linear), irrep by irrep, and the layers of the radial networks.
 
-        A linear readout holds one column of weights per head. The last one holds a block of hidden units per head and
-        divides its output by sqrt(heads x hidden): the weights are rescaled so that the head's function is kept.
+        The maps that hold one matrix for each element (the skip connection's and the product basis') stay as they are.
         """
-        columns = [list(heads).index(sources[head]) for head in self.shape.heads]
-        own, parents = len(self.shape.heads), len(heads)
-        last = f"network.readouts.{len(self.network.readouts) - 1}."
-        for name, parameter in self.named_parameters():
-            value = state[name].to(parameter.dtype)
-            if name == f"{last}linear_1.weight":
-                value = value.view(-1, parents, self._hidden)[:, columns]
-            elif name == f"{last}linear_2.weight":
-                blocks = value.view(parents, self._hidden, parents)
-                # Weights between one head's hidden units and another's output are never used: zero.
-                value = value.new_zeros(own, self._hidden, own)
-                for index, column in enumerate(columns):
-                    value[index, :, index] = blocks[column, :, column] * (own / parents) ** 0.5
-            elif name.startswith("network.readouts."):
-                value = value.view(-1, parents)[:, columns]
-            parameter.copy_(value.reshape(parameter.shape))
+        backbone = [self.network.node_embedding, *self.network.interactions, *self.network.products]
+        modules: list[Any] = [module for part in backbone for module in part.modules()]
+        mixing: list[Any] = [module for module in modules if isinstance(module, o3.Linear)]
+        radial: list[Any] = [net.children() for net in modules if isinstance(net, FullyConnectedNet)]
+        return [
+            *(LinearMap(linear, [path.path_shape for path in linear.instructions]) for linear in mixing),
+            *(LinearMap(layer, [(layer.weight.shape[0], layer.weight.shape[1])]) for net in radial for layer in net),
+        ]
+
+    @torch.no_grad()
+    def copy_weights(self, state: Mapping[str, Tensor], parent: Shape, sources: Mapping[str, str]) -> None:
+        """Copy a parent's backbone, and into heads the parent's heads that they start from, so that functions are kept.
+
+        Coupling coefficients and basis functions are copied with the backbone: a model from outside may hold those of
+        another version of mace-torch.
+        """
+        own = {**dict(self.named_buffers()), **dict(self.named_parameters())}
+        for name, tensor in own.items():
+            if name.startswith("network.") and name in state and not name.startswith(_PER_HEAD):
+                tensor.copy_(state[name])
+        columns = {self.shape.heads.index(head): parent.heads.index(source) for head, source in sources.items()}
+        heads, parents = len(self.shape.heads), len(parent.heads)
+        *linear, last = [f"network.readouts.{layer}." for layer in range(len(self.network.readouts))]
+        mine, theirs = _under(last, own), _under(last, state)
+        for column, source in columns.items():
+            for prefix in linear:
+                readout, other = own[f"{prefix}linear.weight"], state[f"{prefix}linear.weight"]
+                readout.view(-1, heads)[:, column] = other.view(-1, parents)[:, source].to(readout.dtype)
+            copy_head(mine, column, heads, theirs, source, parents)
+
+    @torch.no_grad()
+    def scale_readouts(self, scale: Tensor) -> None:
+        """Multiply the energies of each head by a number, (H,), in the last weights of its readouts."""
+        heads = len(self.shape.heads)
+        *linear, last = self.network.readouts
+        for readout in linear:
+            readout.linear.weight.view(-1, heads).mul_(scale)
+        for column in range(heads):
+            matrices(dict(last.named_parameters()), column, heads)[-1].mul_(scale[column])
+
+
+_PER_HEAD = ("network.readouts.", "network.atomic_energies_fn.", "network.scale_shift.")
+"""What of mace's state belongs to the heads."""
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _hidden_irreps(spec: Mace) -> str:
@@ -153,13 +189,11 @@ def _hidden_irreps(spec: Mace) -> str:
 
 
 @contextlib.contextmanager
-def _defaults(dtype: torch.dtype) -> Iterator[None]:
-    """Build in `dtype` and without TorchScript, which takes 1 s of a model's 1.4 s and makes no step quicker."""
-    previous, options = torch.get_default_dtype(), get_optimization_defaults()
-    torch.set_default_dtype(dtype)
+def _no_compilation() -> Iterator[None]:
+    """Build without TorchScript, which takes 1 s of a model's 1.4 s and makes no step quicker."""
+    options = get_optimization_defaults()
     set_optimization_defaults(jit_script_fx=False)
     try:
         yield
     finally:
-        torch.set_default_dtype(previous)
         set_optimization_defaults(**options)

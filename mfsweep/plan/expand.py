@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mfsweep.errors import SpecError, nearest
+from mfsweep.plan.mixture import Mixture, mixture
 from mfsweep.spec import axes
 from mfsweep.spec.axes import SEEDS, PlaceError, Value
 from mfsweep.spec.load import Place, Spec
-from mfsweep.spec.model import Allegro, Mace, Model
-from mfsweep.spec.stage import Evaluation, LabelledSet, Stage
+from mfsweep.spec.model import Architecture, Model
+from mfsweep.spec.stage import FILE, Evaluation, Stage
 
 _T = TypeVar("_T")
 
@@ -29,10 +30,12 @@ class LiveStage:
     name: str
     stage: Stage
     """Its recipe is the one that holds here: `continued` applied when it has a parent."""
-    sets: tuple[LabelledSet, ...]
-    """Not empty, probabilities shared out, sorted."""
+    mixture: Mixture
+    """Its labelled sets that are not empty."""
     parent: str | None
     """Name of the live stage it starts from."""
+    file: str | None
+    """Path of the model file that it starts from in place of one, as the spec writes it."""
     axes: frozenset[str]
     """The axes on which it or its ancestors depend."""
 
@@ -43,7 +46,7 @@ class Cell:
 
     values: dict[str, Value]
     """Axis -> label."""
-    model: Mace
+    model: Architecture
     seed: int
     split_seed: int
     stages: dict[str, LiveStage]
@@ -113,25 +116,29 @@ class _Expander:
         if name in below:
             raise self._error(place, " -> ".join(map(str, (*below, name))), "stages that do not start from themselves")
         template, plain = self.experiment.stages[name], self.plain[name]
-        fresh, sets = self._filled(f"stage {name}", plain, place, labels, values, lambda t: self._fresh(t, place))
+        fresh, own = self._filled(f"stage {name}", plain, place, labels, values, lambda t: self._fresh(t, place))
         depends = self.templates[f"stage {name}"][0]
-        if not sets:
+        if not own.sets:
             return
-        parent = fresh.start_from
-        if parent is not None:
-            self._known_stage(parent, (*place, "start_from"))
-            self._live(parent, labels, values, live, (*below, name))
+        above, file = fresh.start_from, None
+        if above is not None and above.startswith(FILE):
+            above, file = None, above.removeprefix(FILE)
+        elif above is not None:
+            self._known_stage(above, (*place, "start_from"))
+            self._live(above, labels, values, live, (*below, name))
+        parent = above if above in live else None
         stage = fresh
         # An error in `continued:` is one even in a cell without a parent.
         if "continued" in template:
             continued = self._filled(
                 f"continued {name}", template, place, labels, values, lambda t: self._continued(t, place)
             )
-            depends |= self.templates[f"continued {name}"][0] if parent in live else frozenset()
-            stage = continued if parent in live else fresh
-        if parent in live:
+            if parent or file:
+                depends |= self.templates[f"continued {name}"][0]
+                stage = continued
+        if parent:
             depends |= live[parent].axes
-        live[name] = LiveStage(name, stage, sets, parent if parent in live else None, depends)
+        live[name] = LiveStage(name, stage, own, parent, file, depends)
 
     def _filled(
         self,
@@ -164,18 +171,17 @@ class _Expander:
         self._known_stage(name, ("result",))
         return name
 
-    def _model(self, tree: Any) -> Mace:
-        model = self.spec.document.build(Model, tree, ("model",))
-        if isinstance(model, Allegro):
-            raise self._error(("model", "architecture"), "allegro", "'mace': allegro comes with a later version")
-        return model
+    def _model(self, tree: Any) -> Architecture:
+        if isinstance(tree, dict) and "architecture" not in tree:
+            raise self._error(("model",), tree, "an `architecture`: mace or allegro")
+        return self.spec.document.build(Model, tree, ("model",))
 
     def _evaluations(self, trees: list[Any]) -> tuple[Evaluation, ...]:
         return self.spec.document.build(tuple[Evaluation, ...], trees, ("evaluate",))
 
-    def _fresh(self, tree: dict[str, Any], place: Place) -> tuple[Stage, tuple[LabelledSet, ...]]:
+    def _fresh(self, tree: dict[str, Any], place: Place) -> tuple[Stage, Mixture]:
         stage = self._stage(tree, place)
-        return stage, self._sets(stage, place)
+        return stage, mixture(self.spec, stage, place)
 
     def _stage(self, tree: dict[str, Any], place: Place) -> Stage:
         return self.spec.document.build(Stage, tree, place)
@@ -194,26 +200,6 @@ class _Expander:
         self.spec.document.build(Stage, overrides, (*place, "continued"))
         return self._stage(_merged(fresh, continued), place)
 
-    def _sets(self, stage: Stage, place: Place) -> tuple[LabelledSet, ...]:
-        """Return the sets that are left once empty ones are gone, with what is left of the probability shared."""
-        left = [labelled for labelled in stage.train if labelled.size != 0 and labelled.probability != 0]
-        given = sum(labelled.probability or 0 for labelled in left)
-        open_ended = [labelled for labelled in left if labelled.probability is None]
-        if left and (given > 1 + 1e-9 or (open_ended and given > 1 - 1e-9) or (not open_ended and given < 1 - 1e-9)):
-            shown = [labelled.probability for labelled in left]
-            raise self._error(
-                (*place, "train"), shown, "probabilities that sum to 1, or to less with sets that share the rest"
-            )
-        pairs = [(labelled.labels, labelled.subset) for labelled in left]
-        for index, pair in enumerate(pairs):
-            if pair in pairs[:index]:
-                raise self._error((*place, "train", index), pair, "each pair of labels and subset once")
-        share = (1 - given) / len(open_ended) if open_ended else 0.0
-        filled = (
-            labelled if labelled.probability is not None else labelled.but(probability=share) for labelled in left
-        )
-        return tuple(sorted(filled, key=lambda labelled: (labelled.labels, labelled.subset)))
-
     def _known_stage(self, name: Any, place: Place) -> None:
         known = self.experiment.stages
         if not isinstance(name, str) or name not in known:
@@ -231,7 +217,7 @@ class _Expander:
         used = axes.references(
             [experiment.model, dict(experiment.stages), experiment.result, experiment.evaluate]
         ) | frozenset(SEEDS)
-        for index, block in enumerate(self.spec.blocks):
+        for index, block in enumerate([*self.spec.blocks, self.spec.searched]):
             for axis in block:
                 if axis not in used:
                     place = ("axes", index, axis) if isinstance(experiment.axes, list) else ("axes", axis)

@@ -5,24 +5,20 @@ What a stage is named, which axes led to it, how it is scored and on what it run
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mfsweep.plan.evaluations import filled
 from mfsweep.plan.expand import Cell, LiveStage
-from mfsweep.plan.rules import (
-    check_evaluation,
-    check_heads,
-    check_methods,
-    check_stage,
-    resolved_needs,
-    test_subsets,
-)
-from mfsweep.quantities import metric_path
+from mfsweep.plan.heads import Widths, resolve_heads, widths
+from mfsweep.plan.recipe import recipe
+from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, test_subsets
 from mfsweep.spec.axes import SEEDS, Value
-from mfsweep.spec.data import ResolvedData, Splits, SubsetName
+from mfsweep.spec.data import Derived, ResolvedData, Splits, SubsetName
 from mfsweep.spec.load import Spec
-from mfsweep.spec.stage import Evaluation, LabelledSet, LossWeights, Recipe, Training
+from mfsweep.spec.model import Architecture
+from mfsweep.spec.stage import Evaluation, Head, LabelledSet, Recipe, Training
 
 _SEEDS = frozenset(SEEDS)
 
@@ -93,22 +89,41 @@ class Graph:
         return below - start
 
 
-def build(spec: Spec, cells: list[Cell], digest: str) -> Graph:
-    """Return the graph of a spec's cells over a source with the given content digest.
+class ModelFile(NamedTuple):
+    """What the plan has to know of a model file that stages start from."""
+
+    digest: str
+    """sha256 of its content."""
+    model: Architecture
+    heads: Widths
+    """Its readout heads, with their hidden widths where they are not the model's."""
+    described: str
+    """The `model:` block of a spec that continues it."""
+
+
+def build(spec: Spec, cells: list[Cell], digest: str, files: Mapping[str, ModelFile] | None = None) -> Graph:
+    """Return the graph of a spec's cells.
+
+    Args:
+        spec: the spec.
+        cells: its cells.
+        digest: of the source's content.
+        files: the model files that stages start from, by their paths as the spec writes them.
 
     Raises:
         SpecError: a stage or evaluation that breaks a rule of the language, at its place.
     """
-    return _Builder(spec, cells, digest).graph(cells)
+    return _Builder(spec, cells, digest, files or {}).graph(cells)
 
 
 class _Builder:
-    def __init__(self, spec: Spec, cells: list[Cell], digest: str) -> None:
+    def __init__(self, spec: Spec, cells: list[Cell], digest: str, files: Mapping[str, ModelFile]) -> None:
         self.spec = spec
         self.data = _DataOf(spec, resolved_needs(spec, cells), digest)
+        self.files = files
         self.tests = test_subsets(cells)
-        self.evaluations: dict[int, Evaluation] = {}
-        """Identity in memory of an evaluation as written -> the one with everything filled in."""
+        self.evaluations: dict[tuple[int, int], Evaluation] = {}
+        """Identity in memory of an evaluation as written, and of a stage's mixture -> with everything filled in."""
         self.distinct: dict[Evaluation, Evaluation] = {}
         """One object for all equal evaluations."""
         self.nodes: dict[str, Node] = {}
@@ -140,45 +155,62 @@ class _Builder:
             for evaluation in wanted:
                 resolved = self._resolved(evaluation, live)
                 if resolved not in node.evaluations:
-                    check_evaluation(self.spec, live, evaluation, node.evaluations, self.tests)
+                    check_evaluation(self.spec, live, evaluation, resolved, node.evaluations, self.tests)
                     node.evaluations.append(resolved)
         return keys
 
     def _resolved(self, evaluation: Evaluation, live: LiveStage) -> Evaluation:
-        if id(evaluation) not in self.evaluations:
-            check_methods(self.spec, live, evaluation)
-            head, offsets = evaluation.head or evaluation.labels, evaluation.offsets or evaluation.labels
-            known = self.spec.experiment.data.labels
-            keys = (known[evaluation.labels], known[offsets])
-            filled = evaluation.but(head=head, offsets=offsets, keys=keys)
-            self.evaluations[id(evaluation)] = self.distinct.setdefault(filled, filled)
-        return self.evaluations[id(evaluation)]
+        key = (id(evaluation), id(live.mixture))
+        if key not in self.evaluations:
+            whole = filled(self.spec, live, evaluation)
+            self.evaluations[key] = self.distinct.setdefault(whole, whole)
+        return self.evaluations[key]
 
     def _node(self, cell: Cell, live: LiveStage, parent: str | None, values: dict[str, Value]) -> Node:
-        parts = self.parts.get((id(live.stage), id(live.sets)))
+        parts = self.parts.get((id(live.stage), id(live.mixture)))
         if parts is None:
             check_stage(self.spec, live, self.tests)
-            methods = sorted({labelled.labels for labelled in live.sets})
-            sets = tuple(_sized(self.spec, labelled) for labelled in live.sets)
-            parts = self.parts[id(live.stage), id(live.sets)] = _Parts(sets, _recipe(self.spec, live, methods), methods)
-        if parent is not None:
-            check_heads(self.spec, live, parts.methods, self.nodes[parent].training.methods)
+            sets = tuple(_sized(self.spec, labelled) for labelled in live.mixture.sets)
+            parts = self.parts[id(live.stage), id(live.mixture)] = _Parts(sets, recipe(self.spec, live))
+        if parts.recipe.trainable == "lora" and cell.model.architecture != "mace":
+            place = ("stages", live.name, "trainable")
+            expected = f"all or readouts: {cell.model.architecture} has no low-rank adapters here"
+            raise self.spec.document.error(place, "lora", expected)
         training = Training(
-            data=self.data(cell.split_seed, parts.methods),
+            data=self.data(cell.split_seed, live.mixture.methods, live.mixture.derived),
             model=cell.model,
             precision=self.spec.experiment.precision,
             seed=cell.seed,
             sets=parts.sets,
             recipe=parts.recipe,
             parent=parent,
+            file=self._file(cell, live),
+            heads=self._heads(cell, live, parent),
         )
         return Node(training.key, live.name, training, parent, values)
+
+    def _heads(self, cell: Cell, live: LiveStage, parent: str | None) -> dict[str, Head] | None:
+        above = None
+        if parent is not None:
+            training = self.nodes[parent].training
+            above = widths(training.head_names, training.heads)
+        elif live.file is not None and live.file in self.files:
+            above = self.files[live.file].heads
+        return resolve_heads(self.spec, live, (cell.model.readout_hidden,), above)
+
+    def _file(self, cell: Cell, live: LiveStage) -> str | None:
+        if live.file is None:
+            return None
+        file = self.files[live.file]
+        if file.model != cell.model:
+            expected = f"the model of {live.file}, from which stage {live.name!r} starts: {file.described}"
+            raise self.spec.document.error(("model",), cell.model.identity(), expected)
+        return file.digest
 
 
 class _Parts(NamedTuple):
     sets: tuple[LabelledSet, ...]
     recipe: Recipe
-    methods: list[str]
 
 
 class _DataOf:
@@ -188,54 +220,50 @@ class _DataOf:
         self.data = spec.experiment.data
         self.needs = needs
         self.digest = digest
-        self.made: dict[tuple[int, frozenset[str]], ResolvedData] = {}
+        self.made: dict[tuple[int, frozenset[str], tuple[str, ...]], ResolvedData] = {}
 
-    def __call__(self, split_seed: int, methods: Iterable[str]) -> ResolvedData:
+    def __call__(self, split_seed: int, methods: Iterable[str], derived: Mapping[str, Derived]) -> ResolvedData:
         # A method that neither the partition nor this training refers to must not matter to it.
-        used = frozenset(methods).union(*self.needs.values())
-        if (split_seed, used) not in self.made:
+        parts = {part for method in methods for part in (derived[method].methods if method in derived else (method,))}
+        used = frozenset(parts).union(*self.needs.values())
+        key = (split_seed, used, tuple(sorted(derived)))
+        if key not in self.made:
             subsets = {name: subset.but(needs=self.needs[name]) for name, subset in self.data.splits.subsets().items()}
-            self.made[split_seed, used] = ResolvedData(
+            self.made[key] = ResolvedData(
                 digest=self.digest,
                 labels={method: keys for method, keys in self.data.labels.items() if method in used},
+                derived=dict(sorted(derived.items())) or None,
                 splits=Splits(seed=split_seed, **subsets),
                 offsets=self.data.offsets,
             )
-        return self.made[split_seed, used]
+        return self.made[key]
 
 
 def _sized(spec: Spec, labelled: LabelledSet) -> LabelledSet:
-    """Return the set with `all` written as the number it is where the subset's size is one: equal sets, equal keys."""
+    """Return the set in the one spelling of its extent: equal sets, equal keys.
+
+    A range from 0 on is a size, and `all` the number it is where the subset's size is one.
+    """
+    if labelled.range is not None:
+        start, stop = labelled.range
+        return labelled if start else labelled.but(range=None, size=stop)
     size = getattr(spec.experiment.data.splits, labelled.subset).size
     if labelled.size != "all" or size == "rest":
         return labelled
     return labelled.but(size=size)
 
 
-def _recipe(spec: Spec, live: LiveStage, methods: list[str]) -> Recipe:
-    """Return the recipe with what is left to default written out, and nothing that this stage does not use."""
-    recipe = live.stage.recipe()
-    weights = {method: recipe.loss.get(method) or _default_weights(spec, method) for method in methods}
-    select_on = recipe.select_on or "validation.loss"
-    if len(methods) == 1 and select_on.count(".") == 1:
-        select_on = metric_path("validation", methods[0], select_on.partition(".")[2])
-    return recipe.but(loss=weights, select_on=select_on)
-
-
-def _default_weights(spec: Spec, method: str) -> LossWeights:
-    has_forces = spec.experiment.data.labels[method].forces is not None
-    return LossWeights(energy=1, forces=1) if has_forces else LossWeights(energy=100, forces=0)
-
-
 def smoke_graph(graph: Graph, steps: int = 20) -> Graph:
     """Return one chain of each kind of stage with a few steps: what a spec would train, tried out.
 
-    A kind is a stage name with or without a parent, on its label methods and subsets, of one model.
+    A kind is a stage name with or without a parent, on its label methods and subsets, of one model, with what is trained
+    of it and where its heads come from.
     """
     kinds: dict[tuple[object, ...], Node] = {}
     for node in graph.nodes.values():
         sets = tuple((labelled.labels, labelled.subset) for labelled in node.training.sets)
-        kind = (node.name, node.parent is None, sets, node.training.model.key)
+        heads = tuple((name, head.key) for name, head in (node.training.heads or {}).items())
+        kind = (node.name, node.parent is None, sets, node.training.model.key, node.training.recipe.trainable, heads)
         if kind not in kinds or len(node.evaluations) > len(kinds[kind].evaluations):
             kinds[kind] = node
     needed = {above.key for node in kinds.values() for above in graph.lineage(node.key)}

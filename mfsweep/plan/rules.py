@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mfsweep.errors import SpecError, nearest
+from mfsweep.plan.evaluations import place_of
 from mfsweep.plan.expand import Cell, LiveStage
+from mfsweep.plan.names import has_forces, known_method, known_subset
+from mfsweep.plan.recipe import loss_weights
 from mfsweep.quantities import Quantity
 from mfsweep.spec.data import TEST_SUBSET, SubsetName
 from mfsweep.spec.load import Place, Spec
-from mfsweep.spec.stage import Evaluation
+from mfsweep.spec.stage import Evaluation, Rates
 
 
 def resolved_needs(spec: Spec, cells: list[Cell]) -> dict[SubsetName, tuple[str, ...]]:
@@ -20,15 +23,17 @@ def resolved_needs(spec: Spec, cells: list[Cell]) -> dict[SubsetName, tuple[str,
     used: dict[str, set[str]] = {}
     evaluated = {id(cell.evaluations): cell.evaluations for cell in cells}
     stages = {id(live.stage): live for cell in cells for live in cell.stages.values()}
-    pairs = [(labelled.labels, labelled.subset) for live in stages.values() for labelled in live.sets]
+    derived = {name: made for live in stages.values() for name, made in live.mixture.derived.items()}
+    pairs = [(labelled.labels, labelled.subset) for live in stages.values() for labelled in live.mixture.sets]
     scores = [*evaluated.values(), *(live.stage.evaluate for live in stages.values())]
     pairs += [(evaluation.labels, evaluation.subset) for group in scores for evaluation in group]
+    pairs += [(evaluation.base, evaluation.subset) for group in scores for evaluation in group if evaluation.base]
     for method, subset in pairs:
-        used.setdefault(subset, set()).add(method)
+        used.setdefault(subset, set()).update(derived[method].methods if method in derived else (method,))
     declared = spec.experiment.data.splits.subsets()
     for name, subset in declared.items():
         for index, method in enumerate(subset.needs or ()):
-            _known_method(spec, method, ("data", "splits", name, "needs", index))
+            known_method(spec, method, ("data", "splits", name, "needs", index))
     return {
         name: tuple(sorted(set(subset.needs) if subset.needs is not None else used.get(name, set())))
         for name, subset in declared.items()
@@ -43,19 +48,6 @@ def test_subsets(cells: list[Cell]) -> frozenset[str]:
     return frozenset({TEST_SUBSET, *named})
 
 
-def check_heads(spec: Spec, live: LiveStage, methods: Iterable[str], parent: Iterable[str]) -> None:
-    """Refuse a child whose readout heads its parent's do not determine (README rule 9).
-
-    Raises:
-        SpecError: at the child's `start_from`.
-    """
-    parent = tuple(parent)
-    for method in methods:
-        if method not in parent and len(parent) > 1:
-            expected = f"a parent with a head for {method}, or with one head only: it has {', '.join(parent)}"
-            raise _error(spec, ("stages", live.name, "start_from"), live.parent, expected)
-
-
 def check_stage(spec: Spec, live: LiveStage, tests: frozenset[str]) -> None:
     """Refuse a stage that names what is not there, or touches what it must not.
 
@@ -63,70 +55,108 @@ def check_stage(spec: Spec, live: LiveStage, tests: frozenset[str]) -> None:
         SpecError: with the place in the spec.
     """
     place: Place = ("stages", live.name)
-    data = spec.experiment.data
-    declared = data.splits.subsets()
-    for labelled in live.sets:
-        index = next(
-            i for i, s in enumerate(live.stage.train) if (s.labels, s.subset) == (labelled.labels, labelled.subset)
-        )
-        here = (*place, "train", index)
-        _known_method(spec, labelled.labels, (*here, "labels"))
-        _known_subset(spec, labelled.subset, (*here, "subset"))
-        subset = declared[labelled.subset]
-        if isinstance(labelled.size, int) and isinstance(subset.size, int) and labelled.size > subset.size:
-            expected = f"at most the {subset.size} training structures that data.splits.{labelled.subset}.size gives"
-            raise _error(spec, (*here, "size"), labelled.size, expected)
-        if labelled.subset in tests and labelled.labels not in data.allow_auxiliary_on_test:
-            expected = (
-                f"training labels that are not on the test subset {labelled.subset!r}; "
-                f"auxiliary labels there need data.allow_auxiliary_on_test: [{labelled.labels}]"
-            )
-            raise _error(spec, here, labelled.labels, expected)
-        if subset.validation == 0:
-            where = ("data", "splits", labelled.subset, "validation")
-            raise _error(spec, where, 0, f"a validation set, since stage {live.name!r} trains on this subset")
+    _check_sets(spec, live, tests, place)
+    _check_derived(spec, live, place)
     _check_workers(spec, live, place)
     _check_loss(spec, live, place)
     _check_select_on(spec, live, place)
+    _check_trainable(spec, live, place)
 
 
-def check_methods(spec: Spec, live: LiveStage, evaluation: Evaluation) -> None:
-    """Refuse an evaluation that names what the data do not declare.
+def _check_sets(spec: Spec, live: LiveStage, tests: frozenset[str], place: Place) -> None:
+    data = spec.experiment.data
+    declared = data.splits.subsets()
+    places = {(own.method, own.subset): (*place, "train", index) for index, own in enumerate(live.stage.train)}
+    for labelled in live.mixture.sets:
+        here = places[labelled.labels, labelled.subset]
+        for method in live.mixture.parts(labelled.labels):
+            known_method(spec, method, (*here, "labels"))
+        known_subset(spec, labelled.subset, (*here, "subset"))
+        subset = declared[labelled.subset]
+        if labelled.end is not None and isinstance(subset.size, int) and labelled.end > subset.size:
+            expected = f"at most the {subset.size} training structures that data.splits.{labelled.subset}.size gives"
+            field = "size" if labelled.range is None else "range"
+            raise _error(spec, (*here, field), labelled.extent, expected)
+        _check_test_labels(spec, live, labelled.labels, labelled.subset, tests, here)
+        if subset.validation == 0:
+            where = ("data", "splits", labelled.subset, "validation")
+            raise _error(spec, where, 0, f"a validation set, since stage {live.name!r} trains on this subset")
 
-    Raises:
-        SpecError: with the place in the spec.
-    """
-    place = _place_of(live, evaluation)
-    _known_subset(spec, evaluation.subset, place)
-    for method in (evaluation.labels, evaluation.offsets or evaluation.labels):
-        _known_method(spec, method, place)
+
+def _check_test_labels(
+    spec: Spec, live: LiveStage, labels: str, subset: SubsetName, tests: frozenset[str], place: Place
+) -> None:
+    allowed = spec.experiment.data.allow_auxiliary_on_test
+    for method in live.mixture.parts(labels):
+        if subset in tests and method not in allowed:
+            expected = (
+                f"training labels that are not on the test subset {subset!r}; "
+                f"auxiliary labels there need data.allow_auxiliary_on_test: [{method}]"
+            )
+            raise _error(spec, place, labels, expected)
+
+
+def _check_derived(spec: Spec, live: LiveStage, place: Place) -> None:
+    """Refuse a difference or shuffle that means nothing, or whose name is another method's."""
+    for index, own in enumerate(live.stage.train):
+        if isinstance(own.labels, str) or own.method not in live.mixture.derived:
+            continue
+        here = (*place, "train", index, "labels")
+        if len(own.labels.methods) == 2 and own.labels.methods[0] == own.labels.methods[1]:
+            raise _error(spec, here, own.method, "the difference of two label methods")
+        if own.method in spec.experiment.data.labels:
+            expected = f"another name of that method in data.labels: {own.method!r} is that of the derived labels here"
+            raise _error(spec, ("data", "labels", own.method), own.method, expected)
+
+
+def _check_trainable(spec: Spec, live: LiveStage, place: Place) -> None:
+    trainable, rate = live.stage.trainable, live.stage.learning_rate
+    here = (*place, "continued") if "continued" in spec.experiment.stages[live.name] else place
+    if trainable in ("readouts", "lora") and live.parent is None and live.file is None:
+        expected = "`all` in a stage without a parent: its backbone would stay random. Write it under `continued:`"
+        raise _error(spec, (*place, "trainable"), trainable, expected)
+    if trainable == "readouts" and isinstance(rate, Rates) and not rate.readouts:
+        expected = "a learning rate above 0 for the readouts: with the backbone frozen nothing is left to train"
+        raise _error(spec, (*here, "learning_rate"), rate.identity(), expected)
+    if live.stage.lora is not None and trainable != "lora":
+        raise _error(spec, (*here, "lora"), live.stage.lora.identity(), "`trainable: lora` beside it")
 
 
 def check_evaluation(
-    spec: Spec, live: LiveStage, evaluation: Evaluation, others: Iterable[Evaluation], tests: frozenset[str]
+    spec: Spec,
+    live: LiveStage,
+    written: Evaluation,
+    evaluation: Evaluation,
+    others: Iterable[Evaluation],
+    tests: frozenset[str],
 ) -> None:
     """Refuse an evaluation of what the stage cannot predict, or under a name that another one has.
+
+    Args:
+        spec: for errors.
+        live: the stage.
+        written: as the spec has it.
+        evaluation: the same with everything filled in.
+        others: the stage's evaluations so far, filled in.
+        tests: subsets that are called tests.
 
     Raises:
         SpecError: with the place in the spec.
     """
-    place = _place_of(live, evaluation)
-    heads = sorted({labelled.labels for labelled in live.sets})
-    head = evaluation.head or evaluation.labels
-    if head not in heads:
+    place = place_of(live, written)
+    heads = sorted(set(live.mixture.heads.values()))
+    if evaluation.head not in heads:
         expected = f"a head of stage {live.name!r} ({', '.join(heads)}); name one with `head:`"
-        raise _error(spec, place, head, expected)
-    if evaluation.labels in spec.experiment.data.allow_auxiliary_on_test and evaluation.subset in tests:
-        expected = "no target method here: its labels of the test structures must not be trained on"
-        raise _error(spec, ("data", "allow_auxiliary_on_test"), evaluation.labels, expected)
+        raise _error(spec, place, evaluation.head, expected)
+    if evaluation.subset in tests:
+        for method in live.mixture.parts(evaluation.labels):
+            if method in spec.experiment.data.allow_auxiliary_on_test:
+                expected = "no target method here: its labels of the test structures must not be trained on"
+                raise _error(spec, ("data", "allow_auxiliary_on_test"), method, expected)
     for other in others:
         if other.name == evaluation.name:
             expected = f"one evaluation named {evaluation.name}: stage {live.name!r} is also scored on {other.subset}"
             raise _error(spec, place, f"{evaluation.labels} on {evaluation.subset}", expected)
-
-
-def _place_of(live: LiveStage, evaluation: Evaluation) -> Place:
-    return ("stages", live.name, "evaluate") if evaluation in live.stage.evaluate else ("evaluate",)
 
 
 def _check_workers(spec: Spec, live: LiveStage, place: Place) -> None:
@@ -139,20 +169,37 @@ def _check_workers(spec: Spec, live: LiveStage, place: Place) -> None:
 def _check_loss(spec: Spec, live: LiveStage, place: Place) -> None:
     for method, weights in live.stage.loss.items():
         here = (*place, "loss", method)
-        _known_method(spec, method, here)
-        if weights.forces and spec.experiment.data.labels[method].forces is None:
+        if method not in live.mixture.derived:
+            known_method(spec, method, here)
+        if weights.forces and not has_forces(spec, live, method):
             expected = f"0, or a key of forces in data.labels.{method}: the method is energy-only"
             raise _error(spec, (*here, "forces"), weights.forces, expected)
         if not (weights.energy or weights.forces):
             raise _error(spec, here, 0, "a weight above 0: nothing would be trained")
+    for index, own in enumerate(live.stage.train):
+        if own.use is None or own.method not in live.mixture.uses:
+            continue
+        here = (*place, "train", index, "use")
+        if "forces" in own.use and not has_forces(spec, live, own.method):
+            expected = f"[energy]: {own.method} has no forces (data.labels)"
+            raise _error(spec, here, list(own.use), expected)
+        left = loss_weights(spec, live, own.method)
+        if not (left.energy or left.forces):
+            expected = f"labels with a weight above 0 in the stage's loss of {own.method}: nothing would be trained"
+            raise _error(spec, here, list(own.use), expected)
 
 
 def _check_select_on(spec: Spec, live: LiveStage, place: Place) -> None:
-    select_on = live.stage.select_on
-    if select_on is None:
-        return
-    here = (*place, "select_on")
-    methods = sorted({labelled.labels for labelled in live.sets})
+    asked = live.stage.select_on
+    if isinstance(asked, dict):
+        for path in asked:
+            _check_selected(spec, live, path, (*place, "select_on", path))
+    elif asked is not None:
+        _check_selected(spec, live, asked, (*place, "select_on"))
+
+
+def _check_selected(spec: Spec, live: LiveStage, select_on: str, here: Place) -> None:
+    methods = live.mixture.methods
     part, *rest = select_on.split(".")
     if part == "test":
         raise _error(spec, here, select_on, "a metric of `validation`: test labels touch nothing but the last number")
@@ -168,27 +215,9 @@ def _check_select_on(spec: Spec, live: LiveStage, place: Place) -> None:
     if len(rest) == 1 and rest[0] != Quantity.LOSS and len(methods) > 1:
         raise _error(spec, here, select_on, f"one with its method, as validation.{methods[0]}.{rest[0]}")
     method = rest[0] if len(rest) == 2 else methods[0]
-    if rest[-1] in (Quantity.FORCE_MAE, Quantity.FORCE_RMSE) and not _trains_forces(spec, live, method):
+    trains_forces = loss_weights(spec, live, method).forces > 0
+    if rest[-1] in (Quantity.FORCE_MAE, Quantity.FORCE_RMSE) and not trains_forces:
         raise _error(spec, here, select_on, f"an energy's metric: {method} is trained without forces here")
-
-
-def _trains_forces(spec: Spec, live: LiveStage, method: str) -> bool:
-    weights = live.stage.loss.get(method)
-    return spec.experiment.data.labels[method].forces is not None and (weights is None or weights.forces > 0)
-
-
-def _known_method(spec: Spec, method: str, place: Place) -> None:
-    labels = spec.experiment.data.labels
-    if method not in labels:
-        raise _error(
-            spec, place, method, f"a label method of data.labels: {', '.join(labels)}.{nearest(method, labels)}"
-        )
-
-
-def _known_subset(spec: Spec, subset: str, place: Place) -> None:
-    declared = spec.experiment.data.splits.subsets()
-    if subset not in declared:
-        raise _error(spec, place, subset, f"a subset of data.splits: {', '.join(declared)}")
 
 
 def _error(spec: Spec, place: Place, got: object, expected: str) -> SpecError:

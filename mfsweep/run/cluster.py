@@ -193,14 +193,14 @@ def worker_resources(resources: Resources) -> dict[str, float]:
     return {name: amount for name, amount in asked.items() if amount}
 
 
-def trial_resources(resources: Resources) -> PlacementGroupFactory:
+def trial_resources(resources: Resources, *, in_group: bool) -> PlacementGroupFactory:
     """Return what the trial itself holds: the worker's share where it is the worker, else a place on the head.
 
     A trial that waits for its group must hold nothing that a group needs.
     """
-    if resources.workers == 1:
-        return PlacementGroupFactory([worker_resources(resources)])
-    return PlacementGroupFactory([{"node:__internal_head__": 0.001}])
+    if in_group:
+        return PlacementGroupFactory([{"node:__internal_head__": 0.001}])
+    return PlacementGroupFactory([worker_resources(resources)])
 
 
 def release_orphaned_groups() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mfsweep.overlay import PINS
 from mfsweep.spec.base import Frozen
 from mfsweep.spec.data import ResolvedData
 from mfsweep.spec.resources import Resources
@@ -18,13 +19,32 @@ class Job(Frozen):
     """The stage's name in the spec."""
     training: Training
     data: ResolvedData
-    """`training.data` with the keys of every method that an evaluation may ask for."""
-    source: str
+    """`training.data` with every method that an evaluation may ask for."""
+    sources: dict[str, str]
+    """Name of the source -> its file; that of a single one is empty."""
+    parent_file: str | None = None
+    """The model file that the stage starts from in place of a parent stage; its digest is `training.file`."""
     store: str
     evaluations: tuple[Evaluation, ...]
     resources: Resources
+    overlay: str | None = None
+    """Folder of packages that goes in front of the workers' own, for an architecture that needs one."""
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Return the file of each source."""
+        return {name: Path(path) for name, path in self.sources.items()}
 
     @property
     def folder(self) -> StageFolder:
         """Return the stage's folder in the store."""
         return Store(Path(self.store)).stage(self.training.key)
+
+
+def runs_in_group(training: Training, resources: Resources) -> bool:
+    """Return whether a stage is trained by a worker group, and not by its trial's own process.
+
+    An architecture with an overlay needs processes of its own even for one worker: it cannot be imported where another
+    has been.
+    """
+    return resources.workers > 1 or training.model.architecture in PINS

@@ -19,6 +19,10 @@ class Mirror:
         self._graph = graph
         self._store = store
 
+    def grow(self, graph: Graph) -> None:
+        """Take the graph that a search has grown."""
+        self._graph = graph
+
     def begin(self, key: str) -> None:
         """Show a stage, and follow its metrics."""
         node = self._graph.nodes[key]
@@ -66,7 +70,7 @@ def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
         }
         for labelled in node.training.sets:
             place = f"{node.name}.{labelled.labels}.{labelled.subset}"
-            params |= {f"{place}.size": labelled.size, f"{place}.probability": labelled.probability}
+            params |= {f"{place}.size": labelled.extent, f"{place}.probability": labelled.probability}
     return params
 
 
@@ -75,11 +79,11 @@ def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for node in graph.lineage(key):
         prefix = "" if node.key == key else f"{node.name}."
-        metrics |= {f"{prefix}{path}": value for path, value in _final_metrics(store, node).items()}
+        metrics |= {f"{prefix}{path}": value for path, value in final_metrics(store, node).items()}
     return metrics
 
 
-def _final_metrics(store: Store, node: Node) -> Mapping[str, float]:
+def final_metrics(store: Store, node: Node) -> Mapping[str, float]:
     """Return a stage's validation metrics and those of the evaluations that this spec asks for.
 
     A stage whose record was deleted has none, though its descendants may still have theirs.

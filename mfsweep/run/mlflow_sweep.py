@@ -112,8 +112,9 @@ class SweepRuns:
             self.progress = time.monotonic()
         return True
 
-    def end(self, status: EndStatus, artifacts: Sequence[Path]) -> None:
+    def end(self, status: EndStatus, artifacts: Sequence[Path], tags: Mapping[str, str]) -> None:
         """End the sweep's own run."""
+        self._experiment.describe(self._run, {}, tags)
         self._upload(self._run, self._sweep, artifacts)
         self._experiment.set_status(self._run, status)
 

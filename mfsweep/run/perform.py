@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
 from mfsweep.train.loop import Outcome, Progress, train
 from mfsweep.train.world import World
 
-_RECORDED_PACKAGES = ("mfsweep", "torch", "mace-torch", "e3nn", "numpy", "ray")
+_RECORDED_PACKAGES = ("mfsweep", "torch", "mace-torch", "e3nn", "nequip", "nequip-allegro", "numpy", "ray")
 
 
 def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
@@ -42,20 +43,19 @@ def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
     Raises:
         MfsweepError: the data are not those of the plan, or the training cannot go on.
     """
-    source, store, folder = Path(job.source), Store(Path(job.store)), job.folder
-    verify(source, job.training.data.digest, store.digests)
-    dataset = open_dataset(source, job.data)
+    store, folder = Store(Path(job.store)), job.folder
+    verify(job.paths, job.training.data.digest, store.digests)
+    dataset = open_dataset(job.paths, job.data)
     if folder.record() is None:
         if world.rank == 0:
             write_text(folder.training, job.training.model_dump_json(indent=1))
         started = time.time()
-        parent = store.stage(job.training.parent).selected if job.training.parent else None
         outcome = train(
             job.training,
             dataset,
             checkpoints=folder.checkpoints,
             metrics=folder.metrics,
-            parent=parent,
+            parent=_parent(job, store),
             world=world,
             report=report,
         )
@@ -68,6 +68,20 @@ def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
             if folder.evaluation(evaluation.identity()) is None:
                 _evaluate(job, folder, dataset, evaluation, world.device)
     return True
+
+
+def _parent(job: Job, store: Store) -> Path | None:
+    """Return the file that the stage starts from, None where it starts fresh.
+
+    Raises:
+        DataError: a model file is not the one of the plan.
+    """
+    if job.training.file is None:
+        return store.stage(job.training.parent).selected if job.training.parent else None
+    assert job.parent_file is not None, "where the model file lies"
+    path = Path(job.parent_file)
+    verify({"": path}, job.training.file, store.digests)
+    return path
 
 
 def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
@@ -86,28 +100,41 @@ def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
             method: {SYMBOLS[number]: value for number, value in offsets.items()}
             for method, offsets in outcome.offsets.items()
         },
-        shares=[Share(**share._asdict()) for share in outcome.shares],
+        shares=[
+            Share(**share._asdict(), head=labelled.trains)
+            for share, labelled in zip(outcome.shares, job.training.sets, strict=True)
+        ],
         parameters=outcome.parameters,
         workers=world.size,
         host=platform.node(),
-        versions={package: version(package) for package in _RECORDED_PACKAGES},
+        versions=_versions(),
     )
 
 
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _RECORDED_PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):  # nequip, but in a process of the overlay
+            versions[package] = version(package)
+    return versions
+
+
 def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evaluation, device: torch.device) -> None:
-    head = evaluation.head or evaluation.labels
+    head = evaluation.head or job.training.head_of(evaluation.labels)
     record = folder.record()
     assert record is not None, "evaluated once it is trained"
     model = restore(load_weights(folder.path / record.heads[head].file), device)
     offsets = dataset.offsets(evaluation.offsets or evaluation.labels, job.training.sets)
+    base = evaluation.base
     predictions = predict(
         model,
         dataset,
-        dataset.part(evaluation),
+        dataset.part(evaluation, job.training.sets),
         evaluation.labels,
         offsets=offsets,
-        forces=job.data.labels[evaluation.labels].forces is not None,
+        forces=all(job.data.has_forces(method) for method in (evaluation.labels, base) if method),
         head=head,
+        base=base,
         max_atoms=job.training.recipe.batch.max_atoms,
     )
     _, arrays = folder.evaluation_paths(evaluation.identity())
@@ -117,7 +144,7 @@ def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evalu
             name=evaluation.name,
             evaluation=evaluation.identity(),
             metrics={**errors(predictions)},
-            offsets_only={**errors(offsets_only(predictions, dataset, offsets))},
+            offsets_only={**errors(offsets_only(predictions, dataset, offsets, base))},
             structures=len(predictions.index),
             predictions=arrays.name,
         )

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from mfsweep.plan.graph import Graph, Node
 from mfsweep.quantities import Quantity
+from mfsweep.spec.axes import Value
 
 HEARTBEAT_SECONDS = 30.0
 """Between two plain lines that say only that the run goes on."""
@@ -32,11 +33,9 @@ class Display:
     def __init__(self, console: Console, graph: Graph, reused: frozenset[str]) -> None:
         self.console = console
         self._graph = graph
-        self._total = len(graph.nodes)
-        self._reused = len(reused)
-        self._to_do = sum(_weight(node) for key, node in graph.nodes.items() if key not in reused)
-        self._worked = 0.0
-        self._ended = 0
+        self._reused = reused
+        self._ended: set[str] = set()
+        self._search = ""
         self._running: dict[str, _Running] = {}
         self._began = self._spoke = time.monotonic()
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=4, transient=True)
@@ -50,6 +49,11 @@ class Display:
     def __exit__(self, *_: object) -> None:
         """Leave the terminal as it was."""
         self._live.stop()
+
+    def grow(self, graph: Graph, search: str) -> None:
+        """Take the graph that a search has grown, and how far the search is."""
+        self._graph = graph
+        self._search = search
 
     def started(self, key: str) -> None:
         """Show that a stage got a worker."""
@@ -67,8 +71,7 @@ class Display:
         """Say how a stage ended."""
         node = self._graph.nodes[key]
         running = self._running.pop(key, None)
-        self._worked += _weight(node)
-        self._ended += 1
+        self._ended.add(key)
         took = f" in {_span(time.monotonic() - running.since)}" if running else ""
         error = _error_of(running.last, node) if running else ""
         self._say(f"{outcome:<6} {describe(node)}{took}{error}")
@@ -83,17 +86,22 @@ class Display:
         self.console.print(Text(f"{_span(time.monotonic() - self._began):>7}  {text}"), soft_wrap=True, highlight=False)
 
     def _state(self) -> str:
-        done = self._reused + self._ended
-        queued = self._total - done - len(self._running)
-        return f"{done} of {self._total} stages done, {len(self._running)} running, {queued} queued{self._left()}"
+        done, total = len(self._reused | self._ended), len(self._graph.nodes)
+        queued = total - done - len(self._running)
+        state = f"{done} of {total} stages done, {len(self._running)} running, {queued} queued"
+        # Of a search it is not known yet what is left.
+        return f"{state}; {self._search}" if self._search else f"{state}{self._left()}"
 
     def _left(self) -> str:
         """Return the time left, from the share of the steps that is done; the stages' steps are about as dear."""
-        done = self._worked + sum(_weight(r.node) * _fraction(r) for r in self._running.values())
+        nodes = self._graph.nodes
+        to_do = sum(_weight(node) for key, node in nodes.items() if key not in self._reused)
+        done = sum(_weight(nodes[key]) for key in self._ended)
+        done += sum(_weight(r.node) * _fraction(r) for r in self._running.values())
         elapsed = time.monotonic() - self._began
-        if not done or done < 0.02 * self._to_do:
+        if not done or done < 0.02 * to_do:
             return ""
-        return f", about {_span(elapsed * (self._to_do - done) / done)} left"
+        return f", about {_span(elapsed * (to_do - done) / done)} left"
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
@@ -115,8 +123,13 @@ class Display:
 
 def describe(node: Node) -> str:
     """Return a stage's name with its axis values."""
-    values = " ".join(f"{axis}={value}" for axis, value in node.values.items())
+    values = " ".join(f"{axis}={_short(value)}" for axis, value in node.values.items())
     return f"{node.name} {values}".rstrip()
+
+
+def _short(value: Value) -> str:
+    """Return a value as text; one that a search has drawn has more digits than anyone reads."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _error_of(progress: dict[str, Any], node: Node) -> str:

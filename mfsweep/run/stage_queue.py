@@ -3,12 +3,15 @@
 Each stage is one trial. The queue keeps every Trial it made and reads its status itself: Tune tells a search algorithm
 of most ends but not of all (a trial aborted by a failed actor reuse is not told). Whether a stage is done is never
 Tune's word but the store's: a record, and the evaluations asked for.
+
+The graph may grow: what supplies the queue is told of each end before anything is asked of the queue again. So a queue
+is never finished while a search has a point to come.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -45,43 +48,46 @@ class StageQueue(SearchAlgorithm):
     Args:
         parents: stage key -> parent's key or None, parents before children.
         config: stage key -> the trial's config.
-        resources: what one trial holds.
+        resources: stage key -> what its trial holds.
         slots: trials that may be out at a time.
         done: whether the store says that a stage is done.
         max_failures: times Tune starts a trial again whose actor died.
+        supply: takes the keys of the stages that have ended and returns the graph, which may have grown, as `parents`.
     """
 
     def __init__(
         self,
         parents: Mapping[str, str | None],
         config: Callable[[str], dict[str, Any]],
-        resources: PlacementGroupFactory,
+        resources: Callable[[str], PlacementGroupFactory],
         slots: int,
         done: Callable[[str], bool],
         max_failures: int,
+        supply: Callable[[Sequence[str]], Mapping[str, str | None]] | None = None,
     ) -> None:
-        self._parents = parents
+        self._parents: dict[str, str | None] = {}
         self._config = config
         self._resources = resources
         self._slots = slots
         self._done = done
         self._max_failures = max_failures
-        self._children: dict[str, list[str]] = {key: [] for key in parents}
-        for key, parent in parents.items():
-            if parent is not None:
-                self._children[parent].append(key)
-        # The stage with the longest chain below it goes first, then in the order of the spec.
-        self._rank = {key: (-height, order) for order, (key, height) in enumerate(self._heights().items())}
+        self._supply = supply
+        self._children: dict[str, list[str]] = {}
+        self._rank: dict[str, tuple[int, int]] = {}
+        """The stage with the longest chain below it goes first, then in the order in which they came."""
         self._ready: list[tuple[int, int, str]] = []
         self._running: set[str] = set()
         self._ended: list[str] = []
-        self.status = {key: Status.REUSED if done(key) else Status.WAITING for key in parents}
-        self._unreleased = sum(status is Status.WAITING for status in self.status.values())
+        self._untold: list[str] = []
+        """Ends that the supply was not told of."""
+        self.status: dict[str, Status] = {}
+        self._unreleased = 0
         """Stages that are waiting or ready."""
         self.trials: dict[str, Trial] = {}
         self._experiment: Experiment | None = None
-        for key in parents:
-            self._release(key)
+        self.add(parents)
+        self._ended.clear()  # what was done before the run began
+        self._grow()
 
     @property
     def is_complete(self) -> bool:
@@ -98,18 +104,44 @@ class StageQueue(SearchAlgorithm):
         ended, self._ended = self._ended, []
         return ended
 
+    def add(self, parents: Mapping[str, str | None]) -> None:
+        """Take further stages, parents before children; of those that it has, the ones that are no longer done."""
+        new = {key: parent for key, parent in parents.items() if key not in self.status}
+        self._parents |= new
+        self._children |= {key: [] for key in new}
+        for key, parent in new.items():
+            if parent is not None:
+                self._children[parent].append(key)
+        first = len(self._rank)
+        self._rank |= {key: (-height, first + order) for order, (key, height) in enumerate(self._heights(new).items())}
+        for key in new:
+            self.status[key] = Status.REUSED if self._done(key) else Status.WAITING
+            if self.status[key] is Status.WAITING:
+                self._unreleased += 1
+            else:
+                self._say_ended(key)
+        for key in parents:
+            # Another cell asks for one more evaluation of it.
+            if key not in new and self.status[key] in (Status.DONE, Status.REUSED) and not self._done(key):
+                self._wait_again(key)
+        for key in new:
+            self._release(key)
+
     def reconcile(self) -> None:
-        """Read the statuses of all trials that are out, and release what their ends allow."""
+        """Read the statuses of all trials that are out, release what their ends allow, and let the graph grow."""
         ended = [key for key in self._running if self.trials[key].is_finished()]
         for key in ended:
             self._running.discard(key)
             self.status[key] = self._end_of(key)
             if self.status[key] is Status.STOPPED:
                 self._finished = True
-                continue
-            self._ended.append(key)
-            for child in self._children[key]:
-                self._release(child)
+            elif self.status[key] is Status.WAITING:
+                self._wait_again(key)
+            else:
+                self._say_ended(key)
+                for child in self._children[key]:
+                    self._release(child)
+        self._grow()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its parts for `Tuner.restore`, and a run is resumed from the store instead."""
@@ -145,22 +177,43 @@ class StageQueue(SearchAlgorithm):
         trial = self.trials[key]
         if self._done(key):
             return Status.DONE
-        if trial.status == Trial.ERROR or (trial.last_result or {}).get(ENDED):
+        if trial.status == Trial.ERROR:
             return Status.FAILED
-        return Status.STOPPED
+        if not (trial.last_result or {}).get(ENDED):
+            return Status.STOPPED
+        # It did what it was given; meanwhile the graph may have grown, and asks for more evaluations of it.
+        more = any(trial.config.get(name) != value for name, value in self._config(key).items())
+        return Status.WAITING if more else Status.FAILED
 
     def _trial(self, key: str) -> Trial:
         assert self._experiment is not None
+        before = self.trials.get(key)
         return Trial(
             self._experiment.spec["run"],
             config={"key": key, **self._config(key)},
-            trial_id=key,
+            trial_id=f"{before.trial_id}-again" if before else key,  # Tune wants each once
             storage=self._experiment.spec["storage"],
-            placement_group_factory=self._resources,
+            placement_group_factory=self._resources(key),
             max_failures=self._max_failures,
             trial_dirname_creator=lambda trial: trial.trial_id,
             trial_name_creator=lambda trial: trial.trial_id,
         )
+
+    def _grow(self) -> None:
+        """Tell the supply of the ends until they bring nothing new: what it adds may have ended already."""
+        while self._supply and self._untold and not self._finished:
+            untold, self._untold = self._untold, []
+            self.add(self._supply(untold))
+
+    def _say_ended(self, key: str) -> None:
+        self._ended.append(key)
+        self._untold.append(key)
+
+    def _wait_again(self, key: str) -> None:
+        """Let a stage out once more."""
+        self.status[key] = Status.WAITING
+        self._unreleased += 1
+        self._release(key)
 
     def _release(self, key: str) -> None:
         """Move a waiting stage on if its parent's end allows it, and with it its descendants."""
@@ -173,14 +226,14 @@ class StageQueue(SearchAlgorithm):
             heapq.heappush(self._ready, (*self._rank[key], key))
         elif above in (Status.FAILED, Status.SKIPPED):
             self.status[key] = Status.SKIPPED
-            self._ended.append(key)
             self._unreleased -= 1
+            self._say_ended(key)
             for child in self._children[key]:
                 self._release(child)
 
-    def _heights(self) -> dict[str, int]:
+    def _heights(self, parents: Mapping[str, str | None]) -> dict[str, int]:
         """Return the stages in the chain below and including each, in the graph's order."""
         heights: dict[str, int] = {}
-        for key in reversed(list(self._parents)):
+        for key in reversed(list(parents)):
             heights[key] = 1 + max((heights[child] for child in self._children[key]), default=0)
-        return {key: heights[key] for key in self._parents}
+        return {key: heights[key] for key in parents}

@@ -9,25 +9,29 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
+from mfsweep.overlay import overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
-from mfsweep.run.job import Job
+from mfsweep.run.job import Job, runs_in_group
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import Display, describe
 from mfsweep.run.stage_queue import StageQueue, Status
 from mfsweep.run.tracking import Tracker
 from mfsweep.spec.resources import Resources
 from mfsweep.store import Store
+
+if TYPE_CHECKING:
+    from mfsweep.run.search import Search
 
 STALE_SECONDS = 86400.0
 """Age of what a killed sweep left in the scratch folder, at which the next one removes it."""
@@ -63,32 +67,48 @@ class Summary:
         return INTERRUPTED if self.interrupted else int(self.failed > 0)
 
 
-def run(plan: Plan, resources: Resources, slots: int, display: Display, tracker: Tracker) -> Summary:
+def run(
+    plan: Plan, resources: Resources, slots: int, display: Display, tracker: Tracker, search: Search | None = None
+) -> Summary:
     """Run every stage of a plan that has no record, once, parents first.
 
     Args:
-        plan: what to run.
+        plan: what to run; of a search, `search.plan` as it is now.
         resources: what each stage is given.
         slots: stages that fit on the cluster.
         display: shows it.
         tracker: mirrors it; open.
+        search: grows the plan as its points come to an end.
     """
-    graph, store = plan.graph, plan.store
+    store = plan.store
+    mirror = Mirror(tracker, plan.graph, store)
     scratch = store.scratch / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    identities = {key: [e.identity() for e in node.evaluations] for key, node in graph.nodes.items()}
+
+    def now() -> Plan:
+        return search.plan if search else plan
+
+    def node(key: str) -> Node:
+        return now().graph.nodes[key]
 
     def config(key: str) -> dict[str, Any]:
-        return {"job": _job(plan, graph.nodes[key], resources).model_dump(mode="json"), "scratch": str(scratch)}
+        return {"job": _job(now(), node(key), resources).model_dump(mode="json"), "scratch": str(scratch)}
+
+    def supply(ended: Sequence[str]) -> dict[str, str | None]:
+        if search:
+            search.advance(ended)
+            display.grow(search.plan.graph, search.progress)
+            mirror.grow(search.plan.graph)
+        return _parents(now())
 
     queue = StageQueue(
-        {key: node.parent for key, node in graph.nodes.items()},
+        _parents(plan),
         config,
-        cluster.trial_resources(resources),
+        lambda key: cluster.trial_resources(resources, in_group=runs_in_group(node(key).training, resources)),
         slots,
-        lambda key: store.stage(key).is_done(identities[key]),
+        lambda key: store.stage(key).is_done([e.identity() for e in node(key).evaluations]),
         resources.max_failures,
+        supply if search else None,
     )
-    mirror = Mirror(tracker, graph, store)
     for key, status in queue.status.items():
         if status is Status.REUSED:
             mirror.begin(key)
@@ -99,12 +119,12 @@ def run(plan: Plan, resources: Resources, slots: int, display: Display, tracker:
         try:
             _tune(queue, watcher, scratch)
         finally:
-            if resources.workers > 1:
+            if any(runs_in_group(node.training, resources) for node in now().graph.nodes.values()):
                 cluster.release_groups()
     interrupted = not queue.is_complete
     counts = {status: sum(s is status for s in queue.status.values()) for status in Status}
     failures = tuple(
-        Failure(describe(graph.nodes[key]), store.stage(key).log)
+        Failure(describe(node(key)), store.stage(key).log)
         for key, status in queue.status.items()
         if status is Status.FAILED
     )
@@ -116,6 +136,10 @@ def run(plan: Plan, resources: Resources, slots: int, display: Display, tracker:
         interrupted=interrupted,
         failures=failures,
     )
+
+
+def _parents(plan: Plan) -> dict[str, str | None]:
+    return {key: node.parent for key, node in plan.graph.nodes.items()}
 
 
 def _tune(queue: StageQueue, watcher: _Watcher, scratch: Path) -> None:
@@ -191,6 +215,8 @@ class _Watcher(tune.Callback):
         for key in self._queue.take_ended():
             status = self._queue.status[key]
             self._display.ended(key, status)
+            if status is Status.REUSED:  # another sweep did it before a search asked for it
+                self._mirror.begin(key)
             if status is not Status.SKIPPED:
                 self._mirror.end(key, failed=status is Status.FAILED)
         self._display.beat()
@@ -214,10 +240,12 @@ def _job(plan: Plan, node: Node, resources: Resources) -> Job:
         name=node.name,
         training=node.training,
         data=plan.data(node),
-        source=str(plan.source),
+        sources={name: str(path) for name, path in plan.sources.items()},
+        parent_file=str(plan.files[node.training.file]) if node.training.file else None,
         store=str(plan.store.root),
         evaluations=tuple(node.evaluations),
         resources=resources,
+        overlay=str(path) if (path := overlay_path(node.training.model.architecture)) else None,
     )
 
 

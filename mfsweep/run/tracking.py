@@ -41,6 +41,7 @@ TRIES = 3
 class _Closing:
     status: EndStatus
     artifacts: Sequence[Path]
+    tags: Mapping[str, str]
     patience: float
     since: float
 
@@ -119,7 +120,14 @@ class Tracker:
             if key in self._active:  # otherwise it was given up, or failed before it began
                 self._active[key].ending = Ending(status, metrics or {}, artifacts)
 
-    def close(self, status: EndStatus, artifacts: Sequence[Path] = (), *, patience: float = 15.0) -> list[str]:
+    def close(
+        self,
+        status: EndStatus,
+        artifacts: Sequence[Path] = (),
+        *,
+        tags: Mapping[str, str] | None = None,
+        patience: float = 15.0,
+    ) -> list[str]:
         """Write what is left, end the sweep's run, and stop the writer.
 
         Stages without a `finish` are ended as KILLED.
@@ -127,6 +135,7 @@ class Tracker:
         Args:
             status: of the sweep's run.
             artifacts: files or folders for the sweep's run: report, figures, tables.
+            tags: put on the sweep's run: what came out.
             patience: seconds to go on without any success, for a server that does not answer.
 
         Returns:
@@ -135,7 +144,7 @@ class Tracker:
         with self._lock:
             for mirror in self._active.values():
                 mirror.ending = mirror.ending or Ending("KILLED")
-        self._closing = _Closing(status, artifacts, patience, time.monotonic())
+        self._closing = _Closing(status, artifacts, tags or {}, patience, time.monotonic())
         self._wake.set()
         self._writer.join()
         return self._runs.notes + self._lost
@@ -192,7 +201,7 @@ class Tracker:
 
     def _end_sweep(self, closing: _Closing) -> bool:
         try:
-            self._runs.end(closing.status, closing.artifacts)
+            self._runs.end(closing.status, closing.artifacts, closing.tags)
         except Exception as error:  # noqa: BLE001  as in _write_round
             self._say_outage(error)
             return False

@@ -1,8 +1,9 @@
 """The trial of one stage: a Tune function that runs one TorchTrainer.
 
 One worker: the trainer runs in the trial's own process (`num_workers=0`), which Tune reuses for the next stage, so that
-imports, data and edges are paid for once. Several workers: a real worker group; the trial then only relays its
-progress, so that a stop from Tune always arrives in `tune.report`.
+imports, data and edges are paid for once. Several workers, or an architecture with packages of its own (an overlay): a
+real worker group; the trial then only relays its progress, so that a stop from Tune always arrives in `tune.report`,
+and never imports a model.
 
 An MfsweepError would come again: it is written to the stage's log and the trial ends normally, undone. After anything
 else, a process that died or an error that nobody foresaw (a CUDA context that is lost, a disk that was away for a
@@ -29,7 +30,7 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 
 from mfsweep.errors import MfsweepError, TrainingError
 from mfsweep.run.cluster import worker_resources
-from mfsweep.run.job import Job
+from mfsweep.run.job import Job, runs_in_group
 from mfsweep.run.perform import perform
 from mfsweep.run.stage_queue import ENDED
 from mfsweep.train.loop import Progress
@@ -47,10 +48,10 @@ def run_stage(config: dict[str, Any]) -> None:
     """Perform the stage `config["job"]` (a dumped Job); what Tune calls."""
     job = Job.model_validate(config["job"])
     with _logged(job), _claimed(job):
-        if job.resources.workers == 1:
-            _in_process(job)
-        else:
+        if runs_in_group(job.training, job.resources):
             _in_group(job, config["scratch"])
+        else:
+            _in_process(job)
     tune.report({ENDED: True})
 
 
@@ -73,7 +74,8 @@ def _in_group(job: Job, scratch: str) -> None:
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"job": job.model_dump(mode="json"), "mailbox": mailbox},
-        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
+        # A single worker says nothing to anyone: the backend that every machine has will do.
+        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker and resources.workers > 1 else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=resources.workers,
             use_gpu=resources.gpus_per_worker > 0,
@@ -83,6 +85,8 @@ def _in_group(job: Job, scratch: str) -> None:
             # Ray reads the snapshot of an earlier run of the same name: a name is used once.
             name=f"{job.training.key}-{uuid.uuid4().hex[:8]}",
             storage_path=scratch,
+            # Replaces the variable: what the workers would have had must follow.
+            worker_runtime_env={"env_vars": {"PYTHONPATH": f"{job.overlay}:${{PYTHONPATH}}"}} if job.overlay else None,
             failure_config=FailureConfig(max_failures=resources.max_failures, controller_failure_limit=3),
         ),
     )

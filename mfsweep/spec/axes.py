@@ -1,6 +1,7 @@
 """`axes:` of a spec, and `${axis}`: a grid of values, and a tree filled in with one cell's values.
 
 A block maps an axis to its values: a list, or named bundles (`name: {fields}`). Several blocks are a union of grids.
+An axis may be a distribution instead, whose values a search asks for (experiment.py, `search`).
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple, Self
+
+from pydantic import ValidationError, model_validator
 
 from mfsweep.errors import nearest
-from mfsweep.spec.base import LARGEST_SEED
+from mfsweep.spec.base import LARGEST_SEED, Frozen
 
 Value = str | int | float | bool | None
 """What an axis takes; of a bundle, its name."""
@@ -22,22 +25,68 @@ SEEDS = ("seed", "split_seed")
 """Axes that act without being referred to: initialisation and order; partition and prefixes."""
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
-_DISTRIBUTION = {"low", "high", "log", "step", "distribution"}
 
 
-def parse(raw: Any) -> list[Block]:
-    """Return the blocks of an `axes:` tree.
+class Distribution(Frozen):
+    """Where the values of a searched axis come from; whole numbers where `low`, `high` and `step` are."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    """Equal chances on a logarithmic scale."""
+    step: int | float | None = None
+    """Distance of the values, from `low` on."""
+
+    @model_validator(mode="after")
+    def _refuse_bad_bounds(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low below high, got {self.low} and {self.high}")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("a low above 0 and no step, on a logarithmic scale")
+        if self.step is not None and self.step <= 0:
+            raise ValueError(f"a step above 0, got {self.step}")
+        return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the values are whole numbers."""
+        return all(isinstance(one, int) for one in (self.low, self.high, self.step if self.step is not None else 1))
+
+    @property
+    def middle(self) -> int | float:
+        """Return a value in the middle, for trying a spec out."""
+        if self.step is not None:
+            return self.low + self.step * int((self.high - self.low) / self.step / 2)
+        middle = (self.low * self.high) ** 0.5 if self.log else (self.low + self.high) / 2
+        return round(middle) if self.is_whole else middle
+
+
+class Axes(NamedTuple):
+    """What `axes:` says."""
+
+    blocks: list[Block]
+    """Grids whose union is meant, without the searched axes."""
+    searched: dict[str, Distribution]
+
+
+def parse(raw: Any) -> Axes:
+    """Return the blocks of an `axes:` tree, and its distributions.
 
     Raises:
-        PlaceError: a value that is neither a list of plain values nor a mapping of bundles, at its place.
+        PlaceError: a value that is neither a list of plain values, a mapping of bundles, nor a distribution, at its place.
     """
     if not isinstance(raw, list):
-        return [_block(raw, ())]
+        plain, searched = _apart(raw)
+        return Axes([_block(plain, ())], searched)
     if not raw:
         raise PlaceError((), raw, "at least one block of axes")
+    for index, block in enumerate(raw):
+        for axis, values in block.items() if isinstance(block, dict) else ():
+            if _is_distribution(values):
+                raise PlaceError((index, axis), values, "values: a search takes one block of axes, not a list of them")
     blocks = [_block(block, (index,)) for index, block in enumerate(raw)]
     _refuse_two_meanings(blocks)
-    return blocks
+    return Axes(blocks, {})
 
 
 def cells(blocks: list[Block]) -> Iterator[dict[str, Value]]:
@@ -91,6 +140,38 @@ class PlaceError(Exception):
         self.expected = expected
 
 
+def _is_distribution(raw: Any) -> bool:
+    # Bundles are mappings of mappings: what has one of these names for a plain value is none.
+    known = Distribution.model_fields.keys()
+    return isinstance(raw, dict) and bool(raw.keys() & known) and not any(isinstance(v, dict) for v in raw.values())
+
+
+def _apart(raw: Any) -> tuple[Any, dict[str, Distribution]]:
+    """Return a block without its distributions, and these."""
+    if not isinstance(raw, dict):
+        return raw, {}
+    searched = {}
+    for axis, values in raw.items():
+        if _is_distribution(values):
+            _axis_name(axis, (axis,))
+            if axis in SEEDS:
+                raise PlaceError((axis,), values, "a list of whole numbers")
+            try:
+                searched[axis] = Distribution.model_validate(values)
+            except ValidationError as error:
+                first = error.errors()[0]
+                expected = first["msg"].removeprefix("Value error, ")
+                if first["type"] == "extra_forbidden":
+                    expected = f"one of {', '.join(Distribution.model_fields)}"
+                raise PlaceError((axis, *first["loc"]), first["input"], expected) from None
+    return {axis: values for axis, values in raw.items() if axis not in searched}, searched
+
+
+def _axis_name(axis: Any, place: tuple[str | int, ...]) -> None:
+    if not isinstance(axis, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", axis):
+        raise PlaceError(place, axis, "an axis name of letters, digits, _ and -")
+
+
 def _block(raw: Any, place: tuple[str | int, ...]) -> Block:
     if not isinstance(raw, dict):
         raise PlaceError(place, raw, "a mapping from each axis to its values")
@@ -108,16 +189,13 @@ def _refuse_two_meanings(blocks: list[Block]) -> None:
 
 
 def _axis(axis: Any, raw: Any, place: tuple[str | int, ...]) -> dict[Value, Any]:
-    if not isinstance(axis, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", axis):
-        raise PlaceError(place, axis, "an axis name of letters, digits, _ and -")
-    if isinstance(raw, dict) and raw.keys() & _DISTRIBUTION and not any(isinstance(v, dict) for v in raw.values()):
-        raise PlaceError(place, raw, "a list of values: a distribution to search comes with a later version")
+    _axis_name(axis, place)
     if isinstance(raw, dict) and axis in SEEDS:
         raise PlaceError(place, raw, "a list of whole numbers")
     if isinstance(raw, dict) and raw and all(isinstance(fields, dict) for fields in raw.values()):
         return dict(raw)
     if not isinstance(raw, list) or not raw:
-        raise PlaceError(place, raw, "a list of values, or named bundles of the form name: {field: value}")
+        raise PlaceError(place, raw, "a list of values, named bundles (name: {field: value}), or a distribution (low, high)")
     for index, value in enumerate(raw):
         if not isinstance(value, Value):
             raise PlaceError((*place, index), value, "a plain value; write a bundle as name: {field: value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from mfsweep.fingerprint import fingerprint
 
@@ -37,21 +37,3 @@ class Frozen(BaseModel):
     def key(self) -> str:
         """Return the fingerprint of the identity."""
         return fingerprint(self.identity())
-
-
-def later(*allowed: Any) -> BeforeValidator:
-    """Return a validator for a field that the language has and this version cannot run: only `allowed` or None pass."""
-
-    def refuse(value: Any) -> Any:
-        if value is not None and value not in allowed:
-            instead = f"; for now write {allowed[0]!r} or leave it out" if allowed else "; for now leave it out"
-            raise ValueError(
-                f"something this version can run: it is in the language, but comes with a later one{instead}"
-            )
-        return value
-
-    return BeforeValidator(refuse)
-
-
-Later = Annotated[None, later()]
-"""A field whose place is kept for a later version."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from mfsweep.spec.base import Frozen, Name, Seed
 
@@ -21,6 +21,48 @@ class LabelKeys(Frozen):
     """Key of the total energies, shape (structures,)."""
     forces: str | None = None
     """Key of the forces (not gradients), shape (structures, atoms, 3); without it the method is energy-only."""
+    source: Name | None = None
+    """The one of `sources` whose structures carry the method. Default: every one in which the key is."""
+
+
+class Difference(Frozen):
+    """Labels of delta-learning: what one method gives less what another does, on structures that carry both."""
+
+    target: Name
+    minus: Name
+
+    @property
+    def name(self) -> str:
+        """Return the label method's name, `<target>-<minus>`."""
+        return f"{self.target}-{self.minus}"
+
+    @property
+    def methods(self) -> tuple[Name, ...]:
+        """Return the label methods whose values it is made of."""
+        return self.target, self.minus
+
+
+class Shuffled(Frozen):
+    """Labels of a negative control: each structure gets those of another one of its formula."""
+
+    shuffled: Name
+    """Label method. Forces go with their energy, atom by atom in the order of elements."""
+    seed: Seed = 0
+    """Seed of the permutations."""
+
+    @property
+    def name(self) -> str:
+        """Return the label method's name, `<method>-shuffled`."""
+        return f"{self.shuffled}-shuffled" + (f"{self.seed}" if self.seed else "")
+
+    @property
+    def methods(self) -> tuple[Name, ...]:
+        """Return the label method whose values it is made of."""
+        return (self.shuffled,)
+
+
+Derived = Difference | Shuffled
+"""A label method that is made of others."""
 
 
 class Subset(Frozen):
@@ -30,6 +72,9 @@ class Subset(Frozen):
     """Training structures to hold (test structures, for `t`); `rest` takes every formula the others leave."""
     validation: NonNegativeInt = 0
     """Structures of the fixed validation set, drawn before the training structures from formulae of its own."""
+    source: Name | None = None
+    """The one of `sources` to which its structures belong (an external test set). Such a subset is drawn before the
+    others, and what the other sources hold of its formulae goes nowhere."""
     needs: tuple[Name, ...] | None = None
     """Label methods that every structure counted here carries. Default: those that the spec uses on this subset."""
 
@@ -52,8 +97,10 @@ class Splits(Frozen):
 class Data(Frozen):
     """The structures and labels of an experiment."""
 
-    source: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)] | None = None
     """`bundled:mini-ccx`, or the path of an HDF5 file of the ANI-1x layout (relative to the spec's folder)."""
+    sources: Annotated[dict[Name, Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+    """In place of `source`: several such files by name, whose structures need not be paired."""
     labels: Annotated[dict[Name, LabelKeys], Field(min_length=1)]
     """Label method -> its keys."""
     splits: Splits
@@ -64,14 +111,43 @@ class Data(Frozen):
     allow_auxiliary_on_test: tuple[Name, ...] = ()
     """Label methods that may be trained on the test structures themselves; never the target."""
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Return the source files by name; that of a single one is empty."""
+        return {"": self.source} if self.source is not None else dict(self.sources or {})
+
+    @model_validator(mode="after")
+    def _require_one_source(self) -> Self:
+        if (self.source is None) == (self.sources is None):
+            raise ValueError("`source:` (one file) or `sources:` (several, by name), and not both")
+        return self
+
+    @model_validator(mode="after")
+    def _require_known_sources(self) -> Self:
+        named = {f"labels.{name}": keys.source for name, keys in self.labels.items()}
+        named |= {f"splits.{name}": subset.source for name, subset in self.splits.subsets().items()}
+        for place, source in named.items():
+            if source is not None and source not in (self.sources or {}):
+                known = f"one of `sources` ({', '.join(self.sources)})" if self.sources else "`sources:`, several by name"
+                raise ValueError(f"{place}.source to name {known}, got {source!r}")
+        return self
+
 
 class ResolvedData(Frozen):
     """What of the data determines a training: content, keys, partition. Where the file lies does not."""
 
     digest: str
-    """sha256 of the source file's content."""
+    """sha256 of the source file's content; of several, of their names and digests."""
     labels: dict[Name, LabelKeys]
     """The methods that the partition or this training refers to."""
+    derived: dict[Name, Derived] | None = None
+    """Those that are made of others; None where there are none."""
     splits: Splits
     """With the cell's split seed and every subset's `needs` filled in."""
     offsets: Literal["fixed", "paid"] = "fixed"
+
+    def has_forces(self, method: Name) -> bool:
+        """Return whether a label method, derived or not, has forces."""
+        derived = (self.derived or {}).get(method)
+        parts = derived.methods if derived else (method,)
+        return all(self.labels[part].forces is not None for part in parts)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from mfsweep.spec.base import Frozen, Later, Name, Seed
+from mfsweep.spec.base import Frozen, Name, Seed
 from mfsweep.spec.data import Data
+from mfsweep.spec.figures import Claim, Figure
 from mfsweep.spec.resources import Resources
 
 
@@ -24,6 +25,22 @@ class Fit(Frozen):
     """Path of the target error."""
     group_by: tuple[Name, ...] = ()
     """Axes whose values make a line of their own."""
+
+
+class Search(Frozen):
+    """How Optuna searches the axes that are distributions: one study for each combination of the other axes but the seeds."""
+
+    objective: str
+    """Metric of the result to be lowered, `validation[.<method>].<quantity>`: its mean over the seeds."""
+    trials: PositiveInt
+    """Points asked for in each study."""
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: Seed = 0
+    """Seed of the sampler; each trial has a stream of its own."""
+    parallel: PositiveInt = 2
+    """Points of a study that are out at a time."""
+    storage: str | None = None
+    """Optuna storage URL; default: an sqlite file in the store."""
 
 
 class Tracking(Frozen):
@@ -47,8 +64,8 @@ class Experiment(Frozen):
     """Templates of the stages (stage.py); `continued:` in one overrides its recipe when it has a parent."""
     result: str
     """Name of the stage whose error is the cell's."""
-    evaluate: list[Any] = []
-    """Templates of the evaluations of the result."""
+    evaluate: list[Any] | str = []
+    """Templates of the evaluations of the result; one `${axis.field}` may stand for them all."""
     fits: dict[Name, Fit] = {}
     resources: Resources = Resources()
     tracking: Tracking = Tracking()
@@ -56,7 +73,9 @@ class Experiment(Frozen):
     """Of weights and activations; energies stay float64 until the offsets are off."""
     seed: Seed = 0
     """Of initial weights and order of structures; an axis named `seed` replaces it."""
-    search: Later = None
-    """Kept for a later version: Optuna's sampler, trials and objective."""
-    figures: Later = None
-    """Kept for a later version: further kinds of figure."""
+    search: Search | None = None
+    """How axes that are distributions are searched."""
+    figures: dict[Name, Figure] = {}
+    """What is drawn; without any, errors against target labels and the laws."""
+    claims: dict[Name, Claim] = {}
+    """Statements that the results are held against."""

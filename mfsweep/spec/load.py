@@ -9,7 +9,7 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mfsweep.errors import SpecError, nearest
 from mfsweep.spec import axes
-from mfsweep.spec.axes import Block, PlaceError
+from mfsweep.spec.axes import SEEDS, Block, Distribution, PlaceError, Value
 from mfsweep.spec.experiment import Experiment
 
 Place = tuple[str | int, ...]
@@ -77,10 +77,11 @@ class Document:
 
     def _explain(self, error: ValidationError, kind: Any, tree: Any, place: Place) -> SpecError:
         found: dict[Place, list[tuple[Any, str]]] = {}
-        for item in error.errors():
+        errors = _likeliest(tree, error.errors())
+        for item in errors:
             where = _walk(tree, item["loc"])
             if item["type"] == "extra_forbidden":
-                known = _fields(kind, where[:-1])
+                known = _fields(kind, tree, where[:-1])
                 got, wanted = where[-1], f"one of {', '.join(known)}.{nearest(str(where[-1]), known)}"
             elif item["type"] == "missing":
                 got, wanted = None, f"the field {item['loc'][-1]!r}"
@@ -90,7 +91,7 @@ class Document:
                 wanted = "a name of letters, digits, _ and -" if item["type"] == "string_pattern_mismatch" else wanted
             found.setdefault(where, []).append((got, wanted))
         # A misspelt field is also a missing one, and a list with a wrong item a list too short: the inmost says most.
-        misspelt = {_walk(tree, item["loc"]) for item in error.errors() if item["type"] == "extra_forbidden"}
+        misspelt = {_walk(tree, item["loc"]) for item in errors if item["type"] == "extra_forbidden"}
         inner = [where for where in found if not any(other[: len(where)] == where != other for other in found)]
         first = min(misspelt or inner, key=lambda where: (self.line((*place, *where)), len(where)))
         got, _ = found[first][0]
@@ -102,8 +103,29 @@ class Spec(typing.NamedTuple):
 
     experiment: Experiment
     blocks: list[Block]
-    """The axes."""
+    """The axes but the searched ones; of a search, after `at`, with the values that were asked for."""
     document: Document
+    searched: dict[str, Distribution] = {}
+    """The axes that are distributions."""
+
+    def studies(self) -> list[dict[str, Value]]:
+        """Return what a search is made for, one study each: the combinations of the other axes but the seeds."""
+        plain = [{axis: labels for axis, labels in block.items() if axis not in SEEDS} for block in self.blocks]
+        return list(axes.cells(plain))
+
+    def at(self, points: Sequence[Mapping[str, Value]]) -> Spec:
+        """Return this search as a plain grid at some points.
+
+        Args:
+            points: values of all axes, searched ones too, but the seeds, which are gridded as they are written.
+        """
+        (block,) = self.blocks
+        seeds = {axis: labels for axis, labels in block.items() if axis in SEEDS}
+        blocks: list[Block] = [
+            {axis: {label: block[axis][label] if axis in block else label} for axis, label in point.items()} | seeds
+            for point in points
+        ]
+        return self._replace(blocks=blocks)
 
 
 def load(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Spec:
@@ -122,10 +144,14 @@ def load(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -
         tree[name] = {**(tree.get(name) or {}), **entries}
     experiment: Experiment = document.build(Experiment, tree, ())
     try:
-        blocks = axes.parse(experiment.axes)
+        blocks, searched = axes.parse(experiment.axes)
     except PlaceError as error:
         raise document.error(("axes", *error.place), error.got, error.expected) from None
-    return Spec(experiment, blocks, document)
+    if bool(searched) != bool(experiment.search):
+        place, got = (("axes", next(iter(searched))), "a distribution") if searched else (("search",), "a search")
+        other = "a `search:` block beside it (objective, trials)" if searched else "an axis that is a distribution"
+        raise document.error(place, got, other)
+    return Spec(experiment, blocks, document, searched)
 
 
 def dotted(place: Place) -> str:
@@ -183,6 +209,34 @@ def _walk(tree: Any, location: tuple[str | int, ...]) -> Place:
     return tuple(place)
 
 
+def _likeliest(tree: Any, errors: Sequence[Any]) -> list[Any]:
+    """Return the errors without those of a union's options that fit worse than another: they were not meant.
+
+    An option of another kind (a number where a mapping stands) fits worst, then the one with the most errors.
+    """
+    badness: dict[Place, dict[Any, int]] = {}
+    for item in errors:
+        if union := _union(tree, item):
+            options = badness.setdefault(union[0], {})
+            options[union[1]] = options.get(union[1], 0) + (100 if item["type"].endswith("_type") else 1)
+
+    def is_likely(item: Any) -> bool:
+        union = _union(tree, item)
+        return union is None or badness[union[0]][union[1]] == min(badness[union[0]].values())
+
+    return [item for item in errors if is_likely(item)]
+
+
+def _union(tree: Any, item: Any) -> tuple[Place, str | int] | None:
+    """Return where a union stands on the way to an error, and which of its options the error is of."""
+    steps = item["loc"][:-1] if item["type"] == "missing" else item["loc"]
+    for depth, step in enumerate(steps):
+        place = _walk(tree, steps[: depth + 1])
+        if len(place) == depth:
+            return place, step
+    return None
+
+
 @functools.cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
@@ -192,12 +246,26 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _fields(kind: Any, place: Place) -> list[str]:
-    """Return the field names of the model that stands at a place inside `kind`."""
+def _fields(kind: Any, tree: Any, place: Place) -> list[str]:
+    """Return the field names of the model that stands at a place inside `kind`, of several the one that fits the tree."""
     models = _options(kind)
     for step in place:
         models = [inner for model in models for inner in _inside(model, step)]
-    return list(dict.fromkeys(name for model in models for name in getattr(_plain(model), "model_fields", {})))
+        tree = tree[step]
+    models = [model for model in map(_plain, models) if _is_model(model)]
+    meant = [model for model in models if _is_of_kind(model, tree)] or models
+    fields = [item for model in meant for item in model.model_fields.items()]
+    return list(dict.fromkeys(field.alias or name for name, field in fields))
+
+
+def _is_of_kind(model: Any, tree: Any) -> bool:
+    """Return whether a tree says with its discriminator (`architecture`, `kind`) that it is this model."""
+    fixed = {
+        name: typing.get_args(field.annotation)[0]
+        for name, field in model.model_fields.items()
+        if typing.get_origin(field.annotation) is typing.Literal and len(typing.get_args(field.annotation)) == 1
+    }
+    return all(tree.get(name, value) == value for name, value in fixed.items())
 
 
 def _plain(annotation: Any) -> Any:
@@ -214,8 +282,13 @@ def _options(annotation: Any) -> list[Any]:
 def _inside(annotation: Any, step: str | int) -> list[Any]:
     found: list[Any] = []
     for option in _options(annotation):
-        if _is_model(option) and step in option.model_fields:
-            found += _options(option.model_fields[step].annotation)
+        if _is_model(option):
+            found += [
+                inner
+                for name, field in option.model_fields.items()
+                if step == (field.alias or name)
+                for inner in _options(field.annotation)
+            ]
         elif typing.get_origin(option) is dict:
             found += _options(typing.get_args(option)[1])
         elif typing.get_origin(option) in (tuple, list):

@@ -7,54 +7,126 @@ content only, no names, no paths, no resources. Its fingerprint is the stage key
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
+    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
 from mfsweep.fingerprint import fingerprint
-from mfsweep.spec.base import Frozen, Later, Name, Seed, later
-from mfsweep.spec.data import LabelKeys, ResolvedData, SubsetName
-from mfsweep.spec.model import Mace
+from mfsweep.spec.base import Frozen, Name, Seed
+from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Shuffled, SubsetName
+from mfsweep.spec.model import Model
 
 SCHEMA = 1
 """Raised when the same training would give other numbers than before: every key changes."""
+FILE = "file:"
+"""Begins a `start_from` that names a model file."""
 
 
-def _no_difference(value: Any) -> Any:
-    if isinstance(value, dict):
-        msg = "one label method: a difference of two comes with a later version"
-        raise ValueError(msg)  # noqa: TRY004 (what Pydantic turns into a validation error)
-    return value
+class _Slice(Frozen):
+    """Structures of one subset, how often they are drawn, and the head that learns them."""
 
-
-def _no_file(value: str | None) -> str | None:
-    if value is not None and value.startswith("file:"):
-        raise ValueError("the name of a stage, or null: a model file as parent comes with a later version")
-    return value
-
-
-class LabelledSet(Frozen):
-    """(label method; subset; size): structures of one subset with one method's labels."""
-
-    labels: Annotated[Name, BeforeValidator(_no_difference)]
-    """Label method."""
     subset: SubsetName
     size: NonNegativeInt | Literal["all"] = "all"
     """Training structures: the first `size` of the subset's one shuffle. 0: the set vanishes."""
+    range: tuple[NonNegativeInt, NonNegativeInt] | None = None
+    """In place of `size`: the structures from i up to, not including, j of the same shuffle. i = j: it vanishes."""
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
     """Probability that a batch comes from this set (alpha); sets without one share evenly what is left."""
-    range: Later = None
-    """Kept for a later version: the structures from `i` to `j` of the shuffle in place of `size`."""
-    use: Later = None
-    """Kept for a later version: train on `energy`, `forces` or both."""
+    head: Name | None = None
+    """Readout head that learns the set. Default: that of its labels. Two methods of one head each keep their own energy
+    offsets (linear referencing)."""
+
+    @model_validator(mode="after")
+    def _refuse_bad_range(self) -> Self:
+        if self.range is not None and self.size != "all":
+            raise ValueError("`size` or `range`, not both")
+        if self.range is not None and self.range[0] > self.range[1]:
+            raise ValueError(f"a range [i, j] with i <= j, not {list(self.range)}")
+        return self
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether it holds no structures."""
+        return self.size == 0 or (self.range is not None and self.range[0] == self.range[1])
+
+    @property
+    def end(self) -> int | None:
+        """Return where it ends in the subset's shuffle; None: at the shuffle's own end."""
+        if self.range is not None:
+            return self.range[1]
+        return None if self.size == "all" else self.size
+
+    @property
+    def extent(self) -> str:
+        """Return its place in the subset's shuffle as an error or a figure shows it."""
+        return f"{self.range[0]} to {self.range[1]}" if self.range is not None else str(self.size)
+
+
+class LabelledSet(_Slice):
+    """(label method; subset; size): structures of one subset with one method's labels."""
+
+    labels: Name
+    """Label method, of the file or derived."""
+
+    @property
+    def trains(self) -> str:
+        """Return the readout head that learns it."""
+        return self.head or self.labels
+
+
+class MixtureSet(_Slice):
+    """A labelled set as a spec writes it."""
+
+    labels: Name | Difference | Shuffled
+    """Label method; `{target: cc, minus: xtb}` trains a difference, `{shuffled: dft}` is a negative control."""
+    use: Annotated[tuple[Literal["energy", "forces"], ...], Field(min_length=1)] | None = None
+    """Labels that are trained on. Default: all that the method has."""
+
+    @property
+    def method(self) -> str:
+        """Return the label method's name."""
+        return self.labels if isinstance(self.labels, str) else self.labels.name
+
+
+class Head(Frozen):
+    """Where a readout head of a stage with a parent comes from, and how wide it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    source: Annotated[str | None, Field(alias="from")] = None
+    """`parent`: that of the same label method, else the parent's only one (README rule 9), the default; `fresh`: from the
+    seed; or the name of a head of the parent."""
+    hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
+    """Hidden widths of the head's MLP. Default: those of the head it starts from, of a fresh one the model's."""
+
+
+class Rates(Frozen):
+    """Learning rates of the two parts of a model."""
+
+    backbone: NonNegativeFloat
+    readouts: NonNegativeFloat
+
+    @model_validator(mode="after")
+    def _refuse_nothing(self) -> Self:
+        if not (self.backbone or self.readouts):
+            raise ValueError("a learning rate above 0: nothing would be left to train")
+        return self
+
+
+class Lora(Frozen):
+    """Low-rank adapters on the backbone's linear maps, merged into the weights that are kept."""
+
+    rank: PositiveInt = 8
+    scale: PositiveFloat = 1.0
+    """What the product of the two factors is multiplied by."""
 
 
 class Schedule(Frozen):
@@ -95,8 +167,8 @@ class LossWeights(Frozen):
 class Recipe(Frozen):
     """How a stage is trained; part of its identity."""
 
-    learning_rate: PositiveFloat = 1e-3
-    """Adam's (the study's value is unknown: assumed)."""
+    learning_rate: PositiveFloat | Rates = 1e-3
+    """Adam's (the study's value is unknown: assumed). `{backbone: 1e-4, readouts: 1e-3}`: one for each part."""
     optimizer: Literal["adam"] = "adam"
     schedule: Schedule = Schedule()
     max_steps: PositiveInt | None = None
@@ -106,9 +178,14 @@ class Recipe(Frozen):
     batch: Batching = Batching()
     loss: dict[Name, LossWeights] = {}
     """Label method -> weights. Default: 1 and 1 with forces, 100 and 0 for an energy-only method (assumed)."""
-    select_on: str | None = None
-    """The one metric for schedule, stop and best checkpoint, `validation.<method>.<quantity>` (lower is better).
-    Default: `validation.loss`, the mean of the methods' losses weighted by their probabilities."""
+    select_on: str | Annotated[dict[str, PositiveFloat], Field(min_length=1)] | None = None
+    """The one metric for schedule, stop and best checkpoint, `validation.<method>.<quantity>` (lower is better), or
+    several with weights, whose weighted mean counts. Default: `validation.loss`, the mean of the methods' losses weighted
+    by their probabilities."""
+    trainable: Literal["all", "readouts", "lora"] | None = None
+    """`readouts`: the backbone stays as the parent left it; `lora`: it changes by low-rank adapters. Default: all."""
+    lora: Lora | None = None
+    """The adapters of `trainable: lora`."""
 
 
 class Evaluation(Frozen):
@@ -123,28 +200,33 @@ class Evaluation(Frozen):
     """Readout head that predicts. Default: that of `labels`."""
     offsets: Name | None = None
     """Label method whose energy offsets are added. Default: `labels`."""
+    base: Name | None = None
+    """Label method whose own values are added to the prediction (delta-learning). Default: what the head's difference is
+    taken against, where the stage has learned `labels` as a difference only."""
     keys: tuple[LabelKeys, ...] | None = None
-    """Filled in by the plan: the file's keys behind `labels` and `offsets`, since a name may come to mean others."""
+    """Filled in by the plan: the file's keys behind all these methods, since a name may come to mean others."""
+
+    own: Literal[True] | None = None
+    """Filled in by the plan: `head` is the one that has learned `labels`, under another name."""
 
     @property
     def name(self) -> str:
         """Return `<part>.<method>`, with `@<head>` where another method's head predicts."""
-        return f"{self.part}.{self.labels}" + (f"@{self.head}" if self.head and self.head != self.labels else "")
+        asked = self.head not in (None, self.labels) and not self.own
+        return f"{self.part}.{self.labels}" + (f"@{self.head}" if asked else "")
 
 
 class Stage(Recipe):
     """One stage of a cell, `${axis}` filled in: where it starts, what it trains on, how, and what it is scored on."""
 
-    start_from: Annotated[str | None, AfterValidator(_no_file)] = None
-    """Name of the parent stage; null: fresh weights."""
-    train: Annotated[tuple[LabelledSet, ...], Field(min_length=1)]
+    start_from: str | None = None
+    """Name of the parent stage; null: fresh weights; `file:model.pt`: a model from outside (path relative to the spec)."""
+    train: Annotated[tuple[MixtureSet, ...], Field(min_length=1)]
     """The mixture of labelled sets. A stage whose sets are all empty vanishes, and its child starts fresh."""
     evaluate: tuple[Evaluation, ...] = ()
     """Scores of this stage, beside those of the spec's `evaluate:`, which are the result's."""
-    trainable: Annotated[Literal["all"] | None, later("all")] = None
-    """Kept for a later version: `readouts` or `lora`."""
-    heads: Annotated[dict[str, Any] | None, later({})] = None
-    """Kept for a later version: where each readout head comes from, and its width."""
+    heads: dict[Name, Head] = {}
+    """Readout head -> where it comes from, and its width."""
 
     def recipe(self) -> Recipe:
         """Return the recipe alone."""
@@ -156,7 +238,7 @@ class Training(Frozen):
 
     schema_number: int = SCHEMA
     data: ResolvedData
-    model: Mace
+    model: Model
     precision: Literal["float32", "float64"]
     seed: Seed
     """Seed of initial weights and of the order of structures."""
@@ -166,15 +248,30 @@ class Training(Frozen):
     """With `loss` and `select_on` filled in."""
     parent: str | None = None
     """Key of the stage whose selected checkpoint this one starts from."""
+    file: str | None = None
+    """sha256 of the model file that it starts from in place of a stage."""
+    heads: dict[Name, Head] | None = None
+    """Readout heads that do not start by README rule 9, or are not as wide as the model's; None where there are none."""
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Return the label methods trained on, sorted: the model's readout heads."""
+        """Return the label methods trained on, sorted."""
         return tuple(sorted({labelled.labels for labelled in self.sets}))
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Return the model's readout heads, sorted."""
+        return tuple(sorted({labelled.trains for labelled in self.sets}))
+
+    def head_of(self, method: str) -> str:
+        """Return the readout head that learns a label method: the plan lets each have one."""
+        return next(labelled.trains for labelled in self.sets if labelled.labels == method)
 
     @cached_property
     def key(self) -> str:
         """Return the stage key: a fingerprint over the parts' own, since a large grid shares the parts."""
         sets = "+".join(labelled.key for labelled in self.sets)
         own = (str(self.schema_number), self.data.key, self.model.key, self.precision, str(self.seed), self.recipe.key)
-        return fingerprint("/".join((*own, sets, self.parent or "")))
+        heads = [f"{name}:{head.key}" for name, head in sorted((self.heads or {}).items())]
+        outside = [f"file:{self.file}"] if self.file else []
+        return fingerprint("/".join((*own, sets, self.parent or "", *outside, *heads)))

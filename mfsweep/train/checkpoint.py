@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from mfsweep.errors import TrainingError
 from mfsweep.files import write_file
 from mfsweep.models import Potential, Shape, build
-from mfsweep.spec.model import Mace
+from mfsweep.spec.model import Architecture, Model
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -35,16 +36,26 @@ class Weights(NamedTuple):
     elements: list[int]
     avg_num_neighbors: float
     offsets: dict[str, dict[int, float]]
-    """Head -> atomic number -> E0, eV."""
+    """Head -> atomic number -> E0, eV: those of the method of its name, else of the first that it learned."""
     step: int
     """Optimiser step at which the weights were kept."""
     state: dict[str, Tensor]
     """The model's `state_dict()`."""
+    hidden: dict[str, tuple[int, ...]] = {}  # noqa: RUF012 (never written to)
+    """Head -> hidden widths of its readout, where they are not the model's."""
+
+    @property
+    def spec(self) -> Architecture:
+        """Return the architecture and size; fields that a later version added have their defaults."""
+        return TypeAdapter[Architecture](Model).validate_python(self.model)
 
     @property
     def shape(self) -> Shape:
         """Return what the weights' shapes depend on beside the spec."""
-        return Shape(tuple(self.heads), tuple(self.elements), self.avg_num_neighbors)
+        return Shape(tuple(self.heads), tuple(self.elements), self.avg_num_neighbors, self.hidden)
+
+
+_REQUIRED = set(Weights._fields) - set(Weights._field_defaults)
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -108,15 +119,14 @@ def load_weights(path: Path) -> Weights:
         TrainingError: the file cannot be read, or is not a model of this version.
     """
     content = load(path)
-    missing = sorted(set(Weights._fields) - set(content))
+    missing = sorted(_REQUIRED - set(content))
     if missing:
         raise TrainingError(f"{path} is not a model checkpoint of this version: it lacks {', '.join(missing)}")
-    return Weights(**{field: content[field] for field in Weights._fields})
+    return Weights(**{field: content[field] for field in Weights._fields if field in content})
 
 
 def restore(weights: Weights, device: str | torch.device = "cpu") -> Potential:
     """Return the model that a checkpoint holds, in evaluation mode on the device."""
-    spec = Mace.model_validate(weights.model)
-    model = build(spec, weights.shape, weights.offsets, seed=0, dtype=DTYPES[weights.precision])
+    model = build(weights.spec, weights.shape, weights.offsets, seed=0, dtype=DTYPES[weights.precision])
     model.load_state_dict(weights.state)
     return model.to(device).eval()

@@ -6,7 +6,7 @@ Legend: S structures, A atoms.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ class Predictions(NamedTuple):
     energy_reference: np.ndarray
     """(S,) float64 total energies, eV."""
     energy_predicted: np.ndarray
-    """(S,) float64 total energies, eV: interaction energy and offsets."""
+    """(S,) float64 total energies, eV: interaction energy, offsets, and what they are a correction to."""
     forces_reference: np.ndarray | None
     """(A, 3) eV/angstrom."""
     forces_predicted: np.ndarray | None
@@ -51,6 +51,7 @@ def predict(
     offsets: Mapping[int, float],
     forces: bool,
     head: str | None = None,
+    base: str | None = None,
     max_atoms: int = 256,
     world: World | None = None,
 ) -> Predictions:
@@ -64,6 +65,8 @@ def predict(
         offsets: atomic number -> E0 in eV, added to the interaction energies: the method's own, or another's.
         forces: compute forces; without it they are never computed.
         head: readout head that predicts. Default: `method`.
+        base: label method whose own energies and forces are added (delta-learning): head and offsets are then those of
+            the difference. Every structure has to carry it, with forces where they are asked for.
         max_atoms: atoms in a batch at most (a larger structure is a batch of its own).
         world: ranks that share the work, each structure going to one of them; all return the whole.
     """
@@ -89,24 +92,52 @@ def predict(
     world.sum_(energy)
     if forces:
         world.sum_(force)
-    labels = structures.labels[method]
-    reference = labels.forces[structures.atoms_of(indices)] if forces and labels.forces is not None else None
+    reference = _forces(dataset, method, indices) if forces else None
+    added = _added(dataset, base, indices, forces=reference is not None)
     return Predictions(
         index=indices,
         formula=structures.formula[indices],
         atoms=sizes,
-        energy_reference=labels.energy[indices],
-        energy_predicted=energy.cpu().numpy() + offset_energy(structures, indices, offsets),
+        energy_reference=structures.labels[method].energy[indices],
+        energy_predicted=energy.cpu().numpy() + offset_energy(structures, indices, offsets) + added.energy,
         forces_reference=reference,
-        forces_predicted=force.cpu().numpy() if reference is not None else None,
+        forces_predicted=None if reference is None else force.cpu().numpy() + added.forces,
     )
 
 
-def offsets_only(predictions: Predictions, dataset: Dataset, offsets: Mapping[int, float]) -> Predictions:
-    """Return the null model's predictions for the same structures: energy offsets and nothing else."""
+def offsets_only(
+    predictions: Predictions, dataset: Dataset, offsets: Mapping[int, float], base: str | None = None
+) -> Predictions:
+    """Return the null model's predictions for the same structures: energy offsets and nothing else.
+
+    Of delta-learning they are added to the values of `base`: the null model corrects the base method by one energy per
+    atom of each element, and its forces not at all.
+    """
+    forces = base is not None and predictions.forces_reference is not None
+    added = _added(dataset, base, predictions.index, forces=forces)
     return predictions._replace(
-        energy_predicted=offset_energy(dataset.structures, predictions.index, offsets), forces_predicted=None
+        energy_predicted=offset_energy(dataset.structures, predictions.index, offsets) + added.energy,
+        forces_predicted=added.forces if forces else None,
     )
+
+
+class _Added(NamedTuple):
+    """What a prediction corrects: (S,) eV and (A, 3) eV/angstrom, or zeros."""
+
+    energy: Any
+    forces: Any
+
+
+def _added(dataset: Dataset, base: str | None, indices: np.ndarray, *, forces: bool) -> _Added:
+    if base is None:
+        return _Added(0.0, 0.0)
+    return _Added(dataset.structures.labels[base].energy[indices], _forces(dataset, base, indices) if forces else 0.0)
+
+
+def _forces(dataset: Dataset, method: str, indices: np.ndarray) -> np.ndarray | None:
+    """Return a method's force labels, (A, 3) eV/angstrom, or None where it has none."""
+    forces = dataset.structures.labels[method].forces
+    return None if forces is None else forces[dataset.structures.atoms_of(indices)]
 
 
 def errors(predictions: Predictions, weights: LossWeights | None = None) -> dict[Quantity, float]:
@@ -123,6 +154,7 @@ def errors(predictions: Predictions, weights: LossWeights | None = None) -> dict
         Quantity.ENERGY_MAE: _MILLI * np.abs(energy).mean(),
         Quantity.ENERGY_RMSE: _MILLI * np.sqrt(np.square(energy).mean()),
         Quantity.ENERGY_MAE_MOLECULE: _MILLI * np.abs(molecule).mean(),
+        Quantity.ENERGY_MAE_SHIFTED: _MILLI * np.abs(energy - np.median(energy)).mean(),
     }
     within = _within_formula(energy, predictions.formula)
     if len(within):

@@ -11,22 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import SetShare
-from mfsweep.errors import DataError, TrainingError
-from mfsweep.quantities import Quantity, metric_path
-from mfsweep.spec.data import SubsetName
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import load, load_step, save, save_weights
-from mfsweep.train.evaluate import errors, predict
-from mfsweep.train.loss import learns_forces
 from mfsweep.train.metrics import append, cut, line
 from mfsweep.train.selection import TOTAL_LOSS, Best, selection
 from mfsweep.train.state import State
 from mfsweep.train.steps import Period, optimise
 from mfsweep.train.tally import PassId
+from mfsweep.train.validation import validate, validation_of
 from mfsweep.train.world import World
 
 LAST = "last.pt"
@@ -52,6 +46,7 @@ class Kept(NamedTuple):
     """A checkpoint that was kept."""
 
     metric: str
+    """What was lowest there: a metric, or a weighted mean of several."""
     step: int
     value: float
     file: str
@@ -67,7 +62,7 @@ class Outcome(NamedTuple):
     stop_reason: Literal["converged", "max_steps"]
     selected: Kept
     heads: dict[str, Kept]
-    """Per readout head, the checkpoint that scores its method."""
+    """Per readout head, the checkpoint that scores what it learned."""
     metrics: dict[str, float]
     """Validation metrics: each method's at the checkpoint best for its head, the total loss at the selected one."""
     offsets: dict[str, dict[int, float]]
@@ -75,15 +70,6 @@ class Outcome(NamedTuple):
     shares: list[SetShare]
     parameters: int
     """Trainable parameters."""
-
-
-class _Validation(NamedTuple):
-    """The validation set of one label method."""
-
-    indices: np.ndarray
-    share: float
-    """Probability of a batch of this method."""
-    forces: bool
 
 
 def train(
@@ -103,7 +89,7 @@ def train(
         dataset: its data.
         checkpoints: folder for the checkpoints; a `last.pt` in it is resumed from.
         metrics: the metrics file to append to.
-        parent: the selected.pt of the stage to start from.
+        parent: the selected.pt of the stage to start from, or the model file (`training.file`).
         world: this rank among its group.
         report: called on rank 0 at every validation, when the state is saved; False stops the training there.
 
@@ -115,9 +101,12 @@ def train(
         DataError: a labelled set, a validation set or the energy offsets cannot be had.
     """
     began = time.monotonic()
-    validations = {method: _validation(training, dataset, method) for method in training.methods}
-    quantities = {method: _quantities(own, dataset) for method, own in validations.items()}
-    keep = selection(training.recipe.select_on, training.methods, quantities)
+    validations = {method: validation_of(training, dataset, method) for method in training.methods}
+    heads: dict[str, dict[str, float]] = {}
+    for method, own in validations.items():
+        heads.setdefault(own.head, {})[method] = own.share
+    quantities = {method: own.quantities(dataset) for method, own in validations.items()}
+    keep = selection(training.recipe.select_on, heads, quantities)
     state = State(training, dataset, keep, parent, world)
     _resume(state, checkpoints / LAST, world)
     if world.rank == 0:
@@ -125,7 +114,7 @@ def train(
     earlier = state.seconds
     while state.stop_reason is None:
         period = optimise(state, dataset, _next_validation(training, state.step), world)
-        found = _validate(state, dataset, validations, world)
+        found = validate(state, dataset, validations, world)
         rate = state.plateau.learning_rate
         state.observe(found)
         state.seconds = earlier + time.monotonic() - began
@@ -150,60 +139,10 @@ def _resume(state: State, last: Path, world: World) -> None:
         state.restore(load_step(last, step, PATIENCE))
 
 
-def _validation(training: Training, dataset: Dataset, method: str) -> _Validation:
-    sets = [labelled for labelled in training.sets if labelled.labels == method]
-    subsets: list[SubsetName] = sorted({labelled.subset for labelled in sets})
-    indices = dataset.validation(method, subsets)
-    if not len(indices):
-        raise DataError(
-            f"no validation structures for {method}: the subset {' and '.join(subsets)} has none that carry its "
-            f"labels. Expected some to choose the checkpoint by: set data.splits.{subsets[0]}.validation"
-        )
-    share = sum(labelled.probability or 0.0 for labelled in sets)
-    return _Validation(indices, share, learns_forces(training, method))
-
-
-def _quantities(validation: _Validation, dataset: Dataset) -> list[Quantity]:
-    """Return what a method's validation measures."""
-    formula = dataset.structures.formula[validation.indices]
-    absent = set() if validation.forces else {Quantity.FORCE_MAE, Quantity.FORCE_RMSE}
-    if len(np.unique(formula)) == len(formula):
-        absent.add(Quantity.ENERGY_MAE_WITHIN_FORMULA)
-    return [quantity for quantity in Quantity if quantity not in absent]
-
-
 def _next_validation(training: Training, step: int) -> int:
     every, limit = training.recipe.validate_every, training.recipe.max_steps
     until = (step // every + 1) * every
     return until if limit is None else min(until, limit)
-
-
-def _validate(state: State, dataset: Dataset, validations: dict[str, _Validation], world: World) -> dict[str, float]:
-    """Return the validation metrics by full path, the same on every rank."""
-    metrics: dict[str, float] = {}
-    total = 0.0
-    for method, validation in validations.items():
-        predictions = predict(
-            state.model,
-            dataset,
-            validation.indices,
-            method,
-            offsets=state.offsets[method],
-            forces=validation.forces,
-            max_atoms=state.training.recipe.batch.max_atoms,
-            world=world,
-        )
-        found = errors(predictions, state.training.recipe.loss[method])
-        metrics |= {metric_path("validation", method, quantity): value for quantity, value in found.items()}
-        total += validation.share * found[Quantity.LOSS]
-    metrics[TOTAL_LOSS] = total
-    wrong = sorted(path for path, value in metrics.items() if not np.isfinite(value))
-    if wrong:
-        raise TrainingError(
-            f"{wrong[0]} is not finite at step {state.step}: lower the stage's learning_rate, "
-            "or look at the validation set's labels"
-        )
-    return metrics
 
 
 def _lines(state: State, period: Period, validation: dict[str, float]) -> list[str]:
@@ -253,7 +192,9 @@ def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
     metrics = {TOTAL_LOSS: kept.selected.metrics[TOTAL_LOSS]}
     for head, best in kept.heads.items():
         heads[head] = selected if best.metric == selected.metric else write(best, f"best.{head}.pt")
-        metrics |= {path: value for path, value in best.metrics.items() if path.startswith(f"validation.{head}.")}
+    for method in state.training.methods:
+        found = kept.heads[state.training.head_of(method)].metrics
+        metrics |= {path: value for path, value in found.items() if path.startswith(f"validation.{method}.")}
     world.agree(flag=True)  # no rank leaves before rank 0 has written
     return Outcome(
         steps=state.step,

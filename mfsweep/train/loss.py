@@ -17,8 +17,13 @@ from mfsweep.train.tensors import Labelled
 
 
 def summed_loss(prediction: Prediction, batch: Labelled, weights: LossWeights) -> Tensor:
-    """Return the sum over a batch's structures of the loss, a scalar (eV, angstrom); no force term without forces."""
-    loss = weights.energy * ((prediction.energy - batch.energy) / batch.atoms).square().sum()
+    """Return the sum over a batch's structures of the loss, a scalar (eV, angstrom).
+
+    There is no force term without forces, and without a weight on energies theirs are never looked at.
+    """
+    loss = batch.atoms.new_zeros(())
+    if weights.energy:
+        loss = weights.energy * ((prediction.energy - batch.energy) / batch.atoms).square().sum()
     if prediction.forces is None or batch.forces is None:
         return loss
     per_atom = (prediction.forces - batch.forces).square().sum(dim=1)
@@ -28,4 +33,4 @@ def summed_loss(prediction: Prediction, batch: Labelled, weights: LossWeights) -
 
 def learns_forces(training: Training, method: str) -> bool:
     """Return whether a training ever computes forces for a method: it has force labels, and lambda_F is not 0."""
-    return training.data.labels[method].forces is not None and training.recipe.loss[method].forces > 0
+    return training.data.has_forces(method) and training.recipe.loss[method].forces > 0

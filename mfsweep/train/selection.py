@@ -1,13 +1,14 @@
 """Which checkpoints are kept: the selected one, and the best of every readout head.
 
-`select_on` names the one metric of schedule, stop and selected checkpoint (README rule 8). A head of the method that
-`select_on` names is judged by it, and so is an only head; any other by its own `validation.<head>.loss`. So an error of
-a method is always scored by the checkpoint that was best on *that* method's validation set.
+`select_on` is the one criterion of schedule, stop and selected checkpoint (README rule 8): a metric, or a weighted mean
+of several. A head is judged by it where it names no method of another head, and so is an only head; any other by the
+`validation.<method>.loss` of what it learns. So an error of a method is always scored by the checkpoint that was best
+on *that* method's validation set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -19,10 +20,37 @@ TOTAL_LOSS = "validation.loss"
 """Mean of the methods' validation losses, weighted by the probabilities of their labelled sets."""
 
 
+class Criterion(NamedTuple):
+    """A weighted mean of validation metrics, by which checkpoints are compared; lower is better."""
+
+    weights: dict[str, float]
+    """Metric -> its weight; they sum to 1."""
+
+    @classmethod
+    def of(cls, metrics: str | Mapping[str, float]) -> Criterion:
+        """Return the criterion of one metric, or of several with weights that need not sum to 1."""
+        if isinstance(metrics, str):
+            return cls({metrics: 1.0})
+        total = sum(metrics.values())
+        return cls({metric: weight / total for metric, weight in metrics.items()})
+
+    @property
+    def name(self) -> str:
+        """Return the metric, or for example `0.75 validation.cc.loss + 0.25 validation.dft.loss`."""
+        if len(self.weights) == 1:
+            return next(iter(self.weights))
+        return " + ".join(f"{weight:.3g} {metric}" for metric, weight in self.weights.items())
+
+    def value(self, metrics: Mapping[str, float]) -> float:
+        """Return the mean, from validation metrics by full path."""
+        return sum(weight * metrics[metric] for metric, weight in self.weights.items())
+
+
 class Best(NamedTuple):
-    """The weights at the step where a metric was lowest so far."""
+    """The weights at the step where a criterion was lowest so far."""
 
     metric: str
+    """The criterion's name."""
     step: int
     value: float
     metrics: dict[str, float]
@@ -34,9 +62,9 @@ class Best(NamedTuple):
 class Selection(NamedTuple):
     """What is kept so far; `None` before the first validation."""
 
-    metrics: dict[str, str]
-    """Head -> the metric that judges it."""
-    select_on: str
+    judges: dict[str, Criterion]
+    """Head -> what judges it."""
+    select_on: Criterion
     selected: Best | None = None
     heads: dict[str, Best] = {}  # noqa: RUF012 (never written to: `updated` makes a new one)
 
@@ -49,12 +77,13 @@ class Selection(NamedTuple):
             parameters: the flat parameters, a copy that nobody writes to.
         """
 
-        def better(best: Best | None, metric: str) -> Best:
-            if best is not None and metrics[metric] >= best.value:
+        def better(best: Best | None, criterion: Criterion) -> Best:
+            value = criterion.value(metrics)
+            if best is not None and value >= best.value:
                 return best
-            return Best(metric, step, metrics[metric], dict(metrics), parameters)
+            return Best(criterion.name, step, value, dict(metrics), parameters)
 
-        heads = {head: better(self.heads.get(head), metric) for head, metric in self.metrics.items()}
+        heads = {head: better(self.heads.get(head), judge) for head, judge in self.judges.items()}
         return self._replace(selected=better(self.selected, self.select_on), heads=heads)
 
     def state(self) -> dict[str, Any]:
@@ -71,28 +100,36 @@ class Selection(NamedTuple):
         return self._replace(selected=Best(**state["selected"]), heads=heads)
 
 
-def selection(select_on: str | None, heads: Sequence[str], quantities: Mapping[str, Sequence[Quantity]]) -> Selection:
+def selection(
+    select_on: str | Mapping[str, float] | None,
+    heads: Mapping[str, Mapping[str, float]],
+    quantities: Mapping[str, Iterable[Quantity]],
+) -> Selection:
     """Return the empty selection of a training.
 
     Args:
         select_on: the recipe's; None: `validation.loss`.
-        heads: readout heads.
-        quantities: head -> what its validation measures.
+        heads: readout head -> the methods that it learns -> probability of a batch of theirs.
+        quantities: method -> what its validation measures.
 
     Raises:
-        TrainingError: `select_on` is no metric of this training.
+        TrainingError: `select_on` names what is no metric of this training.
     """
-    known = [TOTAL_LOSS] + [metric_path("validation", head, name) for head in heads for name in quantities[head]]
-    select_on = select_on or TOTAL_LOSS
-    if select_on not in known:
-        raise TrainingError(
-            f"select_on: {select_on!r} is no metric of this training; expected one of {', '.join(known)}."
-            + nearest(select_on, known)
-        )
-    metrics = {
-        head: select_on
-        if len(heads) == 1 or select_on.startswith(f"validation.{head}.")
-        else metric_path("validation", head, Quantity.LOSS)
-        for head in heads
-    }
-    return Selection(metrics, select_on)
+    known = [TOTAL_LOSS] + [
+        metric_path("validation", method, name) for method in quantities for name in quantities[method]
+    ]
+    wanted = Criterion.of(select_on or TOTAL_LOSS)
+    for metric in wanted.weights:
+        if metric not in known:
+            raise TrainingError(
+                f"select_on: {metric!r} is no metric of this training; expected one of {', '.join(known)}."
+                + nearest(metric, known)
+            )
+    return Selection({head: _judge(wanted, methods, len(heads)) for head, methods in heads.items()}, wanted)
+
+
+def _judge(wanted: Criterion, methods: Mapping[str, float], heads: int) -> Criterion:
+    own = [metric_path("validation", method, "") for method in methods]
+    if heads == 1 or all(metric.startswith(tuple(own)) for metric in wanted.weights):
+        return wanted
+    return Criterion.of({metric_path("validation", method, Quantity.LOSS): share for method, share in methods.items()})

@@ -1,7 +1,7 @@
 """Everything of one training that changes, and how it starts: what `last.pt` holds is exactly this.
 
 There is no random state to save: the initial weights come from the seed, and the sampler's draws are functions of
-(seed, step), so its counters restore them.
+(seed, step), so its counters restore them. Frozen parameters are not saved either: they come from the parent again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from mfsweep.errors import TrainingError
 from mfsweep.models import Potential, Shape, build, match_heads
 from mfsweep.spec.data import TEST_SUBSET
 from mfsweep.spec.stage import Training
-from mfsweep.train.checkpoint import DTYPES, Weights, load_weights
-from mfsweep.train.parameters import Flat
+from mfsweep.train.checkpoint import DTYPES, Weights
+from mfsweep.train.parameters import Flat, trained
+from mfsweep.train.parent import child_shape, read_parent
+from mfsweep.train.referencing import refer
 from mfsweep.train.schedule import Plateau, advance
 from mfsweep.train.selection import Selection
 from mfsweep.train.tally import Tally
@@ -39,7 +41,7 @@ class State:
             training: what to train.
             dataset: its data.
             selection: what to keep; nothing yet.
-            parent: the parent's selected.pt.
+            parent: the parent's selected.pt, or the model file to start from.
             world: this rank among its group; every rank calls this, and starts from rank 0's weights.
 
         Raises:
@@ -48,28 +50,46 @@ class State:
         """
         self.training = training
         self.offsets = {method: dataset.offsets(method, training.sets) for method in training.methods}
-        weights = load_weights(parent) if parent else None
-        shape = Shape(training.methods, dataset.elements, average_neighbours(dataset, training.model.r_max))
-        if weights:
-            shape = _inherited(weights, training, shape, parent)
-        dtype = DTYPES[training.precision]
-        self.model: Potential = build(training.model, shape, self.offsets, seed=training.seed, dtype=dtype)
-        if weights:
-            self.model.adopt(weights.state, weights.heads, match_heads(shape.heads, weights.heads))
-        self.model.to(world.device).train()
-        self.flat = Flat(self.model)
-        world.share_(self.flat.values.data)
-        rate = training.recipe.learning_rate
-        self.optimizer = torch.optim.Adam([self.flat.values], lr=rate, fused=True)
+        self.head_offsets = {head: self.offsets[_namesake(training, head)] for head in training.head_names}
+        self.model = self._model(dataset, parent, world)
+        groups = trained(self.model, training.recipe)
+        self.flat = Flat([group.parameters for group in groups])
+        for tensor in (self.flat.values, *(own.data for own in self.model.parameters() if not own.requires_grad)):
+            world.share_(tensor)
+        self.model.train()
+        self.optimizer = torch.optim.Adam(
+            [{"params": [own], "lr": group.rate} for own, group in zip(self.flat.groups, groups, strict=True)],
+            fused=True,
+        )
         members = [dataset.training(labelled) for labelled in training.sets]
         batch = training.recipe.batch
         self.sampler = Sampler(training.sets, members, dataset.structures.sizes, batch, training.seed)
         self.tally = Tally(training.sets, members)
-        self.plateau = Plateau(rate)
+        self.plateau = Plateau(max(group.rate for group in groups))
         self.selection = selection
         self.step = 0
         self.seconds = 0.0
         """Wall time so far, of all processes that worked on it."""
+
+    def _model(self, dataset: Dataset, path: Path | None, world: World) -> Potential:
+        """Return the model before the first step, on the device."""
+        training = self.training
+        parent = read_parent(training, path)
+        hidden = {name: head.hidden for name, head in (training.heads or {}).items() if head.hidden}
+        neighbours = average_neighbours(dataset, training.model.r_max)
+        shape = Shape(training.head_names, dataset.elements, neighbours, hidden)
+        if parent:
+            shape = child_shape(parent, training, shape)
+        dtype = DTYPES[training.precision]
+        model = build(training.model, shape, self.head_offsets, seed=training.seed, dtype=dtype)
+        if not parent:
+            return model.to(world.device)
+        sources = match_heads(shape.heads, parent.shape.heads, training.heads or {})
+        model.adopt(parent.state, parent.shape, sources)
+        model.to(world.device)
+        if parent.reference == "its own":
+            refer(model, sources, dataset, training, self.offsets, world)
+        return model
 
     @property
     def stop_reason(self) -> Literal["converged", "max_steps"] | None:
@@ -80,24 +100,27 @@ class State:
         return "max_steps" if limit is not None and self.step >= limit else None
 
     def observe(self, metrics: Mapping[str, float]) -> None:
-        """Take in a validation: keep weights that are better, drop the learning rate, or stop."""
+        """Take in a validation: keep weights that are better, drop the learning rates, or stop."""
         self.selection = self.selection.updated(self.step, metrics, self.flat.snapshot())
-        value = metrics[self.selection.select_on]
-        self.plateau = advance(self.plateau, self.training.recipe.schedule, self.step, value)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plateau.learning_rate
+        schedule, before = self.training.recipe.schedule, self.plateau.learning_rate
+        self.plateau = advance(self.plateau, schedule, self.step, self.selection.select_on.value(metrics))
+        if self.plateau.learning_rate != before:
+            for group in self.optimizer.param_groups:
+                group["lr"] *= schedule.factor
 
     def weights(self, step: int) -> Weights:
-        """Return the model as it is now, as plain data."""
+        """Return the model as it is now, as plain data, its adapters merged."""
+        shape = self.model.shape
         return Weights(
             model=self.training.model.model_dump(mode="json"),
             precision=self.training.precision,
-            heads=list(self.model.shape.heads),
-            elements=list(self.model.shape.elements),
-            avg_num_neighbors=self.model.shape.avg_num_neighbors,
-            offsets=self.offsets,
+            heads=list(shape.heads),
+            elements=list(shape.elements),
+            avg_num_neighbors=shape.avg_num_neighbors,
+            hidden=dict(shape.hidden),
+            offsets=self.head_offsets,
             step=step,
-            state=self.model.state_dict(),
+            state=self.model.merged_state(),
         )
 
     def dump(self) -> dict[str, Any]:
@@ -106,7 +129,8 @@ class State:
             "key": self.training.key,
             "step": self.step,
             "seconds": self.seconds,
-            "parameters": self.flat.values.data,
+            "parameters": self.flat.values,
+            "shifts": self.model.shifts,
             "optimizer": self.optimizer.state_dict(),
             "plateau": self.plateau._asdict(),
             "sampler": self.sampler.state(),
@@ -129,6 +153,8 @@ class State:
         self.step = content["step"]
         self.seconds = content["seconds"]
         self.flat.load(content["parameters"])
+        # Fitted again they might differ in the last bit, on another machine or with another number of ranks.
+        self.model.shifts.copy_(content.get("shifts", self.model.shifts))
         self.optimizer.load_state_dict(content["optimizer"])
         self.plateau = Plateau(**content["plateau"])
         self.sampler.restore(content["sampler"])
@@ -147,20 +173,7 @@ def average_neighbours(dataset: Dataset, cutoff: float) -> float:
     return float(edges / dataset.structures.sizes[members].sum())
 
 
-def _inherited(weights: Weights, training: Training, own: Shape, parent: Path | None) -> Shape:
-    """Return the shape of a child: its own heads, the parent's elements and mean number of neighbours."""
-    model = training.model.model_dump(mode="json")
-    different = sorted(field for field in model if model[field] != weights.model.get(field))
-    if different:
-        raise TrainingError(
-            f"the parent's model {parent} differs from this stage's in "
-            + ", ".join(f"{field} ({weights.model.get(field)}, expected {model[field]})" for field in different)
-            + ": a stage continues a model of its own size"
-        )
-    unknown = sorted(set(own.elements) - set(weights.elements))
-    if unknown:
-        raise TrainingError(
-            f"the parent's model {parent} knows the elements {weights.elements} (atomic numbers), "
-            f"and this stage's data has {unknown} too: pre-train on data with these elements"
-        )
-    return Shape(own.heads, weights.shape.elements, weights.avg_num_neighbors)
+def _namesake(training: Training, head: str) -> str:
+    """Return the label method whose energy offsets go with a head's weights: of its name, else its first."""
+    methods = [method for method in training.methods if training.head_of(method) == head]
+    return head if head in methods else methods[0]

@@ -58,6 +58,7 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
             train on each structure once.
     """
     training, model, methods = state.training, state.model, state.training.methods
+    heads = {method: training.head_of(method) for method in methods}
     forces = {method: learns_forces(training, method) for method in methods}
     sender = Sender(model.shape.elements, state.flat.values.dtype, world.device)
     first, number = state.step, until - state.step
@@ -77,7 +78,7 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
             method = drawn.method
             arrays = assemble(dataset, drawn.indices, method, state.offsets[method], model.cutoff, forces[method])
             batch = sender.labelled(arrays)
-            prediction = model(batch.graph, method, forces=forces[method])
+            prediction = model(batch.graph, heads[method], forces=forces[method])
             loss = summed_loss(prediction, batch, training.recipe.loss[method])
             (loss / count).backward()
             losses[row, methods.index(method)] += loss.detach()

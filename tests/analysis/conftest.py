@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mfsweep.fingerprint import fingerprint
-from mfsweep.store import Best, CellRecord, EvaluationRecord, Record, Store
+from mfsweep.store import Best, CellRecord, EvaluationRecord, Record, Share, Store
 
 
 @dataclass
@@ -20,8 +20,10 @@ class World:
     asked: dict[str, list[dict[str, object]]] = field(default_factory=dict)
     """Stage key -> the evaluations that this study asks for."""
 
-    def stage(self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True, recipe=None):
-        """Write a trained stage and return its key; `sets` are (method, subset, size)."""
+    def stage(
+        self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True, recipe=None, alphas=None, shares=()
+    ):
+        """Write a trained stage and return its key; `sets` are (method, subset, size), `alphas` their probabilities."""
         training = {
             "schema_number": 1,
             "data": {"digest": "0" * 64, "labels": {}, "splits": {"seed": split_seed}},
@@ -29,8 +31,8 @@ class World:
             "precision": "float32",
             "seed": seed,
             "sets": [
-                {"labels": method, "subset": subset, "size": size, "probability": 1 / len(sets)}
-                for method, subset, size in sets
+                {"labels": method, "subset": subset, "size": size, "probability": alpha}
+                for (method, subset, size), alpha in zip(sets, alphas or [1 / len(sets)] * len(sets), strict=True)
             ],
             "recipe": recipe or {},
         } | ({"parent": parent} if parent else {})
@@ -48,7 +50,7 @@ class World:
             heads={method: best for method, _, _ in sets},
             metrics=metrics or {},
             offsets={},
-            shares=[],
+            shares=list(shares),
             parameters=1234,
             workers=1,
             host="node-1",
@@ -79,10 +81,10 @@ class World:
             for cell in self.cells:
                 cell.evaluations.update({name: list(asked) for name, own in cell.stages.items() if own == key})
 
-    def cell(self, values, stages, sizes, result="finetune"):
-        """Add a cell to the grid."""
+    def cell(self, values, stages, sizes, result="finetune", sets=None):
+        """Add a cell to the grid; `sets` are stage -> (labels, methods, subset, start, end)."""
         asked = {name: self.asked.get(key, []) for name, key in stages.items()}
-        cell = CellRecord(values=values, stages=stages, result=result, sizes=sizes, evaluations=asked)
+        cell = CellRecord(values=values, stages=stages, result=result, sizes=sizes, evaluations=asked, sets=_sets(sets))
         self.cells.append(cell)
         return cell
 
@@ -119,7 +121,8 @@ class World:
                         "finetune_size": size,
                         **seeding,
                     }
-                    self.cell(values, {"finetune": key}, {"finetune": {"cc": size}})
+                    own = {"finetune": [("cc", ["cc"], "a", 0, size)]}
+                    self.cell(values, {"finetune": key}, {"finetune": {"cc": size}}, sets=own)
             for method, gradient in gradients.items():
                 for n in pretrain_sizes:
                     truth = 300 * n**-0.45
@@ -135,7 +138,45 @@ class World:
                         key = self.finetune(size, seeding, parent, y)
                         values = {"label_method": method, "pretrain_size": n, "finetune_size": size, **seeding}
                         sizes = {"pretrain": {method: n}, "finetune": {"cc": size}}
-                        self.cell(values, {"pretrain": parent, "finetune": key}, sizes)
+                        own = {
+                            "pretrain": [(method, [method], "b", 0, n)],
+                            "finetune": [("cc", ["cc"], "a", 0, size)],
+                        }
+                        self.cell(values, {"pretrain": parent, "finetune": key}, sizes, sets=own)
+        return self
+
+    def mixtures(
+        self, alphas=(0.01, 0.1, 0.5, 0.9, 0.99), methods=("dft", "xtb"), seeds=(0, 1, 2), *, capped=(), noise=0.05
+    ):
+        """Write multi-head trainings over alpha, a U-shaped cc error, and the direct training beside them."""
+        rng = np.random.default_rng(1)
+        for seed in seeds:
+            key = self.stage([("cc", "a", 120)], seed=seed, metrics={"validation.cc.energy_mae": 30.0})
+            self.evaluate(key, "cc", {"energy_mae": 30 * np.exp(noise * rng.normal())})
+            own = {"joint": [("cc", ["cc"], "a", 0, 120)]}
+            values = {"strategy": "direct", "seed": seed}
+            self.cell(values, {"joint": key}, {"joint": {"cc": 120}}, result="joint", sets=own)
+            for method in methods:
+                for alpha in alphas:
+                    sets = [("cc", "a", 120), (method, "b", 1000)]
+                    good = 12 if method == "dft" else 16
+                    error = (good + 4 * np.log(alpha / (1 - alpha)) ** 2 / 4) * np.exp(noise * rng.normal())
+                    batches = round(4000 * alpha)
+                    shares = [
+                        Share(labels="cc", subset="a", size=120, requested=1 - alpha, batches=4000 - batches,
+                              structures=20 * (4000 - batches), atoms=160 * (4000 - batches), passes=3.0),
+                        Share(labels=method, subset="b", size=1000, requested=alpha, batches=batches,
+                              structures=24 * batches, atoms=200 * batches, passes=1.5),
+                    ]  # fmt: skip
+                    key = self.stage(
+                        sets, seed, converged=alpha not in capped, alphas=[1 - alpha, alpha], shares=shares
+                    )
+                    self.evaluate(key, "cc", {"energy_mae": error})
+                    self.evaluate(key, method, {"energy_mae": 8 / alpha**0.2 * (2 if method == "xtb" else 1)})
+                    own = {"joint": [("cc", ["cc"], "a", 0, 120), (method, [method], "b", 0, 1000)]}
+                    values = {"strategy": "multihead_joint", "aux": method, "alpha": alpha, "seed": seed}
+                    sizes = {"joint": {"cc": 120, method: 1000}}
+                    self.cell(values, {"joint": key}, sizes, result="joint", sets=own)
         return self
 
     def finetune(self, size, seeding, parent, error):
@@ -145,6 +186,11 @@ class World:
         scores = {"energy_mae": error, "energy_mae_within_formula": 0.7 * error}
         self.evaluate(key, "cc", scores, offsets_only={"energy_mae": 110.0, "energy_mae_within_formula": 90.0})
         return key
+
+
+def _sets(sets):
+    names = "labels", "methods", "subset", "start", "end"
+    return {stage: [dict(zip(names, one, strict=True)) for one in own] for stage, own in (sets or {}).items()}
 
 
 @pytest.fixture

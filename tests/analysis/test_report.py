@@ -9,7 +9,9 @@ import pytest
 
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.report import write_report
-from mfsweep.analysis.study import FitRequest, Study
+from mfsweep.analysis.study import Study
+from mfsweep.analysis.transfer import FitRequest
+from mfsweep.store import SweepFolder
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -55,9 +57,9 @@ def page(world, tmp_path):
         residuals=[Residual("dft", "cc", 18.2)],
         commands=["mfsweep run spec.yaml", "mfsweep report spec.yaml"],
     )
-    path = tmp_path / "sweeps" / "report.html"
-    write_report(world.store, study, path)
-    return path
+    folder = world.store.sweep("demo")
+    write_report(world.store, study, folder)
+    return folder.report
 
 
 def test_the_page_is_well_formed_and_needs_nothing_from_outside(page):
@@ -106,7 +108,7 @@ def test_what_users_wrote_is_text_not_markup(page):
 def test_a_study_without_records_has_a_page_too(world, tmp_path):
     world.cell({"n": 1}, {"pretrain": "0" * 20, "finetune": "1" * 20}, {})
     fits = [FitRequest("transfer", "pretrain.validation.energy_mae", "result.test.cc.energy_mae")]
-    write_report(world.store, Study("empty", "name: empty", world.cells, fits), tmp_path / "report.html")
+    write_report(world.store, Study("empty", "name: empty", world.cells, fits), SweepFolder(tmp_path))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "is refused" in text
     assert "not trained" in text

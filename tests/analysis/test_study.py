@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from mfsweep.analysis.gallery import pictures
-from mfsweep.analysis.study import FitRequest, Study, analyse
+from mfsweep.analysis.gallery import gallery
+from mfsweep.analysis.study import Study, analyse
+from mfsweep.analysis.transfer import FitRequest
 
 X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"
 FIT = FitRequest("transfer", X, Y, ("finetune_size",))
@@ -46,13 +47,14 @@ def test_a_fit_of_nothing_is_refused_with_the_reason_and_the_others_are_made(wor
         FitRequest("misspelt", "pretrain.validation.energy_mea", Y),
         FitRequest("unscored", X, "result.test.dft.energy_mae"),
     ]
-    analysis = analyse(world.grid({"dft": 1.35}).store, study(world, *bad, FIT), resamples=200)
+    asked = study(world.grid({"dft": 1.35}), *bad, FIT)
+    analysis = analyse(world.store, asked, resamples=200)
     *refused, made = analysis.laws
     assert "Did you mean 'energy_mae'" in refused[0].refusal
     assert "no such metric" in refused[1].refusal
     assert made.pooled.gradient == pytest.approx(1.35)
     assert [str(result.path) for result in analysis.results] == [Y]
-    assert [picture.stem for picture in pictures(analysis.results, analysis.laws)] == [
+    assert [picture.stem for picture in gallery(asked, analysis)] == [
         "error.test.cc.energy_mae",
         "law.transfer",
     ]

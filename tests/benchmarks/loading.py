@@ -94,7 +94,7 @@ def main() -> None:
 def _dataset() -> Dataset:
     path = resolve("bundled:mini-ccx", Path())
     labels = {METHOD: LabelKeys(energy="gfn2_xtb.energy", forces="gfn2_xtb.forces")}
-    return open_dataset(path, ResolvedData(digest=digest(path), labels=labels, splits=Splits()))
+    return open_dataset({"": path}, ResolvedData(digest=digest(path), labels=labels, splits=Splits()))
 
 
 def _configuration(dataset: Dataset, index: int) -> Configuration:

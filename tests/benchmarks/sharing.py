@@ -82,14 +82,14 @@ def one_trial_a_cell(plan: Any, folder: Path) -> tuple[int, list[dict[str, torch
     from mfsweep.data.dataset import open_dataset
 
     chains = [[node.training for node in plan.graph.lineage(p.keys["finetune"])] for p in plan.graph.cells]
-    source, data = plan.source, plan.data(next(iter(plan.graph.nodes.values())))
+    sources, data = plan.sources, plan.data(next(iter(plan.graph.nodes.values())))
 
     def cell(config: dict[str, int]) -> None:
         from mfsweep.train.loop import train
         from mfsweep.train.world import World
 
         torch.set_num_threads(1)
-        dataset, parent, steps = open_dataset(source, data), None, 0
+        dataset, parent, steps = open_dataset(sources, data), None, 0
         for depth, training in enumerate(chains[config["cell"]]):
             place = folder / str(config["cell"]) / str(depth)
             outcome = train(

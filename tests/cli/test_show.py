@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from mfsweep.analysis import gallery
+from mfsweep.analysis.kinds import grid, law
 from mfsweep.cli import run as command
 from mfsweep.cli import show
 from mfsweep.prepare import prepare
@@ -95,9 +95,9 @@ def test_a_fit_that_cannot_be_made_loses_neither_report_nor_figures_and_all_is_d
     other = "  other: {x: pretrain.validation.energy_mae_within_formula, y: finetune.test.energy_mae}\n"
     plan = finished((fit, fit + other))
     drawn = []
-    for name in ("error_figure", "law_figure"):
-        real = getattr(gallery, name)
-        monkeypatch.setattr(gallery, name, lambda *args, real=real, name=name: drawn.append(name) or real(*args))
+    for module, name in ((grid, "error_figure"), (law, "law_figure")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, real=real, name=name: drawn.append(name) or real(*args))
     console = Console(record=True, width=200, file=io.StringIO())
     monkeypatch.chdir(tmp_path)
     written = command._show_results(plan, console)

@@ -60,7 +60,7 @@ def resolved(mini: Path) -> Callable[..., ResolvedData]:
 
 @pytest.fixture(scope="session")
 def dataset(mini: Path, resolved: Callable[..., ResolvedData]) -> Dataset:
-    return open_dataset(mini, resolved())
+    return open_dataset({"": mini}, resolved())
 
 
 @pytest.fixture(scope="session")
@@ -155,8 +155,8 @@ def open_small(write_file: Callable[..., Path], small_labels: dict[str, LabelKey
     """Write and open a small file, split into `a` (train 20, validation 6) and the rest as `b`."""
     default = Splits(a=Subset(size=20, validation=6, needs=("cc", "dft")), b=Subset(size="rest", needs=("dft",)))
 
-    def make(splits: Splits = default, offsets: str = "fixed", labels=small_labels, **file) -> Dataset:
-        path = write_file(**file)
-        return open_dataset(path, ResolvedData(digest="0" * 64, labels=labels, splits=splits, offsets=offsets))
+    def make(splits: Splits = default, offsets: str = "fixed", labels=small_labels, derived=None, **file) -> Dataset:
+        data = ResolvedData(digest="0" * 64, labels=labels, derived=derived, splits=splits, offsets=offsets)
+        return open_dataset({"": write_file(**file)}, data)
 
     return make

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mfsweep.data.check import check
+from mfsweep.data.dataset import open_dataset
 from mfsweep.errors import DataError
-from mfsweep.spec.data import Splits, Subset
+from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
 CC = LabelledSet(labels="cc", subset="a", probability=1.0)
@@ -13,6 +14,11 @@ DFT = LabelledSet(labels="dft", subset="a", probability=1.0)
 TEST = Evaluation(labels="cc", subset="t")
 BOTH = ("cc", "dft")
 SPLITS = Splits(a=Subset(size=25, validation=6, needs=BOTH), t=Subset(size="rest", needs=BOTH))
+
+
+DERIVED = {own.name: own for own in (Difference(target="dft", minus="cc"), Shuffled(shuffled="dft"))}
+DELTA = LabelledSet(labels="dft-cc", subset="a", probability=1.0)
+SHUFFLED = LabelledSet(labels="dft-shuffled", subset="a", probability=1.0)
 
 
 def _check(dataset, make_training, *sets, evaluations=(), max_atoms=256):
@@ -23,7 +29,7 @@ def _check(dataset, make_training, *sets, evaluations=(), max_atoms=256):
 def _refused(dataset, make_training, message, *sets, **options):
     with pytest.raises(DataError, match=message) as caught:
         _check(dataset, make_training, *sets, **options)
-    assert str(dataset.path) in str(caught.value)
+    assert str(dataset.place) in str(caught.value)
 
 
 def _scale(key, factor):
@@ -191,3 +197,34 @@ def test_weaknesses_are_warned_of(open_small, make_training):
     warnings = _check(dataset, make_training, on_test)
     assert any("training structures of a carry dft: its offsets are fitted on these" in text for text in warnings)
     assert any("dft is trained on the test structures themselves" in text for text in warnings)
+
+
+@pytest.mark.parametrize("offsets", ["fixed", "paid"])
+@pytest.mark.parametrize("labelled", [DELTA, SHUFFLED])
+def test_unit_of_derived_labels_is_looked_for_in_their_parts(open_small, make_training, labelled, offsets):
+    dataset = open_small(SPLITS, offsets, derived=DERIVED, change=_scale("dft.energy", 27.2114))
+    _refused(dataset, make_training, r"the dft energies \('dft.energy'\) do not look like hartree", labelled)
+    dataset = open_small(SPLITS, offsets, derived=DERIVED)
+    _check(dataset, make_training, labelled)
+
+
+def test_difference_that_is_no_smaller_than_its_target_is_warned_of(open_small, dataset, mini, resolved, make_training):
+    # the labels of the small file are noise, of which a difference has more
+    noise = _check(open_small(SPLITS, derived=DERIVED), make_training, DELTA)
+    assert any("dft-cc spreads by" in text and "for having cc taken off" in text for text in noise)
+    delta = Difference(target="cc", minus="dft")
+    bundled = open_dataset({"": mini}, resolved(dataset.data.splits, derived={delta.name: delta}))
+    assert _check(bundled, make_training, CC.but(labels="cc-dft")) == []
+
+
+def test_two_methods_of_one_head_are_checked_each(open_small, make_training):
+    sets = [CC.but(head="shared", probability=0.5), DFT.but(head="shared", probability=0.5)]
+    _refused(open_small(SPLITS, change=_scale("cc.energy", 27.2114)), make_training, "the cc energies", *sets)
+    _refused(open_small(SPLITS, change=_scale("dft.energy", 27.2114)), make_training, "the dft energies", *sets)
+
+
+def test_each_range_is_checked(open_small, make_training):
+    dataset = open_small(SPLITS)
+    fits, above = (make_training(dataset, CC.but(range=pair)) for pair in ((0, 20), (20, 26)))
+    with pytest.raises(DataError, match=r"\(cc; a; 20 to 26\): expected at most 25 structures"):
+        check(dataset, [fits, above], [])

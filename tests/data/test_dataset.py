@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+from itertools import cycle, pairwise
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.reference import fit_offsets
@@ -37,6 +40,10 @@ def test_test_part_is_every_structure_of_the_test_subset(dataset: Dataset):
     ("labelled", "message"),
     [
         (LabelledSet(labels="cc", subset="a", size=121), r"\(cc; a; 121\): expected at most 120 structures"),
+        (
+            LabelledSet(labels="cc", subset="a", range=(100, 121)),
+            r"\(cc; a; 100 to 121\): expected at most 120 .* Lower the range",
+        ),
         (LabelledSet(labels="cc", subset="c"), "expected one of the subsets a, b, t.*got 'c'"),
         (LabelledSet(labels="ccc", subset="a"), "expected one of the label methods .*got 'ccc'.*Did you mean 'cc'"),
         (
@@ -51,6 +58,42 @@ def test_labelled_set_that_the_data_cannot_give_is_refused(dataset, mini, labell
     assert str(mini) in str(caught.value)
 
 
+@given(st.lists(st.integers(0, 120), min_size=2, max_size=5))
+def test_ranges_cut_the_one_shuffle(dataset: Dataset, bounds):
+    bounds = sorted(bounds)
+    whole = dataset.training(CC_A)
+    pieces = [
+        dataset.training(LabelledSet(labels=method, subset="a", range=pair))
+        for pair, method in zip(pairwise(bounds), cycle(["cc", "dft", "xtb"]), strict=False)
+    ]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole[bounds[0] : bounds[-1]])
+
+
+def test_training_error_is_over_the_structures_trained_on(dataset: Dataset):
+    train = Evaluation(labels="cc", subset="a", part="train")
+    whole = np.sort(dataset.partition.train["a"])
+    small = LabelledSet(labels="cc", subset="a", size=30)
+    end = LabelledSet(labels="cc", subset="a", range=(100, 110))
+    dft = LabelledSet(labels="dft", subset="a", size=20)
+    expected = np.sort(np.concatenate([dataset.training(small), dataset.training(end)]))
+    np.testing.assert_array_equal(dataset.part(train, [small, dft, end]), expected)
+    np.testing.assert_array_equal(dataset.part(train, [dft]), whole)
+    np.testing.assert_array_equal(dataset.part(train), whole)
+    test = Evaluation(labels="cc", subset="a")
+    np.testing.assert_array_equal(dataset.part(test, [small]), whole)
+
+
+def test_part_without_the_labels_that_are_added_is_refused(open_small):
+    def change(file):
+        for group in file.values():
+            group["dft.energy"][0] = np.nan
+            group["dft.forces"][0] = np.nan
+
+    splits = Splits(a=Subset(size=25, validation=6, needs=("cc",)))
+    with pytest.raises(DataError, match=r"the test structures of 'a': \d+ of 25 .* have no dft energy and forces"):
+        open_small(splits, change=change).part(Evaluation(labels="cc", subset="a", base="dft"))
+
+
 def test_part_without_structures_or_labels_is_refused(dataset):
     with pytest.raises(DataError, match="none of the validation structures of 't'"):
         dataset.part(Evaluation(labels="cc", subset="t", part="validation"))
@@ -61,7 +104,7 @@ def test_part_without_structures_or_labels_is_refused(dataset):
 def test_subset_that_cannot_be_filled_names_the_file(mini, resolved):
     splits = Splits(a=Subset(size=5000, needs=("cc",)))
     with pytest.raises(DataError, match=rf"{mini}: data\.splits\.a asks for"):
-        _ = open_dataset(mini, resolved(splits)).partition
+        _ = open_dataset({"": mini}, resolved(splits)).partition
 
 
 def test_fixed_offsets_are_the_same_for_all_sets_and_strategies(dataset: Dataset):
@@ -76,7 +119,7 @@ def test_fixed_offsets_are_the_same_for_all_sets_and_strategies(dataset: Dataset
 
 
 def test_paid_offsets_use_the_stages_own_structures_only(mini, resolved):
-    paid = open_dataset(mini, resolved(offsets="paid"))
+    paid = open_dataset({"": mini}, resolved(offsets="paid"))
     few, many = (LabelledSet(labels="cc", subset="a", size=size) for size in (40, 120))
     expected = fit_offsets(paid.structures, "cc", np.sort(paid.training(few)))
     assert paid.offsets("cc", [few, LabelledSet(labels="dft", subset="b")]) == expected
@@ -120,7 +163,7 @@ def test_test_labels_touch_nothing(mini, resolved, dataset: Dataset, tmp_path):
         for index in test.tolist():
             group = file[structures.formulae[structures.formula[index]]]
             group["ccsd(t)_631gd.energy"][structures.rank[index]] = -1.0
-    other = open_dataset(other_path, resolved())
+    other = open_dataset({"": other_path}, resolved())
     assert not np.array_equal(other.structures.labels["cc"].energy[test], structures.labels["cc"].energy[test])
     for name in ("a", "b", "t"):
         np.testing.assert_array_equal(other.partition.train[name], dataset.partition.train[name])
@@ -129,24 +172,44 @@ def test_test_labels_touch_nothing(mini, resolved, dataset: Dataset, tmp_path):
 
 
 def test_datasets_are_kept_and_share_their_file(mini, resolved):
-    dataset = open_dataset(mini, resolved())
-    assert open_dataset(mini, resolved()) is dataset
-    other = open_dataset(mini, resolved(dataset.data.splits.model_copy(update={"seed": 7})))
+    dataset = open_dataset({"": mini}, resolved())
+    assert open_dataset({"": mini}, resolved()) is dataset
+    other = open_dataset({"": mini}, resolved(dataset.data.splits.model_copy(update={"seed": 7})))
     assert other is not dataset
     assert other.structures.positions is dataset.structures.positions
     assert other.edges(4.0) is dataset.edges(4.0)
 
 
+def test_sources_are_opened_together_and_one_of_them_tests(mini, resolved, dataset: Dataset, tmp_path):
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(mini.read_bytes())
+    splits = Splits(
+        t=Subset(size=50, source="copy", needs=("cc",)),
+        a=Subset(size=100, validation=20, needs=("cc", "dft")),
+        b=Subset(size="rest", validation=20, needs=("dft",)),
+    )
+    labels = {"cc": dataset.data.labels["cc"], "dft": dataset.data.labels["dft"].but(source="mini")}
+    both = open_dataset({"mini": mini, "copy": copy}, resolved(splits, labels))
+    structures = both.structures
+    assert len(structures.formula) == 2 * len(dataset.structures.formula)
+    assert structures.sources == ("copy", "mini")
+    assert set(structures.source[both.partition.train["t"]].tolist()) == {0}
+    assert set(structures.source[both.partition.train["b"]].tolist()) == {1}
+    # the copies make every structure's neighbours stand twice
+    half = both.edges(4.0).offsets[: len(dataset.structures.formula) + 1]
+    np.testing.assert_array_equal(half, dataset.edges(4.0).offsets)
+
+
 def test_changed_file_is_read_again(write_file, small_labels):
     data = ResolvedData(digest="0" * 64, labels=small_labels, splits=Splits())
     path = write_file(conformers=3)
-    assert len(open_dataset(path, data).structures.formula) == 30
+    assert len(open_dataset({"": path}, data).structures.formula) == 30
     write_file(conformers=4)
     os.utime(path, ns=(1, 1))
-    assert len(open_dataset(path, data).structures.formula) == 40
+    assert len(open_dataset({"": path}, data).structures.formula) == 40
 
 
 def test_missing_file_is_a_data_error(tmp_path):
     data = ResolvedData(digest="0" * 64, labels={"cc": LabelKeys(energy="e")}, splits=Splits())
     with pytest.raises(DataError, match="cannot be read"):
-        open_dataset(tmp_path / "absent.h5", data)
+        open_dataset({"": tmp_path / "absent.h5"}, data)

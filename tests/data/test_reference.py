@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfsweep.data.reference import fit_offsets, offset_energy, residual
+from mfsweep.data.reference import fit_offsets, offset_energy
 from mfsweep.data.structures import Labels
 from mfsweep.errors import DataError
 
@@ -38,26 +38,6 @@ def test_what_is_left_is_free_of_the_zero_of_energy(make_structures):
         for own in (structures, moved)
     )
     np.testing.assert_allclose(left, left_moved, atol=1e-9)
-
-
-def test_residuals_of_the_bundled_data_are_the_published_ones(dataset):
-    structures = dataset.structures
-    members = np.flatnonzero(structures.carries("cc", forces=False))
-    offsets = {method: fit_offsets(structures, method, members) for method in ("cc", "dft", "xtb")}
-    residuals = {
-        other: 1000 * residual(structures, members, "cc", other, offsets["cc"], offsets[other])
-        for other in ("dft", "xtb")
-    }
-    assert np.abs(residuals["dft"]).mean() == pytest.approx(20.5, abs=0.05)
-    assert np.abs(residuals["xtb"]).mean() == pytest.approx(60.0, abs=0.05)
-    assert np.corrcoef(residuals["dft"], residuals["xtb"])[0, 1] == pytest.approx(0.56, abs=0.01)
-
-
-def test_residual_is_nan_where_a_method_has_no_label(make_structures):
-    structures = make_structures(MOLECULES, {"cc": [4], "xtb": []})
-    offsets = dict.fromkeys((1, 6, 7, 8), 0.0)
-    left = residual(structures, np.arange(13), "cc", "xtb", offsets, offsets)
-    np.testing.assert_array_equal(np.flatnonzero(np.isnan(left)), [4])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mfsweep.data.source import digest, resolve, verify
+from mfsweep.data.source import combined, digest, resolve, verify
 from mfsweep.errors import DataError
 
 
@@ -75,11 +75,40 @@ def test_damaged_cache_is_written_anew(tmp_path, content):
 def test_another_content_than_planned_is_refused(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"content")
-    verify(path, digest(path))
+    verify({"": path}, digest(path))
     with pytest.raises(DataError, match="the sweep was planned with"):
-        verify(path, "0" * 64)
+        verify({"": path}, "0" * 64)
 
 
 def test_unreadable_file_is_a_data_error(tmp_path):
     with pytest.raises(DataError, match="No such file"):
         digest(tmp_path / "absent")
+
+
+def test_error_says_which_of_several_sources(tmp_path):
+    (tmp_path / "my.h5").write_bytes(b"x")
+    assert resolve("my.h5", tmp_path, "own") == tmp_path / "my.h5"
+    with pytest.raises(DataError, match=r"^data\.sources\.own: no file .*Did you mean 'my\.h5'"):
+        resolve("myy.h5", tmp_path, "own")
+    with pytest.raises(DataError, match=r"^data\.sources\.own: no bundled data set"):
+        resolve("bundled:mini", tmp_path, "own")
+
+
+def test_digest_of_several_depends_on_names_and_contents_not_on_order():
+    one = combined({"x": "1" * 64, "y": "2" * 64})
+    assert one == combined({"y": "2" * 64, "x": "1" * 64})
+    others = [{"x": "2" * 64, "y": "1" * 64}, {"x": "1" * 64, "z": "2" * 64}, {"x": "1" * 64}, {"": "1" * 64}]
+    assert len({one, *map(combined, others)}) == 5
+    assert len(one) == 64
+    assert combined({"": "1" * 64}) == "1" * 64
+
+
+def test_change_of_one_of_several_sources_is_refused(tmp_path):
+    paths = {name: tmp_path / name for name in ("x", "y")}
+    for name, path in paths.items():
+        path.write_text(name)
+    planned = combined({name: digest(path) for name, path in paths.items()})
+    verify(paths, planned)
+    paths["y"].write_text("other")
+    with pytest.raises(DataError, match=r"/x and .*/y: expected the content with digest"):
+        verify(paths, planned)

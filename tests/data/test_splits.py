@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.splits import partition
+from mfsweep.data.structures import concatenate
 from mfsweep.errors import DataError
 from mfsweep.spec.data import Splits, Subset
 from mfsweep.spec.stage import LabelledSet
@@ -141,7 +142,7 @@ def test_sizes_are_nested_prefixes_the_same_for_every_method(dataset: Dataset):
 
 def test_seed_changes_the_partition(mini, resolved, dataset):
     splits = dataset.data.splits.model_copy(update={"seed": 1})
-    other = open_dataset(mini, resolved(splits))
+    other = open_dataset({"": mini}, resolved(splits))
     first, second = (_formulae(d.structures, d.partition.train["a"]) for d in (dataset, other))
     assert len(first & second) < 0.5 * len(first)
 
@@ -190,3 +191,45 @@ def test_subset_that_cannot_be_filled_is_refused(make_structures, splits, messag
     structures = make_structures([([6] * n + [1, 1], 10) for n in range(1, 7)])
     with pytest.raises(DataError, match=message):
         partition(structures, splits)
+
+
+@few_examples
+@given(source=sources(), other=sources(), seed=st.integers(0, 5))
+def test_subset_of_one_source_is_drawn_first_and_keeps_its_formulae(make_structures, source, other, seed):
+    structures = concatenate({"ani": make_structures(*source), "new": make_structures(*other)})
+    splits = Splits(
+        seed=seed,
+        t=Subset(size=8, source="new", needs=NEEDS_CC),
+        a=Subset(size=8, validation=2, needs=NEEDS_CC),
+        b=Subset(size="rest", needs=("xtb",)),
+    )
+    train, validation = _split(structures, splits)
+    assert set(structures.source[train["t"]].tolist()) == {1}
+    tested = _formulae(structures, train["t"])
+    others = np.concatenate([train["a"], train["b"], validation["a"]])
+    assert not tested & _formulae(structures, others)
+    # drawn first: the other subsets, however large, take nothing from it
+    alone = partition(structures, splits.but(a=None, b=None)).train["t"]
+    np.testing.assert_array_equal(train["t"], alone)
+
+
+@few_examples
+@given(source=sources(), splits=splits_of)
+def test_structure_that_two_sources_have_is_in_one_part_only(make_structures, source, splits):
+    one = make_structures(*source)
+    structures = concatenate({"x": one, "y": one})
+    train, validation = _split(structures, splits)
+    size = len(one.formula)
+    parts = [*train.values(), *validation.values()]
+    geometries = [set((part % size).tolist()) for part in parts]
+    assert sum(map(len, geometries)) == len(set.union(*geometries))
+    assert any(len(own) < len(part) for own, part in zip(geometries, parts, strict=True)), "both copies are in one"
+
+
+def test_unknown_source_of_a_subset_is_refused(make_structures):
+    structures = make_structures([([6] * n + [1, 1], 10) for n in range(1, 7)])
+    splits = Splits(a=Subset(size=10, source="nwe", needs=NEEDS_CC))
+    with pytest.raises(DataError, match=r"splits\.a\.source: .*\(none: data\.source names one file\), got 'nwe'"):
+        partition(structures, splits)
+    with pytest.raises(DataError, match=r"\(new, old\), got 'nwe'\. Did you mean 'new'"):
+        partition(concatenate({"new": structures, "old": structures}), splits)

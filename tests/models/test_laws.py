@@ -7,10 +7,16 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from mfsweep.spec.stage import Lora
 
-@pytest.fixture
-def model(make_model, architecture):
-    return make_model(architecture).eval()
+
+@pytest.fixture(params=["equal heads", "an enlarged head", "adapters"])
+def model(make_model, architecture, request, train_adapters):
+    model = make_model(architecture, hidden={"cc": (6, 3)} if request.param == "an enlarged head" else {})
+    if request.param == "adapters":
+        model.adapt(Lora(rank=2))
+        train_adapters(model)
+    return model.eval()
 
 
 def test_energies_and_forces_turn_with_the_molecule(model, make_graph, molecules):
@@ -92,7 +98,7 @@ def test_a_batch_of_one_head_leaves_the_other_heads_alone(model, make_graph, mol
     model.train()
     prediction = model(graph, "cc", forces=True)
     (prediction.energy.square().sum() + prediction.forces.square().sum()).backward()
-    gradients = [parameter.grad.clone() for parameter in model.readout_parameters()]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in model.readout_parameters()]
     assert any(gradient.abs().max() > 0 for gradient in gradients)
     frozen = model(graph, "dft", forces=False).energy.detach()
     with torch.no_grad():
@@ -102,7 +108,7 @@ def test_a_batch_of_one_head_leaves_the_other_heads_alone(model, make_graph, mol
     assert not torch.allclose(model(graph, "cc", forces=False).energy, prediction.energy)
 
 
-def test_backbone_and_readouts_are_all_the_parameters(model):
-    own = {id(parameter) for parameter in [*model.backbone_parameters(), *model.readout_parameters()]}
-    assert own == {id(parameter) for parameter in model.parameters()}
-    assert len(model.backbone_parameters()) + len(model.readout_parameters()) == len(list(model.parameters()))
+def test_backbone_readouts_and_adapters_are_all_the_parameters(model):
+    parts = [*model.backbone_parameters(), *model.readout_parameters(), *model.adapter_parameters()]
+    assert {id(parameter) for parameter in parts} == {id(parameter) for parameter in model.parameters()}
+    assert len(parts) == len(list(model.parameters()))

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mfsweep.errors import TrainingError
-from mfsweep.models import Shape, build, match_heads
+from mfsweep.models import Shape, build
 from mfsweep.spec.model import Mace
 
 
@@ -16,8 +15,9 @@ def test_the_studys_sizes_have_its_parameter_counts(channels, count):
     assert sum(parameter.numel() for parameter in model.parameters()) == count
 
 
-def test_energies_are_those_of_mace_itself(make_model, architecture, make_graph, molecules):
-    model, graph = make_model(architecture), make_graph(*molecules)
+@pytest.mark.parametrize("hidden", [{}, {"cc": (6, 3)}], ids=["equal heads", "an enlarged head"])
+def test_energies_are_those_of_mace_itself(make_model, architecture, make_graph, molecules, hidden):
+    model, graph = make_model(architecture, hidden=hidden), make_graph(*molecules)
     edges, atoms = graph.edges.shape[1], len(graph.species)
     data = {
         "positions": graph.positions.clone(),
@@ -57,30 +57,24 @@ def test_offsets_are_kept_in_float64(make_model):
     assert next(model.parameters()).dtype == torch.float32
 
 
-@pytest.mark.parametrize(
-    ("parent_heads", "heads", "sources"),
-    [
-        (("cc", "dft"), ("cc",), {"cc": "cc"}),
-        (("cc", "dft"), ("dft",), {"dft": "dft"}),
-        (("dft",), ("cc", "dft"), {"cc": "dft", "dft": "dft"}),
-        (("dft",), ("cc",), {"cc": "dft"}),
-        (("cc", "dft", "xtb"), ("dft", "xtb"), {"dft": "dft", "xtb": "xtb"}),
-    ],
-)
-def test_a_child_computes_what_its_parent_computed(
-    make_model, architecture, make_graph, molecules, parent_heads, heads, sources
-):
-    parent = make_model(architecture, heads=parent_heads, seed=1)
-    child = make_model(architecture, heads=heads, seed=2)
-    assert match_heads(heads, parent_heads) == sources
-    child.adopt(parent.state_dict(), parent_heads, sources)
-    graph = make_graph(*molecules)
-    for head, source in sources.items():
-        ours, theirs = child(graph, head, forces=True), parent(graph, source, forces=True)
-        torch.testing.assert_close(ours.energy, theirs.energy, rtol=1e-11, atol=1e-13)
-        torch.testing.assert_close(ours.forces, theirs.forces, rtol=1e-9, atol=1e-11)
+def test_an_enlarged_head_leaves_backbone_and_linear_readouts_as_they_were(make_model, architecture):
+    plain = dict(make_model(architecture).named_parameters())
+    wide = dict(make_model(architecture, hidden={"dft": (8, 8)}).named_parameters())
+    last = f"network.readouts.{architecture.layers - 1}."
+    same = [name for name in plain if not name.startswith(last)]
+    assert all(torch.equal(plain[name], wide[name]) for name in same)
+    assert sorted(name for name in wide if name.startswith(last)) == [
+        *(f"{last}heads.0.layer{layer}.weight" for layer in (0, 1)),
+        *(f"{last}heads.1.layer{layer}.weight" for layer in (0, 1, 2)),
+    ]
 
 
-def test_a_head_that_several_could_give_is_refused():
-    with pytest.raises(TrainingError, match="'cc' cannot start from the parent stage: it has the heads dft, xtb"):
-        match_heads(["cc"], ["dft", "xtb"])
+def test_the_models_own_width_is_no_other_model(make_model):
+    assert make_model(hidden={"cc": (4,)}).state_dict().keys() == make_model().state_dict().keys()
+
+
+def test_a_file_of_a_version_without_shifts_loads(make_model):
+    model, state = make_model(seed=1), make_model(seed=2).state_dict()
+    del state["shifts"]
+    model.load_state_dict(state)
+    assert not model.shifts.any()

@@ -40,7 +40,7 @@ def test_empty_sets_vanish_before_probabilities_are_shared(write_spec):
     )  # fmt: skip
     cells = expand(load(path))
     shares = {
-        cell.values["pretrain_size"]: [(s.labels, s.probability) for s in cell.stages["finetune"].sets]
+        cell.values["pretrain_size"]: [(s.labels, s.probability) for s in cell.stages["finetune"].mixture.sets]
         for cell in cells
     }
     assert shares == {0: [("cc", 1.0)], 20: [("cc", 0.75), ("dft", 0.25)], 40: [("cc", 0.75), ("dft", 0.25)]}
@@ -65,15 +65,17 @@ MIXTURE = 'train: [{labels: cc, subset: a, size: "${finetune_size}"'
         ([(MIXTURE, MIXTURE + ", probability: 0.5")], "stages.finetune.train", "probabilities that sum to 1"),
         ([(MIXTURE, MIXTURE + ", probability: 1.5")], "stages.finetune.train[0].probability", "less than or equal to 1"),
         ([(MIXTURE, MIXTURE + "}, {labels: cc, subset: a, size: 20")], "stages.finetune.train[1]", "each pair of labels and subset once"),
-        ([(MIXTURE, MIXTURE + ", range: [0, 10]")], "stages.finetune.train[0].range", "comes with a later one"),
-        ([(MIXTURE, MIXTURE + ", use: [energy]")], "stages.finetune.train[0].use", "comes with a later one"),
-        ([("labels: cc, subset: a, size", "labels: {target: cc, minus: xtb}, subset: a, size")], "stages.finetune.train[0].labels", "a difference of two comes with a later version"),
-        ([("start_from: pretrain", "start_from: file:model.pt")], "stages.finetune.start_from", "comes with a later version"),
-        ([("    start_from: pretrain", "    start_from: pretrain\n    trainable: readouts")], "stages.finetune.trainable", "comes with a later one"),
-        ([("    start_from: pretrain", "    start_from: pretrain\n    heads: {cc: {from: dft}}")], "stages.finetune.heads", "comes with a later one"),
+        ([(MIXTURE, MIXTURE + ", range: [0, 10]")], "stages.finetune.train[0]", "`size` or `range`, not both"),
+        ([('size: "${finetune_size}"', 'range: [20, "${finetune_size}"]'), ("[20, 60]", "[10, 60]")], "stages.finetune.train[0]", "i <= j"),
+        ([(MIXTURE, MIXTURE + ", use: [energies]")], "stages.finetune.train[0].use[0]", "'energy' or 'forces'"),
+        ([("labels: cc, subset: a, size", "labels: {target: cc, mines: xtb}, subset: a, size")], "stages.finetune.train[0].labels.mines", "Did you mean 'minus'?"),
+        ([("    start_from: pretrain", "    start_from: pretrain\n    trainable: readout")], "stages.finetune.trainable", "'readouts'"),
+        ([("    start_from: pretrain", "    start_from: pretrain\n    heads: {cc: {fro: dft}}")], "stages.finetune.heads.cc.fro", "Did you mean 'from'?"),
+        ([("    start_from: pretrain", "    start_from: pretrain\n    learning_rate: {backbone: 0, readouts: 0}")], "stages.finetune.learning_rate", "nothing would be left to train"),
+        ([(MIXTURE, MIXTURE + ", head: one"), ('}]\n    max_steps: 4\n    validate_every: 2\n    continued', '}, {labels: cc, subset: b}]\n    max_steps: 4\n    continued')], "stages.finetune.train[1].head", "one readout head"),
         ([("architecture: mace", "architecture: mase")], "model", "'mace'"),
         ([("channels: 4", "chanels: 4")], "model.chanels", "Did you mean 'channels'?"),
-        ([("model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}", "model: {architecture: allegro}")], "model.architecture", "comes with a later version"),
+        ([("model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}", "model: {architecture: allegro, chanels: 4}")], "model.chanels", "one of architecture, layers"),
     ],
 )  # fmt: skip
 def test_a_wrong_stage_is_refused_at_its_place(write_spec, changes, place, says):

@@ -173,7 +173,7 @@ ON_T = "train: [{labels: dft, subset: t"
         ([("labels: dft, subset: b", "labels: dft, subset: c")], "stages.pretrain.train[0].subset", "a subset of data.splits: a, b, t"),
         ([("evaluate: [{labels: cc, subset: t}]", "evaluate: [{labels: dft, subset: t}]")], "evaluate", "name one with `head:`"),
         ([("evaluate: [{labels: cc, subset: t}]", 'evaluate: [{labels: cc, subset: "${where}"}]'), ("[20, 60]", "[20, 60]\n  where: [t, a]")], "stages.finetune.train[0]", "not on the test subset 'a'"),
-        ([('train: [{labels: dft, subset: b, size: "${pretrain_size}"}]', 'train: [{labels: dft, subset: b, size: "${pretrain_size}"}, {labels: xtb, subset: b, size: "${pretrain_size}"}]')], "stages.finetune.start_from", "a head for cc"),
+        ([('train: [{labels: dft, subset: b, size: "${pretrain_size}"}]', 'train: [{labels: dft, subset: b, size: "${pretrain_size}"}, {labels: xtb, subset: b, size: "${pretrain_size}"}]')], "stages.finetune.start_from", "a parent with a head 'cc'"),
         ([("workers: 1", "workers: 3")], "stages.finetune.batch.batches_per_step", "a multiple of resources.workers (3)"),
         ([("{size: rest, validation: 20,", "{size: rest,")], "data.splits.b.validation", "a validation set"),
         ([("needs: [dft]", "needs: [dtf]")], "data.splits.b.needs[0]", "Did you mean 'dft'?"),

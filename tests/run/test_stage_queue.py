@@ -13,7 +13,7 @@ class FakeTrials(StageQueue):
 
     def _trial(self, key):
         return SimpleNamespace(
-            config={"key": key},
+            config={"key": key, **self._config(key)},
             status=Trial.TERMINATED,
             last_result={ENDED: True},
             finished=False,
@@ -21,9 +21,10 @@ class FakeTrials(StageQueue):
         )
 
 
-def queue(parents, done=(), slots=2):
+def queue(parents, done=(), slots=2, supply=None, config=lambda key: {}):
     records = set(done)
-    made = FakeTrials(parents, dict, PlacementGroupFactory([{"CPU": 1}]), slots, records.__contains__, 0)
+    resources = PlacementGroupFactory([{"CPU": 1}])
+    made = FakeTrials(parents, config, lambda key: resources, slots, records.__contains__, 0, supply)
     return made, records
 
 
@@ -111,3 +112,87 @@ def test_a_large_graph_is_handed_out_in_little_time():
             made.trials[key].finished = True
     assert made.is_complete
     assert time.process_time() - begin < 5, "quadratic work would take minutes"
+
+
+def test_a_queue_whose_supply_has_more_to_come_is_not_finished():
+    told = []
+
+    def supply(ended):
+        told.extend(ended)
+        return {str(i): None for i in range(min(1 + len(told), 4))}
+
+    made, records = queue({"0": None}, supply=supply)
+    for key in map(str, range(4)):
+        trial = made.next_trial()
+        assert made.key_of(trial) == key
+        assert made.next_trial() is None
+        records.add(key)
+        trial.finished = True
+        assert made.is_finished() is (key == "3"), "the next one is there as soon as this one has ended"
+    assert made.is_complete
+    assert told == ["0", "1", "2", "3"]
+    assert made.take_ended() == told
+
+
+def test_what_a_supply_adds_that_is_done_already_brings_the_next():
+    def supply(ended):
+        return {str(i): None for i in range(1 + max(map(int, ended)) + 1)} if int(max(ended)) < 3 else {}
+
+    made, _ = queue({"0": None}, done=["0", "1", "2"], supply=supply)
+    assert made.key_of(made.next_trial()) == "3"
+    assert made.status == {"0": Status.REUSED, "1": Status.REUSED, "2": Status.REUSED, "3": Status.RUNNING}
+
+
+def test_what_a_supply_adds_below_a_failed_stage_is_skipped_and_said():
+    heard = []
+
+    def supply(ended):
+        heard.extend(ended)
+        return {"a": None, "b": "a"}
+
+    made, _ = queue({"a": None}, supply=supply)
+    made.next_trial().finished = True
+    assert made.is_finished()
+    assert heard == ["a", "b"]
+    assert made.status == {"a": Status.FAILED, "b": Status.SKIPPED}
+
+
+def test_an_interrupted_queue_asks_for_nothing_more():
+    heard = []
+    made, records = queue({"a": None, "b": None}, supply=lambda ended: heard.extend(ended) or {"a": None, "b": None})
+    first, second = made.next_trial(), made.next_trial()
+    first.last_result, first.finished = {}, True
+    records.add("b")
+    second.finished = True
+    assert made.is_finished()
+    assert not made.is_complete
+    assert heard == []
+
+
+def test_a_stage_of_which_a_grown_graph_asks_more_goes_out_once_more():
+    asked = {"a": 1}
+
+    def config(key):
+        return {"evaluations": asked.get(key, 1)}
+
+    def supply(ended):
+        asked["a"] += "b" in ended
+        return {"a": None, "b": None}
+
+    # While it runs: it ends without what it was not told of.
+    made, records = queue({"a": None, "b": None}, supply=supply, config=config)
+    first, second = made.next_trial(), made.next_trial()
+    records.add("b")
+    second.finished = True
+    assert made.is_finished()
+    first.finished = True
+    again = made.next_trial()
+    assert again.config == {"key": "a", "evaluations": 2}
+    # After its end: what it has is not all that is asked.
+    records.add("a")
+    again.finished = True
+    assert made.is_finished()
+    records.discard("a")
+    made.add({"a": None, "b": None})
+    assert not made.is_finished()
+    assert made.key_of(made.next_trial()) == "a"

@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfsweep.spec.axes import PlaceError, cells, fill, parse, references
+from mfsweep.spec.axes import Distribution, PlaceError, cells, fill, parse, references
 
 VALUES = st.lists(st.integers(0, 50), min_size=1, max_size=4, unique=True)
 
 
 @given(st.dictionaries(st.sampled_from("abc"), VALUES))
 def test_a_block_is_the_product_of_its_axes(axes):
-    found = list(cells(parse(axes)))
+    found = list(cells(parse(axes).blocks))
     expected = 1
     for values in axes.values():
         expected *= len(values)
@@ -18,7 +18,7 @@ def test_a_block_is_the_product_of_its_axes(axes):
 
 
 def test_several_blocks_are_a_union_without_repeats():
-    found = list(cells(parse([{"n": [1, 2]}, {"n": [2, 3]}, {"n": [1], "m": [0]}])))
+    found = list(cells(parse([{"n": [1, 2]}, {"n": [2, 3]}, {"n": [1], "m": [0]}]).blocks))
     assert found == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 1, "m": 0}]
 
 
@@ -72,3 +72,39 @@ def test_a_bundle_that_means_two_things_is_refused():
 def test_what_is_no_axis_is_refused(raw):
     with pytest.raises(PlaceError):
         parse(raw)
+
+
+def test_a_distribution_is_searched_and_no_part_of_the_grid():
+    found = parse({"n": [1, 2], "alpha": {"low": 0.01, "high": 0.99, "log": True}})
+    assert found.blocks == [{"n": {1: 1, 2: 2}}]
+    assert found.searched == {"alpha": Distribution(low=0.01, high=0.99, log=True)}
+
+
+def test_the_middle_of_a_distribution_is_one_of_its_values():
+    assert Distribution(low=0.01, high=1.0, log=True).middle == pytest.approx(0.1)
+    assert Distribution(low=1, high=9).middle == 5
+    assert Distribution(low=1, high=10, step=2).middle == 5
+    assert Distribution(low=0.0, high=1.0).middle == 0.5
+
+
+@pytest.mark.parametrize(
+    ("raw", "place", "says"),
+    [
+        ({"low": 1, "high": 1}, ("alpha",), "low below high"),
+        ({"low": 0, "high": 1, "log": True}, ("alpha",), "a low above 0"),
+        ({"low": 0, "high": 1, "stp": 1}, ("alpha", "stp"), "one of low, high, log, step"),
+        ({"low": 0}, ("alpha", "high"), "Field required"),
+    ],
+)
+def test_a_bad_distribution_is_refused_at_its_place(raw, place, says):
+    with pytest.raises(PlaceError) as caught:
+        parse({"alpha": raw})
+    assert caught.value.place == place
+    assert says in caught.value.expected
+
+
+def test_seeds_are_not_searched_and_a_list_of_blocks_is_not():
+    with pytest.raises(PlaceError, match="a list of whole numbers"):
+        parse({"seed": {"low": 0, "high": 9}})
+    with pytest.raises(PlaceError, match="one block of axes"):
+        parse([{"n": [1]}, {"alpha": {"low": 0, "high": 1}}])

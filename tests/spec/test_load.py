@@ -1,6 +1,7 @@
 import pytest
 
 from mfsweep.errors import SpecError
+from mfsweep.spec.axes import cells
 from mfsweep.spec.load import load
 
 
@@ -13,15 +14,15 @@ def test_a_spec_loads(write_spec):
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
-        ("needs: [dft]}", "nedes: [dft]}", 11, "data.splits.b.nedes: got 'nedes', expected one of size, validation, needs. Did you mean 'needs'?"),
+        ("needs: [dft]}", "nedes: [dft]}", 11, "data.splits.b.nedes: got 'nedes', expected one of size, validation, source, needs. Did you mean 'needs'?"),
         ("workers: 1", "workers: 0", 31, "resources.workers: got 0, expected greater than 0"),
         ("{workers: 1, gpus_per_worker: 0}", "{workers: 4, gpus_per_worker: 0.5}", 31, "cannot share a GPU"),
         ("name: small\n", "", 1, "the top level: got nothing, expected the field 'name'"),
         ("source:", "sorce:", 3, "data.sorce: got 'sorce', expected one of"),
         ("size: 60", "size: lots", 9, "data.splits.a.size: got 'lots', expected a valid integer"),
         ("name: small", "name: my sweep", 1, "name: got 'my sweep', expected a name of letters"),
-        ("resources:", "search: {trials: 3}\nresources:", 31, "comes with a later one"),
-        ("[0, 20, 40]", "{low: 1, high: 10, log: true}", 14, "a distribution to search comes with a later version"),
+        ("resources:", "search: {trials: 3, objective: validation.loss}\nresources:", 31, "search: got 'a search', expected an axis that is a distribution"),
+        ("[0, 20, 40]", "{low: 1, high: 10, log: true}", 14, "axes.pretrain_size: got 'a distribution', expected a `search:` block beside it"),
         ("[20, 60]", "[20, 20]", 15, "axes.finetune_size[1]: got 20, expected a value that the axis does not have already"),
         ("[20, 60]", "[]", 15, "axes.finetune_size: got [], expected a list of values"),
         ("[20, 60]", "[20, 60]\n  seed: [-1]", 16, "axes.seed[0]: got -1, expected a whole number"),
@@ -78,3 +79,27 @@ def test_loading_runs_no_code(tmp_path):
 def test_overrides_come_in_place_of_the_files_fields(write_spec):
     resources = load(write_spec(), {"resources": {"workers": 2}}).experiment.resources
     assert (resources.workers, resources.gpus_per_worker) == (2, 0)
+
+
+SEARCH = ("resources:", "search: {trials: 3, objective: validation.loss}\nresources:")
+
+
+def test_a_search_has_a_study_for_each_combination_of_the_other_axes_but_the_seeds(write_spec):
+    axes = ("[0, 20, 40]", "{low: 1, high: 10, log: true}\n  seed: [0, 1]")
+    spec = load(write_spec(axes, SEARCH))
+    assert set(spec.searched) == {"pretrain_size"}
+    assert spec.studies() == [{"finetune_size": 20}, {"finetune_size": 60}]
+
+
+def test_a_search_at_some_points_is_a_grid_of_them_and_the_seeds(write_spec):
+    axes = ("[0, 20, 40]", "{low: 1, high: 10, log: true}\n  seed: [0, 1]")
+    spec = load(write_spec(axes, SEARCH)).at([{"finetune_size": 20, "pretrain_size": 3}])
+    assert list(cells(spec.blocks)) == [
+        {"finetune_size": 20, "pretrain_size": 3, "seed": 0},
+        {"finetune_size": 20, "pretrain_size": 3, "seed": 1},
+    ]
+
+
+def test_a_source_that_is_not_declared_is_refused(write_spec):
+    with pytest.raises(SpecError, match=r"data: got .*expected labels\.cc\.source to name `sources:`, several by name, got 'x'"):
+        load(write_spec(('cc: {energy: "ccsd(t)_631gd.energy"}', 'cc: {energy: "ccsd(t)_631gd.energy", source: x}')))

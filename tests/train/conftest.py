@@ -42,31 +42,32 @@ SETS = {
 
 @pytest.fixture(scope="session")
 def dataset() -> Dataset:
-    return open_dataset(SOURCE, DATA)
+    return open_dataset({"": SOURCE}, DATA)
 
 
 @pytest.fixture(scope="session")
 def tiny():
-    """Make a training of the `SETS` of that name; keywords go to the recipe."""
+    """Make a training of the `SETS` of that name, or of some sets; other keywords are fields of it or of its recipe."""
 
-    def make(sets: str = "both", *, precision="float32", parent=None, seed=0, batch=None, **recipe) -> Training:
-        defaults = {
+    def make(sets: str | tuple[LabelledSet, ...] = "both", *, batch=None, **fields) -> Training:
+        recipe = {
             "max_steps": 6,
             "validate_every": 3,
             "learning_rate": 1e-2,
-            "batch": Batching(max_atoms=40, batches_per_step=3, **(batch or {})),
+            "batch": Batching(**({"max_atoms": 40, "batches_per_step": 3} | (batch or {}))),
             "loss": {"cc": LossWeights(energy=100.0, forces=0.0), "dft": LossWeights()},
             "schedule": Schedule(patience_steps=50, stop_steps=100),
         }
-        return Training(
-            data=DATA,
-            model=MODEL,
-            precision=precision,
-            seed=seed,
-            sets=SETS[sets],
-            recipe=Recipe(**(defaults | recipe)),
-            parent=parent,
-        )
+        own = {name: fields.pop(name) for name in set(fields) & set(Training.model_fields)}
+        defaults = {
+            "data": DATA,
+            "model": MODEL,
+            "precision": "float32",
+            "seed": 0,
+            "sets": SETS[sets] if isinstance(sets, str) else sets,
+            "recipe": Recipe(**(recipe | fields)),
+        }
+        return Training(**(defaults | own))
 
     return make
 
@@ -75,11 +76,11 @@ def tiny():
 def run(dataset, tmp_path):
     """Train in `tmp_path / name`, alone, and return the outcome."""
 
-    def go(training: Training, name: str = "stage", *, parent=None, report=lambda _: True) -> Outcome | None:
+    def go(training: Training, name: str = "stage", *, parent=None, report=lambda _: True, on=None) -> Outcome | None:
         folder = tmp_path / name
         return train(
             training,
-            dataset,
+            on or dataset,
             checkpoints=folder / "checkpoints",
             metrics=folder / "metrics.jsonl",
             parent=parent,
@@ -97,14 +98,17 @@ def ranks():
     The processes are forked from a server that has imported torch and mace once, and has run no autograd.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mfsweep.train"])
+    context.set_forkserver_preload(["mfsweep.train", "mfsweep.models.mace"])
 
-    def go(training: Training, folder: Path, *, size: int = 1, kill_at: int | None = None) -> list[int | None]:
+    def go(
+        training: Training, folder: Path, *, size: int = 1, parent: Path | None = None, kill_at: int | None = None
+    ) -> list[int | None]:
         folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         common = {"training_json": training.model_dump_json(), "source": str(SOURCE), "folder": str(folder)}
+        common["parent"] = str(parent) if parent else None
         script = str(Path(__file__).with_name("rank.py"))
         processes = []
         for rank in range(size):

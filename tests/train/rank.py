@@ -32,7 +32,7 @@ def kill_at_batch(number: int) -> None:
     mfsweep.train.steps.assemble = counted
 
 
-def main(training_json, source, folder, rank, size, port, kill_at) -> None:
+def main(training_json, source, folder, parent, rank, size, port, kill_at) -> None:
     torch.set_num_threads(1)
     if size > 1:
         torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
@@ -42,10 +42,10 @@ def main(training_json, source, folder, rank, size, port, kill_at) -> None:
     folder = Path(folder)
     outcome = train(
         training,
-        open_dataset(Path(source), training.data),
+        open_dataset({"": Path(source)}, training.data),
         checkpoints=folder / "checkpoints",
         metrics=folder / "metrics.jsonl",
-        parent=None,
+        parent=Path(parent) if parent else None,
         world=World(rank, size, torch.device("cpu")),
         report=lambda _: True,
     )
@@ -54,4 +54,4 @@ def main(training_json, source, folder, rank, size, port, kill_at) -> None:
         torch.distributed.destroy_process_group()
 
 
-main(training_json, source, folder, rank, size, port, kill_at)  # noqa: F821 (init_globals)
+main(training_json, source, folder, parent, rank, size, port, kill_at)  # noqa: F821 (init_globals)

@@ -52,6 +52,27 @@ def test_energies_are_total_energies_with_the_offsets_asked_for(dataset, model):
     assert np.abs(own.energy_predicted - head.energy_predicted).min() > 1e-6
 
 
+def test_a_base_method_is_added_to_its_correction(dataset, model):
+    """The null model of delta-learning is the base with the difference's offsets."""
+    indices, offsets = dataset.validation("dft", ["a", "b"]), dict.fromkeys(dataset.elements, 0.25)
+    labels = dataset.structures.labels["dft"]
+    plain, corrected = (
+        predict(model, dataset, indices, "dft", offsets=offsets, forces=True, base=base) for base in (None, "dft")
+    )
+    atoms = dataset.structures.atoms_of(indices)
+    np.testing.assert_allclose(
+        corrected.energy_predicted - plain.energy_predicted, labels.energy[indices], rtol=0, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        corrected.forces_predicted, plain.forces_predicted + labels.forces[atoms], rtol=0, atol=1e-12
+    )
+    assert np.array_equal(corrected.energy_reference, plain.energy_reference)
+    null = offsets_only(corrected, dataset, offsets, "dft")
+    assert errors(null)[Quantity.ENERGY_MAE] == pytest.approx(250.0)
+    assert errors(null)[Quantity.FORCE_MAE] == 0
+    assert offsets_only(corrected, dataset, offsets).forces_predicted is None
+
+
 def test_prediction_leaves_the_model_as_it_was(dataset, model):
     model.train()
     predict(model, dataset, np.arange(3), "dft", offsets=dataset.offsets("dft", ()), forces=True)
@@ -76,6 +97,13 @@ def test_errors_have_the_units_of_their_quantities():
     assert found[Quantity.FORCE_RMSE] == pytest.approx(1000 * np.sqrt(0.14 / 12))
     assert found[Quantity.LOSS] == pytest.approx(10 * 5e-6 + 0.14 / 12)
     assert Quantity.ENERGY_MAE_WITHIN_FORMULA not in found
+
+
+def test_the_best_constant_shift_is_the_median():
+    energy = np.array([0.102, 0.1, 0.094])
+    found = errors(predictions(2 * energy, [0, 1, 2]))
+    assert found[Quantity.ENERGY_MAE] == pytest.approx(1000 * energy.mean())
+    assert found[Quantity.ENERGY_MAE_SHIFTED] == pytest.approx((2 + 0 + 6) / 3)
 
 
 @given(st.dictionaries(st.integers(0, 5), st.floats(-1, 1), min_size=6, max_size=6), st.integers(0, 100))

@@ -14,6 +14,7 @@ from mfsweep.spec.data import Subset
 from mfsweep.spec.stage import LossWeights, Schedule
 from mfsweep.train import errors, load_weights, predict, restore
 from mfsweep.train.checkpoint import load
+from mfsweep.train.validation import validation_of
 
 
 def read(folder):
@@ -192,7 +193,7 @@ def test_a_set_without_validation_structures_is_refused(dataset, run, tiny):
     splits = dataset.data.splits.model_copy(update={"a": Subset(size=60, validation=0, needs=("cc", "dft"))})
     bare = Dataset(dataset._source, dataset.data.model_copy(update={"splits": splits}))
     with pytest.raises(DataError, match=r"no validation structures for cc: .*data.splits.a.validation"):
-        mfsweep.train.loop._validation(tiny("cc"), bare, "cc")
+        validation_of(tiny("cc"), bare, "cc")
 
 
 def test_the_mean_number_of_neighbours_depends_on_geometry_alone(run, tiny, tmp_path):

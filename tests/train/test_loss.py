@@ -35,6 +35,18 @@ def test_without_forces_there_is_no_force_term():
     np.testing.assert_allclose(loss.item(), 0.2**2 + 0.3**2)
 
 
+def test_without_a_weight_on_energies_theirs_are_never_looked_at():
+    """The structures count in the denominator all the same: the sum is over both."""
+    batch = labelled(forces=True)._replace(energy=torch.full((2,), torch.nan))
+    energy = torch.tensor(ENERGY, requires_grad=True)
+    forces = torch.tensor(FORCES, requires_grad=True)
+    loss = summed_loss(Prediction(energy, forces), batch, LossWeights(energy=0.0, forces=3.0))
+    loss.backward()
+    np.testing.assert_allclose(loss.item(), 3 * (np.square(FORCES[:2]).mean() + np.square(FORCES[2:]).mean()))
+    assert energy.grad is None
+    assert forces.grad.isfinite().all()
+
+
 def test_the_validation_loss_is_the_mean_of_the_training_loss():
     weights = LossWeights(energy=2.0, forces=3.0)
     zeros = np.zeros(2)

@@ -1,0 +1,221 @@
+"""Statements of a spec, held against the records: agree, disagree, or cannot tell.
+
+Of a metric, the cells of both sides are paired where all other axes agree; within a replicate, one (seed, split seed),
+the log ratios of its pairs are averaged, and the interval is Student's over the replicates. Of a law, gradients are
+compared with intervals over pre-trainings (transfer.py).
+
+What max_steps stopped carries no claim (README rule 10): it is left out, and counted. Where too little is left without
+it, the numbers are those of all cells, and the verdict is that one cannot tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from mfsweep.analysis.law import count
+from mfsweep.analysis.records import SEED_AXES, Records
+from mfsweep.analysis.regression import Interval
+from mfsweep.analysis.selection import Measured, matches, measure, select, values_of
+from mfsweep.analysis.table import Points, points
+from mfsweep.analysis.transfer import RESAMPLES, FitRequest, difference, fit
+from mfsweep.errors import FitError
+from mfsweep.spec.figures import Cells, Claim
+from mfsweep.store import CellRecord, ClaimRecord
+
+Verdict = Literal["agree", "disagree", "cannot tell"]
+Expected = Literal["lower", "higher", "equal"]
+
+
+class Found(NamedTuple):
+    """A number with its interval."""
+
+    estimate: float
+    interval: Interval | None
+    """95 %; None with one replicate."""
+    rests_on: str
+    """How many cells or points are behind it."""
+
+
+def judge(
+    records: Records,
+    cells: Sequence[CellRecord],
+    name: str,
+    claim: Claim,
+    fits: Sequence[FitRequest] = (),
+    *,
+    resamples: int = RESAMPLES,
+) -> ClaimRecord:
+    """Return what came out for one claim; one that cannot be measured yet says why.
+
+    Arguments:
+        records: the trained stages.
+        cells: the grid.
+        name: the claim's name in the spec.
+        claim: the statement.
+        fits: the spec's, of which `claim.gradient` names one.
+        resamples: bootstrap draws of a gradient's interval.
+    """
+    meant = select(cells, claim.where)
+    measured = f"ratio of {claim.y}" if claim.y else f"{'difference of gradients' if claim.against else 'gradient'}"
+    nothing = ClaimRecord(
+        name=name,
+        says=claim.says,
+        measure=measured if claim.y else f"{measured} of law {claim.gradient}",
+        estimate=None,
+        low=None,
+        high=None,
+        verdict="cannot tell",
+        detail="",
+        recommends=claim.recommends,
+    )
+    try:
+        if claim.y is not None:
+            return _of_metric(nothing, claim, measure(records, meant, claim.y))
+        request = next(one for one in fits if one.name == claim.gradient)
+        found = points(records, meant, request.x, request.y, request.group_by)
+        return _of_gradient(nothing, claim, found, resamples)
+    except FitError as error:
+        return nothing.model_copy(update={"detail": str(error)})
+
+
+def ratio(members: Sequence[Measured], this: Cells, against: Cells) -> Found | None:
+    """Return exp(mean over replicates of the mean log ratio) of two selections of cells; None without a pair."""
+    ours, others = _by_place(members, this, against), _by_place(members, against, this)
+    logs: dict[tuple[int, int], list[float]] = {}
+    for place in ours.keys() & others.keys():
+        logs.setdefault(place[0], []).append(_log_mean(ours[place]) - _log_mean(others[place]))
+    if not logs:
+        return None
+    means = np.array([np.mean(own) for own in logs.values()])
+    pairs = sum(map(len, logs.values()))
+    rests_on = f"{count(pairs, 'pair')} over {count(len(means), 'replicate')}"
+    return Found(math.exp(means.mean()), _interval(means), rests_on)
+
+
+def verdict(interval: Interval | None, expect: Expected, neutral: float, margin: float) -> Verdict:
+    """Return what an interval says of an expectation.
+
+    Arguments:
+        interval: of the ratio or difference; None: nothing can be told.
+        expect: where it lies beside `neutral`.
+        neutral: 1 of a ratio, 0 of a difference.
+        margin: of `equal`.
+    """
+    if interval is None or not all(map(math.isfinite, interval)):
+        return "cannot tell"
+    low, high = interval
+    if expect == "equal":
+        if neutral - margin <= low and high <= neutral + margin:
+            return "agree"
+        return "disagree" if high < neutral - margin or low > neutral + margin else "cannot tell"
+    below, above = high < neutral, low > neutral
+    holds, fails = (below, above) if expect == "lower" else (above, below)
+    return "agree" if holds else "disagree" if fails else "cannot tell"
+
+
+def _of_metric(nothing: ClaimRecord, claim: Claim, members: Sequence[Measured]) -> ClaimRecord:
+    against = claim.against or {}
+    sides = [one for one in members if any(matches(one.cell.values, side) for side in (claim.this, against))]
+    kept = [one for one in sides if one.converged]
+    clean, every = ratio(kept, claim.this, against), ratio(sides, claim.this, against)
+    if every is None:
+        return nothing.model_copy(update={"detail": "no pair of cells is measured yet"})
+    return _finished(nothing, claim, 1.0, clean, every, _Capped(len(sides) - len(kept), len(sides), "cell"))
+
+
+def _of_gradient(nothing: ClaimRecord, claim: Claim, found: Points, resamples: int) -> ClaimRecord:
+    kept = replace(found, points=tuple(point for point in found if point.converged))
+    clean, every = (_gradient(claim, some, resamples) for some in (kept, found))
+    if every is None:
+        return nothing.model_copy(update={"detail": "too few points for a line"})
+    return _finished(nothing, claim, 0.0, clean, every, _Capped(len(found) - len(kept), len(found), "point"))
+
+
+def _gradient(claim: Claim, found: Points, resamples: int) -> Found | None:
+    """Return the gradient of one side, or its difference to the other's; None where there is no line."""
+    this = _side(found, claim.this)
+    line = fit("this", this, resamples=resamples).pooled
+    if line is None:
+        return None
+    rests_on = f"{count(line.n, 'point')} of {count(line.clusters, 'pre-training')}"
+    if claim.against is None:
+        return Found(line.gradient, line.interval, rests_on)
+    against = _side(found, claim.against)
+    other = fit("against", against, resamples=resamples).pooled
+    if other is None:
+        return None
+    beside = f"{other.gradient:.2f} ({count(other.n, 'point')} of {count(other.clusters, 'pre-training')})"
+    interval = difference(this, against, resamples=resamples)
+    return Found(line.gradient - other.gradient, interval, f"{line.gradient:.2f} ({rests_on}) less {beside}")
+
+
+def _side(found: Points, side: Cells) -> Points:
+    """Return the points of the groups that a side of a claim names."""
+    own = tuple(point for point in found if matches(dict(zip(found.group_by, point.group, strict=True)), side))
+    labels = {point.group: found.labels[point.group] for point in own}
+    return replace(found, points=own, labels=labels)
+
+
+class _Capped(NamedTuple):
+    number: int
+    total: int
+    noun: str
+
+    def __str__(self) -> str:
+        return f"{self.number} of {count(self.total, self.noun)} stopped by max_steps"
+
+
+def _finished(
+    nothing: ClaimRecord, claim: Claim, neutral: float, clean: Found | None, every: Found, capped: _Capped
+) -> ClaimRecord:
+    """Return the record of a claim from the numbers without and with what max_steps stopped."""
+    usable = clean if clean and clean.interval else None
+    shown = usable or every
+    said = [shown.rests_on]
+    if capped.number:
+        said.append(f"{capped}, left out" if usable else f"capped: {capped}, no claim")
+    elif shown.interval is None:
+        said.append("an interval needs two")
+    low, high = shown.interval or (None, None)
+    told = verdict(usable.interval if usable else None, claim.expect, neutral, claim.margin)
+    return nothing.model_copy(
+        update={"estimate": shown.estimate, "low": low, "high": high, "verdict": told, "detail": "; ".join(said)}
+    )
+
+
+Pairing = tuple[tuple[int, int], tuple[object, ...]]
+"""Replicate, and the values of the axes that neither side names."""
+
+
+def _by_place(members: Sequence[Measured], side: Cells, other: Cells) -> dict[Pairing, list[Measured]]:
+    """Return the cells of one side by where they pair, a shared stage once.
+
+    An axis that the cells of one side lack (their block of the union has none) cannot agree or disagree.
+    """
+    have = [
+        {axis for one in members if matches(one.cell.values, wanted) for axis in one.cell.values}
+        for wanted in (side, other)
+    ]
+    axes = sorted((have[0] & have[1]) - {*side, *other, *SEED_AXES})
+    found: dict[Pairing, dict[str, Measured]] = {}
+    for one in members:
+        if matches(one.cell.values, side):
+            found.setdefault((one.replicate, values_of(one.cell, axes)), {})[one.key] = one
+    return {place: list(own.values()) for place, own in found.items()}
+
+
+def _log_mean(members: Sequence[Measured]) -> float:
+    return float(np.mean([math.log(one.value) for one in members]))
+
+
+def _interval(means: np.ndarray) -> Interval | None:
+    if len(means) < 2:
+        return None
+    half = float(means.std(ddof=1) / math.sqrt(len(means)) * stats.t.ppf(0.975, len(means) - 1))
+    return Interval(math.exp(means.mean() - half), math.exp(means.mean() + half))

@@ -1,0 +1,140 @@
+"""One page of all reports of a store, and what came out for every claim and recommendation in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from mfsweep.analysis.law import count
+from mfsweep.analysis.page import page, table
+from mfsweep.errors import StoreError
+from mfsweep.store import CellRecord, ClaimRecord, FigureRecord, Store, write_text
+
+CLAIMS_HEAD = ("experiment", "stated", "came out here", "verdict")
+ADVICE_HEAD = ("recommendation", "tested by", "came out here", "verdict")
+
+
+class Entry(NamedTuple):
+    """One report."""
+
+    name: str
+    cells: tuple[CellRecord, ...]
+    trained: int
+    """Of its distinct stages."""
+    stages: int
+    figures: tuple[FigureRecord, ...]
+    claims: tuple[ClaimRecord, ...]
+
+
+def write_index(store: Store, names: Iterable[str] = ()) -> Path:
+    """Write `sweeps/index.html`, and its two tables as Markdown, `sweeps/claims.md`; return the page's path.
+
+    Args:
+        store: its sweeps have reports.
+        names: of sweeps, in the order of the page. Default: every one that has a report, by name.
+
+    Raises:
+        StoreError: no report of a name.
+    """
+    entries = [_entry(store, name) for name in names or _reported(store)]
+    target = store.sweeps / "index.html"
+    write_text(target, html(entries))
+    write_text(store.sweeps / "claims.md", markdown(entries))
+    return target
+
+
+def html(entries: Sequence[Entry]) -> str:
+    """Return the page."""
+    stages = {key for entry in entries for cell in entry.cells for key in cell.stages.values()}
+    without = sum(len(cell.stages) for entry in entries for cell in entry.cells)
+    counts = {
+        "experiments": len(entries),
+        "cells": sum(len(entry.cells) for entry in entries),
+        "stages": len(stages),
+        "stages without sharing": without,
+    }
+    items = "".join(f"<li><b>{value:,}</b> {name}</li>" for name, value in counts.items())
+    return page(
+        "Experiments",
+        "index of reports",
+        [
+            f'<ul class="counts">{items}</ul>',
+            _table("Claims", "What the source states, and what came out", CLAIMS_HEAD, claim_rows(entries)),
+            _table("Recommendations", "What the source advises, and its test", ADVICE_HEAD, advice_rows(entries)),
+            "<h2>Reports</h2>",
+            *map(_report, entries),
+        ],
+    )
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """Return the tables of claims and of recommendations as Markdown."""
+    tables = [
+        ("Claims", CLAIMS_HEAD, claim_rows(entries)),
+        ("Recommendations", ADVICE_HEAD, advice_rows(entries)),
+    ]
+    return "\n".join(f"## {title}\n\n{_markdown_table(head, rows)}" for title, head, rows in tables if rows)
+
+
+def claim_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    """Return a row for each claim, in the order of the reports."""
+    return [(entry.name, one.says, _came_out(one), one.verdict) for entry in entries for one in entry.claims]
+
+
+def advice_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    """Return a row for each claim that recommends something, those of one advice together."""
+    advice: dict[str, list[tuple[str, ...]]] = {}
+    for entry in entries:
+        for one in entry.claims:
+            if one.recommends:
+                row = (one.recommends, f"{entry.name}: {one.says}", _came_out(one), one.verdict)
+                advice.setdefault(one.recommends, []).append(row)
+    return [row for rows in advice.values() for row in rows]
+
+
+def _came_out(claim: ClaimRecord) -> str:
+    return f"{claim.came_out} ({claim.detail})" if claim.detail else claim.came_out
+
+
+def _reported(store: Store) -> list[str]:
+    return [path.parent.name for path in sorted(store.sweeps.glob("*/report.html"))]
+
+
+def _entry(store: Store, name: str) -> Entry:
+    folder = store.sweep(name)
+    if not folder.report.exists():
+        raise StoreError(f"{folder.report}: no such file: run `mfsweep report` on the spec named {name!r} first")
+    cells = tuple(folder.cells())
+    keys = {key for cell in cells for key in cell.stages.values()}
+    trained = sum(store.stage(key).record_path.exists() for key in keys)
+    return Entry(name, cells, trained, len(keys), tuple(folder.drawn()), tuple(folder.claims()))
+
+
+def _report(entry: Entry) -> str:
+    link = f"{quote(entry.name)}/report.html"
+    done = "" if entry.trained == entry.stages else f", {entry.trained} of them trained"
+    verdicts = [one.verdict for one in entry.claims]
+    said = ", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts))
+    claims = f"; {count(len(verdicts), 'claim')}: {said}" if verdicts else ""
+    counts = f"{count(len(entry.cells), 'cell')}, {count(entry.stages, 'stage')}{done}{claims}"
+    pictures = "".join(_thumbnail(entry, one) for one in entry.figures if one.kind == "picture")
+    thumbnails = f'<div class="thumbnails">{pictures}</div>' if pictures else ""
+    return f'<h3><a href="{link}">{escape(entry.name)}</a></h3><p class="muted">{escape(counts)}</p>{thumbnails}'
+
+
+def _thumbnail(entry: Entry, figure: FigureRecord) -> str:
+    picture = f"{quote(entry.name)}/figures/{quote(figure.stem)}.png"
+    image = f'<img loading="lazy" src="{picture}" alt="{escape(figure.caption)}" title="{escape(figure.caption)}">'
+    return f'<a href="{quote(entry.name)}/report.html">{image}</a>'
+
+
+def _table(title: str, caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return f"<h2>{title}</h2>" + table(caption, head, rows, text=set(range(len(head)))) if rows else ""
+
+
+def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(field.replace("|", "\\|") for field in line) + " |\n" for line in lines)

@@ -1,0 +1,88 @@
+"""`bars`: errors side by side, with error bars over replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator
+
+from mfsweep.analysis import style
+from mfsweep.analysis.drawn import Picture
+from mfsweep.analysis.figures import path_label
+from mfsweep.analysis.kinds.caption import BARS, caption
+from mfsweep.analysis.selection import Spread, Values, averaged, grouped, label, measure_some, select, spread, title
+from mfsweep.analysis.study import Analysis, Study
+from mfsweep.quantities import MetricPath
+from mfsweep.spec.figures import Bars
+
+WIDE_ABOVE = 14
+"""Bars above which the figure takes two columns."""
+FILLED = 0.8
+"""Share of a group's width that its bars fill."""
+WIDEST = 0.4
+"""Of one bar, in groups."""
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----")
+
+
+def bars(name: str, wanted: Bars, study: Study, analysis: Analysis) -> Picture:
+    """Draw one metric as bars.
+
+    Raises:
+        FitError: no finished cell has it.
+    """
+    members = measure_some(analysis.records, select(study.cells, wanted.where), wanted.y)
+    kinds = list(grouped(members, wanted.bars))
+    groups = {
+        values: {kind: spread(own) for kind, own in grouped(of_group, wanted.bars).items()}
+        for values, of_group in grouped(members, wanted.groups).items()
+    }
+    path = MetricPath.parse(wanted.y)
+    methods = {one.method for one in members}
+    capped = any(one.capped for of_group in groups.values() for one in of_group.values())
+    with mpl.rc_context(style.STYLE):
+        figure, axes = style.canvas(wide=sum(map(len, groups.values())) > WIDE_ABOVE, scales="linear-linear")
+        _draw(axes, kinds, list(groups.values()), _looks(kinds, study))
+        axes.set(ylabel=path_label(path, path.method or (methods.pop() if len(methods) == 1 else None)))
+        axes.set(xlabel=title(wanted.groups), xlim=(-0.5, len(groups) - 0.5))
+        axes.set_xticks(range(len(groups)), [label(values) for values in groups])
+        axes.tick_params(axis="x", length=0)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        style.legend(figure, axes, hollow=False, title=title(wanted.bars))
+    over = averaged(members, [*wanted.bars, *wanted.groups])
+    said = "White: a training was stopped by max_steps." if capped else ""
+    return Picture(name, caption(wanted.title, f"Geometric mean over {over}; error {BARS}.", said), figure)
+
+
+def _looks(kinds: Sequence[Values], study: Study) -> list[tuple[style.Colour, str]]:
+    """Return colour and hatch of each kind of bar: a method's own hue, grey for what names none, light to dark."""
+    methods = [next((str(value) for value in kind if value in study.methods), "") for kind in kinds]
+    colours = [look.colour for look in style.series(methods, study.methods)]
+    return [
+        (colour, HATCHES[methods[:place].count(methods[place]) % len(HATCHES)]) for place, colour in enumerate(colours)
+    ]
+
+
+def _draw(
+    axes: Axes, kinds: Sequence[Values], groups: Sequence[dict[Values, Spread]], looks: list[tuple[style.Colour, str]]
+) -> None:
+    width = min(WIDEST, FILLED / max(map(len, groups)))
+    for at, group in enumerate(groups):
+        # A group need not have every kind: its own stand side by side about its middle.
+        for place, kind in enumerate(kind for kind in kinds if kind in group):
+            own, (colour, hatch) = group[kind], looks[kinds.index(kind)]
+            x = at + (place - (len(group) - 1) / 2) * width
+            face = "white" if own.capped else colour
+            axes.bar(x, own.value, 0.92 * width, facecolor=face, edgecolor=_edge(colour), hatch=hatch, linewidth=0.6)
+            axes.plot([x, x], [own.low, own.high], color=style.INK, linewidth=0.8, marker="_", markersize=3)
+    for kind, (colour, hatch) in zip(kinds, looks, strict=True):
+        # A bar of no height has the label, so that the legend shows the full colour whatever is capped.
+        axes.bar(0, 0, 0, facecolor=colour, edgecolor=_edge(colour), hatch=hatch, linewidth=0.6, label=label(kind))
+
+
+def _edge(colour: style.Colour) -> style.Colour:
+    red, green, blue = 0.6 * np.array(to_rgb(colour))
+    return float(red), float(green), float(blue)

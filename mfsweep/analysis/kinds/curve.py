@@ -1,0 +1,192 @@
+"""`curve`: error against an axis of numbers (alpha, a share of labels), a line for each metric and value of `lines`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+
+from mfsweep.analysis import style
+from mfsweep.analysis.drawn import Picture
+from mfsweep.analysis.figures import metric_label
+from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption
+from mfsweep.analysis.selection import (
+    Measured,
+    Spread,
+    Values,
+    averaged,
+    grouped,
+    label,
+    matches,
+    measure,
+    select,
+    spread,
+    title,
+)
+from mfsweep.analysis.study import Analysis, Study
+from mfsweep.analysis.style import Series
+from mfsweep.errors import FitError
+from mfsweep.quantities import MetricPath
+from mfsweep.spec.figures import Curve
+from mfsweep.store import CellRecord
+
+LINES = ("-", (0, (4, 1, 1, 1)), (0, (1, 1)))
+"""Of the first metric, the second, ...; plain dashes are the reference's."""
+DASHED = (0, (5, 2))
+
+
+class Line(NamedTuple):
+    """One line of the figure."""
+
+    metric: int
+    """Index into the figure's `y`."""
+    path: MetricPath
+    """With its label method."""
+    values: Values
+    """Of the `lines` axes."""
+    knots: tuple[tuple[float, Spread], ...]
+    """x and error, by growing x."""
+    reference: Spread | None
+    """Of the cells that the figure names as reference."""
+
+
+def curve(name: str, wanted: Curve, study: Study, analysis: Analysis) -> Picture:
+    """Draw errors against an axis.
+
+    Raises:
+        FitError: no finished cell has one of the metrics at a number of the axis.
+    """
+    own = [cell for cell in select(study.cells, wanted.where) if not _is_reference(cell, wanted)]
+    own = [cell for cell in own if is_number(cell.values.get(wanted.x))]
+    beside = _reference_cells(study, wanted)
+    found = [measure(analysis.records, own, path) for path in wanted.y]
+    references = [measure(analysis.records, beside, path) for path in wanted.y]
+    if not any(found):
+        raise FitError(f"none of {len(own)} cells has {' or '.join(wanted.y)} yet")
+    lines = list(_lines(wanted, found, references))
+    with mpl.rc_context(style.STYLE):
+        figure, axes = style.canvas(scales="log-log" if wanted.log else "linear-log")
+        names = _names(lines)
+        looks = style.series([_method(line, study) for line in lines], study.methods)
+        for line, text, look in zip(lines, names, looks, strict=True):
+            _draw(axes, line, text, look)
+        _draw_references(axes, lines, looks, names, _reference_name(wanted))
+        units = {line.path.quantity.unit for line in lines}
+        same = {metric_label(line.path, line.path.method) for line in lines}
+        shown = same.pop() if len(same) == 1 else " and ".join({line.path.quantity.label for line in lines})
+        axes.set(xlabel=title([wanted.x]), ylabel=f"{shown} ({', '.join(sorted(units))})")
+        if wanted.log:
+            style.error_ticks(axes.xaxis, [x for line in lines for x, _ in line.knots])
+        style.error_ticks(axes.yaxis, list(_levels(lines)))
+        capped = any(knot.capped for line in lines for _, knot in line.knots)
+        style.legend(figure, axes, hollow=capped, title=title(wanted.lines) or None)
+    over = averaged([one for members in found for one in members], [wanted.x, *wanted.lines])
+    said = f"Geometric mean over {over}; {BARS}."
+    return Picture(name, caption(wanted.title, said, _of_reference(wanted, lines), HOLLOW if capped else ""), figure)
+
+
+def is_number(value: object) -> bool:
+    """Return whether an axis value can stand on an axis of a figure."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_reference(cell: CellRecord, wanted: Curve) -> bool:
+    return bool(wanted.reference) and matches(cell.values, wanted.reference or {})
+
+
+def _lines(
+    wanted: Curve, found: Sequence[Sequence[Measured]], references: Sequence[Sequence[Measured]]
+) -> Iterator[Line]:
+    # An axis that the reference itself names, or lacks, does not tell its cells apart.
+    named = wanted.reference or {}
+    for metric, (path, members) in enumerate(zip(wanted.y, found, strict=True)):
+        for values, of_line in grouped(members, wanted.lines).items():
+            where = {axis: value for axis, value in zip(wanted.lines, values, strict=True) if axis not in named}
+            alike = [one for one in references[metric] if _agrees(one.cell, where)]
+            knots = tuple(
+                (float(x), spread(own))  # pyright: ignore[reportArgumentType] (cells without a number are left out)
+                for (x,), own in grouped(of_line, [wanted.x]).items()
+            )
+            full = MetricPath.parse(path)._replace(method=of_line[0].method)
+            yield Line(metric, full, values, knots, spread(alike) if alike else None)
+
+
+def _reference_cells(study: Study, wanted: Curve) -> list[CellRecord]:
+    """Return the cells of the reference; `where` holds for the axes that they have and the reference does not name."""
+    if not wanted.reference:
+        return []
+    others = {axis: value for axis, value in wanted.where.items() if axis not in wanted.reference}
+    return [
+        cell
+        for cell in select(study.cells, wanted.reference)
+        if matches(cell.values, {axis: value for axis, value in others.items() if axis in cell.values})
+    ]
+
+
+def _agrees(cell: CellRecord, where: Mapping[str, object]) -> bool:
+    return all(cell.values.get(axis, value) == value for axis, value in where.items())
+
+
+def _method(line: Line, study: Study) -> str:
+    """Return the method whose colour a line has: one of its axes' values, else the one it is measured against."""
+    return next((str(value) for value in line.values if value in study.methods), (line.path.method or "").split("@")[0])
+
+
+def _names(lines: Sequence[Line]) -> list[str]:
+    several = len({line.path for line in lines}) > 1
+    made = []
+    for line in lines:
+        metric = metric_label(line.path, line.path.method)
+        values = label(line.values)
+        made.append(f"{values}: {metric}" if values and several else values or metric)
+    return made
+
+
+def _draw(axes: Axes, line: Line, text: str, look: Series) -> None:
+    style_of = LINES[line.metric % len(LINES)]
+    axes.plot([x for x, _ in line.knots], [knot.value for _, knot in line.knots], color=look.colour, linestyle=style_of)
+    for x, knot in line.knots:
+        axes.plot([x, x], [knot.low, knot.high], color=look.colour, linewidth=0.7, marker="_", markersize=3)
+        face = "white" if knot.capped else look.colour
+        axes.plot(x, knot.value, look.marker, color=look.colour, markerfacecolor=face, zorder=3)
+    axes.plot([], [], color=look.colour, linestyle=style_of, marker=look.marker, label=text)
+
+
+def _draw_references(
+    axes: Axes, lines: Sequence[Line], looks: Sequence[Series], names: Sequence[str], reference: str
+) -> None:
+    """Draw the references dashed, in black where all lines share one."""
+    values = list(dict.fromkeys(line.reference.value for line in lines if line.reference))
+    if len(values) == 1:
+        axes.axhline(values[0], color=style.INK, linewidth=0.8, linestyle=DASHED, label=reference, zorder=1)
+        return
+    for line, look, text in zip(lines, looks, names, strict=True):
+        if line.reference:
+            of = f"{text}, {reference}"
+            axes.axhline(line.reference.value, color=look.colour, linewidth=0.8, linestyle=DASHED, label=of, zorder=1)
+
+
+def _reference_name(wanted: Curve) -> str:
+    """Return the reference's values, numbers with their axis."""
+    named = []
+    for axis, value in (wanted.reference or {}).items():
+        values = value if isinstance(value, tuple) else (value,)
+        named.append(
+            label(values) if all(isinstance(one, str) for one in values) else f"{title([axis])} {label(values)}"
+        )
+    return ", ".join(named)
+
+
+def _of_reference(wanted: Curve, lines: Sequence[Line]) -> str:
+    if not any(line.reference for line in lines):
+        return ""
+    capped = " (stopped by max_steps)" if any(line.reference and line.reference.capped for line in lines) else ""
+    return f"Dashed: {_reference_name(wanted)}{capped}."
+
+
+def _levels(lines: Sequence[Line]) -> Iterator[float]:
+    for line in lines:
+        for knot in [*(knot for _, knot in line.knots), *([line.reference] if line.reference else [])]:
+            yield from (knot.low, knot.high)

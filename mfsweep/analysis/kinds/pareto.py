@@ -1,0 +1,116 @@
+"""`pareto`: error against what the labels of a cell cost, and the front of those that no other beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+
+from mfsweep.analysis import style
+from mfsweep.analysis.drawn import Picture
+from mfsweep.analysis.figures import path_label
+from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption
+from mfsweep.analysis.law import count
+from mfsweep.analysis.records import SEED_AXES
+from mfsweep.analysis.selection import Measured, Spread, Values, grouped, label, measure_some, select, spread, title
+from mfsweep.analysis.study import Analysis, Study
+from mfsweep.errors import FitError
+from mfsweep.quantities import MetricPath
+from mfsweep.spec.figures import Pareto
+from mfsweep.store import CellRecord
+
+
+class Place(NamedTuple):
+    """One setting of the grid."""
+
+    line: Values
+    cost: float
+    error: Spread
+
+
+def pareto(name: str, wanted: Pareto, study: Study, analysis: Analysis) -> Picture:
+    """Draw errors against costs.
+
+    Raises:
+        FitError: no finished cell has the metric, or a method has no cost.
+    """
+    members = measure_some(analysis.records, select(study.cells, wanted.where), wanted.y)
+    every = _places(members, wanted)
+    places = [place for place in every if place.cost > 0]
+    if not places:
+        raise FitError("costs: the labels of every cell cost nothing")
+    path = MetricPath.parse(wanted.y)
+    methods = {one.method for one in members}
+    with mpl.rc_context(style.STYLE):
+        figure, axes = style.canvas()
+        lines = list(grouped(members, wanted.lines))
+        named = [next((str(value) for value in line if value in study.methods), "") for line in lines]
+        for line, look in zip(lines, style.series(named, study.methods), strict=True):
+            for place in (one for one in places if one.line == line):
+                axes.plot([place.cost] * 2, [place.error.low, place.error.high], color=look.colour, linewidth=0.7)
+                face = "white" if place.error.capped else look.colour
+                axes.plot(place.cost, place.error.value, look.marker, color=look.colour, markerfacecolor=face, zorder=3)
+            if wanted.lines:
+                axes.plot([], [], look.marker, color=look.colour, label=label(line))
+        best = front(places)
+        costs, errors = [place.cost for place in best], [place.error.value for place in best]
+        axes.step(costs, errors, where="post", color=style.INK, linewidth=0.8, label="Pareto front", zorder=1)
+        axes.set(xlabel=f"cost of labels ({wanted.unit})")
+        axes.set(ylabel=path_label(path, path.method or (methods.pop() if len(methods) == 1 else None)))
+        style.error_ticks(axes.xaxis, [place.cost for place in places])
+        style.error_ticks(axes.yaxis, [value for place in places for value in (place.error.low, place.error.high)])
+        capped = any(place.error.capped for place in places)
+        style.legend(figure, axes, hollow=capped, title=title(wanted.lines) or None)
+    each = ", ".join(f"{method} {cost:g}" for method, cost in wanted.costs.items())
+    costs_said = f"Cost of the distinct training labels that a cell's stages use, {wanted.unit} each: {each}."
+    free = f"Left out: {count(len(every) - len(places), 'setting')} that cost nothing." if places != every else ""
+    main = f"Each point a setting, geometric mean over seeds; {BARS}."
+    return Picture(name, caption(wanted.title, main, costs_said, free, HOLLOW if capped else ""), figure)
+
+
+def front(places: Iterable[Place]) -> list[Place]:
+    """Return the settings that no other beats in both cost and error, by growing cost."""
+    best: list[Place] = []
+    for place in sorted(places, key=lambda one: (one.cost, one.error.value)):
+        if not best or place.error.value < best[-1].error.value:
+            best.append(place)
+    return best
+
+
+def label_cost(cell: CellRecord, costs: Mapping[str, float]) -> float:
+    """Return what the labels of a cell cost: each label that any of its stages trains on once.
+
+    Raises:
+        FitError: a method without a cost, or cells of an older version.
+    """
+    if not cell.sets:
+        raise FitError("the cells do not say which labels they use: run the sweep again")
+    ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for name in cell.stages:
+        for labelled in cell.sets.get(name, ()):
+            for method in labelled.methods:
+                ranges.setdefault((method, labelled.subset), []).append((labelled.start, labelled.end))
+    if absent := sorted({method for method, _ in ranges} - costs.keys()):
+        raise FitError(f"costs: none for {', '.join(absent)}; there are {', '.join(costs)}")
+    return sum(costs[method] * _covered(own) for (method, _), own in ranges.items())
+
+
+def _covered(ranges: Sequence[tuple[int, int]]) -> int:
+    """Return how many structures the ranges [start, end) cover together."""
+    covered = reached = 0
+    for start, end in sorted(ranges):
+        covered += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return covered
+
+
+def _places(members: Sequence[Measured], wanted: Pareto) -> list[Place]:
+    axes = list(dict.fromkeys(axis for one in members for axis in one.cell.values if axis not in SEED_AXES))
+    places = []
+    for of_setting in grouped(members, axes).values():
+        costs = {label_cost(one.cell, wanted.costs) for one in of_setting}
+        line = next(iter(grouped(of_setting, wanted.lines)))
+        # Subsets that end at their own size differ between split seeds by a formula.
+        places.append(Place(line, sum(costs) / len(costs), spread(of_setting)))
+    return places

@@ -1,0 +1,55 @@
+"""What several commands share: their options, and how a spec becomes a plan and a console is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+from mfsweep.cli import DEFAULT_STORE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mfsweep.prepare import Plan
+
+_P = ParamSpec("_P")
+
+store_option = click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_STORE,
+    envvar="MFSWEEP_STORE",
+    show_default=True,
+    show_envvar=True,
+    help="Folder of all records.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
+
+
+def spec_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:
+    """Give a command one SPEC and the store."""
+    return click.argument("spec", type=click.Path(path_type=Path))(store_option(command))
+
+
+def specs_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:
+    """Give a command one or several SPECs and the store."""
+    return click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))(
+        store_option(command)
+    )
+
+
+def prepared(spec: Path, store: Path, overrides: dict[str, Any] | None = None, *, without_data: bool = False) -> Plan:
+    """Return a spec's plan; only with `without_data` also where a data file is not at hand."""
+    from mfsweep.prepare import prepare
+
+    return prepare(spec, store, overrides or {}, allow_missing_data=without_data)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return the console that commands print on."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)

@@ -1,0 +1,82 @@
+"""`mfsweep plan` and `mfsweep bench`: what specs come to, and how long a batch takes here."""
+
+from __future__ import annotations
+
+import gc
+import json
+from pathlib import Path
+
+import click
+
+from mfsweep.cli.options import as_json, console, prepared, specs_and_store
+
+
+@click.command()
+@specs_and_store
+@as_json
+@click.option(
+    "--costs",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Seconds per batch, as `mfsweep bench` writes them into the store's costs.json.",
+)
+@click.option("--device", help="The device of the cost table, by part of its name; default: the one measured last.")
+@click.option(
+    "--assume-steps", type=click.IntRange(1), help="Steps of a stage without max_steps; default: 3 x its stop_steps."
+)
+@click.option("--price", type=click.FloatRange(0), help="Price of a device-hour, in any currency.")
+def plan(
+    specs: tuple[Path, ...],
+    store: Path,
+    *,
+    as_json: bool,
+    costs: Path | None,
+    device: str | None,
+    assume_steps: int | None,
+    price: float | None,
+) -> None:
+    """Show what each SPEC comes to: cells, stages to train, what they share, what is done, what it costs.
+
+    Several are planned together, as they would run in one store. Trains nothing, and needs no data: where a file is not
+    at hand, it says what was not checked.
+
+    \b
+    Examples:  mfsweep plan search_spaces/quickstart.yaml
+               mfsweep plan search_spaces/paper/*.yaml --price 2.5
+    """  # noqa: D301
+    gc.disable()  # a plan makes many small objects and frees none: looking for garbage costs a tenth of it
+    plans = [prepared(spec, store, without_data=True) for spec in specs]
+    from mfsweep.cli.costs import Options, estimate
+
+    estimated = estimate(plans, Options(costs, device, assume_steps, price))
+    if as_json:
+        click.echo(json.dumps(estimated.as_json(), indent=1))
+        return
+    if len(plans) == 1:
+        from mfsweep.cli.planned import print_plan
+
+        print_plan(console(), plans[0])
+    estimated.print(console())
+
+
+@click.command()
+@specs_and_store
+@as_json
+@click.option("--steps", type=click.IntRange(1), default=5, show_default=True, help="Timed batches of each kind.")
+@click.option("--device", help="Device as torch names it, for example cpu or cuda:1; default: a GPU if there is one.")
+def bench(specs: tuple[Path, ...], store: Path, *, as_json: bool, steps: int, device: str | None) -> None:
+    """Measure on this machine what a batch of each kind of stage of the SPECs takes; `mfsweep plan` reckons with it.
+
+    The seconds go into the store's costs.json. Needs no data: the batches are made up.
+
+    \b
+    Examples:  mfsweep bench search_spaces/quickstart.yaml
+               mfsweep bench search_spaces/paper/*.yaml --device cuda
+    """  # noqa: D301
+    plans = [prepared(spec, store, without_data=True) for spec in specs]
+    from mfsweep.cli.bench import bench
+
+    rows = bench(plans, console(stderr=as_json), steps, device)
+    if as_json:
+        click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+    else:
+        click.echo(f"Kept in {plans[0].store.costs}")

@@ -1,0 +1,103 @@
+"""What label methods differ by from a target after energy offsets: the data's own part of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mfsweep.analysis.drawn import Absent
+from mfsweep.analysis.gallery import gallery
+from mfsweep.analysis.study import Differences, Study, analyse
+from mfsweep.data.dataset import open_dataset
+from mfsweep.data.residuals import residuals
+from mfsweep.prepare import Plan
+from mfsweep.spec.data import ResolvedData, Splits
+from mfsweep.spec.figures import Residuals
+
+MEV = 1000.0
+
+
+def asked(plan: Plan) -> dict[str, Residuals]:
+    """Return the spec's figures of residuals."""
+    figures = plan.spec.experiment.figures
+    return {name: figure for name, figure in figures.items() if isinstance(figure, Residuals)}
+
+
+def wanted(plan: Plan) -> dict[str, Residuals]:
+    """Return the spec's figures of residuals; without any, one of the result's target against all other methods.
+
+    Raises:
+        SpecError: the spec names no target, or has no other method.
+    """
+    if found := asked(plan):
+        return found
+    experiment = plan.spec.experiment
+    evaluations = [evaluation for planned in plan.graph.cells for evaluation in planned.cell.evaluations]
+    target = next(
+        (evaluation.labels for evaluation in evaluations if evaluation.labels in experiment.data.labels), None
+    )
+    others = tuple(method for method in experiment.data.labels if method != target)
+    if target is None or not others:
+        expected = "a figure of kind residuals, with its target and methods: the spec's `evaluate:` names none"
+        raise plan.spec.document.error(("figures",), None, expected)
+    return {"residuals": Residuals(kind="residuals", target=target, methods=others)}
+
+
+def differences(plan: Plan, figures: Mapping[str, Residuals]) -> dict[str, Differences]:
+    """Return the data of figures of residuals, in meV/atom, over all structures that carry a figure's methods.
+
+    Raises:
+        SpecError: a figure names an unknown method.
+        DataError: too few structures carry its methods.
+    """
+    experiment = plan.spec.experiment
+    # The partition does not matter here: no stage is trained, no subset looked at.
+    dataset = open_dataset(
+        plan.sources, ResolvedData(digest=plan.digest, labels=experiment.data.labels, splits=Splits())
+    )
+    found = {}
+    for name, figure in figures.items():
+        made = residuals(dataset, figure.target, figure.methods)
+        found[name] = Differences(made.target, made.methods, MEV * made.values, made.pearson)
+    return found
+
+
+def draw(plan: Plan, figures: Mapping[str, Residuals], found: Mapping[str, Differences], folder: Path) -> list[Path]:
+    """Write the histograms into a folder; return their paths."""
+    study = Study(plan.name, plan.spec.document.text, (), figures=figures, differences=found)
+    drawn = gallery(study, analyse(plan.store, study))
+    return [path for one in drawn if not isinstance(one, Absent) for path in one.save(folder)]
+
+
+def as_json(found: Mapping[str, Differences]) -> dict[str, Any]:
+    """Return the numbers as plain data, meV/atom."""
+    return {
+        name: {
+            "target": one.target,
+            "structures": one.values.shape[1],
+            "mean_abs": dict(zip(one.methods, abs(one.values).mean(axis=1).tolist(), strict=True)),
+            "pearson": {
+                method: dict(zip(one.methods, row, strict=True))
+                for method, row in zip(one.methods, one.pearson.tolist(), strict=True)
+            },
+        }
+        for name, one in found.items()
+    }
+
+
+def print_differences(console: Console, found: Mapping[str, Differences]) -> None:
+    """Print a table for each figure."""
+    for name, one in found.items():
+        title = f"{name}: {one.target} less each method, {one.values.shape[1]:,} structures"
+        table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+        table.add_column("method")
+        table.add_column("mean abs, meV/atom", justify="right")
+        for method in one.methods:
+            table.add_column(f"Pearson with {method}", justify="right")
+        for method, values, row in zip(one.methods, one.values, one.pearson, strict=True):
+            table.add_row(method, f"{abs(values).mean():.1f}", *(f"{value:.2f}" for value in row))
+        console.print(table)

@@ -1,0 +1,110 @@
+"""Several specs, one after another in one store and on one Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from mfsweep.analysis.index import write_index
+from mfsweep.cli import run as running
+from mfsweep.cli.planned import near
+from mfsweep.errors import MfsweepError
+from mfsweep.prepare import Plan
+from mfsweep.run import cluster
+from mfsweep.run.sweep import INTERRUPTED, Summary
+
+WRONG = 2
+"""Exit code of a spec whose resources or tracking server were refused."""
+
+
+@dataclass
+class Outcome:
+    """How the runs of several specs ended."""
+
+    summaries: dict[str, Summary] = field(default_factory=dict)
+    """Spec name -> how it ended, of those that ran."""
+    refused: int = 0
+    """Specs that could not begin."""
+
+    @property
+    def exit_code(self) -> int:
+        """Return the worst of the specs': 130 interrupted, 2 refused, 1 a stage failed, 0 all done."""
+        return max([WRONG if self.refused else 0, *(summary.exit_code for summary in self.summaries.values())])
+
+    def as_json(self) -> dict[str, int]:
+        """Return the stages that were run, reused and failed, all specs together."""
+        return {
+            count: sum(getattr(summary, count) for summary in self.summaries.values())
+            for count in ("run", "reused", "failed")
+        }
+
+
+def refuse_same_names(plans: Sequence[Plan]) -> None:
+    """Refuse two specs of one name, which would write one report over the other.
+
+    Raises:
+        SpecError: with both files.
+    """
+    files: dict[str, Plan] = {}
+    for plan in plans:
+        other = files.setdefault(plan.name, plan)
+        if other is not plan:
+            expected = f"another name than that of {other.spec.document.path}: it names the sweep's folder in the store"
+            raise plan.spec.document.error(("name",), plan.name, expected)
+
+
+def run(plans: Sequence[Plan], console: Console, tracking_uri: str | None) -> Outcome:
+    """Run plans, each on what the ones before it have left to do; write the page of all their reports.
+
+    One that fails or cannot begin does not keep the others from running; an interrupt ends all.
+
+    Raises:
+        MfsweepError: a single plan could not begin.
+    """
+    outcome = Outcome()
+    with _one_cluster(plans):
+        for plan in plans:
+            if len(plans) > 1:
+                console.print(f"\n{plan.name}: {near(plan.spec.document.path.absolute())}", style="bold")
+            try:
+                outcome.summaries[plan.name] = running.run(plan.again(), console, tracking_uri)
+            except MfsweepError as error:
+                if len(plans) == 1:
+                    raise
+                outcome.refused += 1
+                console.print(f"{plan.name} did not run: {error}", style="red", soft_wrap=True, markup=False)
+                continue
+            if outcome.summaries[plan.name].exit_code == INTERRUPTED:
+                return outcome
+    if len(plans) > 1:
+        _say_end(plans, console, outcome)
+        names = [name for name in outcome.summaries if plans[0].store.sweep(name).report.exists()]
+        console.print(f"All reports: {near(write_index(plans[0].store, names))}", soft_wrap=True)
+    return outcome
+
+
+def smoke(plans: Sequence[Plan], console: Console) -> int:
+    """Try out each plan; return the worst exit code."""
+    with _one_cluster(plans):
+        return max(running.smoke(plan, console) for plan in plans)
+
+
+@contextlib.contextmanager
+def _one_cluster(plans: Sequence[Plan]) -> Iterator[None]:
+    """Keep one Ray cluster for all plans; a single one opens its own, and without anything to train none is needed."""
+    if len(plans) == 1 or all(len(plan.done) == len(plan.graph.nodes) for plan in plans):
+        yield
+        return
+    with cluster.connected(dashboard=any(running.needs_groups(plan) for plan in plans)):
+        yield
+
+
+def _say_end(plans: Sequence[Plan], console: Console, outcome: Outcome) -> None:
+    counts = outcome.as_json()
+    console.print(
+        f"\n{len(plans)} specs: {counts['run']} stages run, {counts['reused']} reused, {counts['failed']} failed"
+        + (f"; {outcome.refused} specs did not run" if outcome.refused else "")
+    )

@@ -1,0 +1,85 @@
+"""How far label methods are from a target once each one's energy offsets are off (the source study's fig. 4b).
+
+Nothing is trained and nothing trained reads this: it describes the data. Shapes: `M` methods, `n` structures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfsweep.data.dataset import Dataset
+from mfsweep.data.reference import fit_offsets, offset_energy
+from mfsweep.data.structures import Structures
+from mfsweep.errors import DataError
+
+Indices = NDArray[np.int64]
+
+
+class Residuals(NamedTuple):
+    """What several methods differ by from one target, per atom, each after its own energy offsets."""
+
+    target: str
+    methods: tuple[str, ...]
+    index: NDArray[np.int64]  # pyright: ignore[reportIncompatibleMethodOverride] (tuple.index, never used)
+    """(n,) structures that carry all of them, ascending."""
+    values: NDArray[np.float64]
+    """(M, n) target less method, eV/atom."""
+    mean_abs: NDArray[np.float64]
+    """(M,) mean absolute values, eV/atom."""
+    pearson: NDArray[np.float64]
+    """(M, M) correlation of the methods' values; NaN where one's do not vary."""
+
+
+def residuals(dataset: Dataset, target: str, methods: Sequence[str], among: Indices | None = None) -> Residuals:
+    """Return the residuals of methods against a target.
+
+    The offsets are fitted on the same structures, so that none of the residuals has a part that offsets could explain.
+
+    Args:
+        dataset: where the labels are.
+        target: label method.
+        methods: the others.
+        among: (m,) structures to look at. Default: all.
+
+    Raises:
+        DataError: an unknown method, fewer than two structures that carry all of them, or structures that do not
+            determine the offsets.
+    """
+    structures = dataset.structures
+    carrying = np.zeros(len(structures.formula), np.bool_)
+    carrying[slice(None) if among is None else among] = True
+    for method in (target, *methods):
+        dataset.require_method(method)
+        carrying &= structures.carries(method, forces=False)
+    index = np.flatnonzero(carrying)
+    names = ", ".join((target, *methods))
+    if len(index) < 2:
+        raise DataError(f"{dataset.place}: expected structures that carry all of {names}, got {len(index)}")
+    with dataset.named(f"the {len(index)} structures that carry all of {names}: "):
+        offsets = {method: fit_offsets(structures, method, index) for method in (target, *methods)}
+    values = np.array(
+        [residual(structures, index, target, method, offsets[target], offsets[method]) for method in methods]
+    ).reshape(len(methods), len(index))
+    centred = values - values.mean(axis=1, keepdims=True)
+    lengths = np.sqrt(np.square(centred).sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        pearson = centred @ centred.T / np.outer(lengths, lengths)
+    return Residuals(target, tuple(methods), index, values, np.abs(values).mean(axis=1), pearson)
+
+
+def residual(
+    structures: Structures,
+    indices: Indices,
+    method: str,
+    other: str,
+    offsets: Mapping[int, float],
+    other_offsets: Mapping[int, float],
+) -> NDArray[np.float64]:
+    """Return what two methods differ by after their own offsets, (n,) eV/atom; NaN where one has no label."""
+    own = structures.labels[method].energy[indices] - offset_energy(structures, indices, offsets)
+    others = structures.labels[other].energy[indices] - offset_energy(structures, indices, other_offsets)
+    return (own - others) / structures.sizes[indices]

@@ -1,0 +1,100 @@
+"""The guard of README rule 4: the labels that a test is scored against enter no training.
+
+The plan refuses what names can tell. Here the structures themselves are compared, so that the rule holds whatever led
+to them: ranges, several sources, subsets with other names than `t`, labels made of others, energy offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfsweep.data.dataset import Dataset, shown
+from mfsweep.data.derived import made_of
+from mfsweep.errors import DataError
+from mfsweep.spec.data import SubsetName
+from mfsweep.spec.stage import Evaluation, Training
+
+Indices = NDArray[np.int64]
+
+
+class _Held(NamedTuple):
+    """What a test is scored against."""
+
+    evaluation: Evaluation
+    methods: set[str]
+    """The target, and every method into which it enters."""
+    flags: NDArray[np.bool_]
+    """(S,) whether a structure is scored."""
+
+
+class _Seen(NamedTuple):
+    """Labels that a training looks at."""
+
+    place: str
+    method: str
+    members: Indices
+
+
+def require_unseen(
+    dataset: Dataset, trainings: Sequence[Training], evaluations: Sequence[tuple[Training, Evaluation]]
+) -> None:
+    """Refuse trainings that see labels on which any of the evaluations scores a test.
+
+    Args:
+        dataset: the structures and their partition.
+        trainings: stages.
+        evaluations: stages and what they are scored on.
+
+    Raises:
+        DataError: a labelled set, validation set or fit set of energy offsets with such labels.
+    """
+    tests = {(own.labels, own.subset): own for _, own in evaluations if own.part == "test"}
+    held = [_held(dataset, own) for own in tests.values()]
+    if not held:
+        return
+    for training in trainings:
+        for seen in _seen(dataset, training):
+            _refuse(dataset, seen, held)
+    for training, own in evaluations:
+        _refuse(dataset, _fitted(dataset, own.offsets or own.labels, training), held)
+
+
+def _held(dataset: Dataset, evaluation: Evaluation) -> _Held:
+    target = evaluation.labels
+    # A difference gives away its target wherever the other part is known; the other part alone gives nothing away.
+    own = {target, dataset.derived[target].methods[0]} if target in dataset.derived else {target}
+    flags = np.zeros(len(dataset.structures.formula), np.bool_)
+    flags[dataset.part(evaluation)] = True
+    return _Held(evaluation, made_of(own, dataset.derived), flags)
+
+
+def _seen(dataset: Dataset, training: Training) -> Iterator[_Seen]:
+    for labelled in training.sets:
+        yield _Seen(shown(labelled), labelled.labels, dataset.training(labelled))
+    for method in training.methods:
+        subsets: list[SubsetName] = sorted({own.subset for own in training.sets if own.labels == method})
+        place = f"the validation set of {' and '.join(subsets)}"
+        yield _Seen(place, method, dataset.validation(method, subsets))
+        yield _fitted(dataset, method, training)
+
+
+def _fitted(dataset: Dataset, method: str, training: Training) -> _Seen:
+    members, name = dataset.fit_set(method, training.sets)
+    return _Seen(f"{name}, on which energy offsets are fitted,", method, members)
+
+
+def _refuse(dataset: Dataset, seen: _Seen, held: Sequence[_Held]) -> None:
+    for own in held:
+        leaked = seen.members[own.flags[seen.members]]
+        if seen.method in own.methods and len(leaked):
+            first = dataset.structures.describe(int(leaked[0]))
+            raise DataError(
+                f"{dataset.place}: {seen.place} brings {seen.method} labels of {len(leaked)} structures of "
+                f"{own.evaluation.subset!r} into a training, and {own.evaluation.labels} is tested on them: the first "
+                f"is {first}. Test labels touch nothing but the last number (README rule 4): test on a subset with "
+                "which nothing is trained, validated or fitted"
+            )

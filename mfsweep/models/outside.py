@@ -1,0 +1,97 @@
+"""A model file from outside a store: a checkpoint that mfsweep wrote, or a MACE foundation model of mace-torch.
+
+A foundation model is a pickled module, for which torch.load would have to run code from the file
+(`weights_only=False`). It is never run: `pickled` reads such a file as plain data, so a file need not be trusted.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+import yaml
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from mfsweep.errors import TrainingError
+from mfsweep.models import pickled
+from mfsweep.models.base import Shape
+from mfsweep.models.foundation import convert
+from mfsweep.spec.model import Architecture, Model
+
+
+class Outside(NamedTuple):
+    """A model to start from."""
+
+    model: Architecture
+    shape: Shape
+    precision: str
+    """`float32` or `float64`."""
+    offsets: dict[str, dict[int, float]]
+    """Head -> atomic number -> E0, eV."""
+    state: dict[str, Tensor]
+    """The `state_dict()` of our model of that spec and shape."""
+    reference: Literal["ours", "its own"]
+    """What its energies stand against: offsets fitted as in every training, or those of the file's makers."""
+
+
+def read(path: Path) -> Outside:
+    """Return the model that a file holds.
+
+    Raises:
+        TrainingError: the file cannot be read, holds no model, or one that ours cannot express.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise TrainingError(f"the model file {path} cannot be read: {error}") from error
+    except _UNREADABLE:  # not plain data
+        content = _unpickled(path)
+    if isinstance(content, pickled.StandIn) and type(content).__name__ in ("ScaleShiftMACE", "MACE"):
+        return Outside(*convert(content, path), reference="its own")
+    if isinstance(content, Mapping) and set(_FIELDS) <= set(content):
+        return _ours(content)
+    raise TrainingError(
+        f"{path} holds {_described(content)}: expected a whole model, either a selected.pt or best.<method>.pt that "
+        "mfsweep wrote, or a .model file of mace-torch (a ScaleShiftMACE or MACE saved by torch.save)"
+    )
+
+
+def describe(model: Architecture) -> str:
+    """Return the one line of a spec that asks for this model: `model: {architecture: mace, channels: 128}`."""
+    fields = {"architecture": model.architecture, **model.model_dump(mode="json", exclude_defaults=True)}
+    return yaml.safe_dump({"model": fields}, default_flow_style=None, sort_keys=False, width=10_000).strip()
+
+
+_FIELDS = ("model", "precision", "heads", "elements", "avg_num_neighbors", "offsets", "state")
+"""What a checkpoint of ours holds at least."""
+
+_UNREADABLE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError,
+)  # fmt: skip
+"""What a reader of pickles raises of a file that is cut short, or none."""
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        return pickled.load(path)
+    except _UNREADABLE as error:
+        raise TrainingError(
+            f"the model file {path} cannot be read: expected a file that torch.save wrote, whole ({error})"
+        ) from error
+
+
+def _ours(content: Mapping[str, Any]) -> Outside:
+    hidden = {head: tuple(widths) for head, widths in content.get("hidden", {}).items()}
+    shape = Shape(tuple(content["heads"]), tuple(content["elements"]), content["avg_num_neighbors"], hidden)
+    model: Architecture = TypeAdapter(Model).validate_python(content["model"])
+    return Outside(model, shape, content["precision"], content["offsets"], content["state"], reference="ours")
+
+
+def _described(content: Any) -> str:
+    if isinstance(content, Mapping):
+        return "a dictionary of " + (", ".join(sorted(map(str, content))[:6]) or "nothing")
+    return f"a {type(content).__name__}"

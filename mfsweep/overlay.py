@@ -1,0 +1,113 @@
+"""Overlays: folders of packages that the workers of one architecture put in front of the environment.
+
+Allegro needs e3nn 0.6 where mace-torch pins 0.4.4, so it cannot be installed beside it. An overlay holds what the
+environment lacks or has in another version, and nothing else; `mfsweep env NAME` builds it.
+
+Invariant: an overlay is a folder with a stamp that names its pins, and is renamed into place when it is complete; a
+process that reads an older one keeps it until it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mfsweep.errors import ResourceError
+
+PINS: dict[str, tuple[str, ...]] = {
+    # nequip asks for more (lightning, hydra-core, matscipy, lmdb, ...), but its modules need omegaconf alone, and no
+    # package here may shadow one that the rest of mfsweep uses.
+    "allegro": ("nequip==0.19.1", "nequip-allegro==0.8.3", "e3nn==0.6.0", "omegaconf==2.4.0"),
+}
+"""Architecture -> what is installed for it, without dependencies."""
+
+VARIABLE = "MFSWEEP_OVERLAYS"
+"""Environment variable: the folder of all overlays, in place of the one inside the Python environment."""
+_STAMP = "mfsweep-pins.txt"
+_TAIL = 3
+"""Last lines of pip's that an error repeats."""
+
+
+def root() -> Path:
+    """Return the folder of all overlays."""
+    return Path(os.environ.get(VARIABLE) or Path(sys.prefix) / "mfsweep-overlays").absolute()
+
+
+def overlay_path(architecture: str) -> Path | None:
+    """Return an architecture's overlay; None where it needs none, or it is missing or of other pins than these."""
+    path = root() / architecture
+    return path if architecture in PINS and _pins(path) == PINS[architecture] else None
+
+
+def require(architecture: str) -> Path | None:
+    """Return the overlay that an architecture's workers need, or None for one that needs none.
+
+    Raises:
+        ResourceError: it is missing or outdated.
+    """
+    if architecture not in PINS:
+        return None
+    path = overlay_path(architecture)
+    if path is not None:
+        return path
+    place = root() / architecture
+    found = ", ".join(_pins(place)) or "none"
+    raise ResourceError(
+        f"stages with `architecture: {architecture}` need packages that the environment cannot hold beside mace-torch: "
+        f"expected {', '.join(PINS[architecture])} in {place}, found {found}. "
+        f"Run `mfsweep env {architecture}` (in a checkout: `make {architecture}`), or set {VARIABLE} to where they are"
+    )
+
+
+def build(name: str) -> Path:
+    """Install an architecture's overlay unless it is there; return it. A second process waits for the first.
+
+    Raises:
+        ResourceError: the folder cannot be written, or pip fails.
+    """
+    folder = root()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the operating system's: it goes with the process
+            return overlay_path(name) or _install(name, folder)
+    except OSError as error:
+        raise ResourceError(
+            f"the overlay {folder / name} cannot be written: {error}. Set {VARIABLE} to a folder that can"
+        ) from error
+
+
+def _install(name: str, folder: Path) -> Path:
+    pins, place = PINS[name], folder / name
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as temporary:
+        fresh, old = Path(temporary) / "fresh", Path(temporary) / "old"
+        _pip_install(pins, fresh)
+        (fresh / _STAMP).write_text("\n".join(pins), encoding="utf-8")
+        if place.exists():
+            place.rename(old)
+        fresh.rename(place)
+    return place
+
+
+def _pip_install(pins: tuple[str, ...], target: Path) -> None:
+    """Install packages into a folder by pip.
+
+    Raises:
+        ResourceError: pip fails; the text ends in its last lines.
+    """
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+    done = subprocess.run([*pip, "--target", str(target), *pins], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = "; ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-_TAIL:])
+        raise ResourceError(f"pip could not install {', '.join(pins)} (is a package index within reach?): {said}")
+
+
+def _pins(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple((path / _STAMP).read_text(encoding="utf-8").splitlines())
+    except (FileNotFoundError, NotADirectoryError):
+        return ()

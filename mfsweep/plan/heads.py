@@ -1,0 +1,73 @@
+"""Which readout head of a stage starts from which of its parent's, and how wide it is (README rule 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mfsweep.errors import nearest
+from mfsweep.plan.expand import LiveStage
+from mfsweep.spec.load import Spec
+from mfsweep.spec.stage import Head
+
+FRESH = "fresh"
+PARENT = "parent"
+
+Widths = Mapping[str, tuple[int, ...] | None]
+"""Readout head -> hidden widths; None: the model's own."""
+
+
+def resolve_heads(spec: Spec, live: LiveStage, own: tuple[int, ...], parent: Widths | None) -> dict[str, Head] | None:
+    """Return what the training has to be told of its heads: those that leave the rule or the model's width.
+
+    Args:
+        spec: for errors.
+        live: the stage.
+        own: the model's hidden widths.
+        parent: the heads that it can start from; None without a parent.
+
+    Raises:
+        SpecError: a head that no labelled set trains, or that the parent does not determine.
+    """
+    names = set(live.mixture.heads.values())
+    planned = names | {labelled.head or labelled.method for labelled in live.stage.train}
+    for name in live.stage.heads:
+        if name not in planned:
+            expected = f"a readout head that a labelled set trains: {', '.join(sorted(planned))}.{nearest(name, planned)}"
+            raise spec.document.error(("stages", live.name, "heads", name), name, expected)
+    resolved = {name: _resolved(spec, live, name, own, parent) for name in sorted(names)}
+    told = {name: head for name, head in resolved.items() if head != Head()}
+    return told or None
+
+
+def widths(names: tuple[str, ...], heads: Mapping[str, Head] | None) -> Widths:
+    """Return the hidden widths of a training's readout heads."""
+    return {name: (heads or {}).get(name, Head()).hidden for name in names}
+
+
+def _resolved(spec: Spec, live: LiveStage, name: str, own: tuple[int, ...], parent: Widths | None) -> Head:
+    asked = live.stage.heads.get(name, Head())
+    wide = asked.hidden if asked.hidden != own else None
+    place = ("stages", live.name, "heads", name, "from")
+    if parent is None:
+        if asked.source not in (None, FRESH):
+            expected = "a stage with a parent: where there is none, heads are fresh; write it under `continued:`"
+            raise spec.document.error(place, asked.source, expected)
+        return Head(hidden=wide)
+    default = name if name in parent else next(iter(parent)) if len(parent) == 1 else None
+    if asked.source == FRESH:
+        return Head(source=FRESH, hidden=wide)
+    source = default if asked.source in (None, PARENT) else asked.source
+    if source is None:
+        expected = (
+            f"a parent with a head {name!r}, or with one head only: it has {', '.join(parent)}; "
+            f"name one: heads: {{{name}: {{from: {next(iter(parent))}}}}}"
+        )
+        raise spec.document.error(("stages", live.name, "start_from"), live.parent or live.file, expected)
+    if source not in parent:
+        expected = f"`parent`, `fresh`, or a head of the parent: {', '.join(parent)}.{nearest(source, parent)}"
+        raise spec.document.error(place, source, expected)
+    inherited = parent[source]
+    if asked.hidden is not None and wide != inherited:
+        expected = f"the parent's width {list(inherited or own)}, or `from: fresh`: a head cannot be copied into another"
+        raise spec.document.error((*place[:-1], "hidden"), list(asked.hidden), expected)
+    return Head(source=source if source != default else None, hidden=inherited)

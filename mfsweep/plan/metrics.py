@@ -1,0 +1,96 @@
+"""What the stages of a plan will measure, and whether a path names some of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mfsweep.errors import nearest
+from mfsweep.plan.graph import Graph, Node
+from mfsweep.quantities import RESULT, MetricPath, Quantity, metric_path, misspelt
+from mfsweep.spec.load import Place, Spec
+
+_FORCES = (Quantity.FORCE_MAE, Quantity.FORCE_RMSE)
+
+
+def measured_by(spec: Spec, graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Return stage key -> the metrics that the stage will have, `<part>.<method>[@<head>].<quantity>`."""
+    measured: dict[str, tuple[str, ...]] = {}
+    made: dict[tuple[int, ...], tuple[str, ...]] = {}
+    for key, node in graph.nodes.items():
+        # The stages of a large grid share their recipes, whose `loss` names the methods: each kind is looked at once.
+        kind = (id(node.training.recipe), *map(id, node.evaluations))
+        measured[key] = made[kind] = made.get(kind) or _measured(spec, node)
+    return measured
+
+
+def check_path(spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]], place: Place, text: str) -> None:
+    """Refuse a path of a metric that no stage will have, or that leaves open which of several it means.
+
+    Args:
+        spec: for the error's place.
+        graph: the stages, and the cells that the path is looked for in.
+        measured: of `measured_by`.
+        place: where the path stands in the spec.
+        text: the path.
+
+    Raises:
+        SpecError: with the place.
+    """
+    if expected := misspelt(text):
+        raise spec.document.error(place, text, expected)
+    path = MetricPath.parse(text)
+    known = (*spec.experiment.stages, RESULT)
+    if path.stage not in known:
+        expected = f"a stage ({', '.join(known)}) in place of {path.stage!r}.{nearest(path.stage, known)}"
+        raise spec.document.error(place, text, expected)
+    keys = (planned.keys.get(planned.cell.result if path.stage == RESULT else path.stage) for planned in graph.cells)
+    stages = list(dict.fromkeys(measured[key] for key in keys if key is not None))
+    if not stages:
+        expected = f"a stage that some cell trains: {path.stage} is empty in each, or no result starts from it"
+        raise spec.document.error(place, text, expected)
+    meant = [path.among(metrics) for metrics in stages]
+    if not any(meant):
+        have = dict.fromkeys(key for metrics in stages for key in metrics)
+        raise spec.document.error(place, text, _instead(spec, path, have))
+    for several in (keys for keys in meant if len(keys) > 1):
+        methods = [key.split(".")[1] for key in several]
+        example = path._replace(method=methods[0])
+        expected = f"one method by its name, as in {example}: the stage has {' and '.join(methods)} there"
+        raise spec.document.error(place, text, expected)
+
+
+def _instead(spec: Spec, path: MetricPath, have: Iterable[str]) -> str:
+    """Return what is expected in place of a path that names none of the metrics that a stage has."""
+    metrics = [key.split(".") for key in have]
+    parts = list(dict.fromkeys(pieces[0] for pieces in metrics))
+    methods = list(dict.fromkeys(p[1] for p in metrics if p[0] == path.part and len(p) == 3))
+    if path.method is not None and path.method.partition("@")[0] not in spec.experiment.data.labels:
+        labels = spec.experiment.data.labels
+        return f"a label method ({', '.join(labels)}) in place of {path.method!r}.{nearest(path.method, labels)}"
+    if path.part not in parts:
+        where = "the spec's `evaluate:`" if path.stage == RESULT else f"`evaluate:` of stage {path.stage}"
+        return f"a part on which the stage is scored ({', '.join(parts)}); {where} adds one"
+    if path.method is not None and path.method not in methods:
+        near = nearest(path.method, methods)
+        return f"a method of the stage's {path.part} errors ({', '.join(methods)}) in place of {path.method!r}.{near}"
+    quantities = dict.fromkeys(p[-1] for p in metrics if p[0] == path.part and path.method in (None, *p[1:-1]))
+    return f"a quantity that is measured there ({', '.join(quantities)}) in place of {path.quantity.value!r}"
+
+
+def _measured(spec: Spec, node: Node) -> tuple[str, ...]:
+    """Return the metrics that a stage will have, `<part>.<method>[@<head>].<quantity>` and `validation.loss`."""
+    training, labels = node.training, spec.experiment.data.labels
+    found = [f"validation.{Quantity.LOSS}"]
+    for method in training.methods:
+        absent = () if training.recipe.loss[method].forces else _FORCES
+        found += [metric_path("validation", method, quantity) for quantity in Quantity if quantity not in absent]
+    for evaluation in node.evaluations:
+        derived = (training.data.derived or {}).get(evaluation.labels)
+        behind = [
+            *(derived.methods if derived else [evaluation.labels]),
+            *([evaluation.base] if evaluation.base else []),
+        ]
+        forces = all(labels[part].forces for part in behind)
+        absent = (Quantity.LOSS, *(() if forces else _FORCES))
+        found += [f"{evaluation.name}.{quantity}" for quantity in Quantity if quantity not in absent]
+    return tuple(found)

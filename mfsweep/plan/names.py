@@ -1,0 +1,28 @@
+"""Names that a spec must declare, and what is known of them."""
+
+from __future__ import annotations
+
+from mfsweep.errors import nearest
+from mfsweep.plan.expand import LiveStage
+from mfsweep.spec.load import Place, Spec
+
+
+def known_method(spec: Spec, method: str, place: Place) -> None:
+    """Refuse a label method that `data.labels` does not declare."""
+    labels = spec.experiment.data.labels
+    if method not in labels:
+        expected = f"a label method of data.labels: {', '.join(labels)}.{nearest(method, labels)}"
+        raise spec.document.error(place, method, expected)
+
+
+def known_subset(spec: Spec, subset: str, place: Place) -> None:
+    """Refuse a subset that `data.splits` does not declare."""
+    declared = spec.experiment.data.splits.subsets()
+    if subset not in declared:
+        raise spec.document.error(place, subset, f"a subset of data.splits: {', '.join(declared)}")
+
+
+def has_forces(spec: Spec, live: LiveStage, method: str) -> bool:
+    """Return whether a label method of a stage, derived or not, has forces."""
+    labels = spec.experiment.data.labels
+    return all(labels[part].forces is not None for part in live.mixture.parts(method))

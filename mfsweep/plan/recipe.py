@@ -1,0 +1,45 @@
+"""The recipe of a stage with what is left to default written out, and nothing in it that the stage does not use."""
+
+from __future__ import annotations
+
+from mfsweep.plan.expand import LiveStage
+from mfsweep.plan.names import has_forces
+from mfsweep.quantities import metric_path
+from mfsweep.spec.load import Spec
+from mfsweep.spec.stage import Lora, LossWeights, Recipe
+
+
+def recipe(spec: Spec, live: LiveStage) -> Recipe:
+    """Return the recipe as it enters the stage's identity."""
+    own = live.stage.recipe()
+    methods = live.mixture.methods
+    adapters = (own.lora or Lora()) if own.trainable == "lora" else None
+    return own.but(
+        loss={method: loss_weights(spec, live, method) for method in methods},
+        select_on=_select_on(own.select_on, methods),
+        trainable=own.trainable if own.trainable != "all" else None,
+        lora=adapters,
+    )
+
+
+def loss_weights(spec: Spec, live: LiveStage, method: str) -> LossWeights:
+    """Return lambda_E and lambda_F of a label method: as written, else by default, without what `use` leaves out."""
+    weights = live.stage.loss.get(method)
+    if weights is None:
+        forces = has_forces(spec, live, method)
+        weights = LossWeights(energy=1, forces=1) if forces else LossWeights(energy=100, forces=0)
+    use = live.mixture.uses.get(method)
+    if use is None:
+        return weights
+    return LossWeights(
+        energy=weights.energy if "energy" in use else 0, forces=weights.forces if "forces" in use else 0
+    )
+
+
+def _select_on(asked: str | dict[str, float] | None, methods: tuple[str, ...]) -> str | dict[str, float]:
+    if isinstance(asked, dict):
+        return asked
+    asked = asked or "validation.loss"
+    if len(methods) == 1 and asked.count(".") == 1:
+        return metric_path("validation", methods[0], asked.partition(".")[2])
+    return asked

@@ -1,0 +1,195 @@
+"""One Optuna study that is asked and told over several runs of a search.
+
+A *point* is one combination of parameters. It has a number, kept in the user attributes of its Optuna trials, and may
+take several of them: Optuna's ask and tell have no heartbeat, so a trial that a killed run left RUNNING is failed when
+the study is opened, and its point enqueued again, under its number. The same happens to a point that has failed, since
+a run tries failed stages once more. What the sampler draws for a new point depends on the search's seed, the point's
+number and the study's values alone: a search that goes on asks for what it would have asked without the break.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from mfsweep.errors import StoreError
+from mfsweep.run.mlflow_experiment import reason, without_password
+from mfsweep.spec.axes import Distribution, Value
+from mfsweep.spec.experiment import Search
+
+STARTUP_POINTS = 4
+"""Points that TPE draws at random first. Optuna's own ten are most of a search in which each point is trainings."""
+
+_NUMBER, _STAGES, _SCORES, _REFUSED, _TERMS = "point", "stages", "scores", "refused", "mfsweep"
+"""User attributes: of a trial its point's number, its stages' keys, its score with each seed, why the plan refused it;
+of a study what its values mean."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A point that waits for its value."""
+
+    trial: optuna.Trial
+    values: dict[str, Value]
+    """Searched axis -> value."""
+
+
+def open_storage(url: str) -> BaseStorage:
+    """Return an Optuna storage.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.storages.get_storage(url)
+    except (optuna.exceptions.OptunaError, SQLAlchemyError, OSError, ImportError, ValueError) as error:
+        raise StoreError(
+            f"the Optuna storage {without_password(url)} cannot be used: {reason(error)}\n"
+            "Correct `search.storage` in the spec, or leave it out to keep the studies in a file of the store."
+        ) from error
+
+
+class Study:
+    """A study of one search, in a storage that no other process writes this study to.
+
+    Args:
+        storage: where it is kept.
+        name: its name there.
+        search: objective, sampler and seed.
+        searched: the axes that it searches.
+        known: points that were asked for in earlier runs; those that the study lacks come first.
+
+    Raises:
+        StoreError: the study of this name was made for another objective or other axes.
+    """
+
+    def __init__(
+        self,
+        storage: BaseStorage,
+        name: str,
+        search: Search,
+        searched: Mapping[str, Distribution],
+        known: Iterable[Mapping[str, Value]],
+    ) -> None:
+        self.name = name
+        self._search = search
+        self._distributions = {axis: _distribution(one) for axis, one in searched.items()}
+        self._study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+        self._require_same_terms()
+        self._fail_left_over()
+        self._enqueue_open(known)
+        self.complete = sum(trial.state is TrialState.COMPLETE for trial in self._trials())
+        """Points that have a value."""
+
+    def told(self) -> list[tuple[dict[str, Value], Any]]:
+        """Return the parameters and the stages' keys of the points that have a value."""
+        done = (trial for trial in self._trials() if trial.state is TrialState.COMPLETE)
+        return [(trial.params, trial.user_attrs.get(_STAGES)) for trial in done]
+
+    def ask(self) -> Asked:
+        """Return the next point: one that waits, else a new one."""
+        number = 1 + max((trial.user_attrs.get(_NUMBER, -1) for trial in self._trials()), default=-1)
+        self._study.sampler = _sampler(self._search, number)
+        trial = self._study.ask(self._distributions)
+        if _NUMBER not in trial.user_attrs:
+            trial.set_user_attr(_NUMBER, number)
+        return Asked(trial, dict(trial.params))
+
+    def describe(self, asked: Asked, stages: Mapping[str, Mapping[str, str]]) -> None:
+        """Note the keys of a point's stages: cell -> stage name -> key."""
+        asked.trial.set_user_attr(_STAGES, stages)
+
+    def tell(self, asked: Asked, scores: Sequence[float] | None) -> None:
+        """End a point with its score of each seed, whose mean is its value, or None: it failed."""
+        if scores is None:
+            self._study.tell(asked.trial, state=TrialState.FAIL)
+            return
+        asked.trial.set_user_attr(_SCORES, list(scores))
+        self._study.tell(asked.trial, float(np.mean(scores)))
+        self.complete += 1
+
+    def refuse(self, asked: Asked, why: str) -> None:
+        """End a point for good that cannot be planned."""
+        asked.trial.set_user_attr(_REFUSED, why)
+        self._study.tell(asked.trial, state=TrialState.FAIL)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _require_same_terms(self) -> None:
+        """Refuse a study whose values cannot be compared with what would be told to it."""
+        axes = {axis: _terms(one) for axis, one in self._distributions.items()}
+        terms = {"objective": self._search.objective, "axes": axes}
+        found = self._study.user_attrs.get(_TERMS)
+        if found is None:
+            self._study.set_user_attr(_TERMS, terms)
+        elif found != terms:
+            was = f"the Optuna study {self.name!r} was made for {found}, not for {terms}"
+            raise StoreError(f"{was}. {another_name(self.name)}")
+
+    def _fail_left_over(self) -> None:
+        for trial in self._trials():
+            if trial.state is TrialState.RUNNING:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+
+    def _enqueue_open(self, known: Iterable[Mapping[str, Value]]) -> None:
+        """Enqueue the points that have no value yet, unless they wait already."""
+        trials = self._trials()
+        params: dict[int, dict[str, Value]] = {}
+        settled: set[int] = set()
+        for trial in trials:
+            number = trial.user_attrs.get(_NUMBER)
+            if number is not None:
+                params[number] = trial.params
+                if trial.state in (TrialState.COMPLETE, TrialState.WAITING) or _REFUSED in trial.user_attrs:
+                    settled.add(number)
+        for number in sorted(params.keys() - settled):
+            self._study.enqueue_trial(params[number], user_attrs={_NUMBER: number})
+        # The study may be younger than the points: deleted on purpose, or in another storage than before.
+        had = [trial.params or trial.system_attrs.get("fixed_params") for trial in trials]
+        for values in known:
+            if values not in had:
+                self._study.enqueue_trial(dict(values))
+
+
+def another_name(study: str) -> str:
+    """Return what to do about a study that belongs to a spec as it was before."""
+    return (
+        "Give the spec another name; or delete the study (`optuna delete-study --study-name "
+        f"'{study}' --storage ...`): the next run then begins it with the same points"
+    )
+
+
+def _sampler(search: Search, number: int) -> BaseSampler:
+    # The state of a sampler's generator is not in the storage: each point has a stream of its own.
+    seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
+    if search.sampler == "random":
+        return RandomSampler(seed=seed)
+    # constant_liar: points that are out count as bad ones, or two at a time would be asked for side by side.
+    return TPESampler(n_startup_trials=STARTUP_POINTS, constant_liar=True, seed=seed)
+
+
+def _distribution(one: Distribution) -> BaseDistribution:
+    with warnings.catch_warnings():
+        # It says that it lowers `high` to the last value that is a whole number of steps above `low`.
+        warnings.simplefilter("ignore", UserWarning)
+        if one.is_whole:
+            return IntDistribution(int(one.low), int(one.high), log=one.log, step=int(one.step or 1))
+        return FloatDistribution(one.low, one.high, log=one.log, step=one.step)
+
+
+def _terms(one: BaseDistribution) -> dict[str, Any]:
+    """Return what may not change of a distribution; its bounds may."""
+    return {"whole": isinstance(one, IntDistribution), "log": bool(getattr(one, "log", False))}

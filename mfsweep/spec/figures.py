@@ -1,0 +1,140 @@
+"""`figures:` and `claims:` of a spec: what is drawn of the results, and which statements they are held against.
+
+Each kind of figure is general: an experiment is drawn by naming a kind, metrics and axes. A metric is the path of
+quantities.py, `<stage or result>.<part>[.<method>].<quantity>`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, model_validator
+
+from mfsweep.spec.axes import Value
+from mfsweep.spec.base import Frozen, Name
+
+Metric = Annotated[str, Field(min_length=1)]
+Cells = dict[Name, Value | tuple[Value, ...]]
+"""Axis -> the value, or values, of the cells that are meant."""
+
+
+class _Figure(Frozen):
+    title: str = ""
+    """What stands under the figure, before what mfsweep says of it."""
+    where: Cells = {}
+    """Only these cells."""
+
+
+class Grid(_Figure):
+    """Error against the number of target labels, a line for each kind of pre-training; direct training in black."""
+
+    kind: Literal["grid"]
+    y: Metric
+
+
+class Curve(_Figure):
+    """Error against an axis with number values (alpha, a share of labels), with the spread over seeds."""
+
+    kind: Literal["curve"]
+    x: Name
+    """Axis."""
+    y: Annotated[tuple[Metric, ...], Field(min_length=1)]
+    """One line each."""
+    lines: tuple[Name, ...] = ()
+    """Axes whose values make a line of their own."""
+    log: bool = False
+    """Logarithmic x."""
+    reference: Cells | None = None
+    """Cells drawn as dashed horizontal lines (single-head training); their other axes agree with a line's."""
+
+
+class Bars(_Figure):
+    """Errors as bars, with error bars over seeds."""
+
+    kind: Literal["bars"]
+    y: Metric
+    bars: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Axes whose values stand side by side in a group."""
+    groups: tuple[Name, ...] = ()
+    """Axes whose values make the groups."""
+
+
+class LawFigure(_Figure):
+    """A transfer law: points, a line a group with its interval."""
+
+    kind: Literal["law"]
+    fit: Name
+    """One of the spec's `fits`."""
+
+
+class Pareto(_Figure):
+    """Error against what the labels cost, and the front of cells that no other beats in both."""
+
+    kind: Literal["pareto"]
+    y: Metric
+    costs: Annotated[dict[Name, NonNegativeFloat], Field(min_length=1)]
+    """Label method -> cost of one label, in any one unit, 0 to leave it out of account. Derived methods cost what their
+    parts do."""
+    unit: str = "core-seconds"
+    lines: tuple[Name, ...] = ()
+    """Axes whose values have a colour of their own."""
+
+
+class Residuals(_Figure):
+    """Histograms of what auxiliary methods differ by from the target after energy offsets; needs no training."""
+
+    kind: Literal["residuals"]
+    target: Name
+    methods: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class Table(_Figure):
+    """Errors by axes (rows) and metrics (columns), mean and standard error over seeds."""
+
+    kind: Literal["table"]
+    rows: Annotated[tuple[Name, ...], Field(min_length=1)]
+    columns: Annotated[tuple[Metric, ...], Field(min_length=1)]
+
+
+class Gradients(_Figure):
+    """The gradients of laws, one row a group, with intervals."""
+
+    kind: Literal["gradients"]
+    fits: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+Figure = Annotated[
+    Grid | Curve | Bars | LawFigure | Pareto | Residuals | Table | Gradients, Field(discriminator="kind")
+]
+
+
+class Claim(Frozen):
+    """A statement, and the comparison of cells that agrees with it, disagrees, or cannot tell.
+
+    Cells of `this` and `against` are paired where all other axes agree. Of a metric `y` the ratio of geometric means is
+    compared, with an interval over replicates (seeds and split seeds); of a law its groups' gradients.
+    """
+
+    says: Annotated[str, Field(min_length=1)]
+    """What the source states, in a few words."""
+    y: Metric | None = None
+    gradient: Name | None = None
+    """In place of `y`: one of the spec's `fits`, whose gradients are compared; without `against`, the gradient itself with 0."""
+    this: Cells = {}
+    against: Cells | None = None
+    where: Cells = {}
+    """Only these cells."""
+    expect: Literal["lower", "higher", "equal"]
+    """What `this` is beside `against`, for the statement to hold."""
+    margin: NonNegativeFloat = 0.1
+    """`equal`: the ratio (of gradients: the difference) differs by at most this from 1 (from 0)."""
+    recommends: str = ""
+    """The advice that the source draws from it, if any."""
+
+    @model_validator(mode="after")
+    def _require_one_measure(self) -> Self:
+        if (self.y is None) == (self.gradient is None):
+            raise ValueError("`y` (a metric) or `gradient` (a fit), and not both")
+        if self.y is not None and self.against is None:
+            raise ValueError("`against`: the cells that those of `this` are compared with")
+        return self

@@ -1,0 +1,85 @@
+import json
+
+import pytest
+
+from mfsweep.analysis.search import searched
+from mfsweep.errors import FitError
+
+OBJECTIVE = "validation.cc.energy_mae"
+
+
+@pytest.fixture
+def search(world):
+    """Give a function that writes the cells of a search, {alpha: score with each seed}, and analyses them."""
+
+    def write(scores, axes=("alpha",), **others):
+        for values, of_seeds in scores.items():
+            point = dict(zip(axes, values if isinstance(values, tuple) else (values,), strict=True))
+            for seed, score in enumerate(of_seeds):
+                metrics = None if score is None else {OBJECTIVE: score}
+                key = world.stage([("cc", "a", 10)], seed=seed, metrics=metrics, recipe={**others, **point})
+                if score is None:
+                    world.store.stage(key).record_path.unlink()
+                world.cell({**others, **point, "seed": seed}, {"joint": key}, {}, result="joint")
+        return searched(world.store, world.cells, axes, OBJECTIVE)
+
+    return write
+
+
+def test_the_flat_region_is_what_lies_within_one_standard_error_of_the_best(search):
+    # Best: mean 10, seeds 8 and 12, standard error 2: the region ends at 12, bound included.
+    (study,) = search({0.9: (30, 30), 0.1: (11, 13), 0.3: (8, 12), 0.5: (11, 11), 0.7: (12.5, 11.6)})
+    assert study.best.values == {"alpha": 0.3}
+    assert study.best.mean == 10
+    assert study.best.standard_error == pytest.approx(2)
+    assert [point.values["alpha"] for point in study.flat] == [0.1, 0.3, 0.5]
+    said = " ".join(study.sentences())
+    assert "best alpha 0.3: validation.cc.energy_mae 10 ± 2 meV/atom (5 points, 2 seeds each)" in said
+    assert "alpha from 0.1 to 0.5 (0.1, 0.3, 0.5)" in said
+
+
+def test_one_seed_has_no_standard_error_and_the_best_five_are_named(search):
+    (study,) = search({alpha / 10: (float(alpha),) for alpha in range(9, 0, -1)})
+    assert study.flat == ()
+    said = " ".join(study.sentences())
+    assert "no standard error with one seed" in said
+    assert "alpha 0.1 1; alpha 0.2 2; alpha 0.3 3; alpha 0.4 4; alpha 0.5 5" in said
+    assert "0.6" not in said
+    assert study.as_json()["flat"] is None
+
+
+def test_a_point_that_lacks_a_seed_is_left_out_and_counted(search):
+    (study,) = search({0.1: (1, None), 0.5: (2, 3), 0.9: (4, 5)})
+    assert [point.values["alpha"] for point in study.points] == [0.5, 0.9]
+    assert "1 point is left out" in " ".join(study.sentences())
+
+
+def test_a_study_without_a_finished_point_is_not_there(search):
+    assert search({0.1: (None, None)}) == []
+
+
+def test_each_combination_of_the_other_axes_is_a_study_of_its_own(search):
+    search({0.1: (1, 2), 0.5: (2, 3)}, method="dft")
+    dft, xtb = search({0.1: (7, 7), 0.5: (6, 6)}, method="xtb")
+    assert (dft.name, dft.best.values) == ("method=dft", {"alpha": 0.1})
+    assert (xtb.name, xtb.best.values) == ("method=xtb", {"alpha": 0.5})
+
+
+def test_several_searched_axes_are_named_together(search):
+    (study,) = search({(0.1, 30): (1.0, 1.2), (0.2, 10): (1.1, 1.1)}, axes=("alpha", "size"))
+    assert "best alpha 0.1 size 30" in study.sentences()[0] or "best alpha 0.2 size 10" in study.sentences()[0]
+    assert "alpha 0.1 size 30; alpha 0.2 size 10" in study.sentences()[1]
+
+
+def test_the_result_is_plain_data(search):
+    (study,) = search({0.1: (1, 3), 0.5: (4, 4)})
+    plain = json.loads(json.dumps(study.as_json()))
+    assert plain["best"] == {"values": {"alpha": 0.1}, "mean": 2.0, "standard_error": 1.0, "scores": [1, 3]}
+    assert plain["flat"] == [{"alpha": 0.1}]
+    assert len(plain["points"]) == 2
+
+
+def test_an_objective_that_no_result_has_is_an_error(search, world):
+    search({0.1: (1, 2)})
+    with pytest.raises(FitError, match="no such metric"):
+        searched(world.store, world.cells, ["alpha"], "validation.xtb.energy_mae") or pytest.fail("no study")

@@ -1,0 +1,54 @@
+"""Stages of two architectures, whose packages exclude each other, in one sweep on a real local Ray."""
+
+import io
+
+import pytest
+import torch
+from rich.console import Console
+
+from mfsweep.cli import run as command
+from mfsweep.errors import ResourceError
+from mfsweep.overlay import VARIABLE, overlay_path
+from mfsweep.prepare import prepare
+
+MACE = (
+    "{architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}"
+)
+ALLEGRO = "{architecture: allegro, l_max: 1, tensor_channels: 2, scalar_channels: 8, mlp_layers: 1, mlp_width: 8, readout_hidden: 8, r_max: 3.0}"
+MIXED = (
+    (f"model: {MACE}", 'model: "${arch.model}"'),
+    ("axes:\n", f"axes:\n  arch:\n    mace: {{model: {MACE}}}\n    allegro: {{model: {ALLEGRO}}}\n"),
+    ("[0, 20, 40]", "[20]"),
+    ("[20, 60]", "[20]"),
+    ("group_by: [finetune_size]", "group_by: [arch]"),
+)
+
+
+@pytest.fixture
+def plan(write_spec, tmp_path):
+    return prepare(write_spec(*MIXED), tmp_path / "store", {"cpus_per_worker": 1})
+
+
+@pytest.mark.cluster
+def test_mace_and_allegro_train_in_one_sweep(plan, ray_cluster, tmp_path):
+    if overlay_path("allegro") is None:
+        pytest.skip("the overlay is not built: make allegro")
+    summary = command.run(plan, Console(file=io.StringIO()), f"sqlite:///{tmp_path / 'mlflow.db'}")
+    logs = {folder.path.name: folder.log.read_text() for folder in plan.store.stages()}
+    assert (summary.run, summary.failed) == (4, 0), logs
+    for key, node in plan.graph.nodes.items():
+        record, architecture = plan.store.stage(key).record(), node.training.model.architecture
+        assert record.steps == 4
+        assert record.versions["e3nn"] == {"mace": "0.4.4", "allegro": "0.6.0"}[architecture]
+        assert ("nequip" in record.versions) == (architecture == "allegro")
+        (evaluation,) = node.evaluations or [None]
+        assert evaluation is None or plan.store.stage(key).evaluation(evaluation.identity()).metrics["energy_mae"] > 0
+        state = torch.load(plan.store.stage(key).selected, weights_only=True)["state"]
+        assert any(name.startswith("network.layers.") for name in state) == (architecture == "allegro")
+
+
+def test_a_missing_overlay_is_told_before_anything_starts(plan, monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
+    with pytest.raises(ResourceError, match="Run `mfsweep env allegro`"):
+        command.run(plan, Console(file=io.StringIO()), "")
+    assert not list(plan.store.stages())

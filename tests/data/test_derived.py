@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mfsweep.data.dataset import open_dataset
+from mfsweep.data.derived import derive, donors
+from mfsweep.data.structures import Labels
+from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
+from mfsweep.spec.stage import Evaluation, LabelledSet
+
+DELTA = Difference(target="cc", minus="xtb")
+SHUFFLED = Shuffled(shuffled="xtb")
+few_examples = settings(max_examples=40)
+
+
+@st.composite
+def sources(draw):
+    """Draw molecules, some formulae twice with their atoms in another order, and which conformers lack what."""
+    numbers = draw(
+        st.lists(
+            st.sampled_from([(6, 1, 1, 1, 1), (1, 6, 1, 1, 1), (8, 1, 1), (1, 8, 1), (1, 1, 8), (6, 8, 8), (6, 8)]),
+            min_size=1,
+            max_size=6,
+            unique=True,
+        )
+    )
+    molecules = [(own, draw(st.integers(1, 4))) for own in numbers]
+    total = sum(count for _, count in molecules)
+    lacking = st.sets(st.integers(0, total - 1), max_size=3)
+    return molecules, {"cc": sorted(draw(lacking)), "xtb": sorted(draw(lacking))}
+
+
+def _with_forces(structures, *methods):
+    labels = dict(structures.labels)
+    for seed, method in enumerate(methods):
+        forces = np.random.default_rng(seed).normal(size=(len(structures.species), 3)).astype(np.float32)
+        forces[np.repeat(np.isnan(labels[method].energy), structures.sizes)] = np.nan
+        labels[method] = Labels(labels[method].energy, forces)
+    return structures._replace(labels=labels)
+
+
+@few_examples
+@given(source=sources())
+def test_difference_and_what_was_taken_off_make_the_target(make_structures, source):
+    structures = _with_forces(make_structures(*source), "cc", "xtb")
+    cc, xtb, delta = structures.labels["cc"], structures.labels["xtb"], derive(structures, DELTA)
+    np.testing.assert_array_equal(np.isnan(delta.energy), np.isnan(cc.energy) | np.isnan(xtb.energy))
+    has = ~np.isnan(delta.energy)
+    np.testing.assert_allclose((delta.energy + xtb.energy)[has], cc.energy[has])
+    atoms = np.repeat(has, structures.sizes)
+    np.testing.assert_allclose((delta.forces + xtb.forces)[atoms], cc.forces[atoms], atol=1e-6)
+    assert np.isnan(delta.forces[~atoms]).all()
+
+
+def test_difference_has_forces_only_where_both_methods_have(make_structures):
+    structures = make_structures([((8, 1, 1), 2)], {"cc": [], "xtb": []})
+    assert derive(_with_forces(structures, "xtb"), DELTA).forces is None
+    assert derive(_with_forces(structures, "cc", "xtb"), DELTA).forces is not None
+
+
+@few_examples
+@given(source=sources(), seed=st.integers(0, 5))
+def test_shuffle_permutes_within_each_formula_and_leaves_no_label_in_place(make_structures, source, seed):
+    structures = make_structures(*source)
+    own, shuffled = structures.labels["xtb"].energy, derive(structures, Shuffled(shuffled="xtb", seed=seed)).energy
+    np.testing.assert_array_equal(np.isnan(own), np.isnan(shuffled))
+    for formula in range(len(structures.formulae)):
+        mine = np.flatnonzero((structures.formula == formula) & ~np.isnan(own))
+        np.testing.assert_array_equal(np.sort(shuffled[mine]), np.sort(own[mine]))
+        assert len(mine) == 1 or not np.isin(mine, np.flatnonzero(shuffled == own)).any()
+
+
+@few_examples
+@given(source=sources())
+def test_shuffled_forces_go_with_their_energy_by_element(make_structures, source):
+    structures = _with_forces(make_structures(*source), "xtb")
+    own, shuffled = structures.labels["xtb"], derive(structures, SHUFFLED)
+    for taker, giver in zip(*donors(structures, SHUFFLED), strict=True):
+        assert shuffled.energy[taker] == own.energy[giver]
+        to, by = (structures.atoms_of(np.array([index])) for index in (taker, giver))
+        for element in np.unique(structures.species[to]):
+            taken, lent = (atoms[structures.species[atoms] == element] for atoms in (to, by))
+            np.testing.assert_array_equal(shuffled.forces[taken], own.forces[lent])
+
+
+def test_structures_without_forces_of_a_method_that_has_them_take_no_part(make_structures):
+    structures = _with_forces(make_structures([((8, 1, 1), 4)], {"xtb": []}), "xtb")
+    forces = structures.labels["xtb"].forces
+    forces[structures.atoms_of(np.array([1]))] = np.nan
+    shuffled = derive(structures, SHUFFLED)
+    np.testing.assert_array_equal(np.isnan(shuffled.energy), [False, True, False, False])
+    assert np.isnan(shuffled.forces).any(axis=1).sum() == 3
+
+
+@few_examples
+@given(source=sources(), order=st.randoms(use_true_random=False))
+def test_shuffle_depends_on_neither_other_formulae_nor_the_files_order(make_structures, source, order):
+    distinct = {tuple(sorted(numbers)): (numbers, count) for numbers, count in source[0]}
+    molecules = list(distinct.values())
+    moved = [*molecules, ((7, 7), 3)]
+    order.shuffle(moved)
+
+    def who_gets_whose(molecules):
+        structures = make_structures(molecules, {"xtb": []})
+        names = [(structures.formulae[f], r) for f, r in zip(structures.formula, structures.rank, strict=True)]
+        return {(names[taker], names[giver]) for taker, giver in zip(*donors(structures, SHUFFLED), strict=True)}
+
+    assert who_gets_whose(molecules) <= who_gets_whose(moved)
+
+
+def test_seed_changes_the_shuffle_and_values_do_not(make_structures):
+    structures = make_structures([((8, 1, 1), 9)], {"xtb": []})
+    first, second = (donors(structures, Shuffled(shuffled="xtb", seed=seed))[1] for seed in (0, 1))
+    assert not np.array_equal(first, second)
+    other = structures._replace(labels={"xtb": Labels(-2.0 * structures.labels["xtb"].energy, None)})
+    np.testing.assert_array_equal(donors(other, SHUFFLED)[1], first)
+
+
+def test_shuffle_is_the_same_for_ever(make_structures):
+    # Golden: another permutation would change what every stored key stands for.
+    takers, givers = donors(make_structures([((8, 1, 1), 6)], {"xtb": []}), SHUFFLED)
+    assert dict(zip(takers.tolist(), givers.tolist(), strict=True)) == {5: 4, 4: 2, 2: 3, 3: 1, 1: 0, 0: 5}
+
+
+@pytest.fixture(scope="module")
+def derived(mini, resolved):
+    splits = Splits(
+        a=Subset(size=120, validation=40, needs=("cc-xtb", "dft")),
+        b=Subset(size="rest", validation=20, needs=("xtb-shuffled", "dft")),
+        t=Subset(size=100, needs=("cc", "xtb")),
+    )
+    return open_dataset({"": mini}, resolved(splits, derived={DELTA.name: DELTA, SHUFFLED.name: SHUFFLED}))
+
+
+def test_to_need_a_derived_method_is_to_need_its_parts(derived, mini, resolved):
+    splits = derived.data.splits
+    plain = splits.but(a=splits.a.but(needs=("cc", "dft", "xtb")), b=splits.b.but(needs=("dft", "xtb")))
+    same = open_dataset({"": mini}, resolved(plain)).partition
+    for name in ("a", "b", "t"):
+        np.testing.assert_array_equal(derived.partition.train[name], same.train[name])
+        np.testing.assert_array_equal(derived.partition.validation[name], same.validation[name])
+
+
+def test_derived_methods_stand_beside_the_files(derived):
+    delta = LabelledSet(labels="cc-xtb", subset="a", size=50)
+    assert len(derived.training(delta)) == 50
+    assert len(derived.validation("cc-xtb", ["a"])) == 40
+    offsets = {method: derived.offsets(method, [delta]) for method in ("cc", "xtb", "cc-xtb")}
+    # offsets are linear in the labels, and all three are fitted on the same structures
+    for z in (1, 6):
+        assert offsets["cc-xtb"][z] == pytest.approx(offsets["cc"][z] - offsets["xtb"][z], abs=1e-6)
+
+
+def test_shuffled_labels_stay_on_their_side_of_the_partition(derived):
+    # nobody in a part gets the labels of somebody in another one
+    owner = np.full(len(derived.structures.formula), -1)
+    parts = [*derived.partition.train.values(), *derived.partition.validation.values()]
+    for number, members in enumerate(parts):
+        owner[members] = number
+    takers, givers = donors(derived.structures, SHUFFLED)
+    both = (owner[takers] >= 0) & (owner[givers] >= 0)
+    assert both.sum() > 100
+    np.testing.assert_array_equal(owner[takers][both], owner[givers][both])
+
+
+def test_training_error_of_a_difference_is_over_the_structures_it_was_learned_on(derived):
+    delta = LabelledSet(labels="cc-xtb", subset="a", size=50)
+    own = Evaluation(labels="cc", subset="a", part="train", head="cc-xtb", offsets="cc-xtb", base="xtb")
+    np.testing.assert_array_equal(derived.part(own, [delta]), np.sort(derived.training(delta)))

@@ -1,0 +1,283 @@
+"""Searches without training: real Optuna studies in sqlite, a plan on real data, and a stand-in that writes records."""
+
+import json
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from mfsweep.errors import SpecError, StoreError
+from mfsweep.prepare import prepare
+from mfsweep.run.search import opened
+from mfsweep.store import Best, EvaluationRecord, Record, Store
+
+AXES = "axes:\n  pretrain_size: [0, 20, 40]\n  finetune_size: [20, 60]\n"
+FITS = (
+    "fits:\n  transfer: {x: pretrain.validation.energy_mae, y: result.test.cc.energy_mae, group_by: [finetune_size]}\n"
+)
+SEARCHED = """\
+axes:
+  alpha: {low: 0.01, high: 0.99}
+  seed: [0, 1]
+search: {objective: validation.cc.energy_mae, trials: 6, parallel: 1}
+"""
+JOINT = (
+    (AXES, SEARCHED),
+    (FITS, ""),
+    ('[{labels: dft, subset: b, size: "${pretrain_size}"}]', '[{labels: dft, subset: b, size: 20, probability: "${alpha}"}, {labels: cc, subset: a, size: 20}]'),
+    ('size: "${finetune_size}"', "size: 20"),
+    ("result: finetune", "result: pretrain"),
+)  # fmt: skip
+"""What makes a search over alpha of the small spec: one multi-head stage a cell."""
+
+
+@pytest.fixture
+def searching(write_spec, tmp_path):
+    """Give a function that opens the search of the small spec with some of its text replaced."""
+
+    def make(*changes):
+        return opened(prepare(write_spec(*JOINT, *changes), tmp_path / "store"))
+
+    return make
+
+
+def finish(search, key, metric="validation.cc.energy_mae"):
+    """Write what the training of a stage would have written."""
+    node = search.plan.graph.nodes[key]
+    alpha, seed = node.values["alpha"], node.training.seed
+    best = Best(metric="validation.loss", step=1, value=1.0, file="checkpoints/selected.pt")
+    folder = search.plan.store.stage(key)
+    for evaluation in node.evaluations:
+        found = EvaluationRecord(
+            name=evaluation.name,
+            evaluation=evaluation.identity(),
+            metrics={"energy_mae": 1.0},
+            offsets_only={},
+            structures=1,
+            predictions="none.npz",
+        )
+        folder.write_evaluation(found)
+    folder.write_record(
+        Record(
+            key=key,
+            training=node.training.identity(),
+            parent=None,
+            started=0.0,
+            seconds=1.0,
+            steps=1,
+            stop_reason="max_steps",
+            selected=best,
+            heads={},
+            metrics={metric: (alpha - 0.3) ** 2 + seed},
+            offsets={},
+            shares=[],
+            parameters=1,
+            workers=1,
+            host="here",
+            versions={},
+        )
+    )
+
+
+def waiting(search):
+    """Return the keys of the stages that are yet to be trained."""
+    return [key for key in search.plan.graph.nodes if not search.plan.store.stage(key).record_path.exists()]
+
+
+def run(search, stages=None):
+    """Train up to a number of stages, one after another; return how many that were."""
+    trained = 0
+    while trained != stages and (keys := waiting(search)):
+        finish(search, keys[0])
+        trained += 1
+        search.advance([keys[0]])
+    return trained
+
+
+def trials(store_or_path, name="small"):
+    store = store_or_path if isinstance(store_or_path, Store) else Store(store_or_path)
+    return optuna.load_study(study_name=name, storage=store.search_uri).trials
+
+
+def values(found, state=TrialState.COMPLETE):
+    return [trial.params["alpha"] for trial in found if trial.state is state]
+
+
+def test_a_search_asks_for_its_trials_and_tells_the_mean_over_the_seeds(searching, tmp_path):
+    with searching() as search:
+        assert run(search) == 12
+        assert search.progress == "6 of 6 points"
+    found = trials(tmp_path / "store")
+    assert [trial.state for trial in found] == [TrialState.COMPLETE] * 6
+    for trial in found:
+        assert trial.value == pytest.approx((trial.params["alpha"] - 0.3) ** 2 + 0.5)
+        assert trial.user_attrs["scores"] == pytest.approx([trial.value - 0.5, trial.value + 0.5])
+        stages = trial.user_attrs["stages"]
+        assert stages.keys() == {"seed=0", "seed=1"}
+        assert all(Store(tmp_path / "store").stage(each["pretrain"]).record() for each in stages.values())
+    assert Store(tmp_path / "store").sweep("small").asked() == [trial.params for trial in found]
+
+
+def test_the_plan_of_a_search_is_that_of_the_points_asked_for(searching, write_spec, tmp_path):
+    with searching() as search:
+        run(search, 3)
+        keys = search.plan.graph.nodes.keys()
+    again = prepare(write_spec(*JOINT), tmp_path / "store")
+    assert again.graph.nodes.keys() == keys
+    assert len(again.done) == 3
+
+
+@pytest.mark.parametrize("stages", [1, 10])
+def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(searching, tmp_path, stages):
+    with searching() as search:
+        run(search)
+    whole = values(trials(tmp_path / "store"))
+    (tmp_path / "store").rename(tmp_path / "whole")
+
+    with searching() as search:
+        run(search, stages)  # what is out stays RUNNING in the study, as a kill leaves it
+    with searching() as search:
+        assert run(search) == 12 - stages
+    assert values(trials(tmp_path / "store")) == whole, "none lost, none twice, the same ones"
+    assert len(Store(tmp_path / "store").sweep("small").asked()) == 6
+
+
+def test_a_point_that_was_asked_for_but_not_written_down_is_asked_for_again(searching, tmp_path):
+    with searching() as search:
+        run(search, 2)
+        out = search.plan.points[-1]
+    asked = tmp_path / "store" / "sweeps" / "small" / "asked.json"
+    asked.write_text(json.dumps(json.loads(asked.read_text())[:-1]))
+    with searching() as search:
+        assert search.plan.points[-1] == out
+        run(search)
+    assert len(values(trials(tmp_path / "store"))) == 6
+
+
+def test_stages_that_are_done_already_are_told_without_training(searching, tmp_path):
+    with searching() as search:
+        run(search)
+    before = values(trials(tmp_path / "store"))
+    (tmp_path / "store" / "optuna.db").unlink()
+    with searching() as search:
+        assert run(search) == 0
+    assert values(trials(tmp_path / "store")) == before
+
+
+def test_raising_the_trials_runs_only_the_new_ones(searching, tmp_path):
+    with searching() as search:
+        run(search)
+    with searching() as search:
+        assert run(search) == 0
+    with searching(("trials: 6", "trials: 8")) as search:
+        assert run(search) == 4
+    assert len(values(trials(tmp_path / "store"))) == 8
+
+
+def test_a_failed_point_counts_in_its_run_and_is_tried_again_in_the_next(searching, tmp_path):
+    with searching() as search:
+        bad, other = waiting(search)
+        finish(search, other)
+        search.advance([bad, other])
+        assert search.failed == 1
+        failed = search.plan.points[0]
+        while keys := [key for key in waiting(search) if key != bad]:
+            finish(search, keys[0])
+            search.advance(keys[:1])
+    found = trials(tmp_path / "store")
+    assert values(found, TrialState.FAIL) == [failed["alpha"]]
+    assert len(values(found)) == 5
+    with searching() as search:
+        assert waiting(search) == [bad]
+        run(search)
+    assert failed["alpha"] in values(trials(tmp_path / "store"))
+    assert len(values(trials(tmp_path / "store"))) == 6
+
+
+def test_a_result_without_the_objective_is_a_failed_point(searching, tmp_path):
+    with searching(("trials: 6", "trials: 1")) as search:
+        keys = waiting(search)
+        for key in keys:
+            finish(search, key, "validation.dft.energy_mae")
+        search.advance(keys)
+        assert search.failed == 1
+    assert [trial.state for trial in trials(tmp_path / "store")] == [TrialState.FAIL]
+
+
+def test_each_combination_of_the_other_axes_has_a_study(searching, tmp_path):
+    with searching(("  seed: [0, 1]", "  seed: [0, 1]\n  size: [20, 40]"), ("subset: a, size: 20}]\n    max_steps: 4\n    validate_every: 2\n  finetune", 'subset: a, size: "${size}"}]\n    max_steps: 4\n    validate_every: 2\n  finetune')) as search:  # fmt: skip
+        assert run(search) == 24
+        assert search.progress == "12 of 12 points"
+    for size in (20, 40):
+        assert len(values(trials(tmp_path / "store", f"small:size={size}"))) == 6
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_points_that_are_out_together_are_not_the_same_one(searching, tmp_path, sampler):
+    with searching(("parallel: 1", f"parallel: 4, sampler: {sampler}"), ("trials: 6", "trials: 12")) as search:
+        assert len(search.plan.points) == 4
+        assert run(search) == 24
+    found = values(trials(tmp_path / "store"))
+    assert len(set(found)) == len(found) == 12
+
+
+def test_whole_numbers_stay_whole(searching, tmp_path):
+    with searching(
+        ("alpha: {low: 0.01, high: 0.99}", "alpha: {low: 5, high: 15, step: 5}"),
+        ('size: 20, probability: "${alpha}"}', 'size: "${alpha}"}'),
+    ) as search:
+        # Three values and six points: what is asked for twice is trained once.
+        assert run(search) <= 6
+    found = values(trials(tmp_path / "store"))
+    assert len(found) == 6
+    assert set(found) <= {5, 10, 15}
+    assert all(type(point["alpha"]) is int for point in Store(tmp_path / "store").sweep("small").asked())
+
+
+def test_two_processes_do_not_run_one_search(searching):
+    with searching(), pytest.raises(StoreError, match="another process runs this search"), searching():
+        pass
+
+
+def test_values_of_other_trainings_are_refused_and_their_points_kept_for_a_new_study(searching, tmp_path):
+    with searching() as search:
+        run(search)
+    before = values(trials(tmp_path / "store"))
+    longer = (
+        "    max_steps: 4\n    validate_every: 2\n  finetune",
+        "    max_steps: 6\n    validate_every: 2\n  finetune",
+    )
+    with pytest.raises(StoreError, match="the spec has changed since"), searching(longer):
+        pass
+    with pytest.raises(StoreError, match="was made for"), searching(("validation.cc.energy_mae", "validation.loss")):
+        pass
+    optuna.delete_study(study_name="small", storage=Store(tmp_path / "store").search_uri)
+    with searching(longer) as search:
+        run(search)
+    assert values(trials(tmp_path / "store")) == before
+
+
+def test_a_point_that_cannot_be_planned_ends_the_run_and_is_not_asked_for_again(searching, tmp_path):
+    too_large = ("alpha: {low: 0.01, high: 0.99}", "alpha: {low: 1, high: 900}")
+    sized = ('size: 20, probability: "${alpha}"}', 'size: "${alpha}"}')
+    with pytest.raises(Exception, match="structures"):  # noqa: SIM117
+        with searching(too_large, sized) as search:
+            run(search)
+    (refused,) = [trial for trial in trials(tmp_path / "store") if "refused" in trial.user_attrs]
+    with searching(("alpha: {low: 0.01, high: 0.99}", "alpha: {low: 1, high: 40}"), sized) as search:
+        run(search)
+    assert refused.params["alpha"] not in values(trials(tmp_path / "store"))
+
+
+def test_a_storage_that_cannot_be_used_is_said_so(searching):
+    url = "sqlite:////no/such/folder/optuna.db"
+    with (
+        pytest.raises(StoreError, match=r"search\.storage"),
+        searching(("parallel: 1", f"parallel: 1, storage: '{url}'")),
+    ):
+        pass
+
+
+def test_test_labels_are_no_objective(searching):
+    with pytest.raises(SpecError, match="test labels"), searching(("validation.cc.energy_mae", "test.cc.energy_mae")):
+        pass
