@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env allegro quickstart test slow lint bench clean
+.PHONY: help env allegro quickstart mini test slow lint bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ allegro: env  ## Install Allegro's own packages beside .venv's (seconds; once)
 
 quickstart: env  ## A transfer law on real labels in a few minutes
 	$(BIN)/mfsweep run search_spaces/quickstart.yaml
+
+mini: env allegro  ## Every experiment of the source study, scaled down, in one store (hours on 2 cores)
+	$(BIN)/mfsweep run search_spaces/mini/*.yaml
 
 test: env allegro  ## The tests, without the slow ones
 	$(BIN)/python -m pytest

@@ -3,6 +3,7 @@
     MfsweepError
     ├── SpecError        the spec is not one that can be run as it stands
     ├── DataError        the data file, a split of it or its energy offsets cannot be used
+    │   └── MissingDataError    the data file is not there (a plan alone can do without)
     ├── StoreError       the store cannot be read, written, or is of another schema
     ├── ResourceError    the cluster can never serve what the spec asks for
     ├── TrackingError    the MLflow tracking server cannot be reached or refuses us
@@ -29,6 +30,10 @@ class SpecError(MfsweepError):
 
 class DataError(MfsweepError):
     """Data that cannot be used: the text names the file or subset, the structure, and what to change."""
+
+
+class MissingDataError(DataError):
+    """A data file that is not where the spec says."""
 
 
 class StoreError(MfsweepError):

@@ -11,15 +11,16 @@ from typing import Any
 from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import combined, digest, resolve
-from mfsweep.errors import DataError
+from mfsweep.errors import MissingDataError
 from mfsweep.plan.expand import Cell, expand
+from mfsweep.plan.figures import check_figures
 from mfsweep.plan.fits import check_fits, check_search
 from mfsweep.plan.graph import Graph, ModelFile, Node, build
 from mfsweep.spec.data import Derived, ResolvedData
 from mfsweep.spec.axes import Value
 from mfsweep.spec.load import Spec, load
 from mfsweep.spec.stage import LabelledSet
-from mfsweep.store import CellRecord, Store
+from mfsweep.store import CellRecord, SetRecord, Store
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Plan:
     def cells(self) -> list[CellRecord]:
         """Return the cells as the analysis and the store know them."""
         sizes = {key: self._sizes(node) for key, node in self.graph.nodes.items()}
+        sets = {key: self._sets(node) for key, node in self.graph.nodes.items()}
         evaluations = {key: _identities(node) for key, node in self.graph.nodes.items()}
         return [
             CellRecord(
@@ -95,6 +97,7 @@ class Plan:
                 stages=planned.keys,
                 result=planned.cell.result,
                 sizes={name: sizes[key] for name, key in planned.keys.items()},
+                sets={name: sets[key] for name, key in planned.keys.items()},
                 evaluations={name: evaluations[key] for name, key in planned.keys.items()},
             )
             for planned in self.graph.cells
@@ -105,6 +108,18 @@ class Plan:
         for labelled in node.training.sets:
             sizes[labelled.labels] = sizes.get(labelled.labels, 0) + self._count(node, labelled)
         return sizes
+
+    def _sets(self, node: Node) -> list[SetRecord]:
+        derived = node.training.data.derived or {}
+        found = []
+        for own in node.training.sets:
+            methods = derived[own.labels].methods if own.labels in derived else (own.labels,)
+            start = own.range[0] if own.range else 0
+            end = start + self._count(node, own)
+            found.append(
+                SetRecord(labels=own.labels, methods=list(methods), subset=own.subset, start=start, end=end)
+            )
+        return found
 
     def _count(self, node: Node, labelled: LabelledSet) -> int:
         if labelled.end is not None:
@@ -134,18 +149,17 @@ def prepare(
     spec = load(path, {"resources": dict(resources)} if resources else {})
     place = Store(store.absolute())
     folder = path.absolute().parent
-    points = tuple(place.sweep(spec.experiment.name).asked()) if spec.searched else ()
+    points = _asked(spec, place) if spec.searched else ()
     cells = expand(spec.at(points) if spec.searched else spec)
     tried = expand(spec.at([{**study, **_middle(spec)} for study in spec.studies()])) if spec.searched else []
     files = _model_files(spec, [*cells, *tried], folder)
     try:
         sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
-    except DataError as error:
+    except MissingDataError as error:
         if not allow_missing_data:
             raise
         graph = build(spec, cells, f"not at hand: {spec.experiment.data.files}", {name: f for name, (f, _) in files.items()})
-        check_fits(spec, graph)
-        check_search(spec, graph)
+        _check_paths(spec, graph)
         warning = f"{error} Planned without the data: sizes, labels and what is done already were not looked at"
         return Plan(spec, place, {}, "", {}, graph, frozenset(), (warning,), points)
     content = combined({name: digest(file, place.digests if store.is_dir() else None) for name, file in sources.items()})
@@ -153,11 +167,27 @@ def prepare(
     graph = build(spec, cells, content, known)
     # What a search will ask for is checked before it asks: once for each study, in the middle of its axes.
     wanted = build(spec, [*cells, *tried], content, known) if tried else graph
-    check_fits(spec, wanted)
-    check_search(spec, wanted)
+    _check_paths(spec, wanted)
     warnings = tuple(_check(spec, sources, wanted))
     paths = {file.digest: place for file, place in files.values()}
     return Plan(spec, place, sources, content, paths, graph, _done(place, graph), warnings, points, known)
+
+
+def _check_paths(spec: Spec, graph: Graph) -> None:
+    """Check what a spec says of its results: fits, figures and claims, and the objective of a search."""
+    check_fits(spec, graph)
+    check_search(spec, graph)
+    check_figures(spec, graph)
+
+
+def _asked(spec: Spec, store: Store) -> tuple[Mapping[str, Value], ...]:
+    """Return the points that a search has asked for, without those of axes or values that the spec no longer has."""
+    studies, axes = spec.studies(), spec.searched.keys()
+    return tuple(
+        point
+        for point in store.sweep(spec.experiment.name).asked()
+        if axes <= point.keys() and {axis: point[axis] for axis in point.keys() - axes} in studies
+    )
 
 
 def _middle(spec: Spec) -> dict[str, Value]:

@@ -31,7 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "models": BASE | {"spec"},
     "train": BASE | {"spec", "data", "models"},
     "analysis": {"errors", "quantities", "store", "spec"},  # of spec only figures.py: what a spec asks to be drawn
-    "prepare": BASE | {"spec", "plan", "store", "data"},
+    # models: to name the heads of a model file that stages start from.
+    "prepare": BASE | {"spec", "plan", "store", "data", "models"},
     "overlay": {"errors"},
     "run": BASE | {"spec", "plan", "store", "data", "models", "train", "prepare", "overlay"},
 }

@@ -8,10 +8,15 @@
     transfer.py    points -> law
     gain.py        the change against direct training
     curves.py      error against fine-tune size
+    selection.py   which cells are meant, and how replicates spread
+    claims.py      statements of a spec: agree, disagree, cannot tell
+    shares.py, search.py    what mixtures realised, what a search found
     study.py       all of it for one spec: `analyse`
-    figures.py, style.py    the two figures and how they look
-    gallery.py     the pictures of a study, each drawn once
+    figures.py, style.py    errors and laws as figures, and how all figures look
+    kinds/         one module for each kind of figure that a spec may name
+    gallery.py, drawn.py    the figures of a study, each drawn once
     report.py, page.py      the HTML page
+    index.py       one page of all reports of a store
     tables.py      tables for a terminal
 
 Nothing is imported here: matplotlib costs half a second, and a command that draws nothing need not pay it.

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from mfsweep import overlay
@@ -18,7 +17,7 @@ from mfsweep.cli.costs import keep, model_name
 from mfsweep.errors import ResourceError, TrainingError
 from mfsweep.plan.cost import Measured, Work, works
 from mfsweep.prepare import Plan
-from mfsweep.train.bench import Settings, device_name, here, seconds_per_batch
+from mfsweep.train.bench import Settings, device_name, here, seconds_per_batch, torch_version
 
 
 def bench(plans: Sequence[Plan], console: Console, steps: int, device: str | None) -> list[Measured]:
@@ -33,8 +32,8 @@ def bench(plans: Sequence[Plan], console: Console, steps: int, device: str | Non
     threads = max(1, int(plans[0].spec.experiment.resources.cpus_per_worker))
     precision = plans[0].spec.experiment.precision
     settings = Settings(device or here(), precision, steps=steps, threads=threads)
-    name = device_name(settings)
-    console.print(f"On {name}, torch {torch.__version__}: seconds per batch, the median of {steps}.", soft_wrap=True)
+    name, version = device_name(settings), torch_version()
+    console.print(f"On {name}, torch {version}: seconds per batch, the median of {steps}.", soft_wrap=True)
     rows: list[Measured] = []
     for work in _kinds(plans):
         labels = "energy and forces" if work.forces else "energy"
@@ -50,7 +49,7 @@ def bench(plans: Sequence[Plan], console: Console, steps: int, device: str | Non
                 device=name,
                 **work._asdict(),
                 seconds=seconds,
-                torch=torch.__version__,
+                torch=version,
                 date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             )
         )

@@ -16,10 +16,9 @@ from mfsweep import overlay
 from mfsweep.cli import DEFAULT_STORE, searching, show
 from mfsweep.cli.planned import near
 from mfsweep.errors import StoreError
-from mfsweep.plan.graph import Node, smoke_graph
+from mfsweep.plan.graph import smoke_graph
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster, sweep
-from mfsweep.run.job import runs_in_group
 from mfsweep.run.progress import Display
 from mfsweep.run.sweep import Summary
 from mfsweep.run.tracking import Tracker
@@ -159,7 +158,7 @@ def _room(plan: Plan, console: Console) -> Iterator[int]:
         return
     resources = plan.spec.experiment.resources
     require_overlays(plan)
-    with cluster.connected(dashboard=needs_groups(plan)) as where:
+    with cluster.connected(dashboard=resources.workers > 1) as where:
         slots = cluster.slots(resources)
         console.print(f"On {where}: {slots} stage{'s' if slots > 1 else ''} at a time.")
         yield slots
@@ -171,17 +170,9 @@ def require_overlays(plan: Plan) -> None:
     Raises:
         ResourceError: with the command that installs them.
     """
-    for architecture in sorted({node.training.model.architecture for node in _missing(plan)}):
+    missing = [node for key, node in plan.graph.nodes.items() if key not in plan.done]
+    for architecture in sorted({node.training.model.architecture for node in missing}):
         overlay.require(architecture)
-
-
-def needs_groups(plan: Plan) -> bool:
-    """Return whether a stage that is to be trained needs a worker group."""
-    return any(runs_in_group(node.training, plan.spec.experiment.resources) for node in _missing(plan))
-
-
-def _missing(plan: Plan) -> list[Node]:
-    return [node for key, node in plan.graph.nodes.items() if key not in plan.done]
 
 
 def _trained(plan: Plan, slots: int, console: Console, tracker: Tracker, search: Search | None = None) -> Summary:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from mfsweep.errors import DataError, nearest
+from mfsweep.errors import DataError, MissingDataError, nearest
 from mfsweep.files import write_text
 from mfsweep.fingerprint import canonical
 
@@ -28,7 +28,8 @@ def resolve(source: str, base: Path, name: str = "") -> Path:
         name: its name in `data.sources`.
 
     Raises:
-        DataError: no such bundled set, or a file that is missing or empty.
+        MissingDataError: there is no such file.
+        DataError: no such bundled set, or a file that is empty or no file.
     """
     place = f"data.sources.{name}" if name else "data.source"
     if source.startswith(BUNDLED):
@@ -36,7 +37,7 @@ def resolve(source: str, base: Path, name: str = "") -> Path:
     path = (base / Path(source).expanduser()).resolve()
     if not path.exists():
         beside = [entry.name for entry in path.parent.glob("*.h5")] if path.parent.is_dir() else []
-        raise DataError(f"{place}: no file {path}.{nearest(path.name, beside)}")
+        raise MissingDataError(f"{place}: no file {path}.{nearest(path.name, beside)}")
     if not path.is_file():
         raise DataError(f"{place}: expected an HDF5 file, got {path}, which is not a file")
     if path.stat().st_size == 0:

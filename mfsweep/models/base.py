@@ -225,22 +225,13 @@ def match_heads(heads: Sequence[str], parent: Sequence[str], given: Mapping[str,
         wanted = given[head].source if head in given else None
         if wanted == "fresh":
             continue
-        by_name = wanted not in (None, "parent")
-        source = wanted if by_name and wanted is not None else head
-        if source in parent:
-            sources[head] = source
-        elif by_name or len(parent) > 1:
+        by_rule = wanted is None or wanted == "parent"
+        source = (head if len(parent) > 1 else parent[0]) if by_rule else str(wanted)
+        if source not in parent:
+            place = "the parent stage" if by_rule else f"{source!r} of the parent stage"
             raise TrainingError(
-                f"the readout head {head!r} cannot start from "
-                + (f"{source!r} of the parent stage" if by_name else "the parent stage")
-                + f": it has the heads {', '.join(parent)}"
-                + ("" if by_name else ", none of that method")
-                + f". Expected a parent with a head {source!r}"
-                + ("" if by_name else " or with one head only")
-                + ", or to be told where it starts from (`heads: {"
-                + f"{head}: {{from: ...}}}}`, a head of the parent or `fresh`)."
-                + nearest(source, parent)
+                f"the readout head {head!r} cannot start from {place}: it has the heads {', '.join(parent)}. "
+                f"Name one of them, or `fresh`: `heads: {{{head}: {{from: {parent[0]}}}}}`." + nearest(source, parent)
             )
-        else:
-            sources[head] = parent[0]
+        sources[head] = source
     return sources

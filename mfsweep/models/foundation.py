@@ -175,4 +175,6 @@ def _gate(readout: StandIn) -> str | None:
     """Return the name of a readout's activation function."""
     activations = _list(readout.child("non_linearity") or StandIn(), "acts")
     function = activations[0].get("f") if activations else None
+    if isinstance(function, StandIn):  # a built-in is saved as getattr(torch, "tanh")
+        return str(function.arguments[-1]) if function.arguments else _kind(function)
     return getattr(function, "__name__", None)

@@ -7,6 +7,7 @@ A foundation model is a pickled module, for which torch.load would have to run c
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -45,7 +46,9 @@ def read(path: Path) -> Outside:
         TrainingError: the file cannot be read, holds no model, or one that ours cannot express.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's words on formats that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise TrainingError(f"the model file {path} cannot be read: {error}") from error
     except _UNREADABLE:  # not plain data
@@ -63,7 +66,7 @@ def read(path: Path) -> Outside:
 def describe(model: Architecture) -> str:
     """Return the one line of a spec that asks for this model: `model: {architecture: mace, channels: 128}`."""
     fields = {"architecture": model.architecture, **model.model_dump(mode="json", exclude_defaults=True)}
-    return yaml.safe_dump({"model": fields}, default_flow_style=None, sort_keys=False, width=10_000).strip()
+    return "model: " + yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, width=10_000).strip()
 
 
 _FIELDS = ("model", "precision", "heads", "elements", "avg_num_neighbors", "offsets", "state")

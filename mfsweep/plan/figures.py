@@ -115,7 +115,7 @@ class _Checker:
         if reference is not None:
             self._cells(reference, (*place, "reference"))
         own = [one for one in cells if reference is None or not self._means(one, reference)]
-        found = {one.cell.values.get(figure.x) for one in own if figure.x in one.cell.values}
+        found = dict.fromkeys(one.cell.values[figure.x] for one in own if figure.x in one.cell.values)
         if odd := [value for value in found if isinstance(value, bool) or not isinstance(value, int | float)]:
             raise self._error((*place, "x"), figure.x, f"an axis of numbers: it takes {odd[0]!r}")
 

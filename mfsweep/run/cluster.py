@@ -18,6 +18,7 @@ from ray.tune import PlacementGroupFactory
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from mfsweep.errors import ResourceError
+from mfsweep.overlay import PINS
 from mfsweep.spec.resources import Resources
 
 CONNECT_SECONDS = 10.0
@@ -193,14 +194,18 @@ def worker_resources(resources: Resources) -> dict[str, float]:
     return {name: amount for name, amount in asked.items() if amount}
 
 
-def trial_resources(resources: Resources, *, in_group: bool) -> PlacementGroupFactory:
+def trial_resources(resources: Resources, architecture: str) -> PlacementGroupFactory:
     """Return what the trial itself holds: the worker's share where it is the worker, else a place on the head.
+
+    Tune runs a trial in the process of an earlier one if what they hold is equal. A process that imported one
+    architecture cannot import one with an overlay, so that the two must differ: by the strategy, which says nothing
+    about a single bundle.
 
     A trial that waits for its group must hold nothing that a group needs.
     """
-    if in_group:
+    if resources.workers > 1:
         return PlacementGroupFactory([{"node:__internal_head__": 0.001}])
-    return PlacementGroupFactory([worker_resources(resources)])
+    return PlacementGroupFactory([worker_resources(resources)], strategy="SPREAD" if architecture in PINS else "PACK")
 
 
 def release_orphaned_groups() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mfsweep.overlay import PINS
 from mfsweep.spec.base import Frozen
 from mfsweep.spec.data import ResolvedData
 from mfsweep.spec.resources import Resources
@@ -39,12 +38,3 @@ class Job(Frozen):
     def folder(self) -> StageFolder:
         """Return the stage's folder in the store."""
         return Store(Path(self.store)).stage(self.training.key)
-
-
-def runs_in_group(training: Training, resources: Resources) -> bool:
-    """Return whether a stage is trained by a worker group, and not by its trial's own process.
-
-    An architecture with an overlay needs processes of its own even for one worker: it cannot be imported where another
-    has been.
-    """
-    return resources.workers > 1 or training.model.architecture in PINS

@@ -75,11 +75,14 @@ def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
 
 
 def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
-    """Return a stage's final metrics and, under their names, its ancestors': one run can be plotted against them."""
+    """Return a stage's final metrics and, under their names, its ancestors': one run can be plotted against them.
+
+    A metric of another method's head, `test.cc@dft.energy_mae`, has a colon here: MLflow knows no @ in a name.
+    """
     metrics: dict[str, float] = {}
     for node in graph.lineage(key):
         prefix = "" if node.key == key else f"{node.name}."
-        metrics |= {f"{prefix}{path}": value for path, value in final_metrics(store, node).items()}
+        metrics |= {f"{prefix}{path}".replace("@", ":"): value for path, value in final_metrics(store, node).items()}
     return metrics
 
 

@@ -22,7 +22,7 @@ from mfsweep.overlay import overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
-from mfsweep.run.job import Job, runs_in_group
+from mfsweep.run.job import Job
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import Display, describe
 from mfsweep.run.stage_queue import StageQueue, Status
@@ -103,7 +103,7 @@ def run(
     queue = StageQueue(
         _parents(plan),
         config,
-        lambda key: cluster.trial_resources(resources, in_group=runs_in_group(node(key).training, resources)),
+        lambda key: cluster.trial_resources(resources, node(key).training.model.architecture),
         slots,
         lambda key: store.stage(key).is_done([e.identity() for e in node(key).evaluations]),
         resources.max_failures,
@@ -119,7 +119,7 @@ def run(
         try:
             _tune(queue, watcher, scratch)
         finally:
-            if any(runs_in_group(node.training, resources) for node in now().graph.nodes.values()):
+            if resources.workers > 1:
                 cluster.release_groups()
     interrupted = not queue.is_complete
     counts = {status: sum(s is status for s in queue.status.values()) for status in Status}

@@ -1,9 +1,10 @@
 """The trial of one stage: a Tune function that runs one TorchTrainer.
 
 One worker: the trainer runs in the trial's own process (`num_workers=0`), which Tune reuses for the next stage, so that
-imports, data and edges are paid for once. Several workers, or an architecture with packages of its own (an overlay): a
-real worker group; the trial then only relays its progress, so that a stop from Tune always arrives in `tune.report`,
-and never imports a model.
+imports, data and edges are paid for once. Several workers: a real worker group; the trial then only relays its
+progress, so that a stop from Tune always arrives in `tune.report`, and never imports a model.
+
+An architecture with packages of its own finds them in its overlay, in front of the import path of whoever trains it.
 
 An MfsweepError would come again: it is written to the stage's log and the trial ends normally, undone. After anything
 else, a process that died or an error that nobody foresaw (a CUDA context that is lost, a disk that was away for a
@@ -13,6 +14,7 @@ moment), the stage is started again in a new process (`max_failures`), from its 
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 import traceback
@@ -30,7 +32,7 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 
 from mfsweep.errors import MfsweepError, TrainingError
 from mfsweep.run.cluster import worker_resources
-from mfsweep.run.job import Job, runs_in_group
+from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
 from mfsweep.run.stage_queue import ENDED
 from mfsweep.train.loop import Progress
@@ -48,14 +50,18 @@ def run_stage(config: dict[str, Any]) -> None:
     """Perform the stage `config["job"]` (a dumped Job); what Tune calls."""
     job = Job.model_validate(config["job"])
     with _logged(job), _claimed(job):
-        if runs_in_group(job.training, job.resources):
-            _in_group(job, config["scratch"])
-        else:
+        if job.resources.workers == 1:
             _in_process(job)
+        else:
+            _in_group(job, config["scratch"])
     tune.report({ENDED: True})
 
 
 def _in_process(job: Job) -> None:
+    if job.overlay and job.overlay not in sys.path:
+        assert "e3nn" not in sys.modules, "architectures with different packages never share a process"
+        sys.path.insert(0, job.overlay)
+
     def report(progress: Progress) -> bool:
         tune.report(progress._asdict())
         return True
@@ -74,8 +80,7 @@ def _in_group(job: Job, scratch: str) -> None:
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"job": job.model_dump(mode="json"), "mailbox": mailbox},
-        # A single worker says nothing to anyone: the backend that every machine has will do.
-        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker and resources.workers > 1 else "gloo"),
+        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=resources.workers,
             use_gpu=resources.gpus_per_worker > 0,

@@ -119,7 +119,7 @@ class Claim(Frozen):
     """What the source states, in a few words."""
     y: Metric | None = None
     gradient: Name | None = None
-    """In place of `y`: one of the spec's `fits`, whose gradients are compared; without `against`, the gradient itself with 0."""
+    """In place of `y`: one of the spec's `fits`, whose gradients are compared; without `against`, one with 0."""
     this: Cells = {}
     against: Cells | None = None
     where: Cells = {}

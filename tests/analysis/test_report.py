@@ -6,13 +6,17 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
+from pydantic import TypeAdapter
 
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.report import write_report
+from mfsweep.analysis.search import searched
 from mfsweep.analysis.study import Study
 from mfsweep.analysis.transfer import FitRequest
+from mfsweep.spec.figures import Claim, Figure
 from mfsweep.store import SweepFolder
 
+Y = "result.test.cc.energy_mae"
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -112,6 +116,51 @@ def test_a_study_without_records_has_a_page_too(world, tmp_path):
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "is refused" in text
     assert "not trained" in text
+
+
+def test_claims_mixtures_tables_and_what_cannot_be_drawn_have_their_place(world):
+    world.mixtures()
+    figures = {
+        "alpha": {"kind": "curve", "x": "alpha", "y": [Y], "lines": ["aux"]},
+        "errors": {"kind": "table", "rows": ["strategy"], "columns": [Y], "title": "Table 1"},
+        "missing": {"kind": "residuals", "target": "cc", "methods": ["dft"]},
+    }
+    claim = {
+        "says": "<b>alpha</b> matters", "y": Y, "this": {"alpha": 0.5}, "against": {"alpha": 0.99},
+        "expect": "lower", "recommends": "draw evenly",
+    }  # fmt: skip
+    study = Study(
+        "fig10", "name: fig10", world.cells, figures=TypeAdapter(dict[str, Figure]).validate_python(figures),
+        claims={"one": Claim.model_validate(claim)},
+    )  # fmt: skip
+    folder = world.store.sweep("fig10")
+    write_report(world.store, study, folder)
+    text = folder.report.read_text(encoding="utf-8")
+    outline = Outline()
+    outline.feed(text)
+    assert outline.open == []
+    assert outline.headings[:4] == ["Plan", "Claims", "Figures", f"Results: {Y}"]
+    assert "Mixtures" in outline.headings
+    assert "&lt;b&gt;alpha&lt;/b&gt; matters" in text
+    assert "<td>agree</td>" in text
+    assert "draw evenly" in text
+    assert "<caption>Table 1. Geometric mean" in text
+    assert "missing: the labels of the data file are not at hand." in text
+    assert '<td class="number">99.0%</td>' in text
+    assert {path.name for path in folder.figures.iterdir()} == {"alpha.svg", "alpha.png", "errors.csv"}
+    assert [one.verdict for one in folder.claims()] == ["agree"]
+
+
+def test_what_a_search_found_is_told_with_its_points(world):
+    world.mixtures()
+    cells = [cell for cell in world.cells if "alpha" in cell.values]
+    found = searched(world.store, cells, ["alpha"], "test.cc.energy_mae")
+    folder = world.store.sweep("search")
+    write_report(world.store, Study("search", "name: search", world.cells, search=found), folder)
+    text = folder.report.read_text(encoding="utf-8")
+    assert "<h2>Search</h2>" in text
+    assert "flat region" in text
+    assert text.count("the best first</caption>") == 2
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")

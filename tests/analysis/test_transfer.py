@@ -7,7 +7,7 @@ import pytest
 
 from mfsweep.analysis.law import Verdict
 from mfsweep.analysis.table import points
-from mfsweep.analysis.transfer import fit, variance_ratio
+from mfsweep.analysis.transfer import difference, fit, variance_ratio
 
 X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"
 AXES = ["label_method", "finetune_size"]
@@ -130,3 +130,43 @@ def test_without_replicates_equal_errors_are_assumed_and_said(world):
     assert law.variance_ratio == 1.0
     assert "no replicates" in law.ratio_source
     assert any("no replicates" in sentence for sentence in law.sentences())
+
+
+def test_the_band_of_a_line_holds_the_truth_and_opens_to_its_ends(world):
+    law = law_of(world.grid({"dft": 1.35}, finetune_sizes=(30,), seeds=(0, 1, 2), noise=0.1))
+    band = law.lines[0].band
+    assert law.pooled.band is None or len(law.lines) == 1
+    xs = [point.x for point in law.points]
+    assert (band.x[0], band.x[-1]) == (pytest.approx(min(xs)), pytest.approx(max(xs)))
+    truth = 2.0 * np.array(band.x) ** 1.35
+    assert (np.array(band.low) < truth).all()
+    assert (truth < np.array(band.high)).all()
+    widths = np.log(band.high) - np.log(band.low)
+    assert widths.argmin() not in {0, len(widths) - 1}
+    middle = law.lines[0].prefactor * np.array(band.x) ** law.lines[0].gradient
+    np.testing.assert_allclose(np.sqrt(np.array(band.low) * band.high), middle)
+
+
+def sides(world, axis, *values):
+    return [
+        points(world.store, [cell for cell in world.cells if cell.values[axis] == value], X, Y, AXES)
+        for value in values
+    ]
+
+
+def test_the_difference_of_two_gradients_has_an_interval(world):
+    world.grid({"dft": 1.35, "xtb": 0.6}, seeds=(0, 1, 2), noise=0.05, shared=0.05)
+    found = difference(*sides(world, "label_method", "dft", "xtb"))
+    assert found.low < 0.75 < found.high
+    assert found.half_width < 0.4
+    gradients = [law_of(world).lines[place].gradient for place in (0, 2)]
+    assert gradients[0] - gradients[1] == pytest.approx(0.75, abs=0.2)
+
+
+def test_errors_that_both_sides_share_leave_their_difference(world):
+    # Both fine-tune sizes see the same pre-trainings: what is wrong with these moves both gradients alike.
+    world.grid({"dft": 1.35}, seeds=(0, 1, 2), shared=0.3)
+    found = difference(*sides(world, "finetune_size", 30, 120))
+    assert found.half_width < 1e-6
+    law = law_of(world)
+    assert min(line.interval.half_width for line in law.lines) > 0.1

@@ -9,7 +9,7 @@ import pytest
 
 from mfsweep.cli.main import main
 
-COMMANDS = ("plan", "run", "status", "fit", "report", "ui")
+COMMANDS = ("plan", "run", "bench", "status", "fit", "report", "ui")
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def test_each_command_shows_an_example(capsys, command):
 def test_plan_prints_its_counts_as_json(mfsweep, write_spec, tmp_path):
     code, out, _ = mfsweep("plan", write_spec(), "--json")
     assert code == 0
-    assert json.loads(out) == {
+    printed = json.loads(out)
+    assert printed.keys() > {"specs", "cost", "warnings"}
+    assert {name: count for name, count in printed.items() if isinstance(count, int)} == {
         "cells": 6,
         "stages": 8,
         "stages_without_sharing": 10,
@@ -65,7 +67,6 @@ def test_plan_prints_a_row_for_each_kind_of_stage(mfsweep, write_spec):
     ("changes", "says"),
     [
         ((("start_from:", "start_form:"),), "small.yaml:22: stages.finetune.start_form: got 'start_form', expected one of"),
-        ((("source: bundled:mini-ccx", "source: nowhere.h5"),), "nowhere.h5"),
         ((("source: bundled:mini-ccx", "source: bundled:mini-cxx"),), "mini-ccx"),
         ((("wb97x_631gd.energy", "wb97x_631gd.enrgy"),), "wb97x_631gd.energy"),
         ((("{size: 60, validation: 20", "{size: 6000, validation: 20"),), "6000"),

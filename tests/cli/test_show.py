@@ -73,7 +73,7 @@ def test_another_specs_evaluation_of_a_stage_is_nowhere_shown(finished, store):
     rows = {row["key"]: row["evaluations"] for row in show.status(plan)}
     assert {key: rows[key]["test.cc"]["energy_mae"] for key in expected} == expected
     assert {
-        key: mirror._final_metrics(store, plan.graph.nodes[key])["test.cc.energy_mae"] for key in expected
+        key: mirror.final_metrics(store, plan.graph.nodes[key])["test.cc.energy_mae"] for key in expected
     } == expected
     (result,) = show.analyse(plan).analysis.results
     assert {one.key: one.error for one in result.outcomes} == expected

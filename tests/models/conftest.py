@@ -13,8 +13,8 @@ from mfsweep.spec.model import Allegro, Architecture, Mace
 ELEMENTS = (1, 6, 7, 8)
 MACE: dict[str, Architecture] = {
     "mace scalars": Mace(channels=4, max_L=0, max_ell=2, correlation=2, radial_hidden=(8,), readout_hidden=4),
-    "mace vectors": Mace(channels=4, max_L=1, max_ell=2, correlation=2, layers=3, radial_hidden=(8,), readout_hidden=4),
-    "mace residual": Mace(channels=4, max_L=1, max_ell=2, correlation=2, radial_hidden=(8,), readout_hidden=4, interaction_first="residual", distance_transform="Agnesi"),
+    "mace vectors": Mace(channels=4, max_L=1, max_ell=2, correlation=2, radial_hidden=(8,), readout_hidden=4),
+    "mace residual": Mace(channels=4, max_L=0, max_ell=2, correlation=2, layers=3, radial_hidden=(8,), readout_hidden=4, interaction_first="residual", distance_transform="Agnesi"),
 }  # fmt: skip
 ALLEGRO: dict[str, Architecture] = {
     "allegro": Allegro(architecture="allegro", tensor_channels=4, scalar_channels=8, mlp_layers=1, mlp_width=8, readout_hidden=4),
@@ -41,6 +41,34 @@ def make_model():
         return build(spec, Shape(tuple(heads), ELEMENTS, 7.5, hidden), offsets, seed=seed, dtype=dtype)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def idle_models():
+    """Key -> models that no test holds, each with the state it was made in."""
+    return {}
+
+
+@pytest.fixture
+def borrow_model(make_model, idle_models):
+    """Return what `make_model` does, but from a model that an earlier test has used: making one takes a second."""
+    lent = []
+
+    def borrow(spec=DEFAULT, **options) -> Potential:
+        idle = idle_models.setdefault(repr((spec, sorted(options.items()))), [])
+        if not idle:
+            model = make_model(spec, **options)
+            idle.append((model, {name: tensor.clone() for name, tensor in model.state_dict().items()}))
+        model, state = idle.pop()
+        model.load_state_dict(state)
+        lent.append((idle, model, state))
+        return model.train()
+
+    yield borrow
+    for idle, model, state in lent:
+        model.merge()
+        model.zero_grad()
+        idle.append((model, state))
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from mfsweep.spec.stage import Head
     ],
 )
 def test_a_child_computes_what_its_parent_computed(
-    make_model, architecture, make_graph, molecules, parent_heads, heads, sources
+    borrow_model, architecture, make_graph, molecules, parent_heads, heads, sources
 ):
-    parent = make_model(architecture, heads=parent_heads, seed=1)
-    child = make_model(architecture, heads=heads, seed=2)
+    parent = borrow_model(architecture, heads=parent_heads, seed=1)
+    child = borrow_model(architecture, heads=heads, seed=2)
     assert match_heads(heads, parent_heads) == sources
     child.adopt(parent.state_dict(), parent.shape, sources)
     graph = make_graph(*molecules)
@@ -39,11 +39,11 @@ def test_a_child_computes_what_its_parent_computed(
     [({"cc": (6, 3)}, {"cc": (6, 3)}), ({"cc": (6, 3)}, {}), ({}, {"dft": (5,)}), ({"dft": (5,)}, {"xtb": (6, 3)})],
 )
 def test_heads_of_one_width_start_from_each_other_in_any_company(
-    make_model, architecture, make_graph, molecules, parent_hidden, hidden
+    borrow_model, architecture, make_graph, molecules, parent_hidden, hidden
 ):
     """mace-torch's block holds all heads in one tensor, a block with an enlarged head does not: four pairs of the two."""
-    parent = make_model(architecture, heads=("cc", "dft"), seed=1, hidden=parent_hidden)
-    child = make_model(architecture, heads=("cc", "dft", "xtb"), seed=2, hidden=hidden)
+    parent = borrow_model(architecture, heads=("cc", "dft"), seed=1, hidden=parent_hidden)
+    child = borrow_model(architecture, heads=("cc", "dft", "xtb"), seed=2, hidden=hidden)
     sources = {}
     for head in child.shape.heads:
         wide = [name for name in parent.shape.heads if parent_hidden.get(name) == hidden.get(head)]
@@ -56,19 +56,19 @@ def test_heads_of_one_width_start_from_each_other_in_any_company(
         torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
 
 
-def test_backbone_and_shifts_are_the_parents_bit_for_bit(make_model, architecture):
-    parent = make_model(architecture, heads=("cc", "dft"), seed=1, dtype=torch.float32)
+def test_backbone_and_shifts_are_the_parents_bit_for_bit(borrow_model, architecture):
+    parent = borrow_model(architecture, heads=("cc", "dft"), seed=1, dtype=torch.float32)
     parent.shifts.copy_(torch.arange(8.0).view(2, 4))
-    child = make_model(architecture, heads=("xtb", "cc"), seed=2, dtype=torch.float32, hidden={"xtb": (6, 3)})
+    child = borrow_model(architecture, heads=("xtb", "cc"), seed=2, dtype=torch.float32, hidden={"xtb": (6, 3)})
     child.adopt(parent.state_dict(), parent.shape, {"cc": "dft"})
     pairs = zip(child.backbone_parameters(), parent.backbone_parameters(), strict=True)
     assert all(torch.equal(own, theirs) for own, theirs in pairs)
     assert child.shifts.tolist() == [[0, 0, 0, 0], [4, 5, 6, 7]]
 
 
-def test_a_fresh_head_is_the_seeds(make_model, architecture, make_graph, molecules):
-    parent, graph = make_model(architecture, seed=1), make_graph(*molecules)
-    children = [make_model(architecture, seed=seed) for seed in (2, 2, 3)]
+def test_a_fresh_head_is_the_seeds(borrow_model, architecture, make_graph, molecules):
+    parent, graph = borrow_model(architecture, seed=1), make_graph(*molecules)
+    children = [borrow_model(architecture, seed=seed) for seed in (2, 2, 3)]
     sources = match_heads(("cc", "dft"), ("cc", "dft"), {"cc": Head(source="fresh")})
     energies = []
     for child in children:
@@ -81,8 +81,8 @@ def test_a_fresh_head_is_the_seeds(make_model, architecture, make_graph, molecul
     assert (energies[0]["cc"] - energies[2]["cc"]).abs().min() > 1e-4
 
 
-def test_shifts_count_once_for_each_atom(make_model, architecture, make_graph, molecules):
-    model, graph = make_model(architecture), make_graph(*molecules)
+def test_shifts_count_once_for_each_atom(borrow_model, architecture, make_graph, molecules):
+    model, graph = borrow_model(architecture), make_graph(*molecules)
     plain = model(graph, "dft", forces=True)
     model.shifts[1] = torch.tensor([0.5, -1.0, 2.0, 4.0])
     moved = model(graph, "dft", forces=True)
@@ -90,12 +90,12 @@ def test_shifts_count_once_for_each_atom(make_model, architecture, make_graph, m
     torch.testing.assert_close(moved.energy - plain.energy, torch.tensor(expected, dtype=torch.float64))
     assert torch.equal(moved.forces, plain.forces)
     assert torch.equal(
-        model(graph, "cc", forces=False).energy, make_model(architecture)(graph, "cc", forces=False).energy
+        model(graph, "cc", forces=False).energy, borrow_model(architecture)(graph, "cc", forces=False).energy
     )
 
 
-def test_a_head_of_another_width_is_refused(make_model, architecture):
-    parent, child = make_model(architecture), make_model(architecture, hidden={"cc": (6, 3)})
+def test_a_head_of_another_width_is_refused(borrow_model, architecture):
+    parent, child = borrow_model(architecture), borrow_model(architecture, hidden={"cc": (6, 3)})
     with pytest.raises(
         TrainingError, match=r"'cc' with hidden widths \[6, 3\] .* 'dft' with \[4\]: leave `hidden` out"
     ):

@@ -7,7 +7,7 @@ import torch
 
 from mfsweep.errors import TrainingError
 from mfsweep.models import Shape, build
-from mfsweep.models.allegro import _mlp
+from mfsweep.models.allegro import Key, _mlp
 from mfsweep.spec.model import Allegro
 from mfsweep.spec.stage import Lora
 

@@ -11,8 +11,8 @@ from mfsweep.spec.stage import Lora
 
 
 @pytest.fixture(params=["equal heads", "an enlarged head", "adapters"])
-def model(make_model, architecture, request, train_adapters):
-    model = make_model(architecture, hidden={"cc": (6, 3)} if request.param == "an enlarged head" else {})
+def model(borrow_model, architecture, request, train_adapters):
+    model = borrow_model(architecture, hidden={"cc": (6, 3)} if request.param == "an enlarged head" else {})
     if request.param == "adapters":
         model.adapt(Lora(rank=2))
         train_adapters(model)

@@ -7,7 +7,7 @@ from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
 
 from mfsweep.errors import ResourceError
 from mfsweep.run import cluster
-from mfsweep.run.cluster import slots
+from mfsweep.run.cluster import slots, trial_resources
 from mfsweep.spec.resources import Resources
 
 
@@ -62,6 +62,13 @@ def test_nodes_that_the_autoscaler_may_start_count_within_its_limits(cluster_of)
     cluster_of(head, config=ClusterConfig(node_group_configs=[gpu4]))
     with pytest.raises(ResourceError, match="room for 0"):
         slots(of(1, 17))
+
+
+def test_tune_reuses_a_trials_process_for_the_same_architecture_only():
+    one, four = of(1, 1), of(4, 1)
+    assert trial_resources(one, "mace") == trial_resources(one, "mace") != trial_resources(one, "allegro")
+    assert trial_resources(one, "mace").bundles == trial_resources(one, "allegro").bundles == [{"CPU": 1}]
+    assert trial_resources(four, "mace") == trial_resources(four, "allegro"), "it imports no model"
 
 
 def test_a_variable_that_the_job_sets_is_left_to_the_job(monkeypatch):

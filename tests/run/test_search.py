@@ -204,12 +204,24 @@ def test_a_result_without_the_objective_is_a_failed_point(searching, tmp_path):
     assert [trial.state for trial in trials(tmp_path / "store")] == [TrialState.FAIL]
 
 
-def test_each_combination_of_the_other_axes_has_a_study(searching, tmp_path):
-    with searching(("  seed: [0, 1]", "  seed: [0, 1]\n  size: [20, 40]"), ("subset: a, size: 20}]\n    max_steps: 4\n    validate_every: 2\n  finetune", 'subset: a, size: "${size}"}]\n    max_steps: 4\n    validate_every: 2\n  finetune')) as search:  # fmt: skip
+def test_each_combination_of_the_other_axes_has_a_study_and_may_go(searching, tmp_path):
+    def over(sizes):
+        return searching(
+            ("seed: [0, 1]", f"seed: [0, 1]\n  size: {sizes}"),
+            (JOINT[2][1], JOINT[2][1].replace("subset: a, size: 20", 'subset: a, size: "${size}"')),
+        )
+
+    with over([20, 40]) as search:
         assert run(search) == 24
         assert search.progress == "12 of 12 points"
     for size in (20, 40):
         assert len(values(trials(tmp_path / "store", f"small:size={size}"))) == 6
+    with over([40]) as search:
+        assert run(search) == 0
+        assert {point["size"] for point in search.plan.points} == {40}
+    with over([20, 40]) as search:
+        assert run(search) == 0
+        assert len(search.plan.points) == 12
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

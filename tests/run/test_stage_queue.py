@@ -21,10 +21,10 @@ class FakeTrials(StageQueue):
         )
 
 
-def queue(parents, done=(), slots=2, supply=None, config=lambda key: {}):
+def queue(parents, done=(), slots=2, supply=None, config=lambda _: {}):
     records = set(done)
     resources = PlacementGroupFactory([{"CPU": 1}])
-    made = FakeTrials(parents, config, lambda key: resources, slots, records.__contains__, 0, supply)
+    made = FakeTrials(parents, config, lambda _: resources, slots, records.__contains__, 0, supply)
     return made, records
 
 

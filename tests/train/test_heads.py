@@ -33,8 +33,8 @@ def test_alpha_realises_as_asked(run, tiny, tmp_path, alpha):
         LabelledSet(labels="dft", subset="b", size=40, probability=alpha),
     )
     energies = {"cc": LossWeights(forces=0.0), "dft": LossWeights(forces=0.0)}
-    steps, batches = 25, 8
-    outcome = run(tiny(sets, loss=energies, max_steps=steps, validate_every=25, batch={"batches_per_step": batches}))
+    steps, batches = 15, 8
+    outcome = run(tiny(sets, loss=energies, max_steps=steps, validate_every=15, batch={"batches_per_step": batches}))
     target, auxiliary = outcome.shares
     number = steps * batches
     assert target.batches + auxiliary.batches == number
@@ -45,7 +45,7 @@ def test_alpha_realises_as_asked(run, tiny, tmp_path, alpha):
         own, other = getattr(auxiliary, name), getattr(target, name)
         assert last[f"share.dft.b.{name}"] == own / (own + other)
     # A batch holds about as many atoms of either, so their shares follow the batches'.
-    assert last["share.dft.b.atoms"] == pytest.approx(last["share.dft.b.batches"], abs=0.1)
+    assert last["share.dft.b.atoms"] == pytest.approx(last["share.dft.b.batches"], abs=0.15)
 
 
 def test_two_methods_may_train_one_head(run, tiny, dataset, tmp_path):

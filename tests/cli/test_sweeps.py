@@ -1,0 +1,87 @@
+"""`mfsweep run` of several specs: one store, one Ray, the worst exit code."""
+
+import contextlib
+import io
+
+import pytest
+from rich.console import Console
+
+from mfsweep.cli import run as running
+from mfsweep.cli import sweeps
+from mfsweep.cli.main import main
+from mfsweep.errors import ResourceError, SpecError
+from mfsweep.prepare import prepare
+from mfsweep.run.sweep import Summary
+
+
+@pytest.fixture
+def specs(write_spec):
+    """Write two specs of different names, which share half of their stages."""
+    small = (("[0, 20, 40]", "[0, 20]"), ("[20, 60]", "[20]"))
+    other = (("[0, 20, 40]", "[0, 40]"), ("[20, 60]", "[20]"), ("name: small", "name: other"))
+    return write_spec(*small), write_spec(*other, name="other.yaml")
+
+
+@pytest.fixture
+def console():
+    return Console(record=True, width=120, file=io.StringIO())
+
+
+def summary(run=0, reused=0, failed=0, interrupted=False):
+    return Summary(run=run, reused=reused, failed=failed, skipped=0, interrupted=interrupted, failures=())
+
+
+@pytest.mark.cluster
+def test_specs_run_one_after_another_and_share_their_stages(ray_cluster, specs, console, tmp_path):
+    plans = [prepare(spec, tmp_path / "store", {"cpus_per_worker": 2}) for spec in specs]
+    outcome = sweeps.run(plans, console, None)
+    assert outcome.as_json() == {"run": 5, "reused": 1, "failed": 0}, "direct training is the same in both"
+    assert outcome.exit_code == 0
+    index = (tmp_path / "store" / "sweeps" / "index.html").read_text()
+    assert "small/report.html" in index
+    assert "other/report.html" in index
+    again = sweeps.run([prepare(spec, tmp_path / "store") for spec in specs], console, None)
+    assert again.as_json() == {"run": 0, "reused": 6, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "ran"),
+    [
+        ([summary(run=3), summary(run=1)], 0, 2),
+        ([summary(run=2, failed=1), summary(run=1)], 1, 2),
+        ([ResourceError("no GPU"), summary(run=1, failed=1)], 2, 1),
+        ([summary(run=1, interrupted=True), summary()], 130, 1),
+    ],
+)
+def test_the_worst_end_is_the_exit_code_and_only_an_interrupt_ends_all(
+    specs, console, tmp_path, monkeypatch, ends, code, ran
+):
+    plans = [prepare(spec, tmp_path / "store") for spec in specs]
+    left = iter(ends)
+
+    def run(plan, console, uri):
+        end = next(left)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    monkeypatch.setattr(running, "run", run)
+    monkeypatch.setattr(sweeps, "_one_cluster", lambda _: contextlib.nullcontext())
+    outcome = sweeps.run(plans, console, None)
+    assert outcome.exit_code == code
+    assert len(outcome.summaries) == ran
+
+
+def test_a_wrong_spec_among_several_stops_all_before_anything_trains(specs, write_spec, tmp_path, capsys):
+    wrong = write_spec(("start_from:", "start_form:"), name="wrong.yaml")
+    with pytest.raises(SystemExit) as ended:
+        main(["run", *map(str, (*specs, wrong)), "--store", str(tmp_path / "store")])
+    assert ended.value.code == 2
+    assert "wrong.yaml:22" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+def test_two_specs_of_one_name_are_refused(specs, write_spec, tmp_path):
+    plans = [prepare(spec, tmp_path / "store") for spec in (specs[0], write_spec(name="again.yaml"))]
+    with pytest.raises(SpecError, match=r"again.yaml:1: name: got 'small', expected another name"):
+        sweeps.refuse_same_names(plans)

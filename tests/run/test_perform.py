@@ -1,0 +1,181 @@
+"""Stages of every kind, performed one after another: trained, recorded, evaluated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mfsweep.data.dataset import open_dataset
+from mfsweep.data.source import digest, resolve
+from mfsweep.errors import DataError
+from mfsweep.run.job import Job
+from mfsweep.run.perform import perform
+from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Shuffled, Splits, Subset
+from mfsweep.spec.model import Mace
+from mfsweep.spec.resources import Resources
+from mfsweep.spec.stage import Batching, Evaluation, Head, LabelledSet, LossWeights, Recipe, Training
+from mfsweep.train import World
+
+NEEDS = ("cc", "dft")
+DERIVED = {
+    "cc-dft": Difference(target="cc", minus="dft"),
+    "dft-xtb": Difference(target="dft", minus="xtb"),
+    "dft-shuffled": Shuffled(shuffled="dft"),
+}
+MODEL = Mace(channels=4, max_L=0, max_ell=1, correlation=1, radial_hidden=(8,), readout_hidden=4, bessel=4, r_max=3.0)
+ENERGIES = LossWeights(energy=100.0, forces=0.0)
+LOSS = {"cc": ENERGIES, "cc-dft": ENERGIES}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return resolve("bundled:mini-ccx", tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def data(path):
+    return ResolvedData(
+        digest=digest(path),
+        labels={
+            "cc": LabelKeys(energy="ccsd(t)_631gd.energy"),
+            "dft": LabelKeys(energy="wb97x_631gd.energy", forces="wb97x_631gd.forces"),
+            "xtb": LabelKeys(energy="gfn2_xtb.energy", forces="gfn2_xtb.forces"),
+        },
+        derived=DERIVED,
+        splits=Splits(
+            a=Subset(size=60, validation=12, needs=NEEDS),
+            b=Subset(size="rest", validation=15, needs=NEEDS),
+            t=Subset(size=40, needs=NEEDS),
+        ),
+    )
+
+
+@pytest.fixture
+def go(path, data, store):
+    """Perform a stage of some sets, a few steps long, and return its folder."""
+
+    def perform_(*sets, evaluations=(), parent_file=None, loss=None, **training):
+        methods = {labelled.labels for labelled in sets}
+        recipe = Recipe(
+            max_steps=4,
+            validate_every=2,
+            batch=Batching(max_atoms=60, batches_per_step=2),
+            loss={method: (loss or LOSS).get(method, LossWeights()) for method in methods},
+        )
+        probability = 1 / len(sets)
+        job = Job(
+            name="stage",
+            training=Training(
+                data=data,
+                model=MODEL,
+                precision="float32",
+                seed=0,
+                sets=tuple(labelled.but(probability=probability) for labelled in sets),
+                recipe=recipe,
+                **training,
+            ),
+            data=data,
+            sources={"": str(path)},
+            parent_file=parent_file,
+            store=str(store.root),
+            evaluations=evaluations,
+            resources=Resources(workers=1, gpus_per_worker=0),
+        )
+        assert perform(job, World.alone(), lambda _: True)
+        return job.folder
+
+    return perform_
+
+
+def evaluated(folder, evaluation):
+    record = folder.evaluation(evaluation.identity())
+    with np.load(folder.evaluations / record.predictions) as arrays:
+        return record, dict(arrays)
+
+
+def test_a_correction_is_scored_on_top_of_its_base(go, path, data):
+    """The null model is the base method with the offsets of the difference."""
+    test = Evaluation(labels="cc", subset="t", head="cc-dft", offsets="cc-dft", base="dft")
+    folder = go(LabelledSet(labels="cc-dft", subset="a", size=30), evaluations=(test,))
+    record, arrays = evaluated(folder, test)
+    assert set(folder.record().heads) == {"cc-dft"}
+    assert "validation.cc-dft.energy_mae" in folder.record().metrics
+    dataset = open_dataset({"": path}, data)
+    labels = dataset.structures.labels
+    assert np.array_equal(arrays["energy_reference"], labels["cc"].energy[arrays["index"]])
+    # dft is within an eV of cc once offsets are gone; without the base the energies would be some 1000 eV off.
+    assert record.metrics["energy_mae"] < 1000
+    difference = labels["cc-dft"].energy[arrays["index"]]
+    counts = dataset.structures.counts(arrays["index"], dataset.elements)
+    own = dataset.offsets("cc-dft", ())
+    left = (difference - counts @ np.array([own[z] for z in dataset.elements])) / arrays["atoms"]
+    assert record.offsets_only["energy_mae"] == pytest.approx(1000 * np.abs(left).mean())
+    assert "force_mae" not in record.metrics
+
+
+def test_a_correction_of_forces_is_added_to_the_bases(go, path, data):
+    test = Evaluation(labels="dft", subset="t", head="dft-xtb", offsets="dft-xtb", base="xtb")
+    folder = go(LabelledSet(labels="dft-xtb", subset="a", size=30), evaluations=(test,))
+    record, arrays = evaluated(folder, test)
+    structures = open_dataset({"": path}, data).structures
+    base = structures.labels["xtb"].forces[structures.atoms_of(arrays["index"])]
+    assert record.offsets_only["force_mae"] == pytest.approx(1000 * np.abs(base - arrays["forces_reference"]).mean())
+    assert record.metrics["force_mae"] != record.offsets_only["force_mae"]
+
+
+def test_shuffled_labels_are_a_method_of_their_own(go):
+    """The negative control: a pre-training on them, and a fine-tuning from it."""
+    pretrain = go(LabelledSet(labels="dft-shuffled", subset="b", size=40))
+    record = pretrain.record()
+    assert {"validation.dft-shuffled.energy_mae", "validation.dft-shuffled.force_mae"} <= set(record.metrics)
+    assert (record.shares[0].labels, record.shares[0].head) == ("dft-shuffled", "dft-shuffled")
+    finetune = go(LabelledSet(labels="cc", subset="a", size=30), parent=pretrain.key)
+    assert finetune.record().parent == pretrain.key
+
+
+def test_two_methods_in_one_head_are_each_scored_by_it(go):
+    tests = tuple(Evaluation(labels=method, subset="t", head="cc", offsets=method) for method in ("cc", "dft"))
+    sets = [LabelledSet(labels="cc", subset="a", size=30), LabelledSet(labels="dft", subset="b", size=40, head="cc")]
+    folder = go(*sets, evaluations=tests)
+    record = folder.record()
+    assert set(record.heads) == {"cc"}
+    assert [share.head for share in record.shares] == ["cc", "cc"]
+    assert set(record.offsets) == {"cc", "dft"}
+    for test in tests:
+        own, _ = evaluated(folder, test)
+        # Each with its own offsets; with the other's the two would be some 10 eV off.
+        assert own.metrics["energy_mae"] < 1000
+
+
+def test_a_chain_from_several_heads_to_one(go):
+    """Each head is scored by its own best; the child says which head it starts from."""
+    own = Evaluation(labels="cc", subset="t", head="cc", offsets="cc")
+    other = Evaluation(labels="cc", subset="t", head="dft", offsets="cc")
+    joint = go(
+        LabelledSet(labels="cc", subset="a", size=30),
+        LabelledSet(labels="dft", subset="b", size=40),
+        evaluations=(own, other),
+    )
+    first, second = (evaluated(joint, test)[0].metrics["energy_mae"] for test in (own, other))
+    assert first != second
+    assert {best.file for best in joint.record().heads.values()} == {
+        "checkpoints/best.cc.pt",
+        "checkpoints/best.dft.pt",
+    }
+    learned = Evaluation(labels="cc", subset="a", part="train", head="cc", offsets="cc")
+    child = go(
+        LabelledSet(labels="cc", subset="a", size=20),
+        evaluations=(learned, own),
+        parent=joint.key,
+        heads={"cc": Head(source="dft")},
+    )
+    assert evaluated(child, learned)[0].structures == 20
+    assert evaluated(child, own)[0].structures == 40
+
+
+def test_a_stage_starts_from_a_file_if_it_is_the_one_of_the_plan(go):
+    selected = go(LabelledSet(labels="dft", subset="b", size=40)).selected
+    child = go(LabelledSet(labels="cc", subset="a", size=20), file=digest(selected), parent_file=str(selected))
+    assert child.record().parent is None
+    with pytest.raises(DataError, match=r"selected\.pt: expected .* which the sweep was planned with"):
+        go(LabelledSet(labels="cc", subset="a", size=20), file="0" * 64, parent_file=str(selected))
