@@ -16,11 +16,12 @@ from mfsweep.plan.expand import Cell, expand
 from mfsweep.plan.figures import check_figures
 from mfsweep.plan.fits import check_fits, check_search
 from mfsweep.plan.graph import Graph, ModelFile, Node, build
-from mfsweep.spec.data import Derived, ResolvedData
+from mfsweep.records import CellRecord, SetRecord
 from mfsweep.spec.axes import Value
+from mfsweep.spec.data import Derived, ResolvedData
 from mfsweep.spec.load import Spec, load
 from mfsweep.spec.stage import LabelledSet
-from mfsweep.store import CellRecord, SetRecord, Store
+from mfsweep.store import Store
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,7 @@ class Plan:
             methods = derived[own.labels].methods if own.labels in derived else (own.labels,)
             start = own.range[0] if own.range else 0
             end = start + self._count(node, own)
-            found.append(
-                SetRecord(labels=own.labels, methods=list(methods), subset=own.subset, start=start, end=end)
-            )
+            found.append(SetRecord(labels=own.labels, methods=list(methods), subset=own.subset, start=start, end=end))
         return found
 
     def _count(self, node: Node, labelled: LabelledSet) -> int:
@@ -153,16 +152,21 @@ def prepare(
     cells = expand(spec.at(points) if spec.searched else spec)
     tried = expand(spec.at([{**study, **_middle(spec)} for study in spec.studies()])) if spec.searched else []
     files = _model_files(spec, [*cells, *tried], folder)
+    known = {name: file for name, (file, _) in files.items()}
     try:
         sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
     except MissingDataError as error:
         if not allow_missing_data:
             raise
-        graph = build(spec, cells, f"not at hand: {spec.experiment.data.files}", {name: f for name, (f, _) in files.items()})
+        graph = build(
+            spec, cells, f"not at hand: {spec.experiment.data.files}", {name: f for name, (f, _) in files.items()}
+        )
         _check_paths(spec, graph)
         warning = f"{error} Planned without the data: sizes, labels and what is done already were not looked at"
         return Plan(spec, place, {}, "", {}, graph, frozenset(), (warning,), points)
-    content = combined({name: digest(file, place.digests if store.is_dir() else None) for name, file in sources.items()})
+    content = combined(
+        {name: digest(file, place.digests if store.is_dir() else None) for name, file in sources.items()}
+    )
     known = {name: file for name, (file, _) in files.items()}
     graph = build(spec, cells, content, known)
     # What a search will ask for is checked before it asks: once for each study, in the middle of its axes.

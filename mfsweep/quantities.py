@@ -25,8 +25,8 @@ class Quantity(StrEnum):
     ENERGY_MAE_WITHIN_FORMULA = "energy_mae_within_formula"
     """Energy MAE after each formula's mean dE / N is removed: free of energy offsets. Lone structures are left out."""
     ENERGY_MAE_SHIFTED = "energy_mae_shifted"
-    """Energy MAE after the best constant shift of dE / N, their median, is removed: beside `energy_mae` it shows how far
-    the energies have drifted as a whole, as they may where only forces are trained."""
+    """Energy MAE after the best constant shift of dE / N, their median, is removed: beside `energy_mae` it shows how
+    far the energies have drifted as a whole, as they may where only forces are trained."""
     FORCE_MAE = "force_mae"
     """Mean over structures' force components of |dF|."""
     FORCE_RMSE = "force_rmse"

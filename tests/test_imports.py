@@ -25,16 +25,23 @@ ALLOWED: dict[str, set[str]] = {
     "fingerprint": {"errors"},
     "files": set(),
     "spec": BASE,
-    "store": BASE | {"spec"},
+    "records": set(),
+    "store": BASE | {"spec", "records"},
     "plan": BASE | {"spec"},
     "data": BASE | {"spec"},
     "models": BASE | {"spec"},
     "train": BASE | {"spec", "data", "models"},
-    "analysis": {"errors", "quantities", "store", "spec"},  # of spec only figures.py: what a spec asks to be drawn
+    "analysis": {
+        "errors",
+        "quantities",
+        "records",
+        "store",
+        "spec",
+    },  # of spec only figures.py: what a spec asks to be drawn
     # models: to name the heads of a model file that stages start from.
-    "prepare": BASE | {"spec", "plan", "store", "data", "models"},
+    "prepare": BASE | {"spec", "plan", "records", "store", "data", "models"},
     "overlay": {"errors"},
-    "run": BASE | {"spec", "plan", "store", "data", "models", "train", "prepare", "overlay"},
+    "run": BASE | {"spec", "plan", "records", "store", "data", "models", "train", "prepare", "overlay"},
 }
 ALLOWED["cli"] = set(ALLOWED) - {"__main__"} | {"__init__"}
 

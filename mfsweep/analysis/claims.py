@@ -25,8 +25,8 @@ from mfsweep.analysis.selection import Measured, matches, measure, select, value
 from mfsweep.analysis.table import Points, points
 from mfsweep.analysis.transfer import RESAMPLES, FitRequest, difference, fit
 from mfsweep.errors import FitError
+from mfsweep.records import CellRecord, ClaimRecord
 from mfsweep.spec.figures import Cells, Claim
-from mfsweep.store import CellRecord, ClaimRecord
 
 Verdict = Literal["agree", "disagree", "cannot tell"]
 Expected = Literal["lower", "higher", "equal"]

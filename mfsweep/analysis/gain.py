@@ -20,7 +20,8 @@ from mfsweep.analysis.records import SEED_AXES, Records, Stage
 from mfsweep.analysis.regression import Interval
 from mfsweep.analysis.table import as_records, scalar
 from mfsweep.quantities import RESULT, MetricPath, Quantity
-from mfsweep.store import CellRecord, Store
+from mfsweep.records import CellRecord
+from mfsweep.store import Store
 
 
 @dataclass(frozen=True, slots=True)

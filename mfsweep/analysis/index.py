@@ -11,7 +11,8 @@ from urllib.parse import quote
 from mfsweep.analysis.law import count
 from mfsweep.analysis.page import page, table
 from mfsweep.errors import StoreError
-from mfsweep.store import CellRecord, ClaimRecord, FigureRecord, Store, write_text
+from mfsweep.records import CellRecord, ClaimRecord, FigureRecord
+from mfsweep.store import Store, write_text
 
 CLAIMS_HEAD = ("experiment", "stated", "came out here", "verdict")
 ADVICE_HEAD = ("recommendation", "tested by", "came out here", "verdict")

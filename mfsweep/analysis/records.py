@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfsweep.quantities import metric_path
-from mfsweep.store import CellRecord, EvaluationRecord, Record, Store
+from mfsweep.records import CellRecord, EvaluationRecord, Record
+from mfsweep.store import Store
 
 SEED_AXES = frozenset({"seed", "split_seed"})
 """Axes that make replicates of a cell, not another cell."""

@@ -16,7 +16,8 @@ from mfsweep.analysis.law import count
 from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.table import AxisValue, as_records, lookup, order
 from mfsweep.quantities import RESULT, MetricPath
-from mfsweep.store import CellRecord, Store
+from mfsweep.records import CellRecord
+from mfsweep.store import Store
 
 SHOWN = 5
 """Points that are named where there is no standard error to draw a line by."""

@@ -17,8 +17,8 @@ from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.table import AxisValue, order, scalar, stage_key
 from mfsweep.errors import FitError
 from mfsweep.quantities import MetricPath
+from mfsweep.records import CellRecord
 from mfsweep.spec.figures import Cells
-from mfsweep.store import CellRecord
 
 Values = tuple[AxisValue, ...]
 """Values of some axes, in their order."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mfsweep.analysis.records import Records
-from mfsweep.store import CellRecord, Share
+from mfsweep.records import CellRecord, Share
 
 MIXTURES_HEAD = (
     "stage",

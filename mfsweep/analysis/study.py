@@ -22,8 +22,9 @@ from mfsweep.analysis.table import Points, as_records, points
 from mfsweep.analysis.transfer import RESAMPLES, FitRequest, fit
 from mfsweep.errors import FitError
 from mfsweep.quantities import RESULT, MetricPath, Quantity, metric_path
+from mfsweep.records import CellRecord, ClaimRecord
 from mfsweep.spec.figures import Claim, Figure
-from mfsweep.store import CellRecord, ClaimRecord, Store
+from mfsweep.store import Store
 
 
 class Differences(NamedTuple):

@@ -17,7 +17,8 @@ from mfsweep.analysis.metric import Found, absent, find
 from mfsweep.analysis.records import Records
 from mfsweep.errors import FitError, nearest
 from mfsweep.quantities import RESULT, MetricPath
-from mfsweep.store import CellRecord, Store
+from mfsweep.records import CellRecord
+from mfsweep.store import Store
 
 AxisValue = str | int | float | bool | None
 

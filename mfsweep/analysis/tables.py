@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mfsweep.analysis.law import POOLED, Law, Verdict, count
 from mfsweep.analysis.study import Result
-from mfsweep.store import ClaimRecord
+from mfsweep.records import ClaimRecord
 
 STYLES = {
     Verdict.LAW: "green",

@@ -206,4 +206,5 @@ def _say_end(plan: Plan, console: Console, summary: Summary) -> None:
     elif summary.failed:
         console.print(f"Run it again to try the failed stages once more: {again}", soft_wrap=True)
     else:
-        console.print("Next: `mfsweep ui` compares the runs; add a value to an axis and run again: only that is new.")
+        more = "raise search.trials" if plan.spec.searched else "add a value to an axis"
+        console.print(f"Next: `mfsweep ui` compares the runs; {more} and run again: only that is new.")

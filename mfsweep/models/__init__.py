@@ -24,8 +24,8 @@ def _allegro() -> Callable[..., Potential]:
     if importlib.util.find_spec("nequip") is None:
         raise ResourceError(
             "nequip cannot be imported on this machine: Allegro's packages are no part of the environment. Run "
-            "`mfsweep env allegro` (on a cluster, in the image of every node), or set MFSWEEP_OVERLAYS to a folder that "
-            "all nodes share"
+            "`mfsweep env allegro` (on a cluster, in the image of every node), or set MFSWEEP_OVERLAYS to a folder "
+            "that all nodes share"
         )
     from mfsweep.models.allegro import AllegroPotential
 

@@ -256,8 +256,8 @@ def _sized(spec: Spec, labelled: LabelledSet) -> LabelledSet:
 def smoke_graph(graph: Graph, steps: int = 20) -> Graph:
     """Return one chain of each kind of stage with a few steps: what a spec would train, tried out.
 
-    A kind is a stage name with or without a parent, on its label methods and subsets, of one model, with what is trained
-    of it and where its heads come from.
+    A kind is a stage name with or without a parent, on its label methods and subsets, of one model, with what of it is
+    trained and where its heads come from.
     """
     kinds: dict[tuple[object, ...], Node] = {}
     for node in graph.nodes.values():

@@ -32,7 +32,9 @@ def resolve_heads(spec: Spec, live: LiveStage, own: tuple[int, ...], parent: Wid
     planned = names | {labelled.head or labelled.method for labelled in live.stage.train}
     for name in live.stage.heads:
         if name not in planned:
-            expected = f"a readout head that a labelled set trains: {', '.join(sorted(planned))}.{nearest(name, planned)}"
+            expected = (
+                f"a readout head that a labelled set trains: {', '.join(sorted(planned))}.{nearest(name, planned)}"
+            )
             raise spec.document.error(("stages", live.name, "heads", name), name, expected)
     resolved = {name: _resolved(spec, live, name, own, parent) for name in sorted(names)}
     told = {name: head for name, head in resolved.items() if head != Head()}
@@ -68,6 +70,8 @@ def _resolved(spec: Spec, live: LiveStage, name: str, own: tuple[int, ...], pare
         raise spec.document.error(place, source, expected)
     inherited = parent[source]
     if asked.hidden is not None and wide != inherited:
-        expected = f"the parent's width {list(inherited or own)}, or `from: fresh`: a head cannot be copied into another"
+        expected = (
+            f"the parent's width {list(inherited or own)}, or `from: fresh`: a head cannot be copied into another"
+        )
         raise spec.document.error((*place[:-1], "hidden"), list(asked.hidden), expected)
     return Head(source=source if source != default else None, hidden=inherited)

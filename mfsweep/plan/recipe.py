@@ -31,9 +31,7 @@ def loss_weights(spec: Spec, live: LiveStage, method: str) -> LossWeights:
     use = live.mixture.uses.get(method)
     if use is None:
         return weights
-    return LossWeights(
-        energy=weights.energy if "energy" in use else 0, forces=weights.forces if "forces" in use else 0
-    )
+    return LossWeights(energy=weights.energy if "energy" in use else 0, forces=weights.forces if "forces" in use else 0)
 
 
 def _select_on(asked: str | dict[str, float] | None, methods: tuple[str, ...]) -> str | dict[str, float]:

@@ -18,9 +18,10 @@ import torch
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import verify
 from mfsweep.data.structures import SYMBOLS
+from mfsweep.records import Best, EvaluationRecord, Record, Share
 from mfsweep.run.job import Job
 from mfsweep.spec.stage import Evaluation
-from mfsweep.store import Best, EvaluationRecord, Record, Share, StageFolder, Store, write_file, write_text
+from mfsweep.store import StageFolder, Store, write_file, write_text
 from mfsweep.train.checkpoint import load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
 from mfsweep.train.loop import Outcome, Progress, train

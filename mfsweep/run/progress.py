@@ -34,6 +34,7 @@ class Display:
         self.console = console
         self._graph = graph
         self._reused = reused
+        self._to_do = sum(_weight(node) for key, node in graph.nodes.items() if key not in reused)
         self._ended: set[str] = set()
         self._search = ""
         self._running: dict[str, _Running] = {}
@@ -94,14 +95,12 @@ class Display:
 
     def _left(self) -> str:
         """Return the time left, from the share of the steps that is done; the stages' steps are about as dear."""
-        nodes = self._graph.nodes
-        to_do = sum(_weight(node) for key, node in nodes.items() if key not in self._reused)
-        done = sum(_weight(nodes[key]) for key in self._ended)
+        done = sum(_weight(self._graph.nodes[key]) for key in self._ended)
         done += sum(_weight(r.node) * _fraction(r) for r in self._running.values())
         elapsed = time.monotonic() - self._began
-        if not done or done < 0.02 * to_do:
+        if not done or done < 0.02 * self._to_do:
             return ""
-        return f", about {_span(elapsed * (to_do - done) / done)} left"
+        return f", about {_span(elapsed * (self._to_do - done) / done)} left"
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)

@@ -73,7 +73,7 @@ def parse(raw: Any) -> Axes:
     """Return the blocks of an `axes:` tree, and its distributions.
 
     Raises:
-        PlaceError: a value that is neither a list of plain values, a mapping of bundles, nor a distribution, at its place.
+        PlaceError: a value that is no list of plain values, mapping of bundles or distribution, at its place.
     """
     if not isinstance(raw, list):
         plain, searched = _apart(raw)
@@ -195,7 +195,9 @@ def _axis(axis: Any, raw: Any, place: tuple[str | int, ...]) -> dict[Value, Any]
     if isinstance(raw, dict) and raw and all(isinstance(fields, dict) for fields in raw.values()):
         return dict(raw)
     if not isinstance(raw, list) or not raw:
-        raise PlaceError(place, raw, "a list of values, named bundles (name: {field: value}), or a distribution (low, high)")
+        raise PlaceError(
+            place, raw, "a list of values, named bundles (name: {field: value}), or a distribution (low, high)"
+        )
     for index, value in enumerate(raw):
         if not isinstance(value, Value):
             raise PlaceError((*place, index), value, "a plain value; write a bundle as name: {field: value}")

@@ -128,7 +128,9 @@ class Data(Frozen):
         named |= {f"splits.{name}": subset.source for name, subset in self.splits.subsets().items()}
         for place, source in named.items():
             if source is not None and source not in (self.sources or {}):
-                known = f"one of `sources` ({', '.join(self.sources)})" if self.sources else "`sources:`, several by name"
+                known = (
+                    f"one of `sources` ({', '.join(self.sources)})" if self.sources else "`sources:`, several by name"
+                )
                 raise ValueError(f"{place}.source to name {known}, got {source!r}")
         return self
 

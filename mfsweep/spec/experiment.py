@@ -28,7 +28,7 @@ class Fit(Frozen):
 
 
 class Search(Frozen):
-    """How Optuna searches the axes that are distributions: one study for each combination of the other axes but the seeds."""
+    """How Optuna searches axes that are distributions: a study for each combination of the other axes but the seeds."""
 
     objective: str
     """Metric of the result to be lowered, `validation[.<method>].<quantity>`: its mean over the seeds."""

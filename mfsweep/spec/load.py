@@ -247,7 +247,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _fields(kind: Any, tree: Any, place: Place) -> list[str]:
-    """Return the field names of the model that stands at a place inside `kind`, of several the one that fits the tree."""
+    """Return the fields of the model that stands at a place inside `kind`, of several the one that fits the tree."""
     models = _options(kind)
     for step in place:
         models = [inner for model in models for inner in _inside(model, step)]

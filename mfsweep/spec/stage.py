@@ -102,8 +102,8 @@ class Head(Frozen):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
     source: Annotated[str | None, Field(alias="from")] = None
-    """`parent`: that of the same label method, else the parent's only one (README rule 9), the default; `fresh`: from the
-    seed; or the name of a head of the parent."""
+    """`parent`: that of the same label method, else the parent's only one (README rule 9), the default; `fresh`: from
+    the seed; or the name of a head of the parent."""
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
     """Hidden widths of the head's MLP. Default: those of the head it starts from, of a fresh one the model's."""
 
@@ -180,8 +180,8 @@ class Recipe(Frozen):
     """Label method -> weights. Default: 1 and 1 with forces, 100 and 0 for an energy-only method (assumed)."""
     select_on: str | Annotated[dict[str, PositiveFloat], Field(min_length=1)] | None = None
     """The one metric for schedule, stop and best checkpoint, `validation.<method>.<quantity>` (lower is better), or
-    several with weights, whose weighted mean counts. Default: `validation.loss`, the mean of the methods' losses weighted
-    by their probabilities."""
+    several with weights, whose weighted mean counts. Default: `validation.loss`, the mean of the methods' losses
+    weighted by their probabilities."""
     trainable: Literal["all", "readouts", "lora"] | None = None
     """`readouts`: the backbone stays as the parent left it; `lora`: it changes by low-rank adapters. Default: all."""
     lora: Lora | None = None
@@ -201,8 +201,8 @@ class Evaluation(Frozen):
     offsets: Name | None = None
     """Label method whose energy offsets are added. Default: `labels`."""
     base: Name | None = None
-    """Label method whose own values are added to the prediction (delta-learning). Default: what the head's difference is
-    taken against, where the stage has learned `labels` as a difference only."""
+    """Label method whose own values are added to the prediction (delta-learning). Default: what the head's difference
+    is taken against, where the stage has learned `labels` as a difference only."""
     keys: tuple[LabelKeys, ...] | None = None
     """Filled in by the plan: the file's keys behind all these methods, since a name may come to mean others."""
 
@@ -220,7 +220,7 @@ class Stage(Recipe):
     """One stage of a cell, `${axis}` filled in: where it starts, what it trains on, how, and what it is scored on."""
 
     start_from: str | None = None
-    """Name of the parent stage; null: fresh weights; `file:model.pt`: a model from outside (path relative to the spec)."""
+    """Name of the parent stage; null: fresh weights; `file:model.pt`: a model from outside (relative to the spec)."""
     train: Annotated[tuple[MixtureSet, ...], Field(min_length=1)]
     """The mixture of labelled sets. A stage whose sets are all empty vanishes, and its child starts fresh."""
     evaluate: tuple[Evaluation, ...] = ()
@@ -251,7 +251,7 @@ class Training(Frozen):
     file: str | None = None
     """sha256 of the model file that it starts from in place of a stage."""
     heads: dict[Name, Head] | None = None
-    """Readout heads that do not start by README rule 9, or are not as wide as the model's; None where there are none."""
+    """Readout heads that do not start by README rule 9, or are not as wide as the model's; None: there are none."""
 
     @property
     def methods(self) -> tuple[str, ...]:

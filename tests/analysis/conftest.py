@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mfsweep.fingerprint import fingerprint
-from mfsweep.store import Best, CellRecord, EvaluationRecord, Record, Share, Store
+from mfsweep.records import Best, CellRecord, EvaluationRecord, Record, Share
+from mfsweep.store import Store
 
 
 @dataclass

@@ -11,8 +11,8 @@ from mfsweep.analysis.kinds import grid, law
 from mfsweep.cli import run as command
 from mfsweep.cli import show
 from mfsweep.prepare import prepare
+from mfsweep.records import Best, EvaluationRecord, Record
 from mfsweep.run import mirror
-from mfsweep.store import Best, EvaluationRecord, Record
 
 BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
 

@@ -72,7 +72,7 @@ MIXTURE = 'train: [{labels: cc, subset: a, size: "${finetune_size}"'
         ([("    start_from: pretrain", "    start_from: pretrain\n    trainable: readout")], "stages.finetune.trainable", "'readouts'"),
         ([("    start_from: pretrain", "    start_from: pretrain\n    heads: {cc: {fro: dft}}")], "stages.finetune.heads.cc.fro", "Did you mean 'from'?"),
         ([("    start_from: pretrain", "    start_from: pretrain\n    learning_rate: {backbone: 0, readouts: 0}")], "stages.finetune.learning_rate", "nothing would be left to train"),
-        ([(MIXTURE, MIXTURE + ", head: one"), ('}]\n    max_steps: 4\n    validate_every: 2\n    continued', '}, {labels: cc, subset: b}]\n    max_steps: 4\n    continued')], "stages.finetune.train[1].head", "one readout head"),
+        ([(MIXTURE, MIXTURE + ", head: one"), ("}]\n    max_steps: 4\n    validate_every: 2\n    continued", "}, {labels: cc, subset: b}]\n    max_steps: 4\n    continued")], "stages.finetune.train[1].head", "one readout head"),
         ([("architecture: mace", "architecture: mase")], "model", "'mace'"),
         ([("channels: 4", "chanels: 4")], "model.chanels", "Did you mean 'channels'?"),
         ([("model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}", "model: {architecture: allegro, chanels: 4}")], "model.chanels", "one of architecture, layers"),

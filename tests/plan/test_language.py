@@ -139,7 +139,9 @@ def test_use_leaves_out_a_loss_term_and_shares_the_direct_stage(graph_of):
         "forces": LossWeights(energy=0, forces=1),
         "both": LossWeights(energy=1, forces=1),
     }
-    assert result_of(graph, n=40, method="dft", variant="direct") is result_of(graph, n=40, method="xtb", variant="direct")
+    assert result_of(graph, n=40, method="dft", variant="direct") is result_of(
+        graph, n=40, method="xtb", variant="direct"
+    )
     assert len(graph.nodes) == 2 * 2 * 3 * 2 + 2
 
 
@@ -160,7 +162,7 @@ def test_variants_of_fine_tuning_share_their_parent(graph_of):
 
 
 def test_strategies_stand_side_by_side_and_a_named_head_that_is_the_rule_changes_no_key(graph_of):
-    graph, plain = graph_of(FIG8), graph_of(FIG8, (", heads: {cc: \"${strategy.head}\"}", ""))
+    graph, plain = graph_of(FIG8), graph_of(FIG8, (', heads: {cc: "${strategy.head}"}', ""))
     assert result_of(graph, n=40, strategy="pretrain").key == result_of(plain, n=40, strategy="pretrain").key
     assert {planned.cell.values["strategy"]: list(planned.keys) for planned in graph.cells} == {
         "direct": ["finetune"],
@@ -179,7 +181,12 @@ def test_a_difference_is_a_method_of_its_own_and_is_scored_as_base_plus_correcti
     assert node.training.data.derived == {"cc-xtb": Difference(target="cc", minus="xtb")}
     assert node.training.recipe.loss == {"cc-xtb": LossWeights(energy=100, forces=0)}
     (evaluation,) = node.evaluations
-    assert (evaluation.labels, evaluation.head, evaluation.offsets, evaluation.base) == ("cc", "cc-xtb", "cc-xtb", "xtb")
+    assert (evaluation.labels, evaluation.head, evaluation.offsets, evaluation.base) == (
+        "cc",
+        "cc-xtb",
+        "cc-xtb",
+        "xtb",
+    )
 
 
 def test_one_head_learns_two_methods_with_their_own_offsets(graph_of):
@@ -202,7 +209,11 @@ def test_ranges_share_out_one_shuffle_and_empty_ones_vanish(graph_of):
 
 
 def test_shuffled_labels_are_a_method_of_their_own(graph_of):
-    graph = graph_of(ONE, ("labels: dft, subset: b", "labels: {shuffled: dft}, subset: b"), ("labels: dft, subset: t", "labels: dft, subset: t, head: dft-shuffled"))
+    graph = graph_of(
+        ONE,
+        ("labels: dft, subset: b", "labels: {shuffled: dft}, subset: b"),
+        ("labels: dft, subset: t", "labels: dft, subset: t, head: dft-shuffled"),
+    )
     (node,) = graph.nodes.values()
     assert node.training.data.derived == {"dft-shuffled": Shuffled(shuffled="dft")}
     assert node.key not in graph_of(ONE).nodes
@@ -210,7 +221,10 @@ def test_shuffled_labels_are_a_method_of_their_own(graph_of):
 
 def test_adapters_and_rates_are_part_of_the_recipe(graph_of):
     trained = 'continued: {trainable: lora, learning_rate: {backbone: 1.0e-4, readouts: 1.0e-3}, heads: {cc: "${variant.head}"}}'
-    node = result_of(graph_of(FIG7, ('continued: {trainable: "${variant.trainable}", heads: {cc: "${variant.head}"}}', trained)), variant="full")
+    node = result_of(
+        graph_of(FIG7, ('continued: {trainable: "${variant.trainable}", heads: {cc: "${variant.head}"}}', trained)),
+        variant="full",
+    )
     assert node.training.recipe.lora == Lora()
     assert node.training.recipe.learning_rate == Rates(backbone=1e-4, readouts=1e-3)
 
@@ -255,7 +269,9 @@ def test_what_cannot_be_trained_is_refused_at_its_place(graph_of, body, changes,
 
 def test_a_model_file_of_another_size_is_refused_with_the_model_to_write(graph_of):
     file = ModelFile("f" * 64, MODEL.but(channels=8), {"pbe": None}, "{architecture: mace, channels: 8}")
-    with pytest.raises(SpecError, match=r"model: got .*from which stage 'only' starts: \{architecture: mace, channels: 8\}"):
+    with pytest.raises(
+        SpecError, match=r"model: got .*from which stage 'only' starts: \{architecture: mace, channels: 8\}"
+    ):
         graph_of(ONE, FILE, files={"model.pt": file})
 
 
@@ -271,7 +287,9 @@ def test_a_model_file_of_another_size_is_refused_with_the_model_to_write(graph_o
 def test_a_search_lowers_a_validation_metric_of_the_result(tmp_path, objective, says):
     body = ONE.replace("size: 100", 'size: 100, probability: "${alpha}"')
     path = tmp_path / "hard.yaml"
-    path.write_text(HEAD + f"axes: {{alpha: {{low: 0.1, high: 1.0}}}}\nsearch: {{objective: {objective}, trials: 2}}\n" + body)
+    path.write_text(
+        HEAD + f"axes: {{alpha: {{low: 0.1, high: 1.0}}}}\nsearch: {{objective: {objective}, trials: 2}}\n" + body
+    )
     spec = load(path).at([{"alpha": 1.0}])
     with pytest.raises(SpecError, match=r"search\.objective: got ") as caught:
         check_search(spec, build(spec, expand(spec), "0" * 64))

@@ -8,8 +8,9 @@ from optuna.trial import TrialState
 
 from mfsweep.errors import SpecError, StoreError
 from mfsweep.prepare import prepare
+from mfsweep.records import Best, EvaluationRecord, Record
 from mfsweep.run.search import opened
-from mfsweep.store import Best, EvaluationRecord, Record, Store
+from mfsweep.store import Store
 
 AXES = "axes:\n  pretrain_size: [0, 20, 40]\n  finetune_size: [20, 60]\n"
 FITS = (

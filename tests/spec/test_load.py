@@ -101,5 +101,7 @@ def test_a_search_at_some_points_is_a_grid_of_them_and_the_seeds(write_spec):
 
 
 def test_a_source_that_is_not_declared_is_refused(write_spec):
-    with pytest.raises(SpecError, match=r"data: got .*expected labels\.cc\.source to name `sources:`, several by name, got 'x'"):
+    with pytest.raises(
+        SpecError, match=r"data: got .*expected labels\.cc\.source to name `sources:`, several by name, got 'x'"
+    ):
         load(write_spec(('cc: {energy: "ccsd(t)_631gd.energy"}', 'cc: {energy: "ccsd(t)_631gd.energy", source: x}')))

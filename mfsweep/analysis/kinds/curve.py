@@ -29,8 +29,8 @@ from mfsweep.analysis.study import Analysis, Study
 from mfsweep.analysis.style import Series
 from mfsweep.errors import FitError
 from mfsweep.quantities import MetricPath
+from mfsweep.records import CellRecord
 from mfsweep.spec.figures import Curve
-from mfsweep.store import CellRecord
 
 LINES = ("-", (0, (4, 1, 1, 1)), (0, (1, 1)))
 """Of the first metric, the second, ...; plain dashes are the reference's."""

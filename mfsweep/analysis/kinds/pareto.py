@@ -17,8 +17,8 @@ from mfsweep.analysis.selection import Measured, Spread, Values, grouped, label,
 from mfsweep.analysis.study import Analysis, Study
 from mfsweep.errors import FitError
 from mfsweep.quantities import MetricPath
+from mfsweep.records import CellRecord
 from mfsweep.spec.figures import Pareto
-from mfsweep.store import CellRecord
 
 
 class Place(NamedTuple):

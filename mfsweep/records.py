@@ -1,0 +1,162 @@
+"""What the store holds of trainings, evaluations, cells, claims and figures: typed records, as they lie on disk."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+RECORD_SCHEMA: Literal[1] = 1
+
+
+class Plain(BaseModel):
+    """Base of the records: immutable, and tolerant of fields that a later version adds."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Share(Plain):
+    """What one labelled set got of a training, requested and realised."""
+
+    labels: str
+    subset: str
+    size: int
+    """Training structures in the set."""
+    requested: float
+    """Probability of a batch."""
+    batches: int
+    structures: int
+    atoms: int
+    """Realised totals over the training, repeats over passes counted."""
+    passes: float
+    """Passes over the set."""
+    head: str | None = None
+    """Readout head that learned it; None, in records of before heads had names: that of the labels."""
+
+
+class Best(Plain):
+    """A checkpoint kept because a metric was lowest at its step."""
+
+    metric: str
+    step: int
+    value: float
+    file: str
+    """Relative to the stage's folder."""
+
+
+class Record(Plain):
+    """What one finished training was and gave. Metrics are keyed `validation.<method>.<quantity>` (quantities.py)."""
+
+    schema_number: Literal[1] = RECORD_SCHEMA
+    key: str
+    training: dict[str, Any]
+    """`Training.identity()`."""
+    parent: str | None
+    started: float
+    """Unix time, seconds."""
+    seconds: float
+    """Wall time in training, resumed parts summed."""
+    steps: int
+    stop_reason: Literal["converged", "max_steps"]
+    selected: Best
+    """The checkpoint that children start from."""
+    heads: dict[str, Best]
+    """Per readout head, the checkpoint that scores that head's method."""
+    metrics: dict[str, float]
+    """Validation metrics, each method's at the checkpoint best for its head."""
+    offsets: dict[str, dict[str, float]]
+    """Label method -> element symbol -> energy offset E0, eV."""
+    shares: list[Share]
+    parameters: int
+    """Trainable parameters."""
+    workers: int
+    host: str
+    versions: dict[str, str]
+
+    @property
+    def converged(self) -> bool:
+        """Return whether the schedule, not the step limit, ended the training."""
+        return self.stop_reason == "converged"
+
+
+class EvaluationRecord(Plain):
+    """One evaluation of a trained stage. Metrics are keyed by the bare quantity, for example `energy_mae`."""
+
+    name: str
+    """`<part>.<method>`, as `Evaluation.name`."""
+    evaluation: dict[str, Any]
+    """`Evaluation.identity()`."""
+    metrics: dict[str, float]
+    offsets_only: dict[str, float]
+    """The same metrics of the null model, energy offsets and nothing else."""
+    structures: int
+    predictions: str
+    """The .npz beside this file: index (S,), formula (S,), atoms (S,), energy_reference and energy_predicted (S,) eV,
+    and for a method with forces: forces_reference and forces_predicted (A, 3) eV/angstrom."""
+
+
+class SetRecord(Plain):
+    """One labelled set of a stage, as labels that somebody has to pay for."""
+
+    labels: str
+    """Label method."""
+    methods: list[str]
+    """The methods of the file whose values it takes: itself, or of a derived one its parts."""
+    subset: str
+    start: int
+    end: int
+    """Training structures [start, end) of the subset's one shuffle."""
+
+
+class CellRecord(Plain):
+    """One cell of a spec's grid: its axis values, and the keys of the stages that it needs."""
+
+    values: dict[str, Any]
+    """Axis -> value; a bundle by its name; an axis that this cell's block of the union lacks is absent."""
+    stages: dict[str, str]
+    """Stage name -> stage key, for the stages that did not vanish."""
+    result: str
+    """Stage name of the result."""
+    sizes: dict[str, dict[str, int]]
+    """Stage name -> label method -> training structures."""
+    evaluations: dict[str, list[dict[str, Any]]]
+    """Stage name -> `Evaluation.identity()` of each evaluation of it that the spec asks for, of this cell or another;
+    whatever else a shared store holds of the stage is another spec's."""
+    sets: dict[str, list[SetRecord]] = {}
+    """Stage name -> its labelled sets."""
+
+
+class ClaimRecord(Plain):
+    """What came out for one statement of a spec."""
+
+    name: str
+    says: str
+    """The statement."""
+    measure: str
+    """What was compared."""
+    estimate: float | None
+    low: float | None
+    high: float | None
+    """95 % interval; None where there are too few replicates for one."""
+    verdict: Literal["agree", "disagree", "cannot tell"]
+    detail: str
+    """What the numbers rest on, and what was left out."""
+    recommends: str = ""
+    """The advice that the source draws from the statement, if any."""
+
+    @property
+    def came_out(self) -> str:
+        """Return the measured number with its interval."""
+        if self.estimate is None:
+            return "not measured"
+        interval = "" if self.low is None else f", 95 % interval {self.low:.2f} to {self.high:.2f}"
+        return f"{self.measure} {self.estimate:.2f}{interval}"
+
+
+class FigureRecord(Plain):
+    """One figure or table of a report."""
+
+    stem: str
+    """Its files are `figures/<stem>.*`."""
+    caption: str
+    kind: Literal["picture", "table"]
