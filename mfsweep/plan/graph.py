@@ -172,10 +172,6 @@ class _Builder:
             check_stage(self.spec, live, self.tests)
             sets = tuple(_sized(self.spec, labelled) for labelled in live.mixture.sets)
             parts = self.parts[id(live.stage), id(live.mixture)] = _Parts(sets, recipe(self.spec, live))
-        if parts.recipe.trainable == "lora" and cell.model.architecture != "mace":
-            place = ("stages", live.name, "trainable")
-            expected = f"all or readouts: {cell.model.architecture} has no low-rank adapters here"
-            raise self.spec.document.error(place, "lora", expected)
         training = Training(
             data=self.data(cell.split_seed, live.mixture.methods, live.mixture.derived),
             model=cell.model,

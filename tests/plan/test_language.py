@@ -250,7 +250,6 @@ def test_a_model_file_is_a_parent_by_content(graph_of):
         (FIG7, [('heads: {cc: "${variant.head}"}', "heads: {dft: {from: fresh}}")], "stages.finetune.heads.dft", "a readout head that a labelled set trains: cc"),
         (FIG7, [('continued: {trainable: "${variant.trainable}"', 'trainable: readouts\n    continued: {trainable: "${variant.trainable}"')], "stages.finetune.trainable", "its backbone would stay random"),
         (FIG7, [('trainable: "${variant.trainable}"', "trainable: readouts, learning_rate: {backbone: 1, readouts: 0}")], "stages.finetune.continued.learning_rate", "nothing is left to train"),
-        (FIG7, [("{architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1}", "{architecture: allegro}"), ('trainable: "${variant.trainable}"', "trainable: lora")], "stages.finetune.trainable", "no low-rank adapters"),
         (FIG8, [("minus: xtb", "minus: xbt")], "stages.delta.train[0].labels", "Did you mean 'xtb'?"),
         (FIG8, [("minus: xtb", "minus: cc")], "stages.delta.train[0].labels", "the difference of two label methods"),
         (FIG8, [("validation.dft.energy_mae: 1", "validation.xtb.energy_mae: 1")], "stages.merged.select_on.validation.xtb.energy_mae", "a method this stage trains on"),
