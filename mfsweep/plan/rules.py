@@ -102,7 +102,7 @@ def _check_derived(spec: Spec, live: LiveStage, place: Place) -> None:
         if isinstance(own.labels, str) or own.method not in live.mixture.derived:
             continue
         here = (*place, "train", index, "labels")
-        if len(own.labels.methods) == 2 and own.labels.methods[0] == own.labels.methods[1]:
+        if len(set(own.labels.methods)) < len(own.labels.methods):
             raise _error(spec, here, own.method, "the difference of two label methods")
         if own.method in spec.experiment.data.labels:
             expected = f"another name of that method in data.labels: {own.method!r} is that of the derived labels here"
