@@ -131,6 +131,10 @@ class _Builder:
         """(stage name, parent's key, axis values) -> key."""
         self.parts: dict[tuple[int, int], _Parts] = {}
         """Checked once for each filled-in template, which many cells share."""
+        self.heads: dict[tuple[object, ...], dict[str, Head] | None] = {}
+        """The same templates and parent's heads -> own heads, made once."""
+        self.widths: dict[tuple[object, ...], Widths] = {}
+        """A parent's sets and heads -> its heads' widths."""
 
     def graph(self, cells: list[Cell]) -> Graph:
         planned = [PlannedCell(cell, self._keys(cell)) for cell in cells]
@@ -188,11 +192,20 @@ class _Builder:
     def _heads(self, cell: Cell, live: LiveStage, parent: str | None) -> dict[str, Head] | None:
         above = None
         if parent is not None:
-            training = self.nodes[parent].training
-            above = widths(training.head_names, training.heads)
+            above = self._widths(self.nodes[parent].training)
         elif live.file is not None and live.file in self.files:
             above = self.files[live.file].heads
-        return resolve_heads(self.spec, live, (cell.model.readout_hidden,), above)
+        own = (cell.model.readout_hidden,)
+        key = (id(live.stage), id(live.mixture), own, None if above is None else tuple(above.items()))
+        if key not in self.heads:
+            self.heads[key] = resolve_heads(self.spec, live, own, above)
+        return self.heads[key]
+
+    def _widths(self, training: Training) -> Widths:
+        key = (id(training.sets), id(training.heads))
+        if key not in self.widths:
+            self.widths[key] = widths(training.head_names, training.heads)
+        return self.widths[key]
 
     def _file(self, cell: Cell, live: LiveStage) -> str | None:
         if live.file is None:
