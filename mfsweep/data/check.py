@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.dataset import Dataset, shown
-from mfsweep.data.derived import parts
 from mfsweep.data.reference import offset_energy
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.units import HARTREE, HIGHEST_SPREAD, UNITS, energy_scale, force_unit
 from mfsweep.data.unseen import require_unseen
 from mfsweep.errors import DataError
-from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName
+from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName, parts
 from mfsweep.spec.stage import Evaluation, LabelledSet, Training
 
 Indices = NDArray[np.int64]

@@ -24,7 +24,7 @@ from mfsweep.data.splits import Partition, partition
 from mfsweep.data.structures import Labels, Structures
 from mfsweep.errors import DataError, nearest
 from mfsweep.fingerprint import canonical
-from mfsweep.spec.data import Derived, Difference, LabelKeys, ResolvedData, SubsetName
+from mfsweep.spec.data import Derived, Difference, LabelKeys, ResolvedData, SubsetName, parts
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
 Indices = NDArray[np.int64]
@@ -220,7 +220,7 @@ class Dataset:
             raise DataError(
                 f"{self.place}: {place}: {len(missing)} of {len(members)} structures have no {method} {what} "
                 f"(NaN), the first is {self.structures.describe(int(missing[0]))}. "
-                f"Let data.splits.{subset}.needs name {method}"
+                f"Let data.splits.{subset}.needs name {' and '.join(parts(method, self.derived))}"
             )
 
     @contextmanager

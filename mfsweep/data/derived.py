@@ -31,11 +31,6 @@ def derive(structures: Structures, method: Derived) -> Labels:
     return _difference(structures, method) if isinstance(method, Difference) else _shuffled(structures, method)
 
 
-def parts(method: str, derived: Mapping[str, Derived]) -> tuple[str, ...]:
-    """Return the file's methods whose labels a method is: its own name, or what it is made of."""
-    return derived[method].methods if method in derived else (method,)
-
-
 def made_of(methods: Iterable[str], derived: Mapping[str, Derived]) -> set[str]:
     """Return some of the file's methods and every derived one into which one of them enters."""
     own = set(methods)

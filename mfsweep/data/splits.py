@@ -21,11 +21,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.derived import parts
 from mfsweep.data.order import order_keys
 from mfsweep.data.structures import Structures
 from mfsweep.errors import DataError, nearest
-from mfsweep.spec.data import Derived, Splits, Subset, SubsetName
+from mfsweep.spec.data import Derived, Splits, Subset, SubsetName, parts
 
 FEWEST_FORMULAE = 2
 """Of a training part: with one formula neither offsets nor a split by formula mean anything."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mfsweep.errors import TrainingError, nearest
 from mfsweep.models import lora as low_rank
 from mfsweep.spec.model import Architecture
-from mfsweep.spec.stage import Head, Lora
+from mfsweep.spec.stage import Head, Lora, inherited
 
 
 class Graph(NamedTuple):
@@ -226,7 +226,7 @@ def match_heads(heads: Sequence[str], parent: Sequence[str], given: Mapping[str,
         if wanted == "fresh":
             continue
         by_rule = wanted is None or wanted == "parent"
-        source = (head if len(parent) > 1 else parent[0]) if by_rule else str(wanted)
+        source = (inherited(head, parent) or head) if by_rule else str(wanted)
         if source not in parent:
             place = "the parent stage" if by_rule else f"{source!r} of the parent stage"
             raise TrainingError(

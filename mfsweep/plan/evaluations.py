@@ -23,15 +23,9 @@ def filled(spec: Spec, live: LiveStage, evaluation: Evaluation) -> Evaluation:
     heads, labels = live.mixture.heads, evaluation.labels
     if labels not in live.mixture.derived:
         known_method(spec, labels, place)
-    learned, base = labels, evaluation.base
-    if labels not in heads and evaluation.head is None:
-        for name, derived in live.mixture.derived.items():
-            if isinstance(derived, Difference) and derived.target == labels:
-                learned, base = name, base or derived.minus
+    learned, base = _learned(spec, live, evaluation, place)
     head = evaluation.head or heads.get(learned, labels)
     offsets = evaluation.offsets or learned
-    if base is not None:
-        known_method(spec, base, place)
     if offsets not in live.mixture.derived:
         known_method(spec, offsets, place)
     own = True if evaluation.head is None and head != labels else None
@@ -39,6 +33,30 @@ def filled(spec: Spec, live: LiveStage, evaluation: Evaluation) -> Evaluation:
     behind = [labels, offsets, *([base] if base else [])]
     keys = tuple(known[part] for method in behind for part in live.mixture.parts(method))
     return evaluation.but(head=head, offsets=offsets, base=base, own=own, keys=keys)
+
+
+def _learned(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place) -> tuple[str, str | None]:
+    """Return the label method that the stage has learned for an evaluation, and what is added to its prediction.
+
+    A difference stands for its target where the stage has not learned that itself by the head that is asked.
+    """
+    heads, labels, asked = live.mixture.heads, evaluation.labels, evaluation.head
+    differences = {
+        name: made.minus
+        for name, made in live.mixture.derived.items()
+        if isinstance(made, Difference) and made.target == labels and asked in (None, heads[name])
+    }
+    if evaluation.base is not None:
+        differences = {name: minus for name, minus in differences.items() if minus == evaluation.base}
+        if not differences:
+            expected = f"what a difference of {labels} that stage {live.name!r} trains is taken against"
+            raise spec.document.error(place, f"base: {evaluation.base}", expected)
+    elif labels in heads and asked in (None, heads[labels]):
+        return labels, None
+    if len(differences) > 1:
+        expected = f"one of the differences of {labels} by its `base`: {' or '.join(differences.values())}"
+        raise spec.document.error(place, labels, expected)
+    return next(iter(differences.items()), (labels, None))
 
 
 def place_of(live: LiveStage, evaluation: Evaluation) -> Place:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mfsweep.errors import nearest
 from mfsweep.plan.graph import Graph
 from mfsweep.plan.metrics import check_path, measured_by
-from mfsweep.quantities import RESULT
+from mfsweep.quantities import RESULT, Quantity
 from mfsweep.spec.load import Spec
 
 
@@ -42,6 +42,9 @@ def check_search(spec: Spec, graph: Graph) -> None:
         expected = "a metric of `validation`: test labels touch nothing but the last number"
         raise spec.document.error(place, search.objective, expected)
     if not search.objective.startswith("validation."):
-        raise spec.document.error(place, search.objective, "validation.<method>.<quantity>, or validation.loss")
+        raise spec.document.error(place, search.objective, "validation.<method>.<quantity>")
+    if search.objective.endswith(f".{Quantity.LOSS}"):
+        expected = "an error, as validation.<method>.energy_mae: a loss is weighted by what may be searched (alpha)"
+        raise spec.document.error(place, search.objective, expected)
     measured = measured_by(spec, graph)
     check_path(spec, graph, measured, place, f"{RESULT}.{search.objective}")

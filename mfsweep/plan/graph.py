@@ -15,7 +15,7 @@ from mfsweep.plan.heads import Widths, resolve_heads, widths
 from mfsweep.plan.recipe import recipe
 from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, test_subsets
 from mfsweep.spec.axes import SEEDS, Value
-from mfsweep.spec.data import Derived, ResolvedData, Splits, SubsetName
+from mfsweep.spec.data import Derived, ResolvedData, Splits, SubsetName, parts
 from mfsweep.spec.load import Spec
 from mfsweep.spec.model import Architecture
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, Recipe, Training
@@ -122,6 +122,7 @@ class _Builder:
         self.data = _DataOf(spec, resolved_needs(spec, cells), digest)
         self.files = files
         self.tests = test_subsets(cells)
+        self.derived = {name for cell in cells for live in cell.stages.values() for name in live.mixture.derived}
         self.evaluations: dict[tuple[int, int], Evaluation] = {}
         """Identity in memory of an evaluation as written, and of a stage's mixture -> with everything filled in."""
         self.distinct: dict[Evaluation, Evaluation] = {}
@@ -171,18 +172,18 @@ class _Builder:
         return self.evaluations[key]
 
     def _node(self, cell: Cell, live: LiveStage, parent: str | None, values: dict[str, Value]) -> Node:
-        parts = self.parts.get((id(live.stage), id(live.mixture)))
-        if parts is None:
-            check_stage(self.spec, live, self.tests)
+        own = self.parts.get((id(live.stage), id(live.mixture)))
+        if own is None:
+            check_stage(self.spec, live, self.tests, self.derived)
             sets = tuple(_sized(self.spec, labelled) for labelled in live.mixture.sets)
-            parts = self.parts[id(live.stage), id(live.mixture)] = _Parts(sets, recipe(self.spec, live))
+            own = self.parts[id(live.stage), id(live.mixture)] = _Parts(sets, recipe(self.spec, live))
         training = Training(
             data=self.data(cell.split_seed, live.mixture.methods, live.mixture.derived),
             model=cell.model,
             precision=self.spec.experiment.precision,
             seed=cell.seed,
-            sets=parts.sets,
-            recipe=parts.recipe,
+            sets=own.sets,
+            recipe=own.recipe,
             parent=parent,
             file=self._file(cell, live),
             heads=self._heads(cell, live, parent),
@@ -233,8 +234,7 @@ class _DataOf:
 
     def __call__(self, split_seed: int, methods: Iterable[str], derived: Mapping[str, Derived]) -> ResolvedData:
         # A method that neither the partition nor this training refers to must not matter to it.
-        parts = {part for method in methods for part in (derived[method].methods if method in derived else (method,))}
-        used = frozenset(parts).union(*self.needs.values())
+        used = frozenset(part for method in methods for part in parts(method, derived)).union(*self.needs.values())
         key = (split_seed, used, tuple(sorted(derived)))
         if key not in self.made:
             subsets = {name: subset.but(needs=self.needs[name]) for name, subset in self.data.splits.subsets().items()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mfsweep.errors import nearest
 from mfsweep.plan.expand import LiveStage
 from mfsweep.spec.load import Spec
-from mfsweep.spec.stage import Head
+from mfsweep.spec.stage import Head, inherited
 
 FRESH = "fresh"
 PARENT = "parent"
@@ -55,7 +55,7 @@ def _resolved(spec: Spec, live: LiveStage, name: str, own: tuple[int, ...], pare
             expected = "a stage with a parent: where there is none, heads are fresh; write it under `continued:`"
             raise spec.document.error(place, asked.source, expected)
         return Head(hidden=wide)
-    default = name if name in parent else next(iter(parent)) if len(parent) == 1 else None
+    default = inherited(name, tuple(parent))
     if asked.source == FRESH:
         return Head(source=FRESH, hidden=wide)
     source = default if asked.source in (None, PARENT) else asked.source
@@ -68,10 +68,8 @@ def _resolved(spec: Spec, live: LiveStage, name: str, own: tuple[int, ...], pare
     if source not in parent:
         expected = f"`parent`, `fresh`, or a head of the parent: {', '.join(parent)}.{nearest(source, parent)}"
         raise spec.document.error(place, source, expected)
-    inherited = parent[source]
-    if asked.hidden is not None and wide != inherited:
-        expected = (
-            f"the parent's width {list(inherited or own)}, or `from: fresh`: a head cannot be copied into another"
-        )
+    width = parent[source]
+    if asked.hidden is not None and wide != width:
+        expected = f"the parent's width {list(width or own)}, or `from: fresh`: a head cannot be copied into another"
         raise spec.document.error((*place[:-1], "hidden"), list(asked.hidden), expected)
-    return Head(source=source if source != default else None, hidden=inherited)
+    return Head(source=source if source != default else None, hidden=width)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mfsweep.spec.data import Derived
+from mfsweep.spec.data import Derived, parts
 from mfsweep.spec.load import Place, Spec
 from mfsweep.spec.stage import LabelledSet, MixtureSet, Stage
 
@@ -35,8 +35,7 @@ class Mixture(NamedTuple):
 
     def parts(self, method: str) -> tuple[str, ...]:
         """Return the methods of the file behind a label method."""
-        derived = self.derived.get(method)
-        return derived.methods if derived else (method,)
+        return parts(method, self.derived)
 
 
 def mixture(spec: Spec, stage: Stage, place: Place) -> Mixture:
@@ -46,6 +45,8 @@ def mixture(spec: Spec, stage: Stage, place: Place) -> Mixture:
         SpecError: probabilities that contradict each other, or sets that cannot be told apart.
     """
     left = [own for own in stage.train if not own.is_empty and own.probability != 0]
+    # A set of probability 1 leaves nothing for the others, as one of 0 gets nothing itself: alpha may be either.
+    left = [own for own in left if own.probability == 1] or left
     _check_probabilities(spec, left, place)
     _check_pairs(spec, left, place)
     given = sum(own.probability or 0 for own in left)

@@ -6,7 +6,7 @@ from mfsweep.plan.expand import LiveStage
 from mfsweep.plan.names import has_forces
 from mfsweep.quantities import metric_path
 from mfsweep.spec.load import Spec
-from mfsweep.spec.stage import Lora, LossWeights, Recipe
+from mfsweep.spec.stage import Lora, LossWeights, Rates, Recipe
 
 
 def recipe(spec: Spec, live: LiveStage) -> Recipe:
@@ -14,10 +14,17 @@ def recipe(spec: Spec, live: LiveStage) -> Recipe:
     own = live.stage.recipe()
     methods = live.mixture.methods
     adapters = (own.lora or Lora()) if own.trainable == "lora" else None
+    trainable = own.trainable if own.trainable != "all" else None
+    rate = own.learning_rate
+    if isinstance(rate, Rates) and (trainable == "readouts" or not rate.backbone):
+        trainable, rate = "readouts", rate.readouts  # the rate of a backbone that is frozen acts on nothing
+    elif isinstance(rate, Rates) and rate.backbone == rate.readouts:
+        rate = rate.backbone
     return own.but(
+        learning_rate=rate,
         loss={method: loss_weights(spec, live, method) for method in methods},
         select_on=_select_on(own.select_on, methods),
-        trainable=own.trainable if own.trainable != "all" else None,
+        trainable=trainable,
         lora=adapters,
     )
 

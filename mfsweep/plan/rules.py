@@ -5,7 +5,7 @@ What needs the data file to be known (sizes of `rest`, elements, units) is data/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mfsweep.errors import SpecError, nearest
 from mfsweep.plan.evaluations import place_of
@@ -13,7 +13,7 @@ from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.names import has_forces, known_method, known_subset
 from mfsweep.plan.recipe import loss_weights
 from mfsweep.quantities import Quantity
-from mfsweep.spec.data import TEST_SUBSET, SubsetName
+from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName, parts
 from mfsweep.spec.load import Place, Spec
 from mfsweep.spec.stage import Evaluation, Rates
 
@@ -29,7 +29,12 @@ def resolved_needs(spec: Spec, cells: list[Cell]) -> dict[SubsetName, tuple[str,
     pairs += [(evaluation.labels, evaluation.subset) for group in scores for evaluation in group]
     pairs += [(evaluation.base, evaluation.subset) for group in scores for evaluation in group if evaluation.base]
     for method, subset in pairs:
-        used.setdefault(subset, set()).update(derived[method].methods if method in derived else (method,))
+        used.setdefault(subset, set()).update(parts(method, derived))
+    for difference in (made for made in derived.values() if isinstance(made, Difference)):
+        # A prediction of its target needs the other method's values there.
+        for group in scores:
+            for evaluation in (one for one in group if one.labels == difference.target):
+                used.setdefault(evaluation.subset, set()).add(difference.minus)
     declared = spec.experiment.data.splits.subsets()
     for name, subset in declared.items():
         for index, method in enumerate(subset.needs or ()):
@@ -48,8 +53,14 @@ def test_subsets(cells: list[Cell]) -> frozenset[str]:
     return frozenset({TEST_SUBSET, *named})
 
 
-def check_stage(spec: Spec, live: LiveStage, tests: frozenset[str]) -> None:
+def check_stage(spec: Spec, live: LiveStage, tests: frozenset[str], derived: Collection[str]) -> None:
     """Refuse a stage that names what is not there, or touches what it must not.
+
+    Args:
+        spec: for errors.
+        live: the stage.
+        tests: subsets that are called tests.
+        derived: label methods that any stage of any cell makes of others.
 
     Raises:
         SpecError: with the place in the spec.
@@ -58,7 +69,7 @@ def check_stage(spec: Spec, live: LiveStage, tests: frozenset[str]) -> None:
     _check_sets(spec, live, tests, place)
     _check_derived(spec, live, place)
     _check_workers(spec, live, place)
-    _check_loss(spec, live, place)
+    _check_loss(spec, live, derived, place)
     _check_select_on(spec, live, place)
     _check_trainable(spec, live, place)
 
@@ -112,9 +123,15 @@ def _check_derived(spec: Spec, live: LiveStage, place: Place) -> None:
 def _check_trainable(spec: Spec, live: LiveStage, place: Place) -> None:
     trainable, rate = live.stage.trainable, live.stage.learning_rate
     here = (*place, "continued") if "continued" in spec.experiment.stages[live.name] else place
-    if trainable in ("readouts", "lora") and live.parent is None and live.file is None:
-        expected = "`all` in a stage without a parent: its backbone would stay random. Write it under `continued:`"
-        raise _error(spec, (*place, "trainable"), trainable, expected)
+    frozen = isinstance(rate, Rates) and not rate.backbone
+    if live.parent is None and live.file is None and (trainable in ("readouts", "lora") or frozen):
+        field, got = ("trainable", trainable) if trainable not in (None, "all") else ("learning_rate", "backbone: 0")
+        expected = (
+            "a backbone that trains in a stage without a parent: it would stay random. Write it under `continued:`"
+        )
+        raise _error(spec, (*place, field), got, expected)
+    if trainable == "lora" and frozen:
+        raise _error(spec, (*here, "learning_rate"), "backbone: 0", "a rate above 0, at which the adapters train")
     if trainable == "readouts" and isinstance(rate, Rates) and not rate.readouts:
         expected = "a learning rate above 0 for the readouts: with the backbone frozen nothing is left to train"
         raise _error(spec, (*here, "learning_rate"), rate.identity(), expected)
@@ -166,11 +183,13 @@ def _check_workers(spec: Spec, live: LiveStage, place: Place) -> None:
         raise _error(spec, (*place, "batch", "batches_per_step"), batches, expected)
 
 
-def _check_loss(spec: Spec, live: LiveStage, place: Place) -> None:
+def _check_loss(spec: Spec, live: LiveStage, derived: Collection[str], place: Place) -> None:
     for method, weights in live.stage.loss.items():
         here = (*place, "loss", method)
-        if method not in live.mixture.derived:
+        if method not in derived:
             known_method(spec, method, here)
+        elif method not in live.mixture.derived:
+            continue  # of another cell
         if weights.forces and not has_forces(spec, live, method):
             expected = f"0, or a key of forces in data.labels.{method}: the method is energy-only"
             raise _error(spec, (*here, "forces"), weights.forces, expected)

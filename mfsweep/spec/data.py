@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
@@ -12,6 +13,8 @@ SubsetName = Literal["a", "b", "c", "t"]
 """`a` fine-tuning, `b` pre-training, `c` second auxiliary, `t` test."""
 SUBSETS: tuple[SubsetName, ...] = ("a", "b", "c", "t")
 TEST_SUBSET: SubsetName = "t"
+HEAD_SOURCES = ("parent", "fresh")
+"""Where a readout head comes from, beside the heads of a parent: no method or head may be called so."""
 
 
 class LabelKeys(Frozen):
@@ -63,6 +66,11 @@ class Shuffled(Frozen):
 
 Derived = Difference | Shuffled
 """A label method that is made of others."""
+
+
+def parts(method: str, derived: Mapping[str, Derived]) -> tuple[str, ...]:
+    """Return the file's methods whose labels a method is: its own name, or what it is made of."""
+    return derived[method].methods if method in derived else (method,)
 
 
 class Subset(Frozen):
@@ -123,6 +131,18 @@ class Data(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _refuse_two_names(self) -> Self:
+        """Refuse one key under two names: what guards the labels of the one would not guard the other."""
+        names: dict[tuple[str, str | None], str] = {}
+        for name, keys in self.labels.items():
+            if name in HEAD_SOURCES:
+                raise ValueError(f"labels.{name}: another name: {name!r} says where a head comes from")
+            other = names.setdefault((keys.energy, keys.source), name)
+            if other != name:
+                raise ValueError(f"labels.{name}: a key of its own: {other} has the energies {keys.energy!r} already")
+        return self
+
+    @model_validator(mode="after")
     def _require_known_sources(self) -> Self:
         named = {f"labels.{name}": keys.source for name, keys in self.labels.items()}
         named |= {f"splits.{name}": subset.source for name, subset in self.splits.subsets().items()}
@@ -150,6 +170,4 @@ class ResolvedData(Frozen):
 
     def has_forces(self, method: Name) -> bool:
         """Return whether a label method, derived or not, has forces."""
-        derived = (self.derived or {}).get(method)
-        parts = derived.methods if derived else (method,)
-        return all(self.labels[part].forces is not None for part in parts)
+        return all(self.labels[part].forces is not None for part in parts(method, self.derived or {}))

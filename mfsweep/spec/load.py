@@ -83,6 +83,10 @@ class Document:
             if item["type"] == "extra_forbidden":
                 known = _fields(kind, tree, where[:-1])
                 got, wanted = where[-1], f"one of {', '.join(known)}.{nearest(str(where[-1]), known)}"
+            elif item["type"] == "union_tag_invalid":
+                got, wanted = item["ctx"]["tag"], f"one of {item['ctx']['expected_tags']}"
+            elif item["type"] == "union_tag_not_found":
+                got, wanted = item["input"], f"the field {item['ctx']['discriminator']}"
             elif item["type"] == "missing":
                 got, wanted = None, f"the field {item['loc'][-1]!r}"
             else:

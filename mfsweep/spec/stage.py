@@ -6,6 +6,7 @@ content only, no names, no paths, no resources. Its fingerprint is the stage key
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -21,7 +22,7 @@ from pydantic import (
 
 from mfsweep.fingerprint import fingerprint
 from mfsweep.spec.base import Frozen, Name, Seed
-from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Shuffled, SubsetName
+from mfsweep.spec.data import HEAD_SOURCES, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName
 from mfsweep.spec.model import Model
 
 SCHEMA = 1
@@ -50,6 +51,8 @@ class _Slice(Frozen):
             raise ValueError("`size` or `range`, not both")
         if self.range is not None and self.range[0] > self.range[1]:
             raise ValueError(f"a range [i, j] with i <= j, not {list(self.range)}")
+        if self.head in HEAD_SOURCES:
+            raise ValueError(f"another name of a head: {self.head!r} says where one comes from")
         return self
 
     @property
@@ -106,6 +109,13 @@ class Head(Frozen):
     the seed; or the name of a head of the parent."""
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
     """Hidden widths of the head's MLP. Default: those of the head it starts from, of a fresh one the model's."""
+
+
+def inherited(head: str, parent: Sequence[str]) -> str | None:
+    """Return the parent's head that one starts from by README rule 9: of the same name, else the only one; or None."""
+    if head in parent:
+        return head
+    return parent[0] if len(parent) == 1 else None
 
 
 class Rates(Frozen):

@@ -97,7 +97,7 @@ def test_an_evaluation_says_which_keys_its_methods_stood_for(graph_of):
         "evaluate: [{labels: cc, subset: t}, {labels: xtb, subset: t, head: cc}]",
     )
     before, after = (
-        graph_of(zero_shot, *change) for change in ((), [('"gfn2_xtb.energy"', '"wb97x_631gd.energy"')])
+        graph_of(zero_shot, *change) for change in ((), [('"gfn2_xtb.energy"', '"hf_631gd.energy"')])
     )  # fmt: skip
     assert keys(before) == keys(after), "nothing trains on xtb"
     of_xtb = [

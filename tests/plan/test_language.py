@@ -248,7 +248,7 @@ def test_a_model_file_is_a_parent_by_content(graph_of):
         (FIG7, [("head: {from: fresh, hidden: [256]}", "head: {from: dtf}")], "stages.finetune.heads.cc.from", "a head of the parent: dft. Did you mean 'dft'?"),
         (FIG7, [("head: {from: fresh, hidden: [256]}", "head: {from: parent, hidden: [256]}")], "stages.finetune.heads.cc.hidden", "the parent's width [16]"),
         (FIG7, [('heads: {cc: "${variant.head}"}', "heads: {dft: {from: fresh}}")], "stages.finetune.heads.dft", "a readout head that a labelled set trains: cc"),
-        (FIG7, [('continued: {trainable: "${variant.trainable}"', 'trainable: readouts\n    continued: {trainable: "${variant.trainable}"')], "stages.finetune.trainable", "its backbone would stay random"),
+        (FIG7, [('continued: {trainable: "${variant.trainable}"', 'trainable: readouts\n    continued: {trainable: "${variant.trainable}"')], "stages.finetune.trainable", "it would stay random"),
         (FIG7, [('trainable: "${variant.trainable}"', "trainable: readouts, learning_rate: {backbone: 1, readouts: 0}")], "stages.finetune.continued.learning_rate", "nothing is left to train"),
         (FIG8, [("minus: xtb", "minus: xbt")], "stages.delta.train[0].labels", "Did you mean 'xtb'?"),
         (FIG8, [("minus: xtb", "minus: cc")], "stages.delta.train[0].labels", "the difference of two label methods"),
@@ -279,6 +279,7 @@ def test_a_model_file_of_another_size_is_refused_with_the_model_to_write(graph_o
     [
         ("test.dft.energy_mae", "test labels touch nothing"),
         ("result.validation.loss", "validation.<method>.<quantity>"),
+        ("validation.loss", "weighted by what may be searched"),
         ("validation.dft.energy_mea", "Did you mean 'energy_mae'?"),
         ("validation.cc.energy_mae", "in place of 'cc'"),
     ],
@@ -293,3 +294,72 @@ def test_a_search_lowers_a_validation_metric_of_the_result(tmp_path, objective, 
     with pytest.raises(SpecError, match=r"search\.objective: got ") as caught:
         check_search(spec, build(spec, expand(spec), "0" * 64))
     assert says in str(caught.value)
+
+
+TWO = FIG8.replace(
+    'delta: {train: [{labels: {target: cc, minus: xtb}, subset: a, size: "${n}"}]}',
+    'delta: {train: [{labels: {target: cc, minus: xtb}, subset: a, size: "${n}"}, {labels: {target: cc, minus: dft}, subset: a, size: "${n}"}]}',
+)
+ON_T = "evaluate: [{labels: cc, subset: t}]"
+
+
+def test_of_two_differences_of_one_target_the_base_names_the_one(graph_of):
+    with pytest.raises(SpecError, match="one of the differences of cc by its `base`: xtb or dft"):
+        graph_of(TWO)
+    by_base = TWO.replace(ON_T, "").replace(
+        "delta: {train", "delta: {evaluate: [{labels: cc, subset: t, base: dft}], train"
+    )
+    (evaluation,) = result_of(graph_of(by_base), n=40, strategy="delta").evaluations
+    assert (evaluation.head, evaluation.offsets, evaluation.base) == ("cc-dft", "cc-dft", "dft")
+
+
+def test_a_delta_head_that_is_named_predicts_base_plus_correction_too(graph_of):
+    named = FIG8.replace(ON_T, "").replace(
+        "delta: {train", "delta: {evaluate: [{labels: cc, subset: t, head: cc-xtb}], train"
+    )
+    (evaluation,) = result_of(graph_of(named), n=40, strategy="delta").evaluations
+    assert (evaluation.head, evaluation.offsets, evaluation.base) == ("cc-xtb", "cc-xtb", "xtb")
+
+
+def test_a_base_is_what_a_difference_was_taken_against(graph_of):
+    with pytest.raises(SpecError, match="base: cc', expected what a difference of cc"):
+        graph_of(FIG8, (ON_T, "evaluate: [{labels: cc, subset: t, base: cc}]"))
+
+
+def test_a_probability_of_one_leaves_nothing_for_the_other_sets(graph_of):
+    body = FIG12B.replace("size: 40}", "size: 40, probability: 1}")
+    assert [s.labels for s in result_of(graph_of(body), x=25).training.sets] == ["cc"]
+
+
+def test_the_rate_of_a_frozen_backbone_changes_no_key(graph_of):
+    written = 'trainable: "${variant.trainable}"'
+    one = graph_of(FIG7, (written, "trainable: readouts, learning_rate: 0.001"))
+    two = graph_of(FIG7, (written, "trainable: readouts, learning_rate: {backbone: 0.1, readouts: 0.001}"))
+    three = graph_of(FIG7, (written, "learning_rate: {backbone: 0, readouts: 0.001}"))
+    assert one.nodes.keys() == two.nodes.keys() == three.nodes.keys()
+
+
+def test_the_loss_of_another_cells_difference_may_stand_there(graph_of):
+    body = FIG8.replace(
+        "  delta: {train", "  delta: {loss: {cc-xtb: {energy: 10, forces: 0}, cc-dft: {energy: 1, forces: 0}}, train"
+    )
+    body = body.replace("minus: xtb}", 'minus: "${minus}"}').replace(
+        "  n: [40, 120]\n", "  n: [40, 120]\n  minus: [xtb, dft]\n"
+    )
+    assert result_of(graph_of(body), n=40, strategy="delta", minus="dft").training.recipe.loss["cc-dft"] == LossWeights(
+        energy=1, forces=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ([('dft: {energy: "wb97x_631gd.energy", forces', 'cc2: {energy: "ccsd(t)_631gd.energy"}\n    dft: {energy: "wb97x_631gd.energy", forces')], "a key of its own: cc has the energies"),
+        ([("    dft: {energy", "    fresh: {energy")], "says where a head comes from"),
+        ([("labels: dft, subset: b", "labels: dft, head: parent, subset: b")], "says where one comes from"),
+        ([("stages:\n  only: {", "stages:\n  only: {learning_rate: {backbone: 0, readouts: 1}, ")], "it would stay random"),
+    ],
+)  # fmt: skip
+def test_names_and_rates_that_would_mislead_are_refused(graph_of, changes, says):
+    with pytest.raises(SpecError, match=says):
+        graph_of(ONE, *changes)
