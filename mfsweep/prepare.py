@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,13 +12,14 @@ from typing import Any
 from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import combined, digest, resolve
-from mfsweep.errors import MissingDataError
-from mfsweep.plan.expand import Cell, expand
+from mfsweep.errors import DataError, MissingDataError, SpecError
+from mfsweep.modelfiles import model_files
+from mfsweep.plan.expand import expand
 from mfsweep.plan.figures import check_figures
 from mfsweep.plan.fits import check_fits, check_search
 from mfsweep.plan.graph import Graph, ModelFile, Node, build
+from mfsweep.points import Point, asked, text, tried
 from mfsweep.records import CellRecord, SetRecord
-from mfsweep.spec.axes import Value
 from mfsweep.spec.data import Derived, ResolvedData
 from mfsweep.spec.load import Spec, load
 from mfsweep.spec.stage import LabelledSet
@@ -31,7 +33,7 @@ class Plan:
     spec: Spec
     store: Store
     sources: dict[str, Path]
-    """The data files by name, absolute; a single one is named by the empty text."""
+    """The data files by name, absolute; a single one is named by the empty text. Empty where one is not at hand."""
     digest: str
     """Of their content."""
     files: dict[str, Path]
@@ -40,8 +42,10 @@ class Plan:
     done: frozenset[str]
     """Keys of the stages that the store has already."""
     warnings: tuple[str, ...]
-    points: tuple[Mapping[str, Value], ...] = ()
+    points: tuple[Point, ...] = ()
     """What a search has asked for so far."""
+    tried: Graph = field(default_factory=lambda: Graph({}, []))
+    """Of a search, the stages at the points where it was checked before it asked."""
     heads: dict[str, ModelFile] = field(default_factory=dict)
     """What is known of the model files, by their paths in the spec."""
 
@@ -69,7 +73,7 @@ class Plan:
         """Return the opened data of a stage."""
         return open_dataset(self.sources, self.data(node))
 
-    def extended(self, points: Sequence[Mapping[str, Value]]) -> Plan:
+    def extended(self, points: Sequence[Point]) -> Plan:
         """Return the plan of a search with further points.
 
         Raises:
@@ -131,7 +135,7 @@ def prepare(
 ) -> Plan:
     """Read a spec, expand it, check it against its data, and look up what the store has of it.
 
-    Of a search it plans the points that were asked for so far.
+    Of a search it plans the points that were asked for so far, and checks the ends and the middle of its axes too.
 
     Args:
         path: the spec.
@@ -146,76 +150,49 @@ def prepare(
         TrainingError: a model file that cannot be read.
     """
     spec = load(path, {"resources": dict(resources)} if resources else {})
-    place = Store(store.absolute())
+    kept = Store(store.absolute())
     folder = path.absolute().parent
-    points = _asked(spec, place) if spec.searched else ()
-    cells = expand(spec.at(points) if spec.searched else spec)
-    tried = expand(spec.at([{**study, **_middle(spec)} for study in spec.studies()])) if spec.searched else []
-    files = _model_files(spec, [*cells, *tried], folder)
-    known = {name: file for name, (file, _) in files.items()}
+    # A search is checked before it asks.
+    cells = expand(spec.at(tried(spec)) if spec.searched else spec)
+    files = model_files(spec, cells, folder)
+    heads = {name: file for name, (file, _) in files.items()}
+    warnings: tuple[str, ...] = ()
     try:
         sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
+        hashed = kept.digests if store.is_dir() else None
+        content = combined({name: digest(file, hashed) for name, file in sources.items()})
     except MissingDataError as error:
         if not allow_missing_data:
             raise
-        graph = build(
-            spec, cells, f"not at hand: {spec.experiment.data.files}", {name: f for name, (f, _) in files.items()}
-        )
-        _check_paths(spec, graph)
-        warning = f"{error} Planned without the data: sizes, labels and what is done already were not looked at"
-        return Plan(spec, place, {}, "", {}, graph, frozenset(), (warning,), points)
-    content = combined(
-        {name: digest(file, place.digests if store.is_dir() else None) for name, file in sources.items()}
-    )
-    known = {name: file for name, (file, _) in files.items()}
-    graph = build(spec, cells, content, known)
-    # What a search will ask for is checked before it asks: once for each study, in the middle of its axes.
-    wanted = build(spec, [*cells, *tried], content, known) if tried else graph
-    _check_paths(spec, wanted)
-    warnings = tuple(_check(spec, sources, wanted))
-    paths = {file.digest: place for file, place in files.values()}
-    return Plan(spec, place, sources, content, paths, graph, _done(place, graph), warnings, points, known)
-
-
-def _check_paths(spec: Spec, graph: Graph) -> None:
-    """Check what a spec says of its results: fits, figures and claims, and the objective of a search."""
+        sources, content = {}, f"not at hand: {spec.experiment.data.files}"
+        warnings = (f"{error} Planned without the data: sizes, labels and what is done already were not looked at",)
+    graph = build(spec, cells, content, heads)
     check_fits(spec, graph)
     check_search(spec, graph)
     check_figures(spec, graph)
+    warnings += tuple(_check(spec, sources, graph))
+    paths = {file.digest: place for file, place in files.values()}
+    plan = Plan(spec, kept, sources, content, paths, graph, _done(kept, graph), warnings, heads=heads)
+    return _at_asked_points(plan) if spec.searched else plan
 
 
-def _asked(spec: Spec, store: Store) -> tuple[Mapping[str, Value], ...]:
-    """Return the points that a search has asked for, without those of axes or values that the spec no longer has."""
-    studies, axes = spec.studies(), spec.searched.keys()
-    return tuple(
-        point
-        for point in store.sweep(spec.experiment.name).asked()
-        if axes <= point.keys() and {axis: point[axis] for axis in point.keys() - axes} in studies
-    )
+def _at_asked_points(plan: Plan) -> Plan:
+    """Return the plan of a search at the points it has asked for, given its plan where it was tried.
 
-
-def _middle(spec: Spec) -> dict[str, Value]:
-    return {axis: distribution.middle for axis, distribution in spec.searched.items()}
-
-
-def _model_files(spec: Spec, cells: Sequence[Cell], folder: Path) -> dict[str, tuple[ModelFile, Path]]:
-    """Return what the plan must know of each model file that a stage starts from, and where it lies."""
-    names = {live.file: live.name for cell in cells for live in cell.stages.values() if live.file is not None}
-    if not names:
-        return {}
-    # Only a spec that names such a file pays for importing torch.
-    from mfsweep.models.outside import describe, read
-
-    found = {}
-    for name, stage in names.items():
-        path = (folder / Path(name).expanduser()).resolve()
-        if not path.is_file():
-            raise spec.document.error(("stages", stage, "start_from"), f"file:{name}", f"a model file: {path} is none")
-        outside = read(path)
-        heads = {head: outside.shape.hidden.get(head) for head in outside.shape.heads}
-        file = ModelFile(digest(path), outside.model, heads, describe(outside.model))
-        found[name] = (file, path)
-    return found
+    A point that the spec has come to forbid since is left out with a warning: nobody wrote it.
+    """
+    nothing = replace(plan, graph=Graph({}, []), done=frozenset(), tried=plan.graph)
+    points = asked(plan.spec, plan.store)
+    with contextlib.suppress(SpecError, DataError):
+        return nothing.extended(points)
+    left, warnings = list[Point](), list[str]()
+    for point in points:
+        try:
+            nothing.extended([point])
+            left.append(point)
+        except (SpecError, DataError) as error:
+            warnings.append(f"{text(point)}, which the search asked for earlier, is left out: {error}")
+    return replace(nothing, warnings=(*plan.warnings, *warnings)).extended(left)
 
 
 def _done(store: Store, graph: Graph) -> frozenset[str]:
@@ -224,7 +201,9 @@ def _done(store: Store, graph: Graph) -> frozenset[str]:
 
 
 def _check(spec: Spec, sources: Mapping[str, Path], graph: Graph) -> list[str]:
-    """Check the stages of each partition together, those that ask for the same once."""
+    """Check the stages of each partition together, those that ask for the same once; nothing without the data."""
+    if not sources:
+        return []
     partitions: dict[str, tuple[ResolvedData, dict[object, Node]]] = {}
     # Stages that differ in their derived methods alone stand together: labels that one trains on, another may test.
     derived: dict[str, Derived] = {}

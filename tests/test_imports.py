@@ -38,10 +38,12 @@ ALLOWED: dict[str, set[str]] = {
         "store",
         "spec",
     },  # of spec only figures.py: what a spec asks to be drawn
+    "points": {"spec", "store"},
     # models: to name the heads of a model file that stages start from.
-    "prepare": BASE | {"spec", "plan", "records", "store", "data", "models"},
+    "modelfiles": BASE | {"spec", "plan", "data", "models"},
+    "prepare": BASE | {"spec", "plan", "records", "store", "data", "points", "modelfiles"},
     "overlay": {"errors"},
-    "run": BASE | {"spec", "plan", "records", "store", "data", "models", "train", "prepare", "overlay"},
+    "run": BASE | {"spec", "plan", "records", "store", "data", "models", "train", "points", "prepare", "overlay"},
 }
 ALLOWED["cli"] = set(ALLOWED) - {"__main__"} | {"__init__"}
 

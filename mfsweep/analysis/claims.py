@@ -1,8 +1,8 @@
 """Statements of a spec, held against the records: agree, disagree, or cannot tell.
 
 Of a metric, the cells of both sides are paired where all other axes agree; within a replicate, one (seed, split seed),
-the log ratios of its pairs are averaged, and the interval is Student's over the replicates. Of a law, gradients are
-compared with intervals over pre-trainings (transfer.py).
+the log ratios of its pairs are averaged, and the interval is Student's over the replicates. Only the pairs that every
+replicate has count (balance.py). Of a law, gradients are compared with intervals over pre-trainings (transfer.py).
 
 What max_steps stopped carries no claim (README rule 10): it is left out, and counted. Where too little is left without
 it, the numbers are those of all cells, and the verdict is that one cannot tell.
@@ -11,17 +11,18 @@ it, the numbers are those of all cells, and the verdict is that one cannot tell.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from mfsweep.analysis.balance import Replicate, balanced
 from mfsweep.analysis.law import count
 from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.regression import Interval
-from mfsweep.analysis.selection import Measured, matches, measure, select, values_of
+from mfsweep.analysis.selection import Measured, Setting, Values, matches, measure, select, setting_of, values_of
 from mfsweep.analysis.table import Points, points
 from mfsweep.analysis.transfer import RESAMPLES, FitRequest, difference, fit
 from mfsweep.errors import FitError
@@ -85,16 +86,28 @@ def judge(
 
 
 def ratio(members: Sequence[Measured], this: Cells, against: Cells) -> Found | None:
-    """Return exp(mean over replicates of the mean log ratio) of two selections of cells; None without a pair."""
-    ours, others = _by_place(members, this, against), _by_place(members, against, this)
-    logs: dict[tuple[int, int], list[float]] = {}
-    for place in ours.keys() & others.keys():
-        logs.setdefault(place[0], []).append(_log_mean(ours[place]) - _log_mean(others[place]))
-    if not logs:
+    """Return exp(mean over replicates of the mean log ratio) of two selections of cells; None without a pair.
+
+    Where replicates have different pairs, those are left out that some replicate lacks, or the replicate is.
+    """
+    found = _pairs(members, this, against)
+    if not found:
         return None
-    means = np.array([np.mean(own) for own in logs.values()])
-    pairs = sum(map(len, logs.values()))
-    rests_on = f"{count(pairs, 'pair')} over {count(len(means), 'replicate')}"
+    kept = balanced({replicate: own.keys() for replicate, own in found.items()})
+    places: dict[Values, list[_Pair]] = {}
+    for pair in found[kept.replicates[0]]:
+        if pair in kept.settings:
+            places.setdefault(pair.place, []).append(pair)
+    means = np.array(
+        [
+            np.mean([_log_ratio([found[replicate][pair] for pair in own]) for own in places.values()])
+            for replicate in kept.replicates
+        ]
+    )
+    rests_on = f"{count(len(means) * len(places), 'pair')} over {count(len(means), 'replicate')}"
+    used = _cells(dict.fromkeys(kept.replicates, kept.settings))
+    if dropped := len(_cells(found) - used):
+        rests_on += f", {count(dropped, 'cell')} left out that not every replicate has"
     return Found(math.exp(means.mean()), _interval(means), rests_on)
 
 
@@ -189,29 +202,45 @@ def _finished(
     )
 
 
-Pairing = tuple[tuple[int, int], tuple[object, ...]]
-"""Replicate, and the values of the axes that neither side names."""
+class _Pair(NamedTuple):
+    """What two cells of one replicate are, but for the replicate."""
+
+    place: Values
+    """The values of the axes that neither side names: a side may have several cells there."""
+    this: Setting
+    against: Setting
 
 
-def _by_place(members: Sequence[Measured], side: Cells, other: Cells) -> dict[Pairing, list[Measured]]:
-    """Return the cells of one side by where they pair, a shared stage once.
+def _pairs(
+    members: Sequence[Measured], this: Cells, against: Cells
+) -> dict[Replicate, dict[_Pair, tuple[Measured, Measured]]]:
+    """Return replicate -> its pairs.
 
     An axis that the cells of one side lack (their block of the union has none) cannot agree or disagree.
     """
-    have = [
-        {axis for one in members if matches(one.cell.values, wanted) for axis in one.cell.values}
-        for wanted in (side, other)
-    ]
-    axes = sorted((have[0] & have[1]) - {*side, *other, *SEED_AXES})
-    found: dict[Pairing, dict[str, Measured]] = {}
-    for one in members:
-        if matches(one.cell.values, side):
-            found.setdefault((one.replicate, values_of(one.cell, axes)), {})[one.key] = one
-    return {place: list(own.values()) for place, own in found.items()}
+    ours, others = ([one for one in members if matches(one.cell.values, side)] for side in (this, against))
+    have = [{axis for one in side for axis in one.cell.values} for side in (ours, others)]
+    axes = sorted((have[0] & have[1]) - {*this, *against, *SEED_AXES})
+    there: dict[tuple[Replicate, Values], list[Measured]] = {}
+    for other in others:
+        there.setdefault((other.replicate, values_of(other.cell, axes)), []).append(other)
+    found: dict[Replicate, dict[_Pair, tuple[Measured, Measured]]] = {}
+    for one in ours:
+        place = values_of(one.cell, axes)
+        for other in there.get((one.replicate, place), ()):
+            pair = _Pair(place, setting_of(one.cell), setting_of(other.cell))
+            found.setdefault(one.replicate, {})[pair] = one, other
+    return found
 
 
-def _log_mean(members: Sequence[Measured]) -> float:
-    return float(np.mean([math.log(one.value) for one in members]))
+def _cells(pairs: Mapping[Replicate, Iterable[_Pair]]) -> set[tuple[Replicate, Setting]]:
+    return {(replicate, one) for replicate, own in pairs.items() for pair in own for one in (pair.this, pair.against)}
+
+
+def _log_ratio(pairs: Sequence[tuple[Measured, Measured]]) -> float:
+    """Return the mean log of one side less that of the other, a shared stage once."""
+    ours, others = ({one.key: math.log(one.value) for one in side} for side in zip(*pairs, strict=True))
+    return float(np.mean(list(ours.values())) - np.mean(list(others.values())))
 
 
 def _interval(means: np.ndarray) -> Interval | None:

@@ -92,21 +92,23 @@ def _telling_axes(results: Sequence[Outcome]) -> list[str]:
 
 
 def _target_size(one: Outcome) -> int:
-    return one.cell.sizes.get(one.cell.result, {}).get(one.method, 0)
+    sizes = one.cell.sizes.get(one.cell.result, {})
+    return sum(sizes.get(name, 0) for name in one.learned)
 
 
 def _auxiliary(one: Outcome) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for stage, methods in one.cell.sizes.items():
         for method, size in methods.items():
-            if stage in one.cell.stages and size and (stage, method) != (one.cell.result, one.method):
+            is_target = stage == one.cell.result and method in one.learned
+            if stage in one.cell.stages and size and not is_target:
                 sizes[method] = sizes.get(method, 0) + size
     return dict(sorted(sizes.items()))
 
 
 def _auxiliary_text(one: Outcome) -> str:
-    return (
-        DIRECT
-        if one.direct
-        else " + ".join(f"{size:,} {method}" for method, size in _auxiliary(one).items()) or "other start"
-    )
+    if one.direct:
+        return DIRECT
+    differences = (name for name in one.learned if name != one.method)
+    named = [*(f"{size:,} {method}" for method, size in _auxiliary(one).items()), *differences]
+    return " + ".join(named) or "other start"

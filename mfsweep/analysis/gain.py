@@ -1,7 +1,8 @@
 """The change of the target error by pre-training (or joint training) against direct training, paired by seed.
 
-Direct training is the cell whose result starts from no other stage and trains on the target's labels alone. It is found
-by content, not by axis names: the pair of a cell has the same target sets, seed, split seed and data.
+Direct training is the cell whose result starts from fresh weights, not from a stage or a model file, and trains on the
+target's labels alone, not as a difference (delta-learning). It is found by content, not by axis names: the pair of a
+cell has the same target sets, seed, split seed and data.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Outcome:
     """In the unit of the path's quantity."""
     method: str
     """Target label method."""
+    learned: tuple[str, ...]
+    """The names under which the result trains on the target's labels: its own or, without it, differences to others."""
     target: str
     """Target sets, data and model in one text: equal for cells that may be compared."""
     direct: bool
@@ -176,9 +179,10 @@ def _gain(pairs: list[tuple[Outcome, Outcome]], resamples: int, rng: np.random.G
 def _outcome(records: Records, cell: CellRecord, stage: Stage, path: MetricPath, error: float) -> Outcome:
     training = stage.record.training
     method = (path.method or "").split("@")[0]
-    sets = [labelled for labelled in training["sets"] if labelled["labels"] == method]
+    learned = _learned(cell, training, method)
+    sets = [labelled for labelled in training["sets"] if labelled["labels"] in learned]
     target = {
-        "sets": [{name: value for name, value in labelled.items() if name != "probability"} for labelled in sets],
+        "sets": [_labels_used(labelled, method) for labelled in sets],
         "digest": training["data"]["digest"],
         "model": training["model"],
     }
@@ -188,11 +192,28 @@ def _outcome(records: Records, cell: CellRecord, stage: Stage, path: MetricPath,
         key=stage.record.key,
         error=error,
         method=method,
+        learned=learned,
         target=json.dumps(target, sort_keys=True),
-        direct=stage.record.parent is None and len(sets) == len(training["sets"]),
+        direct=stage.record.parent is None
+        and not training.get("file")
+        and all(labelled["labels"] == method for labelled in training["sets"]),
         seed=stage.seed,
         split_seed=stage.split_seed,
         converged=all(one.record.converged for key in cell.stages.values() if (one := records.stage(key))),
         offsets_only=stage.offsets_only.get(f"{name}.{path.quantity}"),
         within_formula=stage.metrics.get(f"{name}.{Quantity.ENERGY_MAE_WITHIN_FORMULA}"),
     )
+
+
+def _learned(cell: CellRecord, training: Mapping[str, Any], method: str) -> tuple[str, ...]:
+    """Return the names under which a result trains on a method's labels: its own, else differences of it to others."""
+    if any(labelled["labels"] == method for labelled in training["sets"]):
+        return (method,)
+    # A difference is of two methods, its target first; of one alone are shuffled labels, a negative control.
+    own = cell.sets.get(cell.result, ())
+    return tuple(dict.fromkeys(one.labels for one in own if len(one.methods) > 1 and one.methods[0] == method))
+
+
+def _labels_used(labelled: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Return which of the target's labels a set holds: how they are learned does not keep cells from comparison."""
+    return {name: value for name, value in labelled.items() if name not in ("probability", "head")} | {"labels": method}

@@ -1,7 +1,8 @@
 """Which cells are meant, what each has measured, and how far replicates of one setting lie apart.
 
 A replicate is one (seed, split seed). Within it, distinct trainings of one setting are averaged first, so that a stage
-that many cells share counts once and a replicate with more cells does not weigh more.
+that many cells share counts once and a replicate with more cells does not weigh more. Only the settings that every
+replicate has are averaged (balance.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mfsweep.analysis.balance import Replicate, balanced
 from mfsweep.analysis.metric import find
 from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.table import AxisValue, order, scalar, stage_key
@@ -22,6 +24,8 @@ from mfsweep.spec.figures import Cells
 
 Values = tuple[AxisValue, ...]
 """Values of some axes, in their order."""
+Setting = tuple[tuple[str, AxisValue], ...]
+"""The axis values that replicates share, by axis."""
 
 
 class Measured(NamedTuple):
@@ -34,7 +38,7 @@ class Measured(NamedTuple):
     """In the unit of the quantity; above 0."""
     method: str | None
     """Label method it was measured against."""
-    replicate: tuple[int, int]
+    replicate: Replicate
     """Seed and split seed."""
     converged: bool
     """Of the stage and all its ancestors."""
@@ -53,6 +57,8 @@ class Spread(NamedTuple):
     replicates: int
     capped: bool
     """Whether max_steps stopped a stage behind any of them."""
+    left_out: int
+    """Trainings that not every replicate has, and whose settings or replicates are therefore not averaged."""
 
 
 def matches(values: Mapping[str, Any], where: Cells) -> bool:
@@ -71,6 +77,11 @@ def select(cells: Iterable[CellRecord], where: Cells) -> list[CellRecord]:
 def values_of(cell: CellRecord, axes: Sequence[str]) -> Values:
     """Return a cell's values of some axes."""
     return tuple(scalar(cell.values.get(axis)) for axis in axes)
+
+
+def setting_of(cell: CellRecord) -> Setting:
+    """Return a cell's axis values, seeds left out."""
+    return tuple(sorted((axis, scalar(value)) for axis, value in cell.values.items() if axis not in SEED_AXES))
 
 
 def measure(records: Records, cells: Iterable[CellRecord], path: str) -> list[Measured]:
@@ -113,11 +124,20 @@ def grouped(members: Iterable[Measured], axes: Sequence[str]) -> dict[Values, li
 
 
 def spread(members: Iterable[Measured]) -> Spread:
-    """Return the value of one setting over its replicates; `members` are not empty."""
-    replicates: dict[tuple[int, int], dict[str, Measured]] = {}
+    """Return the value of some cells over their replicates; `members` are not empty.
+
+    Where replicates have different cells, those are left out that some replicate lacks, or the replicate is.
+    """
+    found: dict[Replicate, dict[Setting, Measured]] = {}
     for one in members:
-        replicates.setdefault(one.replicate, {})[one.key] = one
-    logs = np.array([np.mean([math.log(one.value) for one in own.values()]) for own in replicates.values()])
+        found.setdefault(one.replicate, {})[setting_of(one.cell)] = one
+    kept = balanced({replicate: own.keys() for replicate, own in found.items()})
+    replicates = [
+        {one.key: one for setting, one in found[replicate].items() if setting in kept.settings}
+        for replicate in kept.replicates
+    ]
+    logs = np.array([np.mean([math.log(one.value) for one in own.values()]) for own in replicates])
+    used = {key for own in replicates for key in own}
     mean = float(np.exp(logs.mean()))
     return Spread(
         value=mean,
@@ -125,7 +145,8 @@ def spread(members: Iterable[Measured]) -> Spread:
         high=float(np.exp(logs.max())),
         error=mean * float(logs.std(ddof=1) / math.sqrt(len(logs))) if len(logs) > 1 else math.nan,
         replicates=len(logs),
-        capped=not all(one.converged for own in replicates.values() for one in own.values()),
+        capped=not all(one.converged for own in replicates for one in own.values()),
+        left_out=len({one.key for own in found.values() for one in own.values()} - used),
     )
 
 

@@ -158,10 +158,12 @@ def _law_or_refusal(records: Records, cells: Sequence[CellRecord], request: FitR
 
 
 def _test_errors(cells: Sequence[CellRecord]) -> dict[str, None]:
-    """Return the paths of the results' test errors, each method's by its own head."""
+    """Return the paths of the results' test errors, each method's by the head that has learned it."""
     asked = [evaluation for cell in cells for evaluation in cell.evaluations.get(cell.result, ())]
     methods = dict.fromkeys(
-        one["labels"] for one in asked if one["part"] == "test" and one.get("head") in (None, one["labels"])
+        one["labels"]
+        for one in asked
+        if one["part"] == "test" and (one.get("own") or one.get("head") in (None, one["labels"]))
     )
     return dict.fromkeys(f"{RESULT}.{metric_path('test', method, Quantity.ENERGY_MAE)}" for method in methods)
 

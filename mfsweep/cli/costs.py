@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mfsweep.cli.planned import near
+from mfsweep.cli.search_costs import Bound, bound
 from mfsweep.errors import SpecError
 from mfsweep.plan.cost import OWN, STOPS, Costs, Estimator, Measured, Rate, Total, Work, is_gpu, latest
 from mfsweep.plan.overview import Overview, overview
@@ -41,6 +42,8 @@ class Estimate:
     options: Options
     overview: Overview
     rates: dict[Work, Rate | None]
+    searches: Sequence[Bound | None]
+    """Of each plan that is a search, what it costs at most."""
 
     def as_json(self) -> dict[str, Any]:
         """Return everything that is printed as plain data."""
@@ -62,7 +65,8 @@ class Estimate:
             "steps_at_most_without_sharing": together.each_cell.steps if None not in unshared else None,
             "specs": [
                 {"name": plan.name, "spec": str(plan.spec.document.path), **share._asdict()}
-                for plan, share in zip(self.plans, together.shares, strict=True)
+                | ({"search": search.as_json()} if search else {})
+                for plan, share, search in zip(self.plans, together.shares, self.searches, strict=True)
             ],
             "cost": {
                 "model": "steps x batches_per_step x seconds per batch; no validation; workers share the batches",
@@ -84,9 +88,8 @@ class Estimate:
             console.print(table)
         for line in self._say_hours():
             console.print(line, soft_wrap=True)
-        for plan in self.plans:
-            if plan.spec.searched:
-                console.print(_say_search(plan), soft_wrap=True)
+        for search in filter(None, self.searches):
+            console.print(search.sentence(), soft_wrap=True)
         if len(self.plans) > 1:
             for warning in dict.fromkeys(warning for plan in self.plans for warning in plan.warnings):
                 console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
@@ -164,7 +167,9 @@ def estimate(plans: Sequence[Plan], options: Options) -> Estimate:
     """
     estimator = Estimator(_tables(plans[0].store, options), options.assumed_steps)
     done = frozenset[str]().union(*(plan.done for plan in plans))
-    return Estimate(plans, options, overview([plan.graph for plan in plans], done, estimator), estimator.rates)
+    together = overview([plan.graph for plan in plans], done, estimator)
+    searches = [bound(plan, estimator) if plan.spec.searched else None for plan in plans]
+    return Estimate(plans, options, together, estimator.rates, searches)
 
 
 def read(path: Path) -> list[Measured]:
@@ -198,14 +203,6 @@ def _tables(store: Store, options: Options) -> list[Costs]:
     given = [options.costs] if options.costs else []
     kept = [store.costs] if store.costs.exists() else []
     return [*(Costs(str(near(path)), latest(read(path), options.device)) for path in (*given, *kept)), OWN]
-
-
-def _say_search(plan: Plan) -> str:
-    """Return what a search adds to what is counted: it asks for its points as it goes."""
-    settings = plan.spec.experiment.search
-    studies = len(plan.spec.studies())
-    limit = f"{studies} {'studies' if studies > 1 else 'study'} of {settings.trials if settings else 0} points"
-    return f"{plan.name} is a search, {limit}: only the {len(plan.points)} asked for so far are counted here."
 
 
 def _saved(together: Overview) -> str:

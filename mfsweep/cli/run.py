@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +17,7 @@ from mfsweep.cli import DEFAULT_STORE, searching, show
 from mfsweep.cli.planned import near
 from mfsweep.errors import StoreError
 from mfsweep.plan.graph import smoke_graph
+from mfsweep.points import tried
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster, sweep
 from mfsweep.run.progress import Display
@@ -41,8 +42,14 @@ def refuse_relative_store(store: Path) -> None:
         )
 
 
-def run(plan: Plan, console: Console, tracking_uri: str | None) -> Summary:
+def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[Plan] = ()) -> Summary:
     """Train what the store lacks, fit, report, and say what came out and how to go on.
+
+    Args:
+        plan: what to run.
+        console: where it is said.
+        tracking_uri: in place of the spec's and the store's own.
+        among: the plans of the whole command, where there are several: an interrupt ends them all.
 
     Raises:
         StoreError: the store cannot be written.
@@ -50,9 +57,9 @@ def run(plan: Plan, console: Console, tracking_uri: str | None) -> Summary:
         TrackingError: the tracking server cannot be used.
     """
     plan.store.prepare()
-    with _searching(plan) as search:
+    with _searching(plan, console) as search:
         summary = _run(plan, search, console, tracking_uri)
-    _say_end(plan, console, summary)
+    _say_end(plan, console, summary, among or [plan])
     return summary
 
 
@@ -71,20 +78,23 @@ def _run(plan: Plan, search: Search | None, console: Console, tracking_uri: str 
         if not summary.interrupted:
             tracker.artifacts = [folder.spec, *_show_results(plan, console)]
             if search:
-                tracker.tags = searching.show(plan, console, search.failed)
+                tracker.tags = searching.show(plan, console, search.failed, search.refused)
                 tracker.artifacts.append(folder.search)
     return summary
 
 
 @contextlib.contextmanager
-def _searching(plan: Plan) -> Iterator[Search | None]:
+def _searching(plan: Plan, console: Console) -> Iterator[Search | None]:
     """Give the search of a spec that has one, held against other processes."""
     if plan.spec.experiment.search is None:
         yield None
         return
     from mfsweep.run.search import opened  # Optuna takes a third of a second to import
 
-    with opened(plan) as search:
+    def say(text: str) -> None:
+        console.print(text, style="yellow", soft_wrap=True, markup=False)
+
+    with opened(plan, say) as search:
         yield search
 
 
@@ -107,11 +117,8 @@ def smoke(plan: Plan, console: Console) -> int:
 
 
 def _tried(plan: Plan) -> Plan:
-    """Return the plan; of a search, which may have asked for nothing yet, with a point of each study."""
-    if not plan.spec.searched:
-        return plan
-    middle = {axis: distribution.middle for axis, distribution in plan.spec.searched.items()}
-    return plan.extended([{**values, **middle} for values in plan.spec.studies()])
+    """Return the plan; of a search, which may have asked for nothing yet, with points of each study."""
+    return plan.extended(tried(plan.spec)) if plan.spec.searched else plan
 
 
 @dataclass
@@ -192,9 +199,14 @@ def _show_results(plan: Plan, console: Console) -> list[Path]:
     return written
 
 
-def _say_end(plan: Plan, console: Console, summary: Summary) -> None:
-    store = near(plan.store.root)
-    again = f"mfsweep run {plan.spec.document.path}" + ("" if store == DEFAULT_STORE else f" --store {store}")
+def _command(plans: Sequence[Plan]) -> str:
+    """Return the command that runs specs again."""
+    store = near(plans[0].store.root)
+    files = " ".join(str(plan.spec.document.path) for plan in plans)
+    return f"mfsweep run {files}" + ("" if store == DEFAULT_STORE else f" --store {store}")
+
+
+def _say_end(plan: Plan, console: Console, summary: Summary, among: Sequence[Plan]) -> None:
     for failure in summary.failures:
         console.print(f"failed: {failure.stage}, see {failure.log}", style="red", soft_wrap=True)
     console.print(
@@ -202,9 +214,9 @@ def _say_end(plan: Plan, console: Console, summary: Summary) -> None:
         + (f", {summary.skipped} not run because of that" if summary.skipped else "")
     )
     if summary.interrupted:
-        console.print(f"Interrupted. Go on with: {again}", soft_wrap=True)
+        console.print(f"Interrupted. Go on with: {_command(among)}", soft_wrap=True)
     elif summary.failed:
-        console.print(f"Run it again to try the failed stages once more: {again}", soft_wrap=True)
+        console.print(f"Run it again to try the failed stages once more: {_command([plan])}", soft_wrap=True)
     else:
         more = "raise search.trials" if plan.spec.searched else "add a value to an axis"
         console.print(f"Next: `mfsweep ui` compares the runs; {more} and run again: only that is new.")

@@ -7,18 +7,20 @@ import re
 
 from rich.console import Console
 
+from mfsweep.analysis.law import count
 from mfsweep.analysis.search import SearchedStudy, searched, text
 from mfsweep.prepare import Plan
 from mfsweep.store import write_text
 
 
-def show(plan: Plan, console: Console, failed: int) -> dict[str, str]:
+def show(plan: Plan, console: Console, failed: int, refused: int) -> dict[str, str]:
     """Print the best point of each study and the flat region around it, and write them as search.json.
 
     Args:
         plan: with all points that were asked for.
         console: where it is printed.
-        failed: points that failed in this run.
+        failed: points that failed in this run, with the refused ones.
+        refused: points of this run that cannot be planned.
 
     Returns:
         The best parameters, as tags for the sweep's run in MLflow.
@@ -30,8 +32,10 @@ def show(plan: Plan, console: Console, failed: int) -> dict[str, str]:
         console.print(f"Search{f', {study.name}' if study.name else ''}:", style="bold")
         for sentence in study.sentences():
             console.print(f"  {sentence}", soft_wrap=True)
-    if failed:
-        console.print(f"{failed} points failed in this run; the next run tries them once more", style="red")
+    if failed > refused:
+        console.print(f"{count(failed - refused, 'point')} failed: the next run tries again", style="red")
+    if refused:
+        console.print(f"{count(refused, 'point')} refused: not asked for again, others take their place", style="red")
     write_text(plan.store.sweep(plan.name).search, json.dumps([study.as_json() for study in studies], indent=1))
     return {tag: value for study in studies for tag, value in _tags(study).items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -14,10 +15,10 @@ from mfsweep.cli.planned import near
 from mfsweep.errors import MfsweepError
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
-from mfsweep.run.sweep import INTERRUPTED, Summary
+from mfsweep.run.sweep import Summary
 
 WRONG = 2
-"""Exit code of a spec whose resources or tracking server were refused."""
+"""Exit code of a spec whose resources or tracking server were refused, or that a defect of ours broke off."""
 
 
 @dataclass
@@ -27,12 +28,17 @@ class Outcome:
     summaries: dict[str, Summary] = field(default_factory=dict)
     """Spec name -> how it ended, of those that ran."""
     refused: int = 0
-    """Specs that could not begin."""
+    """Specs that could not begin, or broke off."""
 
     @property
     def exit_code(self) -> int:
         """Return the worst of the specs': 130 interrupted, 2 refused, 1 a stage failed, 0 all done."""
         return max([WRONG if self.refused else 0, *(summary.exit_code for summary in self.summaries.values())])
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Return whether the user ended it."""
+        return any(summary.interrupted for summary in self.summaries.values())
 
     def as_json(self) -> dict[str, int]:
         """Return the stages that were run, reused and failed, all specs together."""
@@ -59,31 +65,42 @@ def refuse_same_names(plans: Sequence[Plan]) -> None:
 def run(plans: Sequence[Plan], console: Console, tracking_uri: str | None) -> Outcome:
     """Run plans, each on what the ones before it have left to do; write the page of all their reports.
 
-    One that fails or cannot begin does not keep the others from running; an interrupt ends all.
+    One that fails, cannot begin or meets a defect of ours does not keep the others from running; an interrupt ends all.
 
     Raises:
         MfsweepError: a single plan could not begin.
     """
     outcome = Outcome()
-    with _one_cluster(plans):
-        for plan in plans:
-            if len(plans) > 1:
-                console.print(f"\n{plan.name}: {near(plan.spec.document.path.absolute())}", style="bold")
-            try:
-                outcome.summaries[plan.name] = running.run(plan.again(), console, tracking_uri)
-            except MfsweepError as error:
-                if len(plans) == 1:
-                    raise
-                outcome.refused += 1
-                console.print(f"{plan.name} did not run: {error}", style="red", soft_wrap=True, markup=False)
-                continue
-            if outcome.summaries[plan.name].exit_code == INTERRUPTED:
-                return outcome
-    if len(plans) > 1:
+    if len(plans) == 1:
+        outcome.summaries[plans[0].name] = running.run(plans[0].again(), console, tracking_uri)
+        return outcome
+    try:
+        with _one_cluster(plans):
+            _run_each(plans, console, tracking_uri, outcome)
+    finally:
+        reported = [name for name in outcome.summaries if plans[0].store.sweep(name).report.exists()]
+        index = write_index(plans[0].store, reported) if reported else None
+    if not outcome.is_interrupted:
         _say_end(plans, console, outcome)
-        names = [name for name in outcome.summaries if plans[0].store.sweep(name).report.exists()]
-        console.print(f"All reports: {near(write_index(plans[0].store, names))}", soft_wrap=True)
+        if index:
+            console.print(f"All reports: {near(index)}", soft_wrap=True)
     return outcome
+
+
+def _run_each(plans: Sequence[Plan], console: Console, tracking_uri: str | None, outcome: Outcome) -> None:
+    for plan in plans:
+        console.print(f"\n{plan.name}: {near(plan.spec.document.path.absolute())}", style="bold")
+        try:
+            outcome.summaries[plan.name] = running.run(plan.again(), console, tracking_uri, plans)
+        except MfsweepError as error:
+            outcome.refused += 1
+            console.print(f"{plan.name} did not run: {error}", style="red", soft_wrap=True, markup=False)
+        except Exception:  # noqa: BLE001 (a defect of ours, said with its traceback: the other specs are none of it)
+            outcome.refused += 1
+            said = f"{plan.name} broke off:\n{traceback.format_exc()}"
+            console.print(said, style="red", soft_wrap=True, markup=False)
+        if outcome.is_interrupted:
+            return
 
 
 def smoke(plans: Sequence[Plan], console: Console) -> int:
@@ -106,5 +123,5 @@ def _say_end(plans: Sequence[Plan], console: Console, outcome: Outcome) -> None:
     counts = outcome.as_json()
     console.print(
         f"\n{len(plans)} specs: {counts['run']} stages run, {counts['reused']} reused, {counts['failed']} failed"
-        + (f"; {outcome.refused} specs did not run" if outcome.refused else "")
+        + (f"; {outcome.refused} specs did not run to their end" if outcome.refused else "")
     )

@@ -64,6 +64,9 @@ class _Checker:
                     checks[kind](name, at)
         if isinstance(figure, Curve):
             self._curve(figure, place, cells)
+        if isinstance(figure, Residuals) and figure.target in figure.methods:
+            at = (*place, "methods", figure.methods.index(figure.target))
+            raise self._error(at, figure.target, "another method than `target`, from which it differs by nothing")
         if isinstance(figure, Pareto):
             self._costs(figure, place, cells)
 
@@ -72,16 +75,14 @@ class _Checker:
         cells = self._cells(claim.where, (*place, "where"))
         if claim.gradient is not None:
             self._fit(claim.gradient, (*place, "gradient"))
-            self._groups(claim, claim.gradient, place)
+            self._groups(claim, claim.gradient, place, cells)
             return
         assert claim.y is not None
         assert claim.against is not None
         check_path(self.spec, Graph(self.graph.nodes, cells), self.measured, (*place, "y"), claim.y)
         this = self._cells(claim.this, (*place, "this"), cells)
         against = self._cells(claim.against, (*place, "against"), cells)
-        if any(one is other for one in this for other in against):
-            expected = "cells that `against` does not mean too"
-            raise self._error((*place, "this"), claim.this, expected)
+        self._apart(claim, this, against, place)
         if not _pairs(this, against, {*claim.this, *claim.against}):
             expected = "cells that agree with some of `this` in all axes but those of `this` and `against`"
             raise self._error((*place, "against"), claim.against, expected)
@@ -132,13 +133,23 @@ class _Checker:
                             expected = f"a cost of {part} too: stage {self.graph.nodes[key].name} trains on it"
                             raise self._error((*place, "costs"), got, expected)
 
-    def _groups(self, claim: Claim, fit: str, place: Place) -> None:
-        """Check that both sides of a claim on gradients name groups of its law."""
+    def _apart(self, claim: Claim, this: Sequence[PlannedCell], against: Sequence[PlannedCell], place: Place) -> None:
+        """Check that no cell is on both sides of a claim."""
+        # The values of a searched axis are not known yet: `_cells` cannot tell sides apart that name one.
+        told = not self.spec.searched.keys() & {*claim.this, *(claim.against or {})}
+        if told and any(one is other for one in this for other in against):
+            raise self._error((*place, "this"), claim.this, "cells that `against` does not mean too")
+
+    def _groups(self, claim: Claim, fit: str, place: Place, cells: Sequence[PlannedCell]) -> None:
+        """Check that both sides of a claim on gradients name groups of its law, and not the same ones."""
         group_by = self.spec.experiment.fits[fit].group_by
+        meant: dict[str, list[PlannedCell]] = {}
         for field, side in (("this", claim.this), ("against", claim.against or {})):
             for axis in side:
                 self._known(axis, group_by, f"an axis of fits.{fit}.group_by", (*place, field, axis))
-            self._cells(side, (*place, field))
+            meant[field] = self._cells(side, (*place, field), cells)
+        if claim.against is not None:
+            self._apart(claim, meant["this"], meant["against"], place)
 
     def _axis(self, axis: str, place: Place) -> None:
         self._known(axis, self.values, "an axis", place)

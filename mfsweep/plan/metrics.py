@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from mfsweep.errors import nearest
 from mfsweep.plan.graph import Graph, Node
@@ -51,7 +51,8 @@ def check_path(spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]]
     meant = [path.among(metrics) for metrics in stages]
     if not any(meant):
         have = dict.fromkeys(key for metrics in stages for key in metrics)
-        raise spec.document.error(place, text, _instead(spec, path, have))
+        known = dict.fromkeys([*spec.experiment.data.labels, *_methods(measured)])
+        raise spec.document.error(place, text, _instead(path, have, known))
     for several in (keys for keys in meant if len(keys) > 1):
         methods = [key.split(".")[1] for key in several]
         example = path._replace(method=methods[0])
@@ -59,14 +60,26 @@ def check_path(spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]]
         raise spec.document.error(place, text, expected)
 
 
-def _instead(spec: Spec, path: MetricPath, have: Iterable[str]) -> str:
-    """Return what is expected in place of a path that names none of the metrics that a stage has."""
+def _methods(measured: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """Yield the label methods of what stages measure, those that the plan derives among them."""
+    for key in (key for metrics in dict.fromkeys(map(tuple, measured.values())) for key in metrics):
+        _, *method, _ = key.split(".")
+        yield from (name.partition("@")[0] for name in method)
+
+
+def _instead(path: MetricPath, have: Iterable[str], known: Collection[str]) -> str:
+    """Return what is expected in place of a path that names none of the metrics that a stage has.
+
+    Args:
+        path: the path.
+        have: the metrics of the stages that it means.
+        known: all label methods of the sweep.
+    """
     metrics = [key.split(".") for key in have]
     parts = list(dict.fromkeys(pieces[0] for pieces in metrics))
     methods = list(dict.fromkeys(p[1] for p in metrics if p[0] == path.part and len(p) == 3))
-    if path.method is not None and path.method.partition("@")[0] not in spec.experiment.data.labels:
-        labels = spec.experiment.data.labels
-        return f"a label method ({', '.join(labels)}) in place of {path.method!r}.{nearest(path.method, labels)}"
+    if path.method is not None and path.method.partition("@")[0] not in known:
+        return f"a label method ({', '.join(known)}) in place of {path.method!r}.{nearest(path.method, known)}"
     if path.part not in parts:
         where = "the spec's `evaluate:`" if path.stage == RESULT else f"`evaluate:` of stage {path.stage}"
         return f"a part on which the stage is scored ({', '.join(parts)}); {where} adds one"

@@ -54,6 +54,9 @@ def open_storage(url: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         return optuna.storages.get_storage(url)
+    except RuntimeError as error:
+        # Tables that another version of Optuna made; what it says tells which, and how to upgrade them.
+        raise StoreError(f"the Optuna storage {without_password(url)} cannot be used: {reason(error)}") from error
     except (optuna.exceptions.OptunaError, SQLAlchemyError, OSError, ImportError, ValueError) as error:
         raise StoreError(
             f"the Optuna storage {without_password(url)} cannot be used: {reason(error)}\n"
@@ -85,13 +88,12 @@ class Study:
     ) -> None:
         self.name = name
         self._search = search
+        self._searched = searched
         self._distributions = {axis: _distribution(one) for axis, one in searched.items()}
         self._study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
         self._require_same_terms()
         self._fail_left_over()
         self._enqueue_open(known)
-        self.complete = sum(trial.state is TrialState.COMPLETE for trial in self._trials())
-        """Points that have a value."""
 
     def told(self) -> list[tuple[dict[str, Value], Any]]:
         """Return the parameters and the stages' keys of the points that have a value."""
@@ -100,12 +102,18 @@ class Study:
 
     def ask(self) -> Asked:
         """Return the next point: one that waits, else a new one."""
-        number = 1 + max((trial.user_attrs.get(_NUMBER, -1) for trial in self._trials()), default=-1)
-        self._study.sampler = _sampler(self._search, number)
-        trial = self._study.ask(self._distributions)
-        if _NUMBER not in trial.user_attrs:
-            trial.set_user_attr(_NUMBER, number)
-        return Asked(trial, dict(trial.params))
+        while True:
+            number = 1 + max((trial.user_attrs.get(_NUMBER, -1) for trial in self._trials()), default=-1)
+            self._study.sampler = _sampler(self._search, number)
+            with warnings.catch_warnings():
+                # It says that a point that waits lies outside the bounds, which have become narrower since.
+                warnings.simplefilter("ignore", UserWarning)
+                trial = self._study.ask(self._distributions)
+            if _NUMBER not in trial.user_attrs:
+                trial.set_user_attr(_NUMBER, number)
+            if self._has(trial.params):
+                return Asked(trial, dict(trial.params))
+            self._study.tell(trial, state=TrialState.FAIL)
 
     def describe(self, asked: Asked, stages: Mapping[str, Mapping[str, str]]) -> None:
         """Note the keys of a point's stages: cell -> stage name -> key."""
@@ -118,12 +126,14 @@ class Study:
             return
         asked.trial.set_user_attr(_SCORES, list(scores))
         self._study.tell(asked.trial, float(np.mean(scores)))
-        self.complete += 1
 
     def refuse(self, asked: Asked, why: str) -> None:
         """End a point for good that cannot be planned."""
         asked.trial.set_user_attr(_REFUSED, why)
         self._study.tell(asked.trial, state=TrialState.FAIL)
+
+    def _has(self, params: Mapping[str, Value]) -> bool:
+        return all(one.has(params[axis]) for axis, one in self._searched.items())
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
@@ -145,13 +155,13 @@ class Study:
                 self._study.tell(trial.number, state=TrialState.FAIL)
 
     def _enqueue_open(self, known: Iterable[Mapping[str, Value]]) -> None:
-        """Enqueue the points that have no value yet, unless they wait already."""
+        """Enqueue the points within the bounds that have no value yet, unless they wait already."""
         trials = self._trials()
         params: dict[int, dict[str, Value]] = {}
         settled: set[int] = set()
         for trial in trials:
             number = trial.user_attrs.get(_NUMBER)
-            if number is not None:
+            if number is not None and (trial.state is TrialState.WAITING or self._has(trial.params)):
                 params[number] = trial.params
                 if trial.state in (TrialState.COMPLETE, TrialState.WAITING) or _REFUSED in trial.user_attrs:
                     settled.add(number)

@@ -11,11 +11,11 @@ before it is trained, its stages' records before Optuna has its value.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from mfsweep.errors import MfsweepError, StoreError
+from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.plan.graph import PlannedCell
+from mfsweep.points import is_admitted, text, without_seeds
 from mfsweep.prepare import Plan
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.run.mirror import final_metrics
@@ -24,12 +24,15 @@ from mfsweep.spec.axes import SEEDS, Value
 
 
 @contextlib.contextmanager
-def opened(plan: Plan) -> Iterator[Search]:
+def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[Search]:
     """Give the search of a spec, taken up where an earlier run left it, and hold it against other processes.
+
+    Args:
+        plan: with the points that were asked for in earlier runs.
+        say: is told of each point that cannot be planned.
 
     Raises:
         StoreError: another process runs it; the Optuna storage cannot be used; its studies are another spec's.
-        SpecError, DataError: a point that was asked for cannot be planned.
     """
     settings = plan.spec.experiment.search
     assert settings is not None
@@ -51,7 +54,7 @@ def opened(plan: Plan) -> Iterator[Search]:
                 ): values
                 for values in plan.spec.studies()
             }
-            yield Search(plan, studies)
+            yield Search(plan, studies, say)
         finally:
             storage.remove_session()
 
@@ -62,12 +65,14 @@ class Search:
     Args:
         plan: with the points that were asked for in earlier runs.
         studies: study -> its values of the other axes.
+        say: is told of each point that cannot be planned.
     """
 
-    def __init__(self, plan: Plan, studies: Mapping[Study, Mapping[str, Value]]) -> None:
+    def __init__(self, plan: Plan, studies: Mapping[Study, Mapping[str, Value]], say: Callable[[str], object]) -> None:
         settings = plan.spec.experiment.search
         assert settings is not None
         self.plan = plan
+        self._say = say
         self._settings = settings
         self._objective = MetricPath.parse(f"{RESULT}.{settings.objective}")
         self._studies = [_Running(study, values) for study, values in studies.items()]
@@ -82,9 +87,6 @@ class Search:
 
         Args:
             ended: keys of stages that have ended, well or badly, since the last call.
-
-        Raises:
-            SpecError, DataError: a point that the plan refuses; it is not asked for again.
         """
         self._lost |= {key for key in ended if not self._is_done(key)}
         for running in self._studies:
@@ -96,21 +98,29 @@ class Search:
     @property
     def progress(self) -> str:
         """Return how far the search is."""
-        ended = sum(running.study.complete + running.failed for running in self._studies)
+        ended = sum(running.ended for running in self._studies)
         return f"{ended} of {self._settings.trials * len(self._studies)} points"
 
     @property
     def failed(self) -> int:
-        """Return how many points failed in this run."""
+        """Return how many points failed in this run, those that cannot be planned too."""
         return sum(running.failed for running in self._studies)
+
+    @property
+    def refused(self) -> int:
+        """Return how many points of this run cannot be planned."""
+        return sum(running.refused for running in self._studies)
 
     def _take_up(self, running: _Running) -> None:
         """Plan the points with a value that the plan lacks, and refuse a study of other trainings than the plan's."""
-        told = [({**running.values, **params}, stages) for params, stages in running.study.told()]
-        missing = [point for point, _ in told if point not in self.plan.points]
-        if missing:
-            self._plan(missing)
-        for point, stages in told:
+        for params, stages in running.study.told():
+            point = {**running.values, **params}
+            if not is_admitted(self.plan.spec, point):
+                continue
+            if point not in self.plan.points and (problem := self._plan(point)):
+                self._say(f"the value of {text(point)} is left out: {problem}")
+                continue
+            running.complete += 1
             if stages is not None and stages != self._stages(self._cells(point)):
                 raise StoreError(
                     f"the Optuna study {running.study.name!r} has a value for {point} that other trainings gave: the "
@@ -118,25 +128,30 @@ class Search:
                 )
 
     def _wants_more(self, running: _Running) -> bool:
-        begun = running.study.complete + running.failed + len(running.out)
+        begun = running.ended + len(running.out)
         return len(running.out) < self._settings.parallel and begun < self._settings.trials
 
     def _ask(self, running: _Running) -> None:
         asked = running.study.ask()
         point = {**running.values, **asked.values}
-        if point not in self.plan.points:
-            try:
-                self._plan([point])
-            except MfsweepError as error:
-                running.study.refuse(asked, str(error))
-                raise
+        if point not in self.plan.points and (problem := self._plan(point)):
+            running.study.refuse(asked, str(problem))
+            running.failed += 1
+            running.refused += 1
+            self._say(f"{text(point)} is refused and not asked for again: {problem}")
+            return
         cells = self._cells(point)
         running.study.describe(asked, self._stages(cells))
         running.out.append((asked, cells))
 
-    def _plan(self, points: list[dict[str, Value]]) -> None:
-        self.plan = self.plan.extended(points)
+    def _plan(self, point: Mapping[str, Value]) -> SpecError | DataError | None:
+        """Add a point to the plan; return why it cannot be planned."""
+        try:
+            self.plan = self.plan.extended([point])
+        except (SpecError, DataError) as error:
+            return error
         self.plan.store.sweep(self.plan.name).write_asked(self.plan.points)
+        return None
 
     def _tell(self, running: _Running) -> None:
         """Tell the study what came out for the points that are out and have ended."""
@@ -148,8 +163,10 @@ class Search:
                 continue
             scores = [self._score(key) for key in results]
             known = [score for score in scores if score is not None]
-            running.study.tell(asked, known if len(known) == len(scores) else None)
-            running.failed += len(known) < len(scores)
+            failed = len(known) < len(scores)
+            running.study.tell(asked, None if failed else known)
+            running.failed += failed
+            running.complete += not failed
 
     def _score(self, key: str) -> float | None:
         """Return the objective of a result; None where it is not done, or has no such metric."""
@@ -165,11 +182,11 @@ class Search:
 
     def _cells(self, point: Mapping[str, Value]) -> list[PlannedCell]:
         """Return the cells of a point, one for each seed."""
-        return [planned for planned in self.plan.graph.cells if _without_seeds(planned.cell.values) == point]
+        return [planned for planned in self.plan.graph.cells if without_seeds(planned.cell.values) == point]
 
     def _stages(self, cells: Iterable[PlannedCell]) -> dict[str, dict[str, str]]:
         """Return the keys of all stages of the cells: seeds as text -> stage name -> key."""
-        return {_text({a: v for a, v in one.cell.values.items() if a in SEEDS}) or "cell": one.keys for one in cells}
+        return {text({a: v for a, v in one.cell.values.items() if a in SEEDS}) or "cell": one.keys for one in cells}
 
 
 class _Running:
@@ -180,20 +197,20 @@ class _Running:
         self.values = values
         self.out: list[tuple[Asked, list[PlannedCell]]] = []
         """Points that are being trained."""
+        self.complete = 0
+        """Points that have a value, from earlier runs too."""
         self.failed = 0
+        """Points of this run that have none, those that cannot be planned too."""
+        self.refused = 0
+
+    @property
+    def ended(self) -> int:
+        return self.complete + self.failed
 
 
 def _name(spec: str, values: Mapping[str, Value]) -> str:
-    return f"{spec}:{_text(values)}" if values else spec
-
-
-def _text(values: Mapping[str, Value]) -> str:
-    return ",".join(f"{axis}={value}" for axis, value in values.items())
+    return f"{spec}:{text(values)}" if values else spec
 
 
 def _searched(point: Mapping[str, Value], plan: Plan) -> dict[str, Value]:
     return {axis: point[axis] for axis in plan.spec.searched}
-
-
-def _without_seeds(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {axis: value for axis, value in values.items() if axis not in SEEDS}

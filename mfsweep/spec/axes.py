@@ -25,6 +25,8 @@ SEEDS = ("seed", "split_seed")
 """Axes that act without being referred to: initialisation and order; partition and prefixes."""
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_ROUNDING = 1e-6
+"""Of a number of steps: 0.3 is three steps of 0.1, though not for the machine."""
 
 
 class Distribution(Frozen):
@@ -54,11 +56,34 @@ class Distribution(Frozen):
 
     @property
     def middle(self) -> int | float:
-        """Return a value in the middle, for trying a spec out."""
+        """Return a value in the middle."""
         if self.step is not None:
-            return self.low + self.step * int((self.high - self.low) / self.step / 2)
+            return self.low + self.step * (self._steps // 2)
         middle = (self.low * self.high) ** 0.5 if self.log else (self.low + self.high) / 2
         return round(middle) if self.is_whole else middle
+
+    @property
+    def tried(self) -> tuple[int | float, int | float, int | float]:
+        """Return the lowest value, one in the middle and the highest, for trying a spec out."""
+        highest = self.high if self.step is None else min(self.low + self.step * self._steps, self.high)
+        return self.low, self.middle, highest
+
+    def has(self, value: Value) -> bool:
+        """Return whether a value is one of the distribution's."""
+        if isinstance(value, bool) or not isinstance(value, int if self.is_whole else int | float):
+            return False
+        if not self.low <= value <= self.high:
+            return False
+        if self.step is None:
+            return True
+        steps = (value - self.low) / self.step
+        return abs(steps - round(steps)) < _ROUNDING
+
+    @property
+    def _steps(self) -> int:
+        """How many steps fit between the bounds."""
+        assert self.step is not None
+        return int((self.high - self.low) / self.step + _ROUNDING)
 
 
 class Axes(NamedTuple):

@@ -22,9 +22,11 @@ class World:
     """Stage key -> the evaluations that this study asks for."""
 
     def stage(
-        self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True, recipe=None, alphas=None, shares=()
-    ):
+        self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True, recipe=None, alphas=None, shares=(),
+        *, heads=None, file=None,
+    ):  # fmt: skip
         """Write a trained stage and return its key; `sets` are (method, subset, size), `alphas` their probabilities."""
+        own_heads = [{"head": head} for head in heads] if heads else [{}] * len(sets)
         training = {
             "schema_number": 1,
             "data": {"digest": "0" * 64, "labels": {}, "splits": {"seed": split_seed}},
@@ -32,11 +34,14 @@ class World:
             "precision": "float32",
             "seed": seed,
             "sets": [
-                {"labels": method, "subset": subset, "size": size, "probability": alpha}
-                for (method, subset, size), alpha in zip(sets, alphas or [1 / len(sets)] * len(sets), strict=True)
+                {"labels": method, "subset": subset, "size": size, "probability": alpha} | head
+                for (method, subset, size), alpha, head in zip(
+                    sets, alphas or [1 / len(sets)] * len(sets), own_heads, strict=True
+                )
             ],
             "recipe": recipe or {},
-        } | ({"parent": parent} if parent else {})
+        }
+        training |= ({"parent": parent} if parent else {}) | ({"file": file} if file else {})
         key = fingerprint(training)
         best = Best(metric="validation.loss", step=80, value=0.5, file="checkpoints/selected.pt")
         record = Record(
@@ -61,12 +66,14 @@ class World:
         return key
 
     def evaluate(
-        self, key, method, metrics, *, part="test", subset="t", offsets_only=None, head=None, offsets=None, ours=True
-    ):
+        self, key, method, metrics, *, part="test", subset="t", offsets_only=None, head=None, offsets=None, ours=True,
+        own=False,
+    ):  # fmt: skip
         """Write one evaluation of a stage, one of `ours` or one that another study on this store asked for."""
         identity = {"labels": method, "subset": subset, "part": part}
         identity |= ({"head": head} if head else {}) | ({"offsets": offsets} if offsets else {})
-        name = f"{part}.{method}" + (f"@{head}" if head else "")
+        identity |= {"own": True} if own else {}
+        name = f"{part}.{method}" + (f"@{head}" if head and not own else "")
         record = EvaluationRecord(
             name=name,
             evaluation=identity,
@@ -187,6 +194,14 @@ class World:
         scores = {"energy_mae": error, "energy_mae_within_formula": 0.7 * error}
         self.evaluate(key, "cc", scores, offsets_only={"energy_mae": 110.0, "energy_mae_within_formula": 90.0})
         return key
+
+    def delta(self, size, error):
+        """Add a cell that learns cc as a difference to xtb, with its test error."""
+        key = self.stage([("cc-xtb", "a", size)])
+        self.evaluate(key, "cc", {"energy_mae": error}, head="cc-xtb", own=True)
+        own = {"delta": [("cc-xtb", ["cc", "xtb"], "a", 0, size)]}
+        sizes = {"delta": {"cc-xtb": size}}
+        return self.cell({"strategy": "delta"}, {"delta": key}, sizes, result="delta", sets=own)
 
 
 def _sets(sets):

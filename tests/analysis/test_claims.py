@@ -97,6 +97,39 @@ def test_where_only_capped_cells_would_tell_the_numbers_stand_without_a_verdict(
     assert "capped: 2 of 6 cells stopped by max_steps, no claim" in record.detail
 
 
+@pytest.mark.parametrize(("size", "ratio", "told"), [(1, 1.5, "disagree"), (2, 0.5, "agree")])
+def test_every_replicate_averages_over_the_same_settings(world, size, ratio, told):
+    for seed in range(3):
+        for n, own in ((1, 0.5), (2, 1.5)):
+            pair(world, seed, 20 * own, 20, n=n, capped=n == size and seed < 2)
+    record = outcome(world, claim(**BETTER))
+    assert [record.estimate, record.low, record.high] == pytest.approx([ratio] * 3)
+    assert record.verdict == told
+    assert record.detail == (
+        "3 pairs over 3 replicates, 2 cells left out that not every replicate has; "
+        "2 of 12 cells stopped by max_steps, left out"
+    )
+
+
+def test_a_replicate_goes_where_that_leaves_more_than_what_all_share(world):
+    for seed in range(3):
+        for n, own in ((1, 0.5), (2, 0.6), (4, 0.7)):
+            pair(world, seed, 20 * own, 20, n=n, capped=seed == 2 and n > 1)
+    record = outcome(world, claim(**BETTER))
+    assert record.estimate == pytest.approx((0.5 * 0.6 * 0.7) ** (1 / 3))
+    assert record.detail.startswith("6 pairs over 2 replicates, 2 cells left out that not every replicate has;")
+
+
+def test_the_cells_of_one_side_are_those_that_every_replicate_has(world):
+    for seed in range(2):
+        pair(world, seed, 10, 20)
+        pair(world, seed, 40, 20, n=2, capped=seed == 1)
+    sides = {"this": {"strategy": "pretrain", "n": (1, 2)}, "against": {"strategy": "direct", "n": 1}}
+    record = outcome(world, claim(y=Y, expect="lower", **sides))
+    assert [record.estimate, record.high] == pytest.approx([0.5] * 2)
+    assert record.detail.startswith("2 pairs over 2 replicates, 1 cell left out that not every replicate has;")
+
+
 def test_an_axis_that_one_side_lacks_does_not_keep_cells_apart(world):
     for seed in range(2):
         pair(world, seed, 10 + seed / 10, 20, alpha=0.5)

@@ -51,3 +51,13 @@ def test_sizes_of_a_stage_that_vanished_are_not_counted(world):
     (direct,) = curves(outcomes(world.store, world.cells, Y))
     assert direct.direct
     assert direct.auxiliary == {}
+
+
+def test_delta_learning_is_a_curve_over_the_labels_of_its_target(world):
+    for size, error in ((30, 20.0), (120, 10.0)):
+        world.cell({"n": size}, {"finetune": world.finetune(size, {}, None, 2 * error)}, {"finetune": {"cc": size}})
+        world.delta(size, error)
+    direct, delta = curves(outcomes(world.store, world.cells, Y))
+    assert (direct.label, delta.label) == ("direct", "cc-xtb")
+    assert (delta.direct, delta.auxiliary) == (False, {})
+    assert {knot.size: knot.error for knot in delta.knots} == pytest.approx({30: 20.0, 120: 10.0})

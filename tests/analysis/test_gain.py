@@ -100,3 +100,42 @@ def test_of_several_direct_trainings_the_one_most_alike_is_the_pair(world):
         1e-3: pytest.approx(60),
         1e-4: pytest.approx(80),
     }
+
+
+def test_training_from_a_model_file_is_not_direct(world):
+    direct = world.finetune(30, {}, None, 60.0)
+    world.cell({"start": None}, {"finetune": direct}, {"finetune": {"cc": 30}})
+    tuned = world.stage([("cc", "a", 30)], file="1" * 64)
+    world.evaluate(tuned, "cc", {"energy_mae": 30.0})
+    world.cell({"start": "file"}, {"finetune": tuned}, {"finetune": {"cc": 30}})
+    found = outcomes(world.store, world.cells, Y)
+    assert [one.direct for one in found] == [True, False]
+    (gain,) = gains(found)
+    assert (gain.values, gain.change) == ({"start": "file"}, pytest.approx(-0.5))
+
+
+def test_delta_learning_is_compared_with_direct_training_and_never_stands_for_it(world):
+    world.delta(30, 15.0)
+    (only,) = outcomes(world.store, world.cells, Y)
+    assert (only.direct, only.learned, gains([only])) == (False, ("cc-xtb",), [])
+    world.cell({"strategy": "direct"}, {"finetune": world.finetune(30, {}, None, 60.0)}, {"finetune": {"cc": 30}})
+    (gain,) = gains(outcomes(world.store, world.cells, Y))
+    assert (gain.values, gain.change) == ({"strategy": "delta"}, pytest.approx(-0.75))
+
+
+def test_shuffled_labels_of_the_target_are_not_its_labels(world):
+    key = world.stage([("cc-shuffled", "a", 30)])
+    world.evaluate(key, "cc", {"energy_mae": 90.0})
+    own = {"finetune": [("cc-shuffled", ["cc"], "a", 0, 30)]}
+    world.cell({}, {"finetune": key}, {"finetune": {"cc-shuffled": 30}}, sets=own)
+    (only,) = outcomes(world.store, world.cells, Y)
+    assert (only.direct, only.learned) == (False, ())
+
+
+def test_a_head_of_another_name_does_not_keep_cells_from_comparison(world):
+    world.cell({"strategy": "direct"}, {"finetune": world.finetune(30, {}, None, 60.0)}, {"finetune": {"cc": 30}})
+    merged = world.stage([("cc", "a", 30), ("dft", "a", 30)], heads=["one", "one"])
+    world.evaluate(merged, "cc", {"energy_mae": 45.0}, head="one", own=True)
+    world.cell({"strategy": "merged"}, {"merged": merged}, {"merged": {"cc": 30, "dft": 30}}, result="merged")
+    (gain,) = gains(outcomes(world.store, world.cells, Y))
+    assert (gain.values, gain.change) == ({"strategy": "merged"}, pytest.approx(-0.25))

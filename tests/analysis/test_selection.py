@@ -42,12 +42,21 @@ def test_replicates_give_a_geometric_mean_and_its_error(world):
 
 
 def test_a_stage_that_cells_share_counts_once_and_replicates_weigh_the_same(world):
-    first = add(world, {"n": 1, "seed": 0}, 1.0)
-    world.cell({"n": 1, "seed": 0, "other": 5}, first.stages, first.sizes)
-    add(world, {"n": 1, "seed": 0, "other": 6}, 9.0)
-    add(world, {"n": 1, "seed": 1}, 27.0)
+    for seed, errors in enumerate([(1.0, 9.0), (27.0, 27.0)]):
+        first = add(world, {"n": 1, "seed": seed}, errors[0])
+        world.cell({"n": 1, "seed": seed, "other": 5}, first.stages, first.sizes)
+        add(world, {"n": 1, "seed": seed, "other": 6}, errors[1])
     assert spread(measured(world)).value == pytest.approx(9.0)
-    assert spread(measured(world)).replicates == 2
+    assert (spread(measured(world)).replicates, spread(measured(world)).left_out) == (2, 0)
+
+
+def test_every_replicate_averages_over_the_same_settings(world):
+    for seed in range(3):
+        add(world, {"n": 1, "seed": seed}, 1.0)
+    add(world, {"n": 2, "seed": 0}, 9.0)
+    one = spread(measured(world))
+    assert (one.value, one.low, one.high, one.replicates) == (pytest.approx(1), pytest.approx(1), pytest.approx(1), 3)
+    assert one.left_out == 1
 
 
 def test_a_stage_below_a_capped_one_is_capped(world):

@@ -35,6 +35,13 @@ def test_without_fits_the_test_error_is_shown(world):
     assert {str(result.path) for result in results} == {Y, "result.test.dft.energy_mae"}
 
 
+def test_the_test_error_of_a_head_of_another_name_is_shown(world):
+    world.delta(30, 20.0)
+    (result,) = analyse(world.store, study(world)).results
+    assert str(result.path) == Y
+    assert [curve.label for curve in result.curves] == ["cc-xtb"]
+
+
 def test_a_study_without_any_record_is_empty_and_does_not_fail(world):
     world.cell({"finetune_size": 30}, {"pretrain": "0" * 20, "finetune": "1" * 20}, {})
     analysis = analyse(world.store, study(world, FIT))

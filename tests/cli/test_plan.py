@@ -172,3 +172,26 @@ def test_the_residuals_that_a_spec_asks_for_go_into_its_sweep(mfsweep, write_spe
     assert code == 0, err
     assert "far: cc less each method" in out
     assert (tmp_path / "store" / "sweeps" / "small" / "figures" / "far.svg").exists()
+
+
+def test_a_search_that_has_asked_for_nothing_is_bounded_by_its_trials_and_seeds(mfsweep, planned, write_spec, costs):
+    path = write_spec(
+        ("pretrain_size: [0, 20, 40]", "pretrain_size: {low: 0, high: 40, step: 20}\n  seed: [0, 1, 2]"),
+        ("fits:", "search: {objective: validation.cc.energy_mae, trials: 5}\nfits:"),
+    )
+    (spec,) = planned(path, "--costs", costs)["specs"]
+    # Two studies (finetune_size) of 5 points and 3 seeds; the dearest point has a pretraining and a fine-tuning.
+    stages, steps, batches = 2 * 5 * 3 * 2, 4, 4
+    assert spec["stages"] == 0
+    assert spec["search"] == {
+        "studies": 2,
+        "points_at_most": 10,
+        "points_asked": 0,
+        "stages_at_most": stages,
+        "steps_at_most": stages * steps,
+        "device_hours_at_most": {"Some GPU": pytest.approx(stages / 2 * steps * batches * (2 + 1) / 3600)},
+        "stages_without_a_cost": 0,
+    }
+    _, out, _ = mfsweep("plan", path, "--costs", costs)
+    assert "2 studies of 5 points, 3 cells each: only the 0 asked for so far" in out
+    assert "at most 60 stages" in out

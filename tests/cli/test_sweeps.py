@@ -50,6 +50,7 @@ def test_specs_run_one_after_another_and_share_their_stages(ray_cluster, specs, 
         ([summary(run=3), summary(run=1)], 0, 2),
         ([summary(run=2, failed=1), summary(run=1)], 1, 2),
         ([ResourceError("no GPU"), summary(run=1, failed=1)], 2, 1),
+        ([RuntimeError("a defect"), summary(run=1)], 2, 1),
         ([summary(run=1, interrupted=True), summary()], 130, 1),
     ],
 )
@@ -59,7 +60,7 @@ def test_the_worst_end_is_the_exit_code_and_only_an_interrupt_ends_all(
     plans = [prepare(spec, tmp_path / "store") for spec in specs]
     left = iter(ends)
 
-    def run(plan, console, uri):
+    def run(plan, console, uri, among):
         end = next(left)
         if isinstance(end, Exception):
             raise end
@@ -70,6 +71,49 @@ def test_the_worst_end_is_the_exit_code_and_only_an_interrupt_ends_all(
     outcome = sweeps.run(plans, console, None)
     assert outcome.exit_code == code
     assert len(outcome.summaries) == ran
+
+
+def test_a_defect_is_said_with_its_traceback_and_raised_where_there_is_one_spec(specs, console, tmp_path, monkeypatch):
+    def run(plan, console, uri, among=()):
+        raise RuntimeError("a defect [of ours]")
+
+    monkeypatch.setattr(running, "run", run)
+    monkeypatch.setattr(sweeps, "_one_cluster", lambda _: contextlib.nullcontext())
+    plans = [prepare(spec, tmp_path / "store") for spec in specs]
+    assert sweeps.run(plans, console, None).refused == 2
+    text = console.export_text()
+    assert text.count("Traceback") == text.count("RuntimeError: a defect [of ours]") == 2
+    with pytest.raises(RuntimeError, match="a defect"):
+        sweeps.run(plans[:1], console, None)
+
+
+def test_the_index_is_written_also_after_an_interrupt(specs, console, tmp_path, monkeypatch):
+    plans = [prepare(spec, tmp_path / "store") for spec in specs]
+    written = []
+
+    def run(plan, console, uri, among):
+        if plan.name == "other":
+            raise KeyboardInterrupt
+        report = plan.store.sweep(plan.name).report
+        report.parent.mkdir(parents=True)
+        report.touch()
+        return summary(run=1)
+
+    monkeypatch.setattr(running, "run", run)
+    monkeypatch.setattr(sweeps, "_one_cluster", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(sweeps, "write_index", lambda _, names: written.append(names))
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.run(plans, console, None)
+    assert written == [["small"]]
+
+
+def test_after_an_interrupt_the_last_line_is_the_whole_command(specs, console, tmp_path, monkeypatch):
+    plans = [prepare(spec, tmp_path / "store") for spec in specs]
+    monkeypatch.setattr(running, "_run", lambda *_: summary(run=1, interrupted=True))
+    monkeypatch.setattr(sweeps, "_one_cluster", lambda _: contextlib.nullcontext())
+    assert sweeps.run(plans, console, None).exit_code == 130
+    last = console.export_text().splitlines()[-1]
+    assert last.endswith(f"Go on with: mfsweep run {specs[0]} {specs[1]} --store {tmp_path / 'store'}")
 
 
 def test_a_wrong_spec_among_several_stops_all_before_anything_trains(specs, write_spec, tmp_path, capsys):

@@ -53,6 +53,7 @@ def test_a_figure_of_what_will_be_there_passes(check, figure):
         (f"{{kind: pareto, y: {Y}, costs: {{cc: 100}}}}", "expected a cost of dft too: stage pretrain trains on it"),
         (f"{{kind: pareto, y: {Y}, costs: {{cc: 100, dtf: 1}}}}", "Did you mean 'dft'?"),
         ("{kind: residuals, target: cc, methods: [dft, xbt]}", "figures.one.methods[1]: got 'xbt', expected a label method of data.labels: cc, dft, xtb. Did you mean"),
+        ("{kind: residuals, target: cc, methods: [dft, cc]}", "figures.one.methods[1]: got 'cc', expected another method than `target`"),
         (f"{{kind: table, rows: [finetune], columns: [{Y}]}}", "figures.one.rows[0]: got 'finetune'"),
         ("{kind: gradients, fits: [transfer, other]}", "figures.one.fits[1]: got 'other'"),
     ],
@@ -104,6 +105,9 @@ def test_a_claim_on_what_will_be_there_passes(check, claim):
         (f"{{says: so, y: {Y}, against: {{pretrain_size: 0}}, expect: lower}}", "expected cells that `against` does not mean too"),
         (f"{{says: so, y: {Y}, {SIDES}, where: {{pretrain_size: 20}}, expect: lower}}", "claims.one.this: got {'pretrain_size': 40}, expected values that some cell has together"),
         ("{says: so, gradient: transfr, expect: lower}", "expected one of the spec's fits: transfer"),
+        ("{says: so, gradient: transfer, this: {finetune_size: 20}, against: {finetune_size: 20}, expect: equal}", "claims.one.this: got {'finetune_size': 20}, expected cells that `against` does not mean too"),
+        ("{says: so, gradient: transfer, against: {finetune_size: 20}, expect: equal}", "claims.one.this: got {}, expected cells that `against`"),
+        ("{says: so, gradient: transfer, this: {finetune_size: 20}, where: {finetune_size: 60}, expect: lower}", "claims.one.this: got {'finetune_size': 20}, expected values that some cell has together"),
         ("{says: so, gradient: transfer, this: {pretrain_size: 40}, expect: lower}", "expected an axis of fits.transfer.group_by: finetune_size"),
     ],
 )  # fmt: skip

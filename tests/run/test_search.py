@@ -1,12 +1,13 @@
 """Searches without training: real Optuna studies in sqlite, a plan on real data, and a stand-in that writes records."""
 
 import json
+import sqlite3
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mfsweep.errors import SpecError, StoreError
+from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.prepare import prepare
 from mfsweep.records import Best, EvaluationRecord, Record
 from mfsweep.run.search import opened
@@ -32,12 +33,29 @@ JOINT = (
 """What makes a search over alpha of the small spec: one multi-head stage a cell."""
 
 
+SIZED = ('size: 20, probability: "${alpha}"}', 'size: "${alpha}"}')
+"""alpha is a number of structures."""
+OTHER_OBJECTIVE = ("validation.cc.energy_mae", "validation.dft.energy_mae")
+SHARED = (
+    ("{low: 0.01, high: 0.99}", "{low: 2, high: 18}"),
+    ('probability: "${alpha}"}, {labels: cc, subset: a, size: 20}]', 'probability: 0.5}, {labels: cc, subset: a, size: 20}]\n    batch: {batches_per_step: "${alpha}"}'),
+    ("workers: 1", "workers: 2"),
+)  # fmt: skip
+"""alpha is a number of batches, which two workers share: odd ones cannot be planned."""
+
+
 @pytest.fixture
-def searching(write_spec, tmp_path):
+def said():
+    """Give what a search has said."""
+    return []
+
+
+@pytest.fixture
+def searching(write_spec, tmp_path, said):
     """Give a function that opens the search of the small spec with some of its text replaced."""
 
     def make(*changes):
-        return opened(prepare(write_spec(*JOINT, *changes), tmp_path / "store"))
+        return opened(prepare(write_spec(*JOINT, *changes), tmp_path / "store"), said.append)
 
     return make
 
@@ -262,7 +280,7 @@ def test_values_of_other_trainings_are_refused_and_their_points_kept_for_a_new_s
     )
     with pytest.raises(StoreError, match="the spec has changed since"), searching(longer):
         pass
-    with pytest.raises(StoreError, match="was made for"), searching(("validation.cc.energy_mae", "validation.loss")):
+    with pytest.raises(StoreError, match="was made for"), searching(OTHER_OBJECTIVE):
         pass
     optuna.delete_study(study_name="small", storage=Store(tmp_path / "store").search_uri)
     with searching(longer) as search:
@@ -270,16 +288,86 @@ def test_values_of_other_trainings_are_refused_and_their_points_kept_for_a_new_s
     assert values(trials(tmp_path / "store")) == before
 
 
-def test_a_point_that_cannot_be_planned_ends_the_run_and_is_not_asked_for_again(searching, tmp_path):
-    too_large = ("alpha: {low: 0.01, high: 0.99}", "alpha: {low: 1, high: 900}")
-    sized = ('size: 20, probability: "${alpha}"}', 'size: "${alpha}"}')
-    with pytest.raises(Exception, match="structures"):  # noqa: SIM117
-        with searching(too_large, sized) as search:
-            run(search)
-    (refused,) = [trial for trial in trials(tmp_path / "store") if "refused" in trial.user_attrs]
-    with searching(("alpha: {low: 0.01, high: 0.99}", "alpha: {low: 1, high: 40}"), sized) as search:
+def test_a_point_that_cannot_be_planned_is_refused_and_the_search_goes_on(searching, tmp_path, said):
+    with searching(*SHARED) as search:
         run(search)
-    assert refused.params["alpha"] not in values(trials(tmp_path / "store"))
+        refused = search.refused
+        assert refused == search.failed > 0
+        assert search.progress == "6 of 6 points"
+    found = trials(tmp_path / "store")
+    assert not any(alpha % 2 for alpha in values(found))
+    out = [trial for trial in found if "refused" in trial.user_attrs]
+    assert all(trial.params["alpha"] % 2 for trial in out)
+    assert len(said) == len(out) == refused
+    assert "a multiple of resources.workers" in said[0]
+    with searching(*SHARED) as search:
+        run(search)
+    later = trials(tmp_path / "store")[len(found) :]
+    assert {trial.user_attrs["point"] for trial in later}.isdisjoint(trial.user_attrs["point"] for trial in out)
+
+
+def test_a_search_is_checked_at_the_ends_of_its_axes_before_it_asks(searching, tmp_path):
+    with pytest.raises(SpecError, match=r"probability.*'alpha': 1\.4"), searching(("high: 0.99", "high: 1.4")):
+        pass
+    too_large = (("{low: 0.01, high: 0.99}", "{low: 1, high: 900}"), SIZED)
+    with pytest.raises(DataError, match="b; 900"), searching(*too_large):
+        pass
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("points", [0, 2])
+def test_a_search_is_planned_without_its_data(searching, write_spec, tmp_path, points):
+    if points:
+        Store(tmp_path / "store").sweep("small").write_asked([{"alpha": 0.2}, {"alpha": 0.4}])
+    path = write_spec(*JOINT, ("bundled:mini-ccx", "elsewhere.h5"))
+    plan = prepare(path, tmp_path / "store", allow_missing_data=True)
+    assert len(plan.graph.nodes) == 2 * points
+    assert "not looked at" in plan.warnings[0]
+
+
+def test_narrower_bounds_leave_out_what_lies_outside_and_wider_ones_bring_it_back(searching, tmp_path):
+    with searching(("parallel: 1", "parallel: 2")) as search:
+        while search._studies[0].complete < 5:  # so that a point stays out
+            run(search, 1)
+    asked = [point["alpha"] for point in search.plan.points]
+    low = sorted(asked)[2]
+    narrow = ("{low: 0.01, high: 0.99}", f"{{low: {low}, high: 0.99}}")
+    with searching(narrow) as search:
+        inside = {point["alpha"] for point in search.plan.points}
+        assert {alpha for alpha in asked if alpha >= low} <= inside
+        run(search)
+        points = [point["alpha"] for point in search.plan.points]
+    assert min(points) == low
+    assert len(points) == 6, "those outside are not counted"
+    with searching(("trials: 6", "trials: 8")) as search:
+        run(search)
+        assert set(asked) <= {point["alpha"] for point in search.plan.points}
+
+
+def test_a_point_that_waits_outside_the_bounds_is_not_asked_for(searching, tmp_path):
+    with searching(("trials: 6", "trials: 1")):
+        pass
+    store = Store(tmp_path / "store")
+    optuna.load_study(study_name="small", storage=store.search_uri).enqueue_trial({"alpha": 0.02})
+    with searching(("low: 0.01", "low: 0.1")) as search:
+        run(search)
+        assert all(point["alpha"] >= 0.1 for point in search.plan.points)
+
+
+def test_a_point_that_the_edited_spec_forbids_is_left_out_with_a_warning(searching, write_spec, tmp_path, said):
+    with searching(*SHARED[:2]) as search:
+        run(search)
+    store = Store(tmp_path / "store")
+    asked = [point["alpha"] for point in store.sweep("small").asked()]
+    odd = {alpha for alpha in asked if alpha % 2}
+    assert odd
+    plan = prepare(write_spec(*JOINT, *SHARED), store.root)
+    assert [point["alpha"] for point in plan.points] == [alpha for alpha in asked if alpha % 2 == 0]
+    assert [warning.partition(",")[0] for warning in plan.warnings] == [f"alpha={a}" for a in asked if a % 2]
+    with searching(*SHARED) as search:
+        run(search)
+        assert not odd & {point["alpha"] for point in search.plan.points}
+    assert "the value of alpha=" in said[0]
 
 
 def test_a_storage_that_cannot_be_used_is_said_so(searching):
@@ -293,4 +381,14 @@ def test_a_storage_that_cannot_be_used_is_said_so(searching):
 
 def test_test_labels_are_no_objective(searching):
     with pytest.raises(SpecError, match="test labels"), searching(("validation.cc.energy_mae", "test.cc.energy_mae")):
+        pass
+
+
+def test_a_storage_of_another_optuna_is_said_so(searching, tmp_path):
+    with searching(("trials: 6", "trials: 1")):
+        pass
+    with sqlite3.connect(tmp_path / "store" / "optuna.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'")
+    database.close()
+    with pytest.raises(StoreError, match=r"optuna storage upgrade"), searching():
         pass

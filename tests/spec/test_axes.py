@@ -103,6 +103,26 @@ def test_a_bad_distribution_is_refused_at_its_place(raw, place, says):
     assert says in caught.value.expected
 
 
+def test_a_distribution_is_tried_at_its_lowest_middle_and_highest_value():
+    assert Distribution(low=0.0, high=1.0).tried == (0.0, 0.5, 1.0)
+    assert Distribution(low=1, high=10, step=2).tried == (1, 5, 9)
+    assert Distribution(low=0.1, high=0.3, step=0.1).tried == pytest.approx((0.1, 0.2, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("distribution", "inside", "outside"),
+    [
+        (Distribution(low=0.1, high=0.5), [0.1, 0.3, 0.5], [0.09, 0.51, "0.3", None, True]),
+        (Distribution(low=1, high=9), [1, 9], [0, 10, 2.5, True]),
+        (Distribution(low=1, high=10, step=2), [1, 9], [2, 10]),
+        (Distribution(low=0.1, high=0.5, step=0.1), [0.1, 0.1 + 2 * 0.1], [0.15]),
+    ],
+)
+def test_a_distribution_has_what_lies_within_its_bounds_and_on_its_steps(distribution, inside, outside):
+    assert all(distribution.has(value) for value in inside)
+    assert not any(distribution.has(value) for value in outside)
+
+
 def test_seeds_are_not_searched_and_a_list_of_blocks_is_not():
     with pytest.raises(PlaceError, match="a list of whole numbers"):
         parse({"seed": {"low": 0, "high": 9}})

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import path_label
-from mfsweep.analysis.kinds.caption import BARS, caption
+from mfsweep.analysis.kinds.caption import BARS, caption, unbalanced
 from mfsweep.analysis.selection import Spread, Values, averaged, grouped, label, measure_some, select, spread, title
 from mfsweep.analysis.study import Analysis, Study
 from mfsweep.quantities import MetricPath
@@ -42,7 +42,8 @@ def bars(name: str, wanted: Bars, study: Study, analysis: Analysis) -> Picture:
     }
     path = MetricPath.parse(wanted.y)
     methods = {one.method for one in members}
-    capped = any(one.capped for of_group in groups.values() for one in of_group.values())
+    shown = [one for of_group in groups.values() for one in of_group.values()]
+    capped = any(one.capped for one in shown)
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas(wide=sum(map(len, groups.values())) > WIDE_ABOVE, scales="linear-linear")
         _draw(axes, kinds, list(groups.values()), _looks(kinds, study))
@@ -54,7 +55,8 @@ def bars(name: str, wanted: Bars, study: Study, analysis: Analysis) -> Picture:
         style.legend(figure, axes, hollow=False, title=title(wanted.bars))
     over = averaged(members, [*wanted.bars, *wanted.groups])
     said = "White: a training was stopped by max_steps." if capped else ""
-    return Picture(name, caption(wanted.title, f"Geometric mean over {over}; error {BARS}.", said), figure)
+    main = f"Geometric mean over {over}; error {BARS}."
+    return Picture(name, caption(wanted.title, main, unbalanced(shown), said), figure)
 
 
 def _looks(kinds: Sequence[Values], study: Study) -> list[tuple[style.Colour, str]]:

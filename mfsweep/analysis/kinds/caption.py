@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from mfsweep.analysis.law import count
+from mfsweep.analysis.selection import Spread
+
 BARS = "bars: least and greatest replicate"
 HOLLOW = "Hollow: a training was stopped by max_steps."
 
@@ -10,3 +15,9 @@ def caption(title: str, *said: str) -> str:
     """Return the caption of a figure, sentence after sentence."""
     first = title if not title or title.endswith((".", "?", "!")) else f"{title}."
     return " ".join(part for part in (first, *said) if part)
+
+
+def unbalanced(shown: Iterable[Spread]) -> str:
+    """Return what the means leave out, so that each is over the same settings in all its replicates."""
+    number = sum(one.left_out for one in shown)
+    return f"Left out: {count(number, 'training')} that not every replicate has." if number else ""

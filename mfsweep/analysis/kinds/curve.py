@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import metric_label
-from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption
+from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption, unbalanced
 from mfsweep.analysis.selection import (
     Measured,
     Spread,
@@ -83,8 +83,10 @@ def curve(name: str, wanted: Curve, study: Study, analysis: Analysis) -> Picture
         capped = any(knot.capped for line in lines for _, knot in line.knots)
         style.legend(figure, axes, hollow=capped, title=title(wanted.lines) or None)
     over = averaged([one for members in found for one in members], [wanted.x, *wanted.lines])
+    shown = [knot for line in lines for knot in _spreads(line)]
     said = f"Geometric mean over {over}; {BARS}."
-    return Picture(name, caption(wanted.title, said, _of_reference(wanted, lines), HOLLOW if capped else ""), figure)
+    marks = unbalanced(shown), _of_reference(wanted, lines), HOLLOW if capped else ""
+    return Picture(name, caption(wanted.title, said, *marks), figure)
 
 
 def is_number(value: object) -> bool:
@@ -186,7 +188,11 @@ def _of_reference(wanted: Curve, lines: Sequence[Line]) -> str:
     return f"Dashed: {_reference_name(wanted)}{capped}."
 
 
+def _spreads(line: Line) -> list[Spread]:
+    return [*(knot for _, knot in line.knots), *([line.reference] if line.reference else [])]
+
+
 def _levels(lines: Sequence[Line]) -> Iterator[float]:
     for line in lines:
-        for knot in [*(knot for _, knot in line.knots), *([line.reference] if line.reference else [])]:
+        for knot in _spreads(line):
             yield from (knot.low, knot.high)

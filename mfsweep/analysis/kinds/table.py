@@ -6,7 +6,7 @@ import math
 
 from mfsweep.analysis.drawn import Sheet
 from mfsweep.analysis.figures import path_label
-from mfsweep.analysis.kinds.caption import caption
+from mfsweep.analysis.kinds.caption import caption, unbalanced
 from mfsweep.analysis.selection import Spread, averaged, grouped, measure, select, spread, text
 from mfsweep.analysis.study import Analysis, Study
 from mfsweep.errors import FitError
@@ -30,11 +30,14 @@ def table(name: str, wanted: Table, study: Study, analysis: Analysis) -> Sheet:
         (*map(text, values), *(_field(column.get(values)) for column in by_row))
         for values in grouped(every, wanted.rows)
     ]
-    capped = any(one.capped for column in by_row for one in column.values())
+    shown = [one for column in by_row for one in column.values()]
+    capped = any(one.capped for one in shown)
     said = f"Geometric mean over {averaged(every, wanted.rows)}, ± standard error."
     head = [*(axis.replace("_", " ") for axis in wanted.rows), *map(_head, wanted.columns)]
     note = "*: a training was stopped by max_steps." if capped else ""
-    return Sheet(name, caption(wanted.title, said, note), head, rows, frozenset(range(len(wanted.rows))))
+    return Sheet(
+        name, caption(wanted.title, said, unbalanced(shown), note), head, rows, frozenset(range(len(wanted.rows)))
+    )
 
 
 def _head(path: str) -> str:

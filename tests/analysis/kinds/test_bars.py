@@ -45,3 +45,10 @@ def test_many_bars_take_two_columns(world, draw):
     world.grid({"dft": 1.35, "xtb": 0.8}, finetune_sizes=(30, 120, 500))
     assert draw(kind="bars", y=Y, bars=["label_method", "pretrain_size"], groups=["finetune_size"]).wide
     assert not draw(kind="bars", y=Y, bars=["pretrain_size"], groups=["label_method"]).wide
+
+
+def test_a_caption_says_what_not_every_replicate_has(world, draw):
+    world.mixtures(noise=0.0, methods=("dft",))
+    world.cells.pop()
+    made = draw(kind="bars", y=Y, bars=["aux"], where={"alpha": [0.5, 0.99]})
+    assert "Left out: 1 training that not every replicate has." in made.caption
