@@ -57,7 +57,7 @@ class Spread(NamedTuple):
     replicates: int
     capped: bool
     """Whether max_steps stopped a stage behind any of them."""
-    left_out: int
+    left_out: int = 0
     """Trainings that not every replicate has, and whose settings or replicates are therefore not averaged."""
 
 

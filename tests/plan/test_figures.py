@@ -128,3 +128,12 @@ def test_a_claim_whose_cells_never_pair_is_refused(check):
 def test_a_spec_without_figures_or_claims_passes(write_spec):
     spec = load(write_spec())
     check_figures(spec, build(spec, expand(spec), "0" * 64))
+
+
+def test_values_of_a_searched_axis_are_not_known_yet(write_spec):
+    claim = "{says: so, gradient: transfer, this: {finetune_size: 20}, against: {finetune_size: 60}, expect: equal}"
+    search = "search: {objective: validation.cc.energy_mae, trials: 2}\n"
+    added = ("resources: {workers", f"{search}claims:\n  one: {claim}\nresources: {{workers")
+    spec = load(write_spec(added, ("finetune_size: [20, 60]", "finetune_size: {low: 20, high: 60}")))
+    known = spec.at([{"pretrain_size": 20, "finetune_size": 33}])
+    check_figures(known, build(known, expand(known), "0" * 64))
