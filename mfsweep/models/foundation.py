@@ -7,7 +7,7 @@ Our `MacePotential` has scale 1 and shift 0: a file's scale goes into the last w
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from mfsweep.errors import TrainingError
 from mfsweep.models.base import Shape
 from mfsweep.models.pickled import StandIn
-from mfsweep.spec.model import Mace
+from mfsweep.spec.model import Architecture, Mace
 
 _RESIDUAL, _AGNOSTIC = "RealAgnosticResidualInteractionBlock", "RealAgnosticInteractionBlock"
 _TRANSFORMS: dict[str | None, Any] = {None: None, "AgnesiTransform": "Agnesi", "SoftTransform": "Soft"}
@@ -27,18 +27,22 @@ _REFUSED_PARTS = {
 _REFUSED_OPTIONS = ("use_so3", "use_agnostic_product", "use_last_readout_only", "use_edge_irreps_first")
 
 
-class Converted(NamedTuple):
-    """A model of mace-torch as ours."""
+class Outside(NamedTuple):
+    """A model from outside, to start from."""
 
-    model: Mace
+    model: Architecture
     shape: Shape
     precision: str
+    """`float32` or `float64`."""
     offsets: dict[str, dict[int, float]]
-    """Head -> atomic number -> the file's own E0, eV."""
+    """Head -> atomic number -> E0, eV."""
     state: dict[str, Tensor]
+    """The `state_dict()` of our model of that spec and shape."""
+    reference: Literal["ours", "its own"]
+    """What its energies stand against: offsets fitted as in every training, or those of the file's makers."""
 
 
-def convert(network: StandIn, path: Path) -> Converted:
+def convert(network: StandIn, path: Path) -> Outside:
     """Return the model with the original's interaction energies, shift included.
 
     Args:
@@ -61,7 +65,7 @@ def convert(network: StandIn, path: Path) -> Converted:
     offsets = {head: dict(zip(elements, row, strict=True)) for head, row in zip(heads, table.tolist(), strict=True)}
     precision = str(parameters["node_embedding.linear.weight"].dtype).removeprefix("torch.")
     state = _state(spec, shape, offsets, {**buffers, **parameters}, path)
-    return Converted(spec, shape, precision, offsets, state)
+    return Outside(spec, shape, precision, offsets, state, "its own")
 
 
 def _refusal(path: Path, refusals: list[str]) -> TrainingError:

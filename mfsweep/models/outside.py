@@ -10,33 +10,17 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
 import yaml
 from pydantic import TypeAdapter
-from torch import Tensor
 
 from mfsweep.errors import TrainingError
 from mfsweep.models import pickled
 from mfsweep.models.base import Shape
-from mfsweep.models.foundation import convert
+from mfsweep.models.foundation import Outside, convert
 from mfsweep.spec.model import Architecture, Model
-
-
-class Outside(NamedTuple):
-    """A model to start from."""
-
-    model: Architecture
-    shape: Shape
-    precision: str
-    """`float32` or `float64`."""
-    offsets: dict[str, dict[int, float]]
-    """Head -> atomic number -> E0, eV."""
-    state: dict[str, Tensor]
-    """The `state_dict()` of our model of that spec and shape."""
-    reference: Literal["ours", "its own"]
-    """What its energies stand against: offsets fitted as in every training, or those of the file's makers."""
 
 
 def read(path: Path) -> Outside:
@@ -54,7 +38,7 @@ def read(path: Path) -> Outside:
     except _UNREADABLE:  # not plain data
         content = _unpickled(path)
     if isinstance(content, pickled.StandIn) and type(content).__name__ in ("ScaleShiftMACE", "MACE"):
-        return Outside(*convert(content, path), reference="its own")
+        return convert(content, path)
     if isinstance(content, Mapping) and set(_FIELDS) <= set(content):
         return _ours(content)
     raise TrainingError(
