@@ -141,12 +141,13 @@ def analyse(plan: Plan) -> Shown:
 
 
 def _residuals(plan: Plan) -> list[Residual]:
-    """Return how far each auxiliary method is from the result's, offsets off, on the training part of `a`."""
+    """Return how far each of the file's methods is from the result's, offsets off, on the training part of `a`."""
+    known = plan.spec.experiment.data.labels
     pairs: dict[tuple[str, str], Node] = {}
     for planned in plan.graph.cells:
         result = plan.graph.nodes[planned.keys[planned.cell.result]]
-        targets = {evaluation.labels for evaluation in planned.cell.evaluations}
-        methods = {m for node in plan.graph.lineage(result.key) for m in node.training.methods}
+        targets = known.keys() & {evaluation.labels for evaluation in planned.cell.evaluations}
+        methods = known.keys() & {m for node in plan.graph.lineage(result.key) for m in node.training.methods}
         for target in targets:
             for method in methods - targets:
                 pairs.setdefault((method, target), result)
