@@ -127,6 +127,7 @@ def test_an_interrupted_group_leaves_nothing_behind(sweep, write_spec, tmp_path)
     assert not list((tmp_path / "store" / "ray").iterdir())
 
 
+@pytest.mark.slow
 def test_an_error_of_all_ranks_is_one_line_and_not_tried_again(sweep, write_spec):
     path = write_spec(
         *ONE_STAGE,
@@ -152,6 +153,7 @@ def test_a_smoke_run_tries_every_kind_of_stage_and_keeps_nothing(ray_cluster, wr
     assert not list(plan.store.scratch.iterdir())
 
 
+@pytest.mark.slow
 def test_an_error_that_nobody_foresaw_is_tried_again_and_told_in_the_log(ray_cluster, write_spec, tmp_path):
     # A folder where the checkpoint goes: an OSError, which might be the disk's and gone the next time.
     plan = prepare(
