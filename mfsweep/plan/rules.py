@@ -218,7 +218,7 @@ def _check_select_on(spec: Spec, live: LiveStage, place: Place) -> None:
 
 
 def _check_selected(spec: Spec, live: LiveStage, select_on: str, here: Place) -> None:
-    methods = live.mixture.methods
+    methods = list(live.mixture.methods)
     part, *rest = select_on.split(".")
     if part == "test":
         raise _error(spec, here, select_on, "a metric of `validation`: test labels touch nothing but the last number")
