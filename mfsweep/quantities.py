@@ -121,3 +121,8 @@ def misspelt(path: str) -> str | None:
     if quantity not in list(Quantity):
         return f"a quantity ({', '.join(Quantity)}) in place of {quantity!r}.{nearest(quantity, map(str, Quantity))}"
     return None
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, `1 point` or `3 points`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

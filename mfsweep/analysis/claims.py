@@ -19,13 +19,13 @@ import numpy as np
 from scipy import stats
 
 from mfsweep.analysis.balance import Replicate, balanced
-from mfsweep.analysis.law import count
 from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.regression import Interval
 from mfsweep.analysis.selection import Measured, Setting, Values, matches, measure, select, setting_of, values_of
 from mfsweep.analysis.table import Points, points
 from mfsweep.analysis.transfer import RESAMPLES, FitRequest, difference, fit
 from mfsweep.errors import FitError
+from mfsweep.quantities import count
 from mfsweep.records import CellRecord, ClaimRecord
 from mfsweep.spec.figures import Cells, Claim
 

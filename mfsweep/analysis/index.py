@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from mfsweep.analysis.law import count
 from mfsweep.analysis.page import page, table
 from mfsweep.errors import StoreError
+from mfsweep.quantities import count
 from mfsweep.records import CellRecord, ClaimRecord, FigureRecord
 from mfsweep.store import Store, write_text
 

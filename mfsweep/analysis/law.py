@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from mfsweep.analysis.regression import Equality, Interval
 from mfsweep.analysis.table import Points
+from mfsweep.quantities import count
 
 CANNOT_TELL = 0.3
 """Half-width of a gradient's interval above which it says nothing."""
@@ -208,8 +209,3 @@ class Law:
 
 def _span(interval: Interval) -> str:
     return f"{interval.low:.2f} to {interval.high:.2f}"
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, `1 point` or `3 points`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

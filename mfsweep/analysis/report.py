@@ -10,12 +10,13 @@ from typing import Any
 from mfsweep.analysis.drawn import Absent, Drawn, Picture, Sheet
 from mfsweep.analysis.gain import Outcome, paired
 from mfsweep.analysis.gallery import gallery
-from mfsweep.analysis.law import POOLED, Law, count
+from mfsweep.analysis.law import POOLED, Law
 from mfsweep.analysis.page import folded, inline_svg, page, table
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.shares import MIXTURES_HEAD, TEXT, realised
 from mfsweep.analysis.study import Analysis, Result, Study, analyse
+from mfsweep.quantities import count
 from mfsweep.store import Store, SweepFolder, write_text
 
 CLAIMS_HEAD = ("stated", "came out", "rests on", "verdict")

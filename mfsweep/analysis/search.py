@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mfsweep.analysis.law import count
 from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.table import AxisValue, as_records, lookup, order
-from mfsweep.quantities import RESULT, MetricPath
+from mfsweep.quantities import RESULT, MetricPath, count
 from mfsweep.records import CellRecord
 from mfsweep.store import Store
 

@@ -8,8 +8,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from mfsweep.analysis.law import POOLED, Law, Verdict, count
+from mfsweep.analysis.law import POOLED, Law, Verdict
 from mfsweep.analysis.study import Result
+from mfsweep.quantities import count
 from mfsweep.records import ClaimRecord
 
 STYLES = {

@@ -16,9 +16,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mfsweep.analysis import regression
-from mfsweep.analysis.law import POOLED, POOLED_CONVERGED, Band, Law, Line, Refusal, count
+from mfsweep.analysis.law import POOLED, POOLED_CONVERGED, Band, Law, Line, Refusal
 from mfsweep.analysis.regression import Floats, Interval, Sample
 from mfsweep.analysis.table import Point, Points
+from mfsweep.quantities import count
 
 MINIMUM_X = 3
 """Distinct x of a group below which no line is fitted: two points always lie on one. Replicates are not distinct."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mfsweep.analysis.law import count
 from mfsweep.plan.cost import Estimator, Total, total
 from mfsweep.points import Point, without_seeds
 from mfsweep.prepare import Plan
+from mfsweep.quantities import count
 from mfsweep.spec.axes import Value
 
 

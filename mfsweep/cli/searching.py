@@ -7,9 +7,9 @@ import re
 
 from rich.console import Console
 
-from mfsweep.analysis.law import count
 from mfsweep.analysis.search import SearchedStudy, searched, text
 from mfsweep.prepare import Plan
+from mfsweep.quantities import count
 from mfsweep.store import write_text
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mfsweep.analysis.law import count
 from mfsweep.analysis.selection import Spread
+from mfsweep.quantities import count
 
 BARS = "bars: least and greatest replicate"
 HOLLOW = "Hollow: a training was stopped by max_steps."

@@ -11,12 +11,11 @@ from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import path_label
 from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption
-from mfsweep.analysis.law import count
 from mfsweep.analysis.records import SEED_AXES
 from mfsweep.analysis.selection import Measured, Spread, Values, grouped, label, measure_some, select, spread, title
 from mfsweep.analysis.study import Analysis, Study
 from mfsweep.errors import FitError
-from mfsweep.quantities import MetricPath
+from mfsweep.quantities import MetricPath, count
 from mfsweep.records import CellRecord
 from mfsweep.spec.figures import Pareto
 
