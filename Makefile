@@ -31,7 +31,7 @@ allegro: env  ## Install Allegro's own packages beside .venv's (seconds; once)
 quickstart: env  ## A transfer law on real labels in a few minutes
 	$(BIN)/mfsweep run search_spaces/quickstart.yaml
 
-mini: env allegro  ## Every experiment of the source study, scaled down, in one store (an hour on 2 busy cores)
+mini: env allegro  ## Every experiment of the source study, scaled down, in one store
 	$(BIN)/mfsweep run search_spaces/mini/*.yaml
 
 test: env allegro  ## The tests, without the slow ones
