@@ -11,7 +11,7 @@ from typing import Any
 
 from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
-from mfsweep.data.source import combined, digest, resolve
+from mfsweep.data.source import contents, resolve
 from mfsweep.errors import DataError, MissingDataError, SpecError
 from mfsweep.modelfiles import model_files
 from mfsweep.plan.expand import expand
@@ -20,7 +20,7 @@ from mfsweep.plan.fits import check_fits, check_search
 from mfsweep.plan.graph import Graph, ModelFile, Node, build
 from mfsweep.points import Point, asked, text, tried
 from mfsweep.records import CellRecord, SetRecord
-from mfsweep.spec.data import Derived, ResolvedData
+from mfsweep.spec.data import Content, Derived, ResolvedData
 from mfsweep.spec.load import Spec, load
 from mfsweep.spec.stage import LabelledSet
 from mfsweep.store import Store
@@ -34,8 +34,8 @@ class Plan:
     store: Store
     sources: dict[str, Path]
     """The data files by name, absolute; a single one is named by the empty text. Empty where one is not at hand."""
-    digest: str
-    """Of their content."""
+    content: Content
+    """Of the data files."""
     files: dict[str, Path]
     """sha256 -> path, absolute, of the model files that stages start from."""
     graph: Graph
@@ -81,7 +81,7 @@ class Plan:
             DataError: what it asks of the data.
         """
         points = (*self.points, *points)
-        graph = build(self.spec, expand(self.spec.at(points)), self.digest, self.heads)
+        graph = build(self.spec, expand(self.spec.at(points)), self.content, self.heads)
         new = Graph({key: node for key, node in graph.nodes.items() if key not in self.graph.nodes}, [])
         warnings = dict.fromkeys([*self.warnings, *_check(self.spec, self.sources, new)])
         done = _done(self.store, graph)
@@ -160,11 +160,11 @@ def prepare(
     try:
         sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
         hashed = kept.digests if store.is_dir() else None
-        content = combined({name: digest(file, hashed) for name, file in sources.items()})
+        content = contents(sources, hashed)
     except MissingDataError as error:
         if not allow_missing_data:
             raise
-        sources, content = {}, f"not at hand: {spec.experiment.data.files}"
+        sources, content = {}, Content(digest=f"not at hand: {spec.experiment.data.files}")
         warnings = (f"{error} Planned without the data: sizes, labels and what is done already were not looked at",)
     graph = build(spec, cells, content, heads)
     check_fits(spec, graph)

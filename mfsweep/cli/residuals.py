@@ -57,7 +57,7 @@ def differences(plan: Plan, figures: Mapping[str, Residuals]) -> dict[str, Diffe
     experiment = plan.spec.experiment
     # The partition does not matter here: no stage is trained, no subset looked at.
     dataset = open_dataset(
-        plan.sources, ResolvedData(digest=plan.digest, labels=experiment.data.labels, splits=Splits())
+        plan.sources, ResolvedData(digest=plan.content.digest, labels=experiment.data.labels, splits=Splits())
     )
     found = {}
     for name, figure in figures.items():

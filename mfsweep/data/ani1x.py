@@ -9,8 +9,7 @@ Shapes: `Nc` conformers and `Na` atoms of one group, `S` and `A` as in structure
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +17,13 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfsweep.data.structures import SYMBOLS, Labels, Structures, concatenate, hill_formula
+from mfsweep.data.hdf5 import opened, require_keys
+from mfsweep.data.structures import SYMBOLS, Labels, Structures, hill_formula
 from mfsweep.data.units import HARTREE
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
+
+LAYOUT = "an HDF5 file of the ANI-1x layout"
 
 
 class _Group(NamedTuple):
@@ -37,12 +39,24 @@ class _Group(NamedTuple):
         return self.conformers.stop - self.conformers.start, len(self.numbers)
 
 
-def read(path: Path, labels: Mapping[str, LabelKeys]) -> Structures:
+def keys(path: Path) -> set[str]:
+    """Return the keys of all labels that some group of a file has.
+
+    Raises:
+        DataError: as of `read`.
+    """
+    with opened(path, LAYOUT) as file:
+        return _keys(_groups(path, file))
+
+
+def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | None = None) -> Structures:
     """Read every structure of a file, with the labels asked for.
 
     Args:
         path: HDF5 file of the ANI-1x layout.
         labels: label method -> keys of its energies and forces.
+        absent: of one source among several, the methods that have no labels here, whatever its keys; then keys that the
+            file lacks are no error either.
 
     Returns:
         The structures by group name, then by conformer; energies in eV, forces in eV/angstrom.
@@ -51,61 +65,14 @@ def read(path: Path, labels: Mapping[str, LabelKeys]) -> Structures:
         DataError: the file cannot be opened or breaks off, is not of this layout, lacks a key, or has values that
             are not finite; the text names group and key.
     """
-    with _opened(path) as file:
+    with opened(path, LAYOUT) as file:
         groups = _groups(path, file)
-        _require_keys(str(path), _keys(groups), labels)
-        return _read(path, groups, labels)
+        if absent is None:
+            require_keys(str(path), _keys(groups), labels)
+        return _read(path, groups, labels, absent or ())
 
 
-def read_several(paths: Mapping[str, Path], labels: Mapping[str, LabelKeys]) -> Structures:
-    """Read several files, whose structures need not be paired.
-
-    Args:
-        paths: name of the source -> HDF5 file of the ANI-1x layout.
-        labels: label method -> keys; a method has no labels in a file without them, or other than its `source`.
-
-    Raises:
-        DataError: as of `read`; a key that no file has that it may come from.
-    """
-    present: dict[str, set[str]] = {}
-    for name, path in paths.items():
-        with _opened(path) as file:
-            present[name] = _keys(_groups(path, file))
-    for method, keys in labels.items():
-        if keys.source is not None and keys.source not in paths:
-            raise DataError(
-                f"data.labels.{method}.source: expected one of the sources {', '.join(sorted(paths))}, got "
-                f"{keys.source!r}.{nearest(keys.source, paths)}"
-            )
-        names = [name for name in paths if keys.source in (None, name)]
-        everywhere = set[str]().union(*(present[name] for name in names))
-        _require_keys(" and ".join(str(paths[name]) for name in names), everywhere, {method: keys})
-    parts: dict[str, Structures] = {}
-    for name, path in paths.items():
-        absent = [method for method, keys in labels.items() if keys.source not in (None, name)]
-        with _opened(path) as file:
-            parts[name] = _read(path, _groups(path, file), labels, absent)
-    return concatenate(parts)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, RuntimeError) as error:  # h5py raises both for a file that is not HDF5 or breaks off
-        raise DataError(
-            f"{path}: expected an HDF5 file of the ANI-1x layout; it cannot be read as one ({error}). "
-            "A download that broke off looks like this: compare its size and hash with the publisher's."
-        ) from error
-
-
-def _read(
-    path: Path, groups: list[_Group], labels: Mapping[str, LabelKeys], absent: Collection[str] = ()
-) -> Structures:
-    """Read a file's groups; the methods in `absent` have no labels here, whatever its keys."""
+def _read(path: Path, groups: list[_Group], labels: Mapping[str, LabelKeys], absent: Collection[str]) -> Structures:
     last = groups[-1]
     structures, atoms = last.conformers.stop, last.atoms.stop
 
@@ -182,18 +149,7 @@ def _dataset(path: Path, node: h5py.Group, key: str) -> h5py.Dataset:
 
 
 def _keys(groups: list[_Group]) -> set[str]:
-    return {str(key) for group in groups for key in group.node}
-
-
-def _require_keys(place: str, present: set[str], labels: Mapping[str, LabelKeys]) -> None:
-    for method, keys in labels.items():
-        for part, key in (("energy", keys.energy), ("forces", keys.forces)):
-            if key is not None and key not in present:
-                known = sorted(present - {"atomic_numbers", "coordinates"})
-                raise DataError(
-                    f"{place}: no group has the key {key!r} (data.labels.{method}.{part})."
-                    f"{nearest(key, known)} There are {', '.join(known) or 'no labels'}"
-                )
+    return {str(key) for group in groups for key in group.node} - {"atomic_numbers", "coordinates"}
 
 
 def _labels(path: Path, groups: list[_Group], keys: LabelKeys, offsets: NDArray[np.int64]) -> Labels:

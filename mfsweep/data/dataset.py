@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data import ani1x
 from mfsweep.data.batch import Edges, neighbours
 from mfsweep.data.derived import derive
+from mfsweep.data.reading import read
 from mfsweep.data.reference import fit_offsets
 from mfsweep.data.splits import Partition, partition
 from mfsweep.data.structures import Labels, Structures
@@ -35,8 +35,7 @@ class Source:
 
     def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys]) -> None:
         self.place = " and ".join(str(path) for path in paths.values())
-        single = set(paths) == {""}
-        self.structures: Structures = ani1x.read(paths[""], labels) if single else ani1x.read_several(paths, labels)
+        self.structures: Structures = read(paths, labels)
         self._edges: dict[float, Edges] = {}
         self._derived: dict[Derived, Labels] = {}
         # The views live in their source, so that a source that is let go takes them along.
@@ -84,7 +83,7 @@ class Dataset:
     @functools.cached_property
     def elements(self) -> tuple[int, ...]:
         """Return all atomic numbers of the files, ascending."""
-        return tuple(np.unique(self.structures.species).tolist())
+        return tuple(np.flatnonzero(np.bincount(self.structures.species)).tolist())
 
     def training(self, labelled: LabelledSet) -> Indices:
         """Return a labelled set's structures, (n,), in prefix order: smaller sizes are prefixes of larger ones.

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 
+from mfsweep.data import csr
 from mfsweep.errors import DataError, MissingDataError, nearest
 from mfsweep.files import write_text
 from mfsweep.fingerprint import canonical
+from mfsweep.spec.data import Content, ResolvedData
 
 BUNDLED = "bundled:"
 """Prefix of the data sets that come with the package."""
@@ -56,15 +58,28 @@ def digest(path: Path, cache: Path | None = None) -> str:
     Raises:
         DataError: the file cannot be read.
     """
+    found = _remembered(path, cache, _sha256)
+    assert isinstance(found, str)
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remembered(
+    path: Path, cache: Path | None, measure: Callable[[Path], str | dict[str, str]]
+) -> str | dict[str, str]:
+    """Return what `measure` says of a file's content, once for as long as the file stays as it is."""
     try:
         real = path.resolve(strict=True)
         facts = real.stat()
-        known = _known(cache)
         entry = f"{real}|{facts.st_size}|{facts.st_mtime_ns}"
+        known = _known(cache)
         if entry in known:
             return known[entry]
-        with real.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = measure(real)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if cache is not None:
@@ -72,37 +87,67 @@ def digest(path: Path, cache: Path | None = None) -> str:
     return found
 
 
-def combined(digests: Mapping[str, str]) -> str:
-    """Return the digest of several sources together, 64 hex digits.
+def contents(paths: Mapping[str, Path], cache: Path | None = None) -> Content:
+    """Return what is in the data files, as digests. Of a data store every array is compared with its own first.
 
     Args:
-        digests: name -> digest of its content; that of the only one of a `data.source` is returned as it is.
+        paths: name of the source -> its file; that of a single one is empty.
+        cache: as of `digest`.
+
+    Raises:
+        DataError: a file cannot be read, or a data store is damaged.
     """
-    if set(digests) == {""}:
-        return digests[""]
-    return hashlib.sha256(canonical(dict(digests)).encode()).hexdigest()
+    parts = {name: _parts(path, cache) for name, path in paths.items() if csr.is_csr(path)}
+    files = {name: parts[name][""] if name in parts else digest(path, cache) for name, path in paths.items()}
+    whole = files[""] if set(files) == {""} else hashlib.sha256(canonical(files).encode()).hexdigest()
+    labels = {name: {key: own for key, own in found.items() if key} for name, found in parts.items()}
+    return Content(digest=whole, parts=labels)
 
 
-def verify(paths: Mapping[str, Path], expected: str, cache: Path | None = None) -> None:
-    """Check that the files are those that a stage was planned with.
+def verify_data(paths: Mapping[str, Path], data: ResolvedData, cache: Path | None = None) -> None:
+    """Check that the data files are those that a stage was planned with.
 
     Args:
         paths: name of the source -> its file.
-        expected: `combined` of their digests.
+        data: of the stage.
         cache: as of `digest`.
 
     Raises:
         DataError: the content of one is another.
     """
-    found = {name: digest(path, cache) for name, path in paths.items()}
-    if combined(found) != expected:
-        places = " and ".join(str(path) for path in paths.values())
-        content = ", ".join(f"{own[:12]}..." for own in found.values())
-        raise DataError(
-            f"{places}: expected the content with digest {expected[:12]}..., which the sweep was planned with, got "
-            f"{combined(found)[:12]}... (sha256 {content}): it changed, or this machine has another file at the same "
-            "path"
-        )
+    found = contents(paths, cache)
+    places = " and ".join(str(path) for path in paths.values())
+    if found.digest != data.digest:
+        raise _changed(places, data.digest, found.digest)
+    for method, own in (found.of(data.labels) or {}).items():
+        expected = (data.contents or {}).get(method, "")
+        if own != expected:
+            raise _changed(f"{places}: the labels {method}", expected, own)
+
+
+def verify_file(path: Path, expected: str, cache: Path | None = None) -> None:
+    """Check that a file has the sha256 `expected`.
+
+    Raises:
+        DataError: its content is another.
+    """
+    found = digest(path, cache)
+    if found != expected:
+        raise _changed(str(path), expected, found)
+
+
+def _changed(place: str, expected: str, found: str) -> DataError:
+    return DataError(
+        f"{place}: expected the content with digest {expected[:12]}..., which the sweep was planned with, got "
+        f"{found[:12]}...: it changed, or this machine has another file at the same path"
+    )
+
+
+def _parts(path: Path, cache: Path | None) -> dict[str, str]:
+    """Return the digests of a data store's parts."""
+    found = _remembered(path, cache, csr.digests)
+    assert isinstance(found, dict)
+    return found
 
 
 def _bundled(name: str, place: str) -> Path:
@@ -114,7 +159,7 @@ def _bundled(name: str, place: str) -> Path:
     return path
 
 
-def _known(cache: Path | None) -> dict[str, str]:
+def _known(cache: Path | None) -> dict[str, str | dict[str, str]]:
     if cache is None or not cache.is_file():
         return {}
     try:

@@ -15,7 +15,7 @@ Water and methane, in this order, are
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,15 +38,27 @@ class Labels(NamedTuple):
     """(A, 3) forces, eV/angstrom, all NaN over a structure without the label; None for an energy-only method."""
 
 
+class Column(NamedTuple):
+    """A text that each structure has: a name of its origin, its SMILES, a group to split by."""
+
+    codes: NDArray[np.int32]
+    """(S,) index into `values`."""
+    values: tuple[str, ...]
+    """The distinct texts, sorted."""
+
+
 class Structures(NamedTuple):
-    """Geometries and labels of every structure, in file order; of several sources one after the other."""
+    """Geometries and labels of every structure, in file order; of several sources one after the other.
+
+    The arrays may be memory maps of a file that many processes share: nothing writes into them.
+    """
 
     offsets: NDArray[np.int64]
     """(S + 1,) first atom of each structure, and A."""
     species: NDArray[np.uint8]
     """(A,) atomic numbers."""
-    positions: NDArray[np.float64]
-    """(A, 3) angstrom."""
+    positions: NDArray[np.floating]
+    """(A, 3) angstrom; float32 where that is all that the source had."""
     formula: NDArray[np.int32]
     """(S,) index into `formulae`."""
     formulae: tuple[str, ...]
@@ -61,6 +73,13 @@ class Structures(NamedTuple):
     """(S,) index into `sources`; None where there is only one."""
     sources: tuple[str, ...] = ("",)
     """Names of the sources, sorted; that of a single file is empty."""
+    cell: NDArray[np.float64] | None = None
+    """(S, 3, 3) lattice vectors as rows, angstrom, zero along directions that are not periodic; None where no
+    structure is periodic."""
+    pbc: NDArray[np.bool_] | None = None
+    """(S, 3) whether the structure repeats along each lattice vector; None where no structure does."""
+    columns: Mapping[str, Column] = {}
+    """Texts of the structures by name."""
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -123,8 +142,6 @@ def concatenate(parts: Mapping[str, Structures]) -> Structures:
     sizes = np.concatenate([part.sizes for part in own])
     formulae = tuple(sorted({formula for part in own for formula in part.formulae}))
     place = {formula: index for index, formula in enumerate(formulae)}
-    charges = [np.zeros(len(part.formula), np.int16) if part.charge is None else part.charge for part in own]
-    stated = any(part.charge is not None for part in own)
     return Structures(
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         species=np.concatenate([part.species for part in own]),
@@ -133,10 +150,36 @@ def concatenate(parts: Mapping[str, Structures]) -> Structures:
         formulae=formulae,
         rank=np.concatenate([part.rank for part in own]),
         labels={method: _concatenated([part.labels[method] for part in own]) for method in own[0].labels},
-        charge=np.concatenate(charges) if stated else None,
+        charge=_stated([part.charge for part in own], own, np.int16, ()),
         source=np.repeat(np.arange(len(own), dtype=np.int16), [len(part.formula) for part in own]),
         sources=names,
+        cell=_stated([part.cell for part in own], own, np.float64, (3, 3)),
+        pbc=_stated([part.pbc for part in own], own, np.bool_, (3,)),
+        columns={name: _merged(name, own) for name in dict.fromkeys(name for part in own for name in part.columns)},
     )
+
+
+def _stated(
+    arrays: Sequence[NDArray[Any] | None], own: Sequence[Structures], kind: type[np.generic], shape: tuple[int, ...]
+) -> NDArray[Any] | None:
+    """Return the rows of all sources, zero for a source that says nothing; None where none says anything."""
+    if all(array is None for array in arrays):
+        return None
+    empty = (np.zeros((len(part.formula), *shape), kind) for part in own)
+    return np.concatenate([zero if array is None else array for array, zero in zip(arrays, empty, strict=True)])
+
+
+def _merged(name: str, own: Sequence[Structures]) -> Column:
+    """Return one column of all sources, with an empty text for a source that lacks it."""
+    absent = Column(np.zeros(1, np.int32), ("",))
+    columns = [part.columns.get(name, absent) for part in own]
+    values = tuple(sorted({value for column in columns for value in column.values}))
+    place = {value: index for index, value in enumerate(values)}
+    codes = [
+        np.array([place[value] for value in column.values], np.int32)[np.broadcast_to(column.codes, len(part.formula))]
+        for column, part in zip(columns, own, strict=True)
+    ]
+    return Column(np.concatenate(codes), values)
 
 
 def _concatenated(parts: Sequence[Labels]) -> Labels:

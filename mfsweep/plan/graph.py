@@ -15,7 +15,7 @@ from mfsweep.plan.heads import Widths, resolve_heads, widths
 from mfsweep.plan.recipe import recipe
 from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, test_subsets
 from mfsweep.spec.axes import SEEDS, Value
-from mfsweep.spec.data import Derived, ResolvedData, Splits, SubsetName, parts
+from mfsweep.spec.data import Content, Derived, ResolvedData, Splits, SubsetName, parts
 from mfsweep.spec.load import Spec
 from mfsweep.spec.model import Architecture
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, Recipe, Training
@@ -101,25 +101,25 @@ class ModelFile(NamedTuple):
     """The `model:` block of a spec that continues it."""
 
 
-def build(spec: Spec, cells: list[Cell], digest: str, files: Mapping[str, ModelFile] | None = None) -> Graph:
+def build(spec: Spec, cells: list[Cell], content: Content, files: Mapping[str, ModelFile] | None = None) -> Graph:
     """Return the graph of a spec's cells.
 
     Args:
         spec: the spec.
         cells: its cells.
-        digest: of the source's content.
+        content: of the sources.
         files: the model files that stages start from, by their paths as the spec writes them.
 
     Raises:
         SpecError: a stage or evaluation that breaks a rule of the language, at its place.
     """
-    return _Builder(spec, cells, digest, files or {}).graph(cells)
+    return _Builder(spec, cells, content, files or {}).graph(cells)
 
 
 class _Builder:
-    def __init__(self, spec: Spec, cells: list[Cell], digest: str, files: Mapping[str, ModelFile]) -> None:
+    def __init__(self, spec: Spec, cells: list[Cell], content: Content, files: Mapping[str, ModelFile]) -> None:
         self.spec = spec
-        self.data = _DataOf(spec, resolved_needs(spec, cells), digest)
+        self.data = _DataOf(spec, resolved_needs(spec, cells), content)
         self.files = files
         self.tests = test_subsets(cells)
         self.derived = {name for cell in cells for live in cell.stages.values() for name in live.mixture.derived}
@@ -226,10 +226,10 @@ class _Parts(NamedTuple):
 class _DataOf:
     """The resolved data of each split seed and set of methods, each made once."""
 
-    def __init__(self, spec: Spec, needs: dict[SubsetName, tuple[str, ...]], digest: str) -> None:
+    def __init__(self, spec: Spec, needs: dict[SubsetName, tuple[str, ...]], content: Content) -> None:
         self.data = spec.experiment.data
         self.needs = needs
-        self.digest = digest
+        self.content = content
         self.made: dict[tuple[int, frozenset[str], tuple[str, ...]], ResolvedData] = {}
 
     def __call__(self, split_seed: int, methods: Iterable[str], derived: Mapping[str, Derived]) -> ResolvedData:
@@ -238,9 +238,11 @@ class _DataOf:
         key = (split_seed, used, tuple(sorted(derived)))
         if key not in self.made:
             subsets = {name: subset.but(needs=self.needs[name]) for name, subset in self.data.splits.subsets().items()}
+            labels = {method: keys for method, keys in self.data.labels.items() if method in used}
             self.made[key] = ResolvedData(
-                digest=self.digest,
-                labels={method: keys for method, keys in self.data.labels.items() if method in used},
+                digest=self.content.digest,
+                contents=self.content.of(labels),
+                labels=labels,
                 derived=dict(sorted(derived.items())) or None,
                 splits=Splits(seed=split_seed, **subsets),
                 offsets=self.data.offsets,

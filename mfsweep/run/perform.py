@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from mfsweep.data.dataset import Dataset, open_dataset
-from mfsweep.data.source import verify
+from mfsweep.data.source import verify_data, verify_file
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.records import Best, EvaluationRecord, Record, Share
 from mfsweep.run.job import Job
@@ -45,7 +45,7 @@ def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
         MfsweepError: the data are not those of the plan, or the training cannot go on.
     """
     store, folder = Store(Path(job.store)), job.folder
-    verify(job.paths, job.training.data.digest, store.digests)
+    verify_data(job.paths, job.training.data, store.digests)
     dataset = open_dataset(job.paths, job.data)
     if folder.record() is None:
         if world.rank == 0:
@@ -81,7 +81,7 @@ def _parent(job: Job, store: Store) -> Path | None:
         return store.stage(job.training.parent).selected if job.training.parent else None
     assert job.parent_file is not None, "where the model file lies"
     path = Path(job.parent_file)
-    verify({"": path}, job.training.file, store.digests)
+    verify_file(path, job.training.file, store.digests)
     return path
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from mfsweep.fingerprint import fingerprint
 from mfsweep.spec.base import Frozen, Name, Seed
 
 SubsetName = Literal["a", "b", "c", "t"]
@@ -155,11 +156,39 @@ class Data(Frozen):
         return self
 
 
+class Content(Frozen):
+    """What is in the source files, as digests."""
+
+    digest: str
+    """sha256 of a file; of a data store, of its geometry alone; of several sources, of their names and digests."""
+    parts: dict[str, dict[str, str]] = {}
+    """Source that is a data store -> key of its labels -> sha256."""
+
+    def of(self, labels: Mapping[Name, LabelKeys]) -> dict[Name, str] | None:
+        """Return a digest for each method that has labels in data stores, None where there is no store.
+
+        So labels that come into a data store later concern only those who use them.
+        """
+        if not self.parts:
+            return None
+        found = {}
+        for name, keys in labels.items():
+            own = {
+                source: [parts[key] for key in (keys.energy, keys.forces) if key is not None and key in parts]
+                for source, parts in self.parts.items()
+                if keys.source in (None, source)
+            }
+            found[name] = fingerprint(own)
+        return found
+
+
 class ResolvedData(Frozen):
     """What of the data determines a training: content, keys, partition. Where the file lies does not."""
 
     digest: str
-    """sha256 of the source file's content; of several, of their names and digests."""
+    """`Content.digest` of the sources."""
+    contents: dict[Name, str] | None = None
+    """`Content.of` the labels; None where no source is a data store."""
     labels: dict[Name, LabelKeys]
     """The methods that the partition or this training refers to."""
     derived: dict[Name, Derived] | None = None

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mfsweep.data import ani1x, csr
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import digest, resolve
 from mfsweep.data.structures import Labels, Structures, hill_formula
@@ -61,6 +62,41 @@ def resolved(mini: Path) -> Callable[..., ResolvedData]:
 @pytest.fixture(scope="session")
 def dataset(mini: Path, resolved: Callable[..., ResolvedData]) -> Dataset:
     return open_dataset({"": mini}, resolved())
+
+
+@pytest.fixture(scope="session")
+def as_store() -> Callable[..., Path]:
+    """Write the structures of a file into a data store, a few at a time."""
+
+    def write(path: Path, labels: Mapping[str, LabelKeys] = LABELS, to: Path | None = None, rows: int = 700) -> Path:
+        structures = ani1x.read(path, labels)
+        target = to or path.with_suffix(".csr.h5")
+        energies = {keys.energy.removesuffix(".energy"): structures.labels[name] for name, keys in labels.items()}
+        forces = {name: own.forces for name, own in energies.items() if own.forces is not None}
+        with csr.Writer(target, energies=list(energies), forces=list(forces), columns=["half"]) as writer:
+            for start in range(0, len(structures.formula), rows):
+                own = slice(start, min(start + rows, len(structures.formula)))
+                atoms = slice(structures.offsets[own.start], structures.offsets[own.stop])
+                chunk = csr.Chunk(
+                    sizes=structures.sizes[own],
+                    species=structures.species[atoms],
+                    positions=structures.positions[atoms],
+                    energies={name: labels.energy[own] for name, labels in energies.items()},
+                    forces={name: values[atoms] for name, values in forces.items()},
+                    charge=None if structures.charge is None else structures.charge[own],
+                    columns={"half": ["odd" if index % 2 else "even" for index in range(own.start, own.stop)]},
+                )
+                writer.add(chunk)
+            writer.finish({"source": path.name})
+        return target
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def mini_store(mini: Path, as_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a data store of the bundled structures."""
+    return as_store(mini, to=tmp_path_factory.mktemp("store") / "mini.h5")
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mfsweep.data.source import combined, digest, resolve, verify
+from mfsweep.data.source import contents, digest, resolve, verify_data, verify_file
 from mfsweep.errors import DataError
+from mfsweep.spec.data import LabelKeys, ResolvedData, Splits
 
 
 def test_bundled_set_comes_with_the_package():
@@ -75,9 +76,9 @@ def test_damaged_cache_is_written_anew(tmp_path, content):
 def test_another_content_than_planned_is_refused(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"content")
-    verify({"": path}, digest(path))
+    verify_file(path, digest(path))
     with pytest.raises(DataError, match="the sweep was planned with"):
-        verify({"": path}, "0" * 64)
+        verify_file(path, "0" * 64)
 
 
 def test_unreadable_file_is_a_data_error(tmp_path):
@@ -94,21 +95,24 @@ def test_error_says_which_of_several_sources(tmp_path):
         resolve("bundled:mini", tmp_path, "own")
 
 
-def test_digest_of_several_depends_on_names_and_contents_not_on_order():
-    one = combined({"x": "1" * 64, "y": "2" * 64})
-    assert one == combined({"y": "2" * 64, "x": "1" * 64})
-    others = [{"x": "2" * 64, "y": "1" * 64}, {"x": "1" * 64, "z": "2" * 64}, {"x": "1" * 64}, {"": "1" * 64}]
-    assert len({one, *map(combined, others)}) == 5
-    assert len(one) == 64
-    assert combined({"": "1" * 64}) == "1" * 64
+def test_digest_of_several_depends_on_names_and_contents_not_on_order(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("1")
+    two.write_text("2")
+    together = contents({"x": one, "y": two}).digest
+    assert together == contents({"y": two, "x": one}).digest
+    others = [{"x": two, "y": one}, {"x": one, "z": two}, {"x": one}, {"": one}]
+    assert len({together, *(contents(other).digest for other in others)}) == 5
+    assert len(together) == 64
+    assert contents({"": one}).digest == digest(one)
 
 
 def test_change_of_one_of_several_sources_is_refused(tmp_path):
     paths = {name: tmp_path / name for name in ("x", "y")}
     for name, path in paths.items():
         path.write_text(name)
-    planned = combined({name: digest(path) for name, path in paths.items()})
-    verify(paths, planned)
+    data = ResolvedData(digest=contents(paths).digest, labels={"cc": LabelKeys(energy="e")}, splits=Splits())
+    verify_data(paths, data)
     paths["y"].write_text("other")
     with pytest.raises(DataError, match=r"/x and .*/y: expected the content with digest"):
-        verify(paths, planned)
+        verify_data(paths, data)

@@ -4,6 +4,7 @@ from mfsweep.plan.cost import OWN, Costs, Estimator, Measured, Work, latest, rat
 from mfsweep.plan.expand import expand
 from mfsweep.plan.graph import build
 from mfsweep.plan.overview import overview
+from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
 from mfsweep.spec.model import Allegro, Mace
 
@@ -20,7 +21,7 @@ def graph(write_spec):
 
     def make(*changes):
         spec = load(write_spec(*changes))
-        return build(spec, expand(spec), "0" * 64)
+        return build(spec, expand(spec), Content(digest="0" * 64))
 
     return make
 

@@ -6,6 +6,7 @@ from mfsweep.errors import SpecError
 from mfsweep.plan.expand import expand
 from mfsweep.plan.figures import check_figures
 from mfsweep.plan.graph import build
+from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
 
 Y = "result.test.cc.energy_mae"
@@ -16,7 +17,7 @@ def check(write_spec):
     def checked(section, text, *changes):
         added = f"resources:\n{section}:\n  one: {text}\n".removeprefix("resources:\n")
         spec = load(write_spec(("resources: {workers", f"{added}resources: {{workers"), *changes))
-        check_figures(spec, build(spec, expand(spec), "0" * 64))
+        check_figures(spec, build(spec, expand(spec), Content(digest="0" * 64)))
 
     return checked
 
@@ -127,7 +128,7 @@ def test_a_claim_whose_cells_never_pair_is_refused(check):
 
 def test_a_spec_without_figures_or_claims_passes(write_spec):
     spec = load(write_spec())
-    check_figures(spec, build(spec, expand(spec), "0" * 64))
+    check_figures(spec, build(spec, expand(spec), Content(digest="0" * 64)))
 
 
 def test_values_of_a_searched_axis_are_not_known_yet(write_spec):
@@ -136,4 +137,4 @@ def test_values_of_a_searched_axis_are_not_known_yet(write_spec):
     added = ("resources: {workers", f"{search}claims:\n  one: {claim}\nresources: {{workers")
     spec = load(write_spec(added, ("finetune_size: [20, 60]", "finetune_size: {low: 20, high: 60}")))
     known = spec.at([{"pretrain_size": 20, "finetune_size": 33}])
-    check_figures(known, build(known, expand(known), "0" * 64))
+    check_figures(known, build(known, expand(known), Content(digest="0" * 64)))

@@ -4,6 +4,7 @@ from mfsweep.errors import SpecError
 from mfsweep.plan.expand import expand
 from mfsweep.plan.fits import check_fits
 from mfsweep.plan.graph import build
+from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
 
 X, Y, GROUPS = "x: pretrain.validation.energy_mae", "y: result.test.cc.energy_mae", "group_by: [finetune_size]"
@@ -16,7 +17,7 @@ SCORED_TWICE = ("{labels: cc, subset: t}", "{labels: cc, subset: t}, {labels: df
 def check(write_spec):
     def checked(*changes):
         spec = load(write_spec(*changes))
-        check_fits(spec, build(spec, expand(spec), "0" * 64))
+        check_fits(spec, build(spec, expand(spec), Content(digest="0" * 64)))
 
     return checked
 

@@ -3,6 +3,7 @@ import pytest
 from mfsweep.errors import SpecError
 from mfsweep.plan.expand import expand
 from mfsweep.plan.graph import build, smoke_graph
+from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
 
 DIGEST = "0" * 64
@@ -12,7 +13,7 @@ DIGEST = "0" * 64
 def graph_of(write_spec):
     def plan(*changes, digest=DIGEST):
         spec = load(write_spec(*changes))
-        return build(spec, expand(spec), digest)
+        return build(spec, expand(spec), Content(digest=digest))
 
     return plan
 
@@ -82,10 +83,11 @@ def test_what_is_not_identity_does_not_matter(graph_of, changes):
         [("splits:\n", "offsets: paid\n  splits:\n")],
         [("    max_steps: 4", "    max_steps: 4\n    batch: {batches_per_step: 2}")],
         [("    max_steps: 4", "    max_steps: 4\n    batch: {adapt_bins: false}")],
+        [("    max_steps: 4", "    max_steps: 4\n    batch: {packer: cost_aware}")],
         [("    max_steps: 4", "    max_steps: 4\n    schedule: {factor: 0.5}")],
         [("needs: [dft]", "needs: [dft, xtb]")],
     ],
-    ids=["split-seed", "seed", "model", "steps", "validation-steps", "precision", "splits", "key", "offsets", "batches-per-step", "bins", "schedule", "needs"],
+    ids=["split-seed", "seed", "model", "steps", "validation-steps", "precision", "splits", "key", "offsets", "batches-per-step", "bins", "packer", "schedule", "needs"],
 )  # fmt: skip
 def test_what_is_identity_changes_every_key(graph_of, changes):
     assert not keys(graph_of(*changes)) & keys(graph_of())

@@ -8,7 +8,7 @@ from mfsweep.errors import SpecError
 from mfsweep.plan.expand import expand
 from mfsweep.plan.fits import check_search
 from mfsweep.plan.graph import Graph, ModelFile, build
-from mfsweep.spec.data import Difference, Shuffled
+from mfsweep.spec.data import Content, Difference, Shuffled
 from mfsweep.spec.load import load
 from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import Head, Lora, LossWeights, Rates
@@ -117,7 +117,7 @@ def graph_of(tmp_path):
         path = tmp_path / "hard.yaml"
         path.write_text(text)
         spec = load(path)
-        return build(spec, expand(spec), "0" * 64, files)
+        return build(spec, expand(spec), Content(digest="0" * 64), files)
 
     return make
 
@@ -292,7 +292,7 @@ def test_a_search_lowers_a_validation_metric_of_the_result(tmp_path, objective, 
     )
     spec = load(path).at([{"alpha": 1.0}])
     with pytest.raises(SpecError, match=r"search\.objective: got ") as caught:
-        check_search(spec, build(spec, expand(spec), "0" * 64))
+        check_search(spec, build(spec, expand(spec), Content(digest="0" * 64)))
     assert says in str(caught.value)
 
 

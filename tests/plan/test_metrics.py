@@ -6,6 +6,7 @@ from mfsweep.errors import SpecError
 from mfsweep.plan.expand import expand
 from mfsweep.plan.graph import build
 from mfsweep.plan.metrics import check_path, measured_by
+from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
 
 DELTA = (
@@ -24,7 +25,7 @@ DELTA = (
 )  # fmt: skip
 def test_a_derived_method_is_known_where_it_is_not_measured(write_spec, path, says):
     spec = load(write_spec(*DELTA))
-    graph = build(spec, expand(spec), "0" * 64)
+    graph = build(spec, expand(spec), Content(digest="0" * 64))
     measured = measured_by(spec, graph)
     check_path(spec, graph, measured, ("fits",), "result.validation.cc-xtb.energy_mae")
     with pytest.raises(SpecError) as raised:

@@ -1,4 +1,4 @@
-"""`mfsweep data`: what can be said of the data alone."""
+"""`mfsweep data residuals`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ import click
 from mfsweep.cli.options import as_json, console, prepared, spec_and_store
 
 
-@click.group()
-def data() -> None:
-    """Look at the data of a spec: no training."""
-
-
-@data.command()
+@click.command()
 @spec_and_store
 @as_json
 @click.option(

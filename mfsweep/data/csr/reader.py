@@ -1,0 +1,201 @@
+"""Reading a data store: its arrays are mapped, so that opening it costs the same whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from mfsweep.data.csr.layout import FORMAT, LAYOUT, SCHEMA, arrays, combined, hashed, hashed_texts, read_json, rows
+from mfsweep.data.hdf5 import opened, require_keys
+from mfsweep.data.structures import SYMBOLS, Column, Labels, Structures
+from mfsweep.errors import DataError
+from mfsweep.spec.data import LabelKeys
+
+
+def is_csr(path: Path) -> bool:
+    """Return whether a file is a data store, whole or not; False for anything else."""
+    try:
+        with h5py.File(path, "r") as file:
+            return file.attrs.get("format") == FORMAT
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+        return False
+
+
+def methods(path: Path) -> dict[str, LabelKeys]:
+    """Return the label methods of a data store: X -> its keys `X.energy` and, where it has forces, `X.forces`.
+
+    Raises:
+        DataError: no data store, or a damaged one.
+    """
+    present = keys(path)
+    names = sorted(key.removesuffix(".energy") for key in present if key.endswith(".energy"))
+    return {
+        name: LabelKeys(energy=f"{name}.energy", forces=forces if (forces := f"{name}.forces") in present else None)
+        for name in names
+    }
+
+
+def keys(path: Path) -> set[str]:
+    """Return the names of the labels in a data store.
+
+    Raises:
+        DataError: no data store, or a damaged one.
+    """
+    with data_store(path) as file:
+        return set(file["labels"])
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """Return where the structures and labels of a data store come from.
+
+    Raises:
+        DataError: no data store, or a damaged one.
+    """
+    with data_store(path) as file:
+        return read_json(file, "provenance")
+
+
+def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | None = None) -> Structures:
+    """Map the structures of a data store, with the labels asked for. Hardly anything is read.
+
+    Args:
+        path: the data store.
+        labels: label method -> names of its datasets.
+        absent: of one source among several, the methods that have no labels here, whatever its datasets; then datasets
+            that the store lacks are no error either.
+
+    Returns:
+        The structures; their arrays are read-only maps of the file.
+
+    Raises:
+        DataError: no data store, a damaged one, or one without such labels.
+    """
+    with data_store(path) as file:
+        if absent is None:
+            require_keys(str(path), set(file["labels"]), labels)
+        geometry = file["geometry"]
+        offsets = _mapped(path, geometry["offsets"], np.int64, None)
+        structures, atoms = len(offsets) - 1, int(offsets[-1])
+        if structures < 1 or offsets[0] != 0 or (np.diff(offsets) < 1).any():
+            raise ValueError("geometry/offsets: expected to rise from 0")
+        formulae = tuple(geometry["formulae"].asstr()[()].tolist())
+        made = Structures(
+            offsets=offsets,
+            species=_mapped(path, geometry["species"], np.uint8, (atoms,)),
+            positions=_mapped(path, geometry["positions"], np.floating, (atoms, 3)),
+            formula=_mapped(path, geometry["formula"], np.int32, (structures,)),
+            formulae=formulae,
+            rank=_mapped(path, geometry["rank"], np.int32, (structures,)),
+            labels={
+                method: _labels(path, file["labels"], own, (structures, atoms), method in (absent or ()))
+                for method, own in labels.items()
+            },
+            charge=_mapped(path, geometry["charge"], np.int16, (structures,)) if "charge" in geometry else None,
+            cell=_mapped(path, geometry["cell"], np.float64, (structures, 3, 3)) if "cell" in geometry else None,
+            pbc=_mapped(path, geometry["pbc"], np.bool_, (structures, 3)) if "pbc" in geometry else None,
+            columns={name: _column(path, column, structures) for name, column in file["columns"].items()},
+        )
+        if made.species.min() < 1 or made.species.max() >= len(SYMBOLS):
+            raise ValueError("geometry/species: not atomic numbers")
+        _require_codes("geometry/formula", made.formula, len(formulae))
+        return made
+
+
+def digests(path: Path) -> dict[str, str]:
+    """Return the sha256 of a data store's parts, after comparing each with what the store says of it.
+
+    Returns:
+        The empty text -> that of the geometry; key of labels -> theirs; `columns/NAME` -> a column's.
+
+    Raises:
+        DataError: the content of an array is not what was written, or no data store.
+    """
+    with data_store(path) as file:
+        every = {name: _verified(path, array) for name, array in arrays(file)}
+        _require_digest(path, "what is in it", combined(every), file)
+
+        def below(folder: str) -> dict[str, str]:
+            return {name.removeprefix(folder): own for name, own in every.items() if name.startswith(folder)}
+
+        columns = {f"columns/{name}": combined(below(f"columns/{name}/")) for name in file["columns"]}
+        return {"": combined(below("geometry/")), **below("labels/"), **columns}
+
+
+@contextmanager
+def data_store(path: Path) -> Iterator[h5py.File]:
+    """Open a data store for reading.
+
+    Raises:
+        DataError: another file, one of a newer version, or a damaged one.
+    """
+    with opened(path, LAYOUT) as file:
+        if file.attrs.get("format") != FORMAT:
+            raise DataError(
+                f"{path}: expected {LAYOUT}, got another HDF5 file: `mfsweep data import {path.name} STORE` "
+                "makes one of a file of the ANI-1x layout"
+            )
+        if file.attrs.get("schema") != SCHEMA:
+            raise DataError(
+                f"{path}: expected a data store of schema {SCHEMA}, got {file.attrs.get('schema')}: another version of "
+                "mfsweep wrote it. Import it again"
+            )
+        yield file
+
+
+def _mapped(path: Path, dataset: h5py.Dataset, kind: type[np.generic], shape: tuple[int, ...] | None) -> NDArray[Any]:
+    """Map an array of the file; `shape` None takes a row of any length."""
+    place = dataset.id.get_offset()
+    if not np.issubdtype(dataset.dtype, kind) or (len(dataset.shape) != 1 if shape is None else dataset.shape != shape):
+        raise ValueError(f"{dataset.name}: expected {shape} of {kind.__name__}, got {dataset.shape} of {dataset.dtype}")
+    if place is None:
+        raise ValueError(f"{dataset.name}: expected a contiguous array")
+    return np.memmap(path, dataset.dtype, "r", place, dataset.shape)
+
+
+def _labels(path: Path, group: h5py.Group, keys: LabelKeys, shape: tuple[int, int], absent: bool) -> Labels:
+    structures, atoms = shape
+
+    def found(key: str, kind: type[np.floating], shape: tuple[int, ...]) -> NDArray[Any]:
+        if absent or key not in group:
+            return np.broadcast_to(kind("nan"), shape)
+        return _mapped(path, group[key], kind, shape)
+
+    energy = found(keys.energy, np.float64, (structures,))
+    return Labels(energy, None if keys.forces is None else found(keys.forces, np.float32, (atoms, 3)))
+
+
+def _column(path: Path, group: h5py.Group, structures: int) -> Column:
+    codes = _mapped(path, group["codes"], np.int32, (structures,))
+    values = tuple(group["values"].asstr()[()].tolist())
+    _require_codes(str(group.name), codes, len(values))
+    return Column(codes, values)
+
+
+def _require_codes(name: str, codes: NDArray[np.int32], count: int) -> None:
+    if codes.min() < 0 or codes.max() >= count:
+        raise ValueError(f"{name}: codes outside of the {count} values")
+
+
+def _verified(path: Path, dataset: h5py.Dataset) -> str:
+    if h5py.check_string_dtype(dataset.dtype):
+        texts = dataset.asstr()[()]
+        found = hashed_texts([texts] if isinstance(texts, str) else texts.tolist())
+    else:
+        found = hashed(rows(dataset), dataset.dtype, dataset.shape)
+    _require_digest(path, str(dataset.name), found, dataset)
+    return found
+
+
+def _require_digest(path: Path, what: str, found: str, stated: h5py.Dataset | h5py.File) -> None:
+    expected = str(stated.attrs.get("sha256"))
+    if found != expected:
+        raise DataError(
+            f"{path}: {what} does not have the content that was written (sha256 {found[:12]}..., expected "
+            f"{expected[:12]}...): the file is damaged. Copy or import it again"
+        )
