@@ -15,6 +15,7 @@
       optuna.db                the studies of the searches
       mlflow.db, mlartifacts/  the default tracking store
       digests.json             content of the source files seen, so that a large one is hashed once
+      edges/                   neighbours of the source files' atoms, by geometry and cutoff
       costs.json               seconds per batch, as `mfsweep bench` measured them
       ray/                     scratch of the runs that are going on
 
@@ -25,8 +26,6 @@ exist already. So a reader never sees half a file, and killing any writer at any
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,8 +35,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from mfsweep.errors import StoreError
+from mfsweep.files import locked, write_text
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
-from mfsweep.files import write_text
 from mfsweep.fingerprint import fingerprint
 from mfsweep.records import CellRecord, ClaimRecord, EvaluationRecord, FigureRecord, Plain, Record
 from mfsweep.spec.axes import Value
@@ -204,6 +203,11 @@ class Store:
         return self.root / "digests.json"
 
     @property
+    def edges(self) -> Path:
+        """Return the folder of neighbours."""
+        return self.root / "edges"
+
+    @property
     def search_uri(self) -> str:
         """Return the default Optuna storage URL, an sqlite file in the store."""
         return f"sqlite:///{self.root / 'optuna.db'}"
@@ -241,16 +245,8 @@ class Store:
 @contextlib.contextmanager
 def _claim(folder: Path) -> Iterator[bool]:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".claim").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
-                raise
-        yield True
+    with locked(folder / ".claim", wait=False) as held:
+        yield held
 
 
 def _read_list(path: Path, kind: type[_PlainT]) -> list[_PlainT]:

@@ -140,7 +140,10 @@ def _require_closed_shell(dataset: Dataset, use: _Use) -> None:
                 "leave these structures out of the file"
             )
     electrons = structures.counts(use.members, dataset.elements) @ np.array(dataset.elements)
-    odd = use.members[electrons % 2 == 1]
+    odd = electrons % 2 == 1
+    if structures.pbc is not None:  # the electrons of a cell say nothing of the shells of a crystal
+        odd &= ~structures.pbc[use.members].any(axis=1)
+    odd = use.members[odd]
     if len(odd):
         raise DataError(
             f"{dataset.place}: {use.place}: expected closed shells, got {len(odd)} structures with an odd number of "

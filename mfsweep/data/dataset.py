@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.batch import Edges, neighbours
 from mfsweep.data.derived import derive
+from mfsweep.data.neighbours import Edges, kept_neighbours, neighbours
 from mfsweep.data.reading import read
 from mfsweep.data.reference import fit_offsets
 from mfsweep.data.splits import Partition, partition
@@ -33,10 +33,11 @@ Indices = NDArray[np.int64]
 class Source:
     """The structures of one file, or of several, with some methods' labels; shared by every `Dataset` on them."""
 
-    def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys]) -> None:
+    def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys], folder: Path | None) -> None:
         self.place = " and ".join(str(path) for path in paths.values())
         self.structures: Structures = read(paths, labels)
         self._edges: dict[float, Edges] = {}
+        self._folder = folder
         self._derived: dict[Derived, Labels] = {}
         # The views live in their source, so that a source that is let go takes them along.
         self.view = functools.lru_cache(maxsize=16)(self._view)
@@ -53,7 +54,8 @@ class Source:
     def edges(self, cutoff: float) -> Edges:
         """Return the neighbours of every atom within `cutoff` angstrom."""
         if cutoff not in self._edges:
-            self._edges[cutoff] = neighbours(self.structures, cutoff)
+            own, folder = self.structures, self._folder
+            self._edges[cutoff] = kept_neighbours(own, cutoff, folder) if folder else neighbours(own, cutoff)
         return self._edges[cutoff]
 
 
@@ -236,21 +238,22 @@ def shown(labelled: LabelledSet) -> str:
     return f"the set ({labelled.labels}; {labelled.subset}; {labelled.extent})"
 
 
-def open_dataset(paths: Mapping[str, Path], data: ResolvedData) -> Dataset:
+def open_dataset(paths: Mapping[str, Path], data: ResolvedData, edges: Path | None = None) -> Dataset:
     """Return the dataset of some files and what a training says of them; kept in this process.
 
-    Where the files lie is no part of `data`: the caller vouches that their content is `data.digest` (source.verify).
+    Where the files lie is no part of `data`: the caller vouches for their content (source.verify_data).
 
     Args:
         paths: name of the source -> its file; that of a single one is empty.
         data: labels and splits.
+        edges: folder in which neighbours are kept for other processes; None: each computes its own.
 
     Raises:
         DataError: a file cannot be read, or lacks a key.
     """
     files = tuple(_File.of(name, path) for name, path in sorted(paths.items()))
     labels = canonical({method: keys.identity() for method, keys in data.labels.items()})
-    return _source(files, labels).view(data.model_dump_json())
+    return _source(files, labels, edges).view(data.model_dump_json())
 
 
 class _File(NamedTuple):
@@ -272,6 +275,6 @@ class _File(NamedTuple):
 
 
 @functools.lru_cache(maxsize=2)
-def _source(files: tuple[_File, ...], labels_json: str) -> Source:
+def _source(files: tuple[_File, ...], labels_json: str, edges: Path | None) -> Source:
     labels = {method: LabelKeys.model_validate(keys) for method, keys in json.loads(labels_json).items()}
-    return Source({file.name: file.path for file in files}, labels)
+    return Source({file.name: file.path for file in files}, labels, edges)

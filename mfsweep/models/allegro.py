@@ -72,10 +72,7 @@ class AllegroPotential(Potential):
 
     def atomic_energies(self, graph: Graph, head: str) -> Tensor:
         """Return the (A,) atoms' interaction energies by one head, eV; an atom's share of a pair stays its own."""
-        sender, receiver = graph.edges
-        pairs = graph.edges.shape[1] // 2
-        positions = graph.positions
-        vectors = positions.index_select(0, receiver[:pairs]) - positions.index_select(0, sender[:pairs])
+        positions, vectors = graph.positions, graph.vectors()
         lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         data = self.network(
             {
@@ -88,7 +85,7 @@ class AllegroPotential(Potential):
         )
         readout = self.readouts[self.shape.heads.index(head)]
         energies = readout(data[Key.EDGE_FEATURES_KEY]).squeeze(-1) * self._scale
-        return energies.new_zeros(len(positions)).index_add(0, sender, energies)
+        return energies.new_zeros(len(positions)).index_add(0, graph.edges[0], energies)
 
     def readout_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of every head's MLP."""

@@ -39,6 +39,14 @@ class Graph(NamedTuple):
     """(2, E) int64, sender and receiver: every pair within the cutoff once, then in the same order turned round."""
     size: int
     """S."""
+    shifts: Tensor | None = None
+    """(E / 2, 3) angstrom, from where a pair's second atom stands to its periodic image; None without any."""
+
+    def vectors(self) -> Tensor:
+        """Return the (E / 2, 3) vectors of the pairs, from sender to receiver; turned round, they are the others."""
+        sender, receiver = self.edges[:, : self.edges.shape[1] // 2]
+        vectors = self.positions.index_select(0, receiver) - self.positions.index_select(0, sender)
+        return vectors if self.shifts is None else vectors + self.shifts
 
 
 class Prediction(NamedTuple):

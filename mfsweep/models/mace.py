@@ -97,8 +97,7 @@ class MacePotential(Potential):
         network = self.network
         sender, receiver = graph.edges
         pairs = graph.edges.shape[1] // 2
-        positions = graph.positions
-        vectors = positions.index_select(0, receiver[:pairs]) - positions.index_select(0, sender[:pairs])
+        vectors = graph.vectors()
         lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         attributes = nn.functional.one_hot(graph.species, len(self.shape.elements)).to(vectors.dtype)
         harmonics = network.spherical_harmonics(vectors)

@@ -46,7 +46,7 @@ def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
     """
     store, folder = Store(Path(job.store)), job.folder
     verify_data(job.paths, job.training.data, store.digests)
-    dataset = open_dataset(job.paths, job.data)
+    dataset = open_dataset(job.paths, job.data, store.edges)
     if folder.record() is None:
         if world.rank == 0:
             write_text(folder.training, job.training.model_dump_json(indent=1))

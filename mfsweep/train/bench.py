@@ -97,6 +97,7 @@ def molecules(number: int, cutoff: float, *, forces: bool) -> Batch:
         structure=np.repeat(np.arange(number), MOLECULE),
         ptr=np.arange(number + 1) * MOLECULE,
         edge_index=np.concatenate([pairs, pairs[::-1]], axis=1),
+        shifts=None,
         energy=rng.normal(size=number),
         forces=rng.normal(size=(atoms, 3)).astype(np.float32) if forces else None,
         atoms=np.full(number, MOLECULE),

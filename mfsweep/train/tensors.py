@@ -45,6 +45,7 @@ class Sender:
             structure=self._send(batch.structure),
             edges=self._send(batch.edge_index),
             size=len(batch.atoms),
+            shifts=None if batch.shifts is None else self._send(batch.shifts, self._dtype),
         )
 
     def labelled(self, batch: Batch) -> Labelled:

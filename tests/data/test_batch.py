@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -7,8 +9,8 @@ from ase.neighborlist import neighbor_list
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfsweep.data import batch as batch_module
-from mfsweep.data.batch import assemble, neighbours
+from mfsweep.data.batch import assemble
+from mfsweep.data.neighbours import neighbours
 from mfsweep.errors import DataError
 from mfsweep.spec.stage import LabelledSet
 
@@ -20,22 +22,6 @@ def _own_pairs(edges, index):
     return edges.pairs[:, edges.offsets[index] // 2 : edges.offsets[index + 1] // 2].astype(int)
 
 
-def test_edges_are_those_of_ase(dataset):
-    structures, edges = dataset.structures, neighbours(dataset.structures, CUTOFF)
-    cut = 0
-    for index in np.linspace(0, len(structures.formula) - 1, 60).astype(int):
-        atoms = structures.atoms_of(np.array([index]))
-        molecule = Atoms(numbers=structures.species[atoms], positions=structures.positions[atoms])
-        senders, receivers = neighbor_list("ij", molecule, CUTOFF)
-        expected = set(zip(senders.tolist(), receivers.tolist(), strict=True))
-        own = _own_pairs(edges, index)
-        both = [*map(tuple, own.T.tolist()), *map(tuple, own[::-1].T.tolist())]
-        assert set(both) == expected
-        assert len(both) == edges.offsets[index + 1] - edges.offsets[index] == len(expected)
-        cut += len(atoms) * (len(atoms) - 1) - len(expected)
-    assert cut > 0
-
-
 def test_edges_run_both_ways_and_never_to_the_atom_itself(dataset):
     batch = assemble(dataset, np.arange(200), "xtb", dict.fromkeys(dataset.elements, 0.0), CUTOFF, with_forces=False)
     senders, receivers = batch.edge_index
@@ -44,23 +30,6 @@ def test_edges_run_both_ways_and_never_to_the_atom_itself(dataset):
     edges = set(zip(senders.tolist(), receivers.tolist(), strict=True))
     assert len(edges) == len(senders)
     assert edges == {(receiver, sender) for sender, receiver in edges}
-
-
-def test_edges_do_not_depend_on_how_many_pairs_are_held_at_once(dataset, monkeypatch):
-    whole = neighbours(dataset.structures, CUTOFF)
-    monkeypatch.setattr(batch_module, "PAIRS_AT_ONCE", 1000)
-    parts = neighbours(dataset.structures, CUTOFF)
-    np.testing.assert_array_equal(whole.offsets, parts.offsets)
-    np.testing.assert_array_equal(whole.pairs, parts.pairs)
-
-
-@pytest.mark.parametrize(("atoms", "kind"), [(2, np.uint8), (256, np.uint8), (257, np.uint16)])
-def test_edges_of_large_structures_do_not_wrap_around(make_structures, atoms, kind):
-    structures = make_structures([([1] * atoms, 1), ([8, 8], 1)])
-    edges = neighbours(structures, cutoff=1e3)
-    assert edges.pairs.dtype == kind
-    assert edges.pairs.max() == atoms - 1
-    np.testing.assert_array_equal(np.diff(edges.offsets), [atoms * (atoms - 1), 2])
 
 
 @given(st.data())
@@ -91,6 +60,7 @@ def test_batch_is_its_structures_side_by_side(dataset, data):
     assert batch.atoms.tolist() == structures.sizes[members].tolist()
     assert batch.index.tolist() == members
     assert batch.method == "xtb"
+    assert batch.shifts is None
 
 
 def test_types_are_those_that_a_model_takes(dataset):
@@ -101,14 +71,26 @@ def test_types_are_those_that_a_model_takes(dataset):
     assert kinds == {"positions": "f8", "energy": "f8", "structure": "i8", "ptr": "i8", "edge_index": "i8"}
 
 
-def test_atom_without_neighbours_is_kept(make_structures):
-    structures = make_structures([([2], 2), ([8, 1, 1], 1)])
-    edges = neighbours(structures, CUTOFF)
-    assert edges.offsets[:3].tolist() == [0, 0, 0]
-
-
 def test_element_without_offset_and_forces_of_an_energy_only_method_are_refused(dataset):
     with pytest.raises(DataError, match="no energy offset for"):
         assemble(dataset, np.array([0]), "xtb", {1: 0.0}, CUTOFF, with_forces=False)
     with pytest.raises(ValueError, match="energies only"):
         assemble(dataset, np.array([0]), "cc", dict.fromkeys(dataset.elements, 0.0), CUTOFF, with_forces=True)
+
+
+def test_images_of_periodic_structures_are_as_far_as_their_shifts_say(make_structures):
+    cells = np.stack([np.diag([2.5, 3.0, 20.0]), np.zeros((3, 3))])
+    structures = make_structures([([8, 1], 1), ([6, 8, 8], 1)])._replace(
+        cell=cells, pbc=np.array([[True, True, False], [False] * 3])
+    )
+    dataset = SimpleNamespace(structures=structures, edges=lambda cutoff: neighbours(structures, cutoff))
+    offsets = dict.fromkeys((1, 6, 8), 0.0)
+    method = next(iter(structures.labels))
+    batch = assemble(dataset, np.array([1, 0, 1]), method, offsets, CUTOFF, with_forces=False)
+    assert batch.shifts is not None
+    one_way = batch.edge_index[:, : len(batch.shifts)]
+    assert set(batch.structure[one_way[0]][np.abs(batch.shifts).max(axis=1) > 0].tolist()) == {1}
+    vectors = batch.positions[one_way[1]] - batch.positions[one_way[0]] + batch.shifts
+    assert (np.linalg.norm(vectors, axis=1) < CUTOFF).all()
+    crystal = Atoms("OH", positions=batch.positions[batch.structure == 1], cell=cells[0], pbc=[True, True, False])
+    assert len(neighbor_list("i", crystal, CUTOFF)) == 2 * int((batch.structure[one_way[0]] == 1).sum())

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import importlib.util
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 
+from mfsweep.data.batch import assemble
+from mfsweep.data.neighbours import neighbours
+from mfsweep.data.structures import Labels, Structures
 from mfsweep.models import Graph, Potential, Shape, build
 from mfsweep.spec.model import Allegro, Architecture, Mace
+from mfsweep.train.tensors import Sender
 
 ELEMENTS = (1, 6, 7, 8)
 MACE: dict[str, Architecture] = {
@@ -112,3 +117,35 @@ def molecules():
     """Three molecules of 6, 3 and 9 atoms that fill a ball whose far sides are not neighbours."""
     rng = np.random.default_rng(3)
     return [(rng.integers(0, 4, size=n), rng.normal(size=(n, 3)) * 1.7) for n in (6, 3, 9)]
+
+
+@pytest.fixture
+def make_crystal():
+    """Make the graph of periodic structures given as ase.Atoms, all images within 5 angstrom."""
+
+    def make(*crystals: Atoms, dtype=torch.float64) -> Graph:
+        sizes = [len(one) for one in crystals]
+        structures = Structures(
+            offsets=np.concatenate([[0], np.cumsum(sizes)]),
+            species=np.concatenate([one.numbers for one in crystals]).astype(np.uint8),
+            positions=np.concatenate([one.positions for one in crystals]),
+            formula=np.zeros(len(crystals), np.int32),
+            formulae=("X",),
+            rank=np.arange(len(crystals), dtype=np.int32),
+            labels={"cc": Labels(np.zeros(len(crystals)), None)},
+            cell=np.stack([np.array(one.cell) for one in crystals]),
+            pbc=np.stack([one.pbc for one in crystals]),
+        )
+        source = SimpleNamespace(structures=structures, edges=lambda cutoff: neighbours(structures, cutoff))
+        batch = assemble(source, np.arange(len(crystals)), "cc", dict.fromkeys(ELEMENTS, 0.0), 5.0, with_forces=False)
+        return Sender(ELEMENTS, dtype, torch.device("cpu")).graph(batch)
+
+    return make
+
+
+@pytest.fixture
+def ice():
+    """Five atoms in a skewed cell smaller than the cutoff."""
+    rng = np.random.default_rng(8)
+    cell = np.diag([3.1, 3.7, 4.2]) + rng.uniform(-0.5, 0.5, (3, 3))
+    return Atoms("COHHN", scaled_positions=rng.uniform(size=(5, 3)), cell=cell, pbc=True)

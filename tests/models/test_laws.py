@@ -86,6 +86,41 @@ def test_energies_are_smooth_where_neighbours_part(model, make_graph):
     assert abs(energy(4.0) - apart) > 1e-6
 
 
+def test_a_crystal_is_the_same_whatever_cell_describes_it(model, make_crystal, ice):
+    """Energy per atom and forces of repeated cells, and of atoms moved out of theirs by whole lattice vectors."""
+    one = model(make_crystal(ice), "cc", forces=True)
+    repeated = model(make_crystal(ice.repeat((2, 1, 2))), "cc", forces=True)
+    torch.testing.assert_close(repeated.energy, 4 * one.energy, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(repeated.forces, one.forces.repeat(4, 1), rtol=1e-8, atol=1e-10)
+    outside = ice.copy()
+    outside.positions += np.array([[2, 0, -1], [0, 1, 0], [-3, 0, 0], [0, 0, 1], [0, 0, 0]]) @ ice.cell.array
+    moved = model(make_crystal(outside), "cc", forces=True)
+    torch.testing.assert_close(moved.energy, one.energy, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(moved.forces, one.forces, rtol=1e-8, atol=1e-10)
+
+
+def test_forces_of_a_crystal_are_minus_the_gradient(model, make_crystal, ice):
+    forces = model(make_crystal(ice), "cc", forces=True).forces
+    assert forces.sum(dim=0).abs().max() < 1e-10 < forces.abs().max()
+    step = 1e-4
+    for atom, axis in [(0, 0), (3, 2)]:
+        energies = []
+        for sign in (1, -1):
+            moved = ice.copy()
+            moved.positions[atom, axis] += sign * step
+            energies.append(model(make_crystal(moved), "cc", forces=False).energy.item())
+        assert forces[atom, axis].item() == pytest.approx(-(energies[0] - energies[1]) / (2 * step), rel=1e-5, abs=1e-7)
+
+
+def test_a_crystal_far_apart_is_a_molecule(model, make_crystal, make_graph, ice):
+    ice.cell *= 10.0
+    molecule = np.searchsorted([1, 6, 7, 8], ice.numbers), ice.positions
+    alone = model(make_graph(molecule), "dft", forces=True)
+    both = model(make_crystal(ice, ice), "dft", forces=True)
+    torch.testing.assert_close(both.energy, alone.energy.repeat(2), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(both.forces, alone.forces.repeat(2, 1), rtol=1e-8, atol=1e-10)
+
+
 def test_heads_differ(model, make_graph, molecules):
     graph = make_graph(*molecules)
     difference = model(graph, "cc", forces=False).energy - model(graph, "dft", forces=False).energy
