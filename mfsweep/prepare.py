@@ -13,6 +13,7 @@ from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import contents, resolve
 from mfsweep.errors import DataError, MissingDataError, SpecError
+from mfsweep.labelcosts import with_measured
 from mfsweep.modelfiles import model_files
 from mfsweep.plan.expand import expand
 from mfsweep.plan.figures import check_figures
@@ -21,6 +22,7 @@ from mfsweep.plan.graph import Graph, ModelFile, Node, build
 from mfsweep.points import Point, asked, text, tried
 from mfsweep.records import CellRecord, SetRecord
 from mfsweep.spec.data import Content, Derived, ResolvedData
+from mfsweep.spec.figures import Figure
 from mfsweep.spec.load import Spec, load
 from mfsweep.spec.stage import LabelledSet
 from mfsweep.store import Store
@@ -46,6 +48,8 @@ class Plan:
     """What a search has asked for so far."""
     tried: Graph = field(default_factory=lambda: Graph({}, []))
     """Of a search, the stages at the points where it was checked before it asked."""
+    figures: dict[str, Figure] = field(default_factory=dict)
+    """The spec's, with measured costs filled in where the data are at hand."""
     heads: dict[str, ModelFile] = field(default_factory=dict)
     """What is known of the model files, by their paths in the spec."""
 
@@ -171,8 +175,9 @@ def prepare(
     check_search(spec, graph)
     check_figures(spec, graph)
     warnings += tuple(_check(spec, sources, graph))
+    figures = with_measured(spec, sources) if sources else dict(spec.experiment.figures)
     paths = {file.digest: place for file, place in files.values()}
-    plan = Plan(spec, kept, sources, content, paths, graph, _done(kept, graph), warnings, heads=heads)
+    plan = Plan(spec, kept, sources, content, paths, graph, _done(kept, graph), warnings, heads=heads, figures=figures)
     return _at_asked_points(plan) if spec.searched else plan
 
 

@@ -41,7 +41,8 @@ ALLOWED: dict[str, set[str]] = {
     "points": {"spec", "store"},
     # models: to name the heads of a model file that stages start from.
     "modelfiles": BASE | {"spec", "plan", "data", "models"},
-    "prepare": BASE | {"spec", "plan", "records", "store", "data", "points", "modelfiles"},
+    "labelcosts": {"spec", "data"},
+    "prepare": BASE | {"spec", "plan", "records", "store", "data", "points", "modelfiles", "labelcosts"},
     "overlay": {"errors"},
     "run": BASE | {"spec", "plan", "records", "store", "data", "models", "train", "points", "prepare", "overlay"},
 }

@@ -23,8 +23,7 @@ MEV = 1000.0
 
 def asked(plan: Plan) -> dict[str, Residuals]:
     """Return the spec's figures of residuals."""
-    figures = plan.spec.experiment.figures
-    return {name: figure for name, figure in figures.items() if isinstance(figure, Residuals)}
+    return {name: figure for name, figure in plan.figures.items() if isinstance(figure, Residuals)}
 
 
 def wanted(plan: Plan) -> dict[str, Residuals]:

@@ -130,7 +130,7 @@ def analyse(plan: Plan) -> Shown:
         plan=plan.summary(),
         residuals=_residuals(plan),
         commands=[f"mfsweep run {plan.spec.document.path}"],
-        figures=experiment.figures,
+        figures=plan.figures,
         claims=experiment.claims,
         differences=residuals.differences(plan, asked) if (asked := residuals.asked(plan)) else {},
         search=searched(plan.store, cells, list(plan.spec.searched), experiment.search.objective)

@@ -72,12 +72,19 @@ class Pareto(_Figure):
 
     kind: Literal["pareto"]
     y: Metric
-    costs: Annotated[dict[Name, NonNegativeFloat], Field(min_length=1)]
+    costs: Annotated[dict[Name, NonNegativeFloat | Literal["measured"]], Field(min_length=1)]
     """Label method -> cost of one label, in any one unit, 0 to leave it out of account. Derived methods cost what their
-    parts do."""
+    parts do. `measured`: the core-seconds that `mfsweep data label` took for one, on average."""
     unit: str = "core-seconds"
     lines: tuple[Name, ...] = ()
     """Axes whose values have a colour of their own."""
+
+    @property
+    def numbers(self) -> dict[Name, float]:
+        """Return the costs, once those that are to be measured are filled in (labelcosts.py)."""
+        costs = {method: cost for method, cost in self.costs.items() if cost != "measured"}
+        assert len(costs) == len(self.costs), "measured costs are filled in before a figure is drawn"
+        return costs
 
 
 class Residuals(_Figure):

@@ -61,7 +61,7 @@ def pareto(name: str, wanted: Pareto, study: Study, analysis: Analysis) -> Pictu
         style.error_ticks(axes.yaxis, [value for place in places for value in (place.error.low, place.error.high)])
         capped = any(place.error.capped for place in places)
         style.legend(figure, axes, hollow=capped, title=title(wanted.lines) or None)
-    each = ", ".join(f"{method} {cost:g}" for method, cost in wanted.costs.items())
+    each = ", ".join(f"{method} {cost:g}" for method, cost in wanted.numbers.items())
     costs_said = f"Cost of the distinct training labels that a cell's stages use, {wanted.unit} each: {each}."
     free = f"Left out: {count(len(every) - len(places), 'setting')} that cost nothing." if places != every else ""
     main = f"Each point a setting, geometric mean over seeds; {BARS}."
@@ -108,7 +108,7 @@ def _places(members: Sequence[Measured], wanted: Pareto) -> list[Place]:
     axes = list(dict.fromkeys(axis for one in members for axis in one.cell.values if axis not in SEED_AXES))
     places = []
     for of_setting in grouped(members, axes).values():
-        costs = {label_cost(one.cell, wanted.costs) for one in of_setting}
+        costs = {label_cost(one.cell, wanted.numbers) for one in of_setting}
         line = next(iter(grouped(of_setting, wanted.lines)))
         # Subsets that end at their own size differ between split seeds by a formula.
         places.append(Place(line, sum(costs) / len(costs), spread(of_setting)))
