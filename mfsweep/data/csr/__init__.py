@@ -10,10 +10,11 @@ names them: `X.energy`, `X.forces`.
     labels/X.forces       (A, 3) float32, eV/angstrom
     columns/NAME/         codes, values
     labelling/X/          seconds, failures, provenance: of labels that mfsweep made itself
-    provenance            JSON text
+    provenance
 
-Each array has its sha256 as an attribute. What identifies the data of a training are those of its geometry and of the
-labels that it refers to (`digests`): labels that come in later change no stage's key.
+What is no number (formulae, values, failures, provenance) is the bytes of a JSON text. Each array has its sha256 as an
+attribute. What identifies the data of a training are those of its geometry and of the labels that it refers to
+(`digests`): labels that come in later change no stage's key.
 """
 
 from mfsweep.data.csr.labelled import Labelling, NewLabels, add_labels, labellings, mean_cost

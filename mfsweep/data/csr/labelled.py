@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr.layout import new_file, read_json, seal, write_array, write_json
+from mfsweep.data.csr.layout import array_of, group_of, groups_of, new_file, read_json, seal, write_array, write_json
 from mfsweep.data.csr.reader import data_store
 from mfsweep.errors import DataError
 from mfsweep.files import write_file
@@ -52,21 +52,21 @@ def add_labels(path: Path, method: str, labels: NewLabels, *, replace: bool = Fa
     Raises:
         DataError: no data store, labels of that name, or a full disk.
     """
-    names = [f"{method}.energy"] + ([f"{method}.forces"] if labels.forces is not None else [])
     with data_store(path) as old:
-        if f"{method}.energy" in old["labels"] and not replace:
+        if f"{method}.energy" in group_of(old, "labels") and not replace:
             raise DataError(f"{path} has labels {method!r} already: give these another name")
-        assert labels.energy.shape == old["geometry/rank"].shape
-        assert labels.forces is None or labels.forces.shape == old["geometry/positions"].shape
+        assert labels.energy.shape == array_of(old, "geometry/rank").shape
+        assert labels.forces is None or labels.forces.shape == array_of(old, "geometry/positions").shape
 
         def write(temporary: Path) -> None:
             with new_file(temporary) as new:
                 _copy(
                     old, new, without={f"/labels/{method}.energy", f"/labels/{method}.forces", f"/labelling/{method}"}
                 )
-                own = new["labels"]
-                for name, array in zip(names, (labels.energy, labels.forces), strict=False):
-                    write_array(own, name, array)
+                own = group_of(new, "labels")
+                write_array(own, f"{method}.energy", labels.energy)
+                if labels.forces is not None:
+                    write_array(own, f"{method}.forces", labels.forces)
                 group = new.require_group("labelling").create_group(method)
                 write_array(group, "seconds", np.asarray(labels.labelling.seconds, np.float32))
                 write_json(group, "failures", {str(index): why for index, why in labels.labelling.failures.items()})
@@ -88,11 +88,11 @@ def labellings(path: Path) -> dict[str, Labelling]:
     with data_store(path) as file:
         return {
             method: Labelling(
-                seconds=group["seconds"][()],
+                seconds=array_of(group, "seconds")[()],
                 failures={int(index): why for index, why in read_json(group, "failures").items()},
                 provenance=read_json(group, "provenance"),
             )
-            for method, group in file.get("labelling", {}).items()
+            for method, group in groups_of(file, "labelling").items()
         }
 
 
@@ -108,7 +108,8 @@ def mean_cost(path: Path, method: str) -> float | None:
 
 def _copy(old: h5py.Group, new: h5py.Group, without: set[str]) -> None:
     """Copy groups and arrays, but for those without; each array's layout and digest come along."""
-    for name, item in old.items():
+    for name in old:
+        item = old[name]
         if item.name in without:
             continue
         if isinstance(item, h5py.Group):

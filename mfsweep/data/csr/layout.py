@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -31,58 +34,113 @@ def hashed(blocks: Iterator[NDArray[Any]], kind: np.dtype, shape: Sequence[int])
     return digest.hexdigest()
 
 
-def rows(array: NDArray[Any] | h5py.Dataset) -> Iterator[NDArray[Any]]:
+@dataclass(frozen=True)
+class Spooled:
+    """An array in a plain file, of which only the rows asked for come into memory (a map would count them all)."""
+
+    path: Path
+    kind: np.dtype
+    """Of the file."""
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    """In which rows are given."""
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Return some rows."""
+        start, stop, _ = rows.indices(self.shape[0])
+        width = math.prod(self.shape[1:])
+        found = np.fromfile(self.path, self.kind, width * (stop - start), offset=start * width * self.kind.itemsize)
+        return found.reshape(-1, *self.shape[1:]).astype(self.dtype, copy=False)
+
+
+Rows = NDArray[Any] | h5py.Dataset | Spooled
+"""An array of which rows can be asked for."""
+
+
+def rows(array: Rows) -> Iterator[NDArray[Any]]:
     """Yield an array in blocks of rows."""
     for start in range(0, array.shape[0], ROWS_AT_ONCE):
         yield array[start : start + ROWS_AT_ONCE]
 
 
-def write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
-    """Write an array, which may be a memory map, contiguous and with its digest."""
+def write_array(group: h5py.Group, name: str, array: Rows) -> None:
+    """Write an array, contiguous and with its digest."""
     kind = array.dtype.newbyteorder("<") if array.dtype != np.bool_ else array.dtype
     dataset = group.create_dataset(name, shape=array.shape, dtype=kind)
     for number, block in enumerate(rows(array)):
         dataset[number * ROWS_AT_ONCE : number * ROWS_AT_ONCE + len(block)] = block
-    dataset.attrs["sha256"] = hashed(rows(array), array.dtype, array.shape)
+    set_text(dataset, "sha256", hashed(rows(array), array.dtype, array.shape))
 
 
-def write_texts(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
-    """Write texts, with their digest."""
-    dataset = group.create_dataset(name, data=np.array(texts, object), dtype=h5py.string_dtype())
-    dataset.attrs["sha256"] = hashed_texts(texts)
+def set_text(item: h5py.Group | h5py.Dataset, name: str, value: str) -> None:
+    """Write a text of fixed length as an attribute: HDF5's texts of any length can make a damaged file hang."""
+    item.attrs[name] = np.bytes_(value.encode())
 
 
-def hashed_texts(texts: Sequence[str]) -> str:
-    """Return the sha256 of texts."""
-    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
+def text(item: h5py.Group | h5py.Dataset, name: str) -> str | None:
+    """Return what `set_text` wrote, None for anything else."""
+    found = item.attrs.get(name)
+    return found.decode(errors="replace") if isinstance(found, bytes) else None
 
 
 def write_json(group: h5py.Group, name: str, value: Any) -> None:
-    """Write plain data as JSON text, with its digest."""
-    text = json.dumps(value, sort_keys=True)
-    dataset = group.create_dataset(name, data=text, dtype=h5py.string_dtype())
-    dataset.attrs["sha256"] = hashed_texts([text])
+    """Write plain data as the bytes of a JSON text, for the reason of `set_text`."""
+    write_array(group, name, np.frombuffer(json.dumps(value, sort_keys=True).encode(), np.uint8))
 
 
 def read_json(group: h5py.Group, name: str) -> Any:
     """Return what `write_json` wrote."""
-    return json.loads(group[name].asstr()[()])
+    return json.loads(np.asarray(array_of(group, name)[()], np.uint8).tobytes())
+
+
+def group_of(parent: h5py.Group, name: str) -> h5py.Group:
+    """Return a group of a group.
+
+    Raises:
+        KeyError: there is none of that name.
+        TypeError: it is no group.
+    """
+    found = parent[name]
+    if not isinstance(found, h5py.Group):
+        raise TypeError(f"{parent.name}/{name} is no group")
+    return found
+
+
+def array_of(parent: h5py.Group, name: str) -> h5py.Dataset:
+    """Return an array of a group.
+
+    Raises:
+        KeyError: there is none of that name.
+        TypeError: it is no array.
+    """
+    found = parent[name]
+    if not isinstance(found, h5py.Dataset):
+        raise TypeError(f"{parent.name}/{name} is no array")
+    return found
+
+
+def groups_of(parent: h5py.Group, name: str) -> dict[str, h5py.Group]:
+    """Return the groups in a group, none where there is no such."""
+    if name not in parent:
+        return {}
+    own = group_of(parent, name)
+    return {below: group_of(own, below) for below in map(str, own)}
 
 
 def seal(file: h5py.File) -> None:
     """Write what tells a data store from other HDF5 files, and the digest of all that is in it."""
-    file.attrs["format"] = FORMAT
+    set_text(file, "format", FORMAT)
     file.attrs["schema"] = SCHEMA
-    file.attrs["sha256"] = combined({name: str(array.attrs["sha256"]) for name, array in arrays(file)})
+    set_text(file, "sha256", combined({name: str(text(array, "sha256")) for name, array in arrays(file)}))
 
 
 def arrays(group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
     """Yield all arrays of a file or group with their paths below it."""
-    for name, item in group.items():
-        if isinstance(item, h5py.Group):
+    for name in map(str, group):
+        if isinstance(item := group[name], h5py.Group):
             yield from ((f"{name}/{below}", array) for below, array in arrays(item))
         else:
-            yield name, item
+            yield name, array_of(group, name)
 
 
 def combined(digests: Mapping[str, str]) -> str:

@@ -11,7 +11,20 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr.layout import FORMAT, LAYOUT, SCHEMA, arrays, combined, hashed, hashed_texts, read_json, rows
+from mfsweep.data.csr.layout import (
+    FORMAT,
+    LAYOUT,
+    SCHEMA,
+    array_of,
+    arrays,
+    combined,
+    group_of,
+    groups_of,
+    hashed,
+    read_json,
+    rows,
+    text,
+)
 from mfsweep.data.hdf5 import opened, require_keys
 from mfsweep.data.structures import SYMBOLS, Column, Labels, Structures
 from mfsweep.errors import DataError
@@ -22,7 +35,7 @@ def is_csr(path: Path) -> bool:
     """Return whether a file is a data store, whole or not; False for anything else."""
     try:
         with h5py.File(path, "r") as file:
-            return file.attrs.get("format") == FORMAT
+            return text(file, "format") == FORMAT
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):
         return False
 
@@ -48,7 +61,7 @@ def keys(path: Path) -> set[str]:
         DataError: no data store, or a damaged one.
     """
     with data_store(path) as file:
-        return set(file["labels"])
+        return set(group_of(file, "labels"))
 
 
 def provenance(path: Path) -> dict[str, Any]:
@@ -78,28 +91,28 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
     """
     with data_store(path) as file:
         if absent is None:
-            require_keys(str(path), set(file["labels"]), labels)
-        geometry = file["geometry"]
-        offsets = _mapped(path, geometry["offsets"], np.int64, None)
+            require_keys(str(path), set(group_of(file, "labels")), labels)
+        geometry, own_labels = group_of(file, "geometry"), group_of(file, "labels")
+        offsets = _mapped(path, geometry, "offsets", np.int64, None)
         structures, atoms = len(offsets) - 1, int(offsets[-1])
         if structures < 1 or offsets[0] != 0 or (np.diff(offsets) < 1).any():
             raise ValueError("geometry/offsets: expected to rise from 0")
-        formulae = tuple(geometry["formulae"].asstr()[()].tolist())
+        formulae = tuple(read_json(geometry, "formulae"))
         made = Structures(
             offsets=offsets,
-            species=_mapped(path, geometry["species"], np.uint8, (atoms,)),
-            positions=_mapped(path, geometry["positions"], np.floating, (atoms, 3)),
-            formula=_mapped(path, geometry["formula"], np.int32, (structures,)),
+            species=_mapped(path, geometry, "species", np.uint8, (atoms,)),
+            positions=_mapped(path, geometry, "positions", np.floating, (atoms, 3)),
+            formula=_mapped(path, geometry, "formula", np.int32, (structures,)),
             formulae=formulae,
-            rank=_mapped(path, geometry["rank"], np.int32, (structures,)),
+            rank=_mapped(path, geometry, "rank", np.int32, (structures,)),
             labels={
-                method: _labels(path, file["labels"], own, (structures, atoms), method in (absent or ()))
+                method: _labels(path, own_labels, own, (structures, atoms), method in (absent or ()))
                 for method, own in labels.items()
             },
-            charge=_mapped(path, geometry["charge"], np.int16, (structures,)) if "charge" in geometry else None,
-            cell=_mapped(path, geometry["cell"], np.float64, (structures, 3, 3)) if "cell" in geometry else None,
-            pbc=_mapped(path, geometry["pbc"], np.bool_, (structures, 3)) if "pbc" in geometry else None,
-            columns={name: _column(path, column, structures) for name, column in file["columns"].items()},
+            charge=_mapped(path, geometry, "charge", np.int16, (structures,)) if "charge" in geometry else None,
+            cell=_mapped(path, geometry, "cell", np.float64, (structures, 3, 3)) if "cell" in geometry else None,
+            pbc=_mapped(path, geometry, "pbc", np.bool_, (structures, 3)) if "pbc" in geometry else None,
+            columns={name: _column(path, column, structures) for name, column in groups_of(file, "columns").items()},
         )
         if made.species.min() < 1 or made.species.max() >= len(SYMBOLS):
             raise ValueError("geometry/species: not atomic numbers")
@@ -123,7 +136,7 @@ def digests(path: Path) -> dict[str, str]:
         def below(folder: str) -> dict[str, str]:
             return {name.removeprefix(folder): own for name, own in every.items() if name.startswith(folder)}
 
-        columns = {f"columns/{name}": combined(below(f"columns/{name}/")) for name in file["columns"]}
+        columns = {f"columns/{name}": combined(below(f"columns/{name}/")) for name in groups_of(file, "columns")}
         return {"": combined(below("geometry/")), **below("labels/"), **columns}
 
 
@@ -135,7 +148,7 @@ def data_store(path: Path) -> Iterator[h5py.File]:
         DataError: another file, one of a newer version, or a damaged one.
     """
     with opened(path, LAYOUT) as file:
-        if file.attrs.get("format") != FORMAT:
+        if text(file, "format") != FORMAT:
             raise DataError(
                 f"{path}: expected {LAYOUT}, got another HDF5 file: `mfsweep data import {path.name} STORE` "
                 "makes one of a file of the ANI-1x layout"
@@ -148,8 +161,11 @@ def data_store(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def _mapped(path: Path, dataset: h5py.Dataset, kind: type[np.generic], shape: tuple[int, ...] | None) -> NDArray[Any]:
+def _mapped(
+    path: Path, group: h5py.Group, name: str, kind: type[np.generic], shape: tuple[int, ...] | None
+) -> NDArray[Any]:
     """Map an array of the file; `shape` None takes a row of any length."""
+    dataset = array_of(group, name)
     place = dataset.id.get_offset()
     if not np.issubdtype(dataset.dtype, kind) or (len(dataset.shape) != 1 if shape is None else dataset.shape != shape):
         raise ValueError(f"{dataset.name}: expected {shape} of {kind.__name__}, got {dataset.shape} of {dataset.dtype}")
@@ -164,15 +180,15 @@ def _labels(path: Path, group: h5py.Group, keys: LabelKeys, shape: tuple[int, in
     def found(key: str, kind: type[np.floating], shape: tuple[int, ...]) -> NDArray[Any]:
         if absent or key not in group:
             return np.broadcast_to(kind("nan"), shape)
-        return _mapped(path, group[key], kind, shape)
+        return _mapped(path, group, key, kind, shape)
 
     energy = found(keys.energy, np.float64, (structures,))
     return Labels(energy, None if keys.forces is None else found(keys.forces, np.float32, (atoms, 3)))
 
 
 def _column(path: Path, group: h5py.Group, structures: int) -> Column:
-    codes = _mapped(path, group["codes"], np.int32, (structures,))
-    values = tuple(group["values"].asstr()[()].tolist())
+    codes = _mapped(path, group, "codes", np.int32, (structures,))
+    values = tuple(read_json(group, "values"))
     _require_codes(str(group.name), codes, len(values))
     return Column(codes, values)
 
@@ -183,17 +199,13 @@ def _require_codes(name: str, codes: NDArray[np.int32], count: int) -> None:
 
 
 def _verified(path: Path, dataset: h5py.Dataset) -> str:
-    if h5py.check_string_dtype(dataset.dtype):
-        texts = dataset.asstr()[()]
-        found = hashed_texts([texts] if isinstance(texts, str) else texts.tolist())
-    else:
-        found = hashed(rows(dataset), dataset.dtype, dataset.shape)
+    found = hashed(rows(dataset), dataset.dtype, dataset.shape)
     _require_digest(path, str(dataset.name), found, dataset)
     return found
 
 
 def _require_digest(path: Path, what: str, found: str, stated: h5py.Dataset | h5py.File) -> None:
-    expected = str(stated.attrs.get("sha256"))
+    expected = str(text(stated, "sha256"))
     if found != expected:
         raise DataError(
             f"{path}: {what} does not have the content that was written (sha256 {found[:12]}..., expected "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -13,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr.layout import new_file, seal, write_array, write_json, write_texts
+from mfsweep.data.csr.layout import Spooled, new_file, seal, write_array, write_json
 from mfsweep.data.structures import SYMBOLS, hill_formula
 from mfsweep.errors import DataError
 from mfsweep.files import write_file
@@ -156,21 +157,17 @@ class Writer:
             seal(file)
 
     def _write_geometry(self, group: h5py.Group) -> None:
-        sizes = self._spooled("sizes", np.int64)
+        sizes = self._spooled("sizes", np.int64)[:]
         write_array(group, "offsets", np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
         write_array(group, "species", self._spooled("species", np.uint8))
         positions = self._spooled("positions", np.float64, 3)
-        if self._exact:
-            narrow = np.memmap(self._spool_path("narrow"), np.float32, "w+", shape=positions.shape)
-            narrow[:] = positions
-            positions = narrow
-        write_array(group, "positions", positions)
+        write_array(group, "positions", replace(positions, dtype=np.dtype(np.float32)) if self._exact else positions)
         self._write_coded(group, "formula", "formula", ("formula", "formulae"))
         write_array(group, "rank", self._spooled("rank", np.int32))
         if "charge" in self._stated:
             write_array(group, "charge", self._spooled("charge", np.int16))
         pbc = self._spooled("pbc", np.bool_, 3)
-        if pbc.any():
+        if pbc[:].any():
             write_array(group, "pbc", pbc)
             write_array(group, "cell", self._spooled("cell", np.float64, 3, 3))
 
@@ -180,8 +177,8 @@ class Writer:
         order = sorted(range(len(texts)), key=texts.__getitem__)
         place = np.empty(len(texts), np.int32)
         place[order] = np.arange(len(texts))
-        write_array(group, names[0], place[self._spooled(spool, np.int32)])
-        write_texts(group, names[1], [texts[index] for index in order])
+        write_array(group, names[0], place[self._spooled(spool, np.int32)[:]])
+        write_json(group, names[1], [texts[index] for index in order])
 
     def _spool_path(self, name: str) -> Path:
         assert self._folder is not None, "used in a with block"
@@ -193,9 +190,9 @@ class Writer:
             self._spools[name] = self._spool_path(name).open("wb")
         return self._spools[name]
 
-    def _spooled(self, name: str, kind: type[np.generic], *row: int) -> NDArray[Any]:
+    def _spooled(self, name: str, kind: type[np.generic], *row: int) -> Spooled:
         rows = self.atoms if name in ("species", "positions") or name.endswith(".forces") else self.structures
-        return np.memmap(self._spool_path(name), kind, "r", shape=(rows, *row))
+        return Spooled(self._spool_path(name), np.dtype(kind), (rows, *row), np.dtype(kind))
 
     def _codes(self, name: str, texts: Sequence[str]) -> NDArray[np.int32]:
         known = self._known[name]
