@@ -236,7 +236,8 @@ def _demands(node: Node) -> list[object]:
     nest = len(training.sets) == 1 and training.sets[0].range is None and training.data.offsets == "fixed"
     sets = tuple((s.labels, s.subset, None if nest else s.extent) for s in training.sets)
     # The graph fills in an evaluation once: being the same object stands for being equal.
-    return [(sets, training.recipe.batch.max_atoms), *((sets, id(evaluation)) for evaluation in node.evaluations)]
+    caps = training.recipe.batch.max_atoms, training.edge_cap
+    return [(sets, caps), *((sets, id(evaluation)) for evaluation in node.evaluations)]
 
 
 def _size(node: Node) -> float:

@@ -18,6 +18,7 @@ from mfsweep.data.structures import Structures
 if TYPE_CHECKING:
     from mfsweep.data.dataset import Dataset
 
+
 class Batch(NamedTuple):
     """Some structures of one label method, ready for a model."""
 

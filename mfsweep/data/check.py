@@ -15,12 +15,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfsweep.data.balance import named_parts
 from mfsweep.data.dataset import Dataset, shown
+from mfsweep.data.duplicates import leaks, structure_hashes
 from mfsweep.data.reference import offset_energy
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.units import HARTREE, HIGHEST_SPREAD, UNITS, energy_scale, force_unit
 from mfsweep.data.unseen import require_unseen
 from mfsweep.errors import DataError
+from mfsweep.quantities import count
 from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName, parts
 from mfsweep.spec.stage import Evaluation, LabelledSet, Training
 
@@ -65,6 +68,7 @@ def check(
     for training in distinct:
         for use in _training_uses(dataset, training):
             _require_sound(dataset, use)
+        _require_under_edges(dataset, training)
     for use in _evaluation_uses(dataset, evaluations):
         _require_sound(dataset, use)
     require_unseen(dataset, distinct, evaluations)
@@ -76,13 +80,14 @@ def check(
                 alike = [own.but(labels=part) for own in training.sets if own.labels == method]
                 _require_hartree(dataset, part, alike)
             warnings |= dict.fromkeys(_weaknesses(dataset, method, training.sets))
+    warnings |= dict.fromkeys(_leaks(dataset))
     return list(warnings)
 
 
 def _data_of(training: Training) -> tuple[Hashable, ...]:
     """Return all of a training that matters to the data: many trainings of a sweep have it in common."""
     sets = tuple((own.labels, own.subset, own.size, own.range) for own in training.sets)
-    return sets, training.recipe.batch.max_atoms
+    return sets, training.recipe.batch.max_atoms, training.edge_cap
 
 
 def _distinct(trainings: Sequence[Training]) -> list[Training]:
@@ -163,6 +168,23 @@ def _require_under_cap(dataset: Dataset, use: _Use) -> None:
         )
 
 
+def _require_under_edges(dataset: Dataset, training: Training) -> None:
+    if training.edge_cap is None:
+        return
+    cap, cutoff = training.edge_cap
+    edges = np.diff(dataset.edges(cutoff).offsets)
+    for own in training.sets:
+        members = dataset.training(own)
+        above = members[edges[members] > cap]
+        if len(above):
+            raise DataError(
+                f"{dataset.place}: {shown(own)}: expected at most {cap} edges in a structure (batch.max_edges), got "
+                f"{edges[members].max()} within {cutoff:g} angstrom: {len(above)} are above, the first is "
+                f"{dataset.structures.describe(int(above[0]))}. Raise batch.max_edges, or leave these structures out "
+                "of the file"
+            )
+
+
 def _require_offsets(dataset: Dataset, use: _Use) -> None:
     structures = dataset.structures
     offsets = dataset.offsets(use.reference, use.sets)
@@ -209,6 +231,21 @@ def _require_hartree(dataset: Dataset, method: str, sets: Sequence[LabelledSet])
             f"{dataset.place}: the {method} forces ({keys.forces!r}) do not look like hartree/angstrom: their root "
             f"mean square is {rms:.3g} eV/angstrom. They would fit as {unit}/angstrom: convert the file "
             f"(times {UNITS[unit] / HARTREE:.6g})"
+        )
+
+
+def _leaks(dataset: Dataset) -> Iterator[str]:
+    """Yield which parts share geometries. Copies have one formula, so a partition by formula cannot part them."""
+    column = dataset.data.splits.column
+    if column is None:
+        return
+    structures = dataset.structures
+    for leak in leaks(structure_hashes(structures), named_parts(dataset.partition)):
+        one, other = leak.parts
+        first = f"{structures.describe(int(leak.pairs.first[0]))} and {structures.describe(int(leak.pairs.other[0]))}"
+        yield (
+            f"{count(len(leak.pairs.other), 'structure')} of {other} with the same geometry as one of {one}, the first "
+            f"are {first}: split by {column}, copies are not kept together"
         )
 
 

@@ -4,6 +4,10 @@ The law: within one pass of a labelled set each of its structures is in exactly 
 are the same whatever the number of ranks: rank r of W takes `step()[r::W]`. Every batch is of one labelled set, drawn
 with its probability (alpha); each set has a packer and passes of its own.
 
+With the packer `cost_aware` the batches of a step also take about the same predicted time where one set is drawn from.
+Of a mixture this holds set by set: the batches that a step draws of one set follow one another in a group of alike ones
+or two, but beside them may stand another set's that take longer, and which sets a step draws from is chance.
+
 Nothing random is carried along: the draws of step k depend on (seed, k) only, the order of pass p of set s on
 (seed, s, p) only. So the state is a few counters, and restoring it is exact.
 """
@@ -16,9 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfsweep.data.cost_aware import Items, cost_aware
 from mfsweep.data.packing import open_bins, worst_fit
 from mfsweep.errors import DataError
-from mfsweep.spec.stage import Batching, LabelledSet
+from mfsweep.spec.stage import AnyBatching, Batching, LabelledSet
 
 Indices = NDArray[np.int64]
 
@@ -73,12 +78,11 @@ class SetShare(NamedTuple):
 class _Packed:
     """One labelled set: its current pass, packed, and what was drawn of it."""
 
-    def __init__(self, members: Indices, sizes: NDArray[np.integer], batching: Batching, seed: tuple[int, ...]) -> None:
+    def __init__(self, members: Indices, items: Items, batching: AnyBatching, seed: tuple[int, ...]) -> None:
         self._members = members
-        self._sizes = np.asarray(sizes, np.int64)[members]
+        self._items = items.at(members)
         self._batching = batching
         self._seed = seed
-        self._bins = open_bins(self._sizes, batching.max_atoms, batching.bins, batching.adapt_bins)
         self._packed: list[NDArray[np.int64]] | None = None
         self.number = self.cursor = self.batches = self.structures = self.atoms = 0
 
@@ -89,11 +93,11 @@ class _Packed:
         self.cursor += 1
         self.batches += 1
         self.structures += len(chosen)
-        self.atoms += int(self._sizes[chosen].sum())
+        self.atoms += int(self._items.atoms[chosen].sum())
         if self.cursor < len(packed):
             return self._members[chosen], None
         room = len(packed) * self._batching.max_atoms
-        finished = len(packed), float(self._sizes.sum() / room)
+        finished = len(packed), float(self._items.atoms.sum() / room)
         self.number, self.cursor, self._packed = self.number + 1, 0, None
         return self._members[chosen], finished
 
@@ -107,10 +111,20 @@ class _Packed:
 
     def _pass(self) -> list[NDArray[np.int64]]:
         if self._packed is None:
-            order = np.random.default_rng([*self._seed, self.number]).permutation(len(self._members))
-            packed = worst_fit(self._sizes[order], self._batching.max_atoms, self._bins)
+            generator = np.random.default_rng([*self._seed, self.number])
+            order = generator.permutation(len(self._members))
+            packed = self._pack(self._items.at(order), generator)
             self._packed = [order[positions] for positions in packed]
         return self._packed
+
+    def _pack(self, items: Items, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+        batching = self._batching
+        if isinstance(batching, Batching):
+            bins = open_bins(items.atoms, batching.max_atoms, batching.bins, batching.adapt_bins)
+            return worst_fit(items.atoms, batching.max_atoms, bins)
+        # Those drawn before this pass, so that the groups of a set that is drawn alone are the steps.
+        before = self.batches - self.cursor
+        return cost_aware(items, batching, -before % batching.batches_per_step, generator)
 
 
 class Sampler:
@@ -121,8 +135,9 @@ class Sampler:
         sets: Sequence[LabelledSet],
         members: Sequence[Indices],
         sizes: NDArray[np.integer],
-        batching: Batching,
+        batching: AnyBatching,
         seed: int,
+        edges: NDArray[np.integer] | None = None,
     ) -> None:
         """Start before the first step.
 
@@ -132,19 +147,19 @@ class Sampler:
             sizes: (S,) atoms of every structure of the source.
             batching: how structures become batches.
             seed: of the draws and the orders.
+            edges: (S,) edges of every structure of the source, where the batching counts them (`counts_edges`).
 
         Raises:
-            DataError: a structure with more atoms than a batch may have.
+            DataError: a structure with more atoms or edges than a batch may have.
         """
         assert len(sets) == len(members)
         assert all(len(own) for own in members), "empty sets vanish before a training is made"
+        assert edges is not None or not counts_edges(batching)
+        items = Items(np.asarray(sizes, np.int64), np.asarray(sizes if edges is None else edges, np.int64))
         for own in members:
-            largest = own[np.argmax(sizes[own])]
-            if sizes[largest] > batching.max_atoms:
-                raise DataError(
-                    f"structure {largest} has {sizes[largest]} atoms; a batch holds {batching.max_atoms} at most. "
-                    "Raise batch.max_atoms"
-                )
+            _require_under(own, items.atoms, batching.max_atoms, "atoms")
+            if not isinstance(batching, Batching) and batching.max_edges is not None:
+                _require_under(own, items.edges, batching.max_edges, "edges")
         self.sets = tuple(sets)
         self._sizes = [len(own) for own in members]
         self._requested = np.array([_probability(labelled) for labelled in sets])
@@ -153,7 +168,7 @@ class Sampler:
         self._bounds = bounds / bounds[-1]
         self._batching = batching
         self._seed = seed
-        self._packed = [_Packed(own, sizes, batching, (seed, _ORDER, number)) for number, own in enumerate(members)]
+        self._packed = [_Packed(own, items, batching, (seed, _ORDER, number)) for number, own in enumerate(members)]
         self._step = 0
         self._finished: list[Pass] = []
 
@@ -207,6 +222,19 @@ class Sampler:
         for packed, own in zip(self._packed, state["sets"], strict=True):
             packed.restore(own)
         self._finished = [Pass(*finished) for finished in state["finished"]]
+
+
+def counts_edges(batching: AnyBatching) -> bool:
+    """Return whether a way of batching needs to know how many edges each structure has."""
+    return not isinstance(batching, Batching)
+
+
+def _require_under(members: Indices, values: Indices, cap: int, what: str) -> None:
+    largest = members[np.argmax(values[members])]
+    if values[largest] > cap:
+        raise DataError(
+            f"structure {largest} has {values[largest]} {what}; a batch holds {cap} at most. Raise batch.max_{what}"
+        )
 
 
 def _probability(labelled: LabelledSet) -> float:

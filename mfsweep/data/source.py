@@ -123,6 +123,9 @@ def verify_data(paths: Mapping[str, Path], data: ResolvedData, cache: Path | Non
         expected = (data.contents or {}).get(method, "")
         if own != expected:
             raise _changed(f"{places}: the labels {method}", expected, own)
+    column = found.of_column(data.splits.column)
+    if column != data.column:
+        raise _changed(f"{places}: the column {data.splits.column}", str(data.column), str(column))
 
 
 def verify_file(path: Path, expected: str, cache: Path | None = None) -> None:

@@ -1,5 +1,8 @@
 """The partition of the structures by chemical formula, and the one order in which each subset's sizes nest.
 
+In place of the formula the groups that stay whole may be the values of a text column (`splits.by`): what is said here
+of formulae then holds for these.
+
 A formula's place in the queue is the sha256 of seed and formula, a structure's place in its subset's order a hash of
 (seed, subset, source, formula, rank): no state, no random generator whose stream a library may change, no dependence
 on the order of the file or on what other formulae there are. Only *whether* a label exists is looked at, never its
@@ -15,14 +18,14 @@ in one part of one subset only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.order import order_keys
-from mfsweep.data.structures import Structures
+from mfsweep.data.structures import Column, Structures
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import Derived, Splits, Subset, SubsetName, parts
 
@@ -42,7 +45,7 @@ class Partition(NamedTuple):
 
 
 def partition(structures: Structures, splits: Splits, derived: Mapping[str, Derived] = {}) -> Partition:
-    """Share out the formulae.
+    """Share out the formulae, or the groups that `splits.by` names.
 
     Args:
         structures: with the labels that the subsets need.
@@ -50,31 +53,51 @@ def partition(structures: Structures, splits: Splits, derived: Mapping[str, Deri
         derived: the label methods that are made of others; to need one is to need those.
 
     Raises:
-        DataError: a subset cannot be filled, has fewer than two formulae to train on, or needs unknown labels or an
-            unknown source.
+        DataError: a subset cannot be filled, has fewer than two formulae to train on where it is split by these, or
+            needs unknown labels or an unknown source; the structures have no such column.
     """
-    queue = _formula_queue(structures, splits.seed)
-    free = np.ones(len(structures.formulae), np.bool_)
+    groups = groups_of(structures, splits.column)
+    queue = _queue(groups.values, splits.seed)
+    free = np.ones(len(groups.values), np.bool_)
     train: dict[SubsetName, Indices] = {}
     validation: dict[SubsetName, Indices] = {}
     subsets = splits.subsets()
     for name in sorted(subsets, key=lambda name: (subsets[name].source is None, subsets[name].size == "rest", name)):
         subset = subsets[name]
-        members = _by_formula(structures, _eligible(structures, name, subset, derived) & free[structures.formula])
+        members = _by_group(groups, _eligible(structures, name, subset, derived) & free[groups.codes])
         order = order_keys(structures, f"{splits.seed}:{name}")
-        waiting = [formula for formula in queue if formula in members]
+        waiting = [group for group in queue if group in members]
         held, used = _take(members, waiting, subset.validation, order)
         size = None if subset.size == "rest" else subset.size
         kept, trained = _take(members, waiting[used:], size, order)
-        _require_filled(structures, name, subset, members, len(held), kept)
+        _require_filled(structures, splits.column, name, subset, members, len(held), kept)
         free[waiting[: used + trained]] = False
         validation[name] = np.sort(held)
         train[name] = kept[np.argsort(order[kept], kind="stable")]
     return Partition({name: train[name] for name in subsets}, {name: validation[name] for name in subsets})
 
 
-def _formula_queue(structures: Structures, seed: int) -> list[int]:
-    names = structures.formulae
+def groups_of(structures: Structures, column: str | None) -> Column:
+    """Return the groups that a partition keeps whole: formulae (None), or the values of a text column.
+
+    Structures without a text in that column, if any, are one group.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    if column is None:
+        return Column(structures.formula, structures.formulae)
+    if column not in structures.columns:
+        known = ", ".join(sorted(structures.columns))
+        there = f"There are {known}" if known else "There are none: `mfsweep data import` makes a data store with some"
+        raise DataError(
+            f"data.splits.by: expected formula or a text column of the data, got {column!r}."
+            f"{nearest(column, ['formula', *structures.columns])} {there}"
+        )
+    return structures.columns[column]
+
+
+def _queue(names: Sequence[str], seed: int) -> list[int]:
     return sorted(range(len(names)), key=lambda i: hashlib.sha256(f"{seed}:{names[i]}".encode()).digest())
 
 
@@ -100,24 +123,24 @@ def _eligible(structures: Structures, name: str, subset: Subset, derived: Mappin
     return eligible
 
 
-def _by_formula(structures: Structures, eligible: NDArray[np.bool_]) -> dict[int, Indices]:
-    """Return formula -> its eligible structures; formulae without any are absent."""
+def _by_group(groups: Column, eligible: NDArray[np.bool_]) -> dict[int, Indices]:
+    """Return group -> its eligible structures; groups without any are absent."""
     indices = np.flatnonzero(eligible)
-    indices = indices[np.argsort(structures.formula[indices], kind="stable")]
-    owners, starts = np.unique(structures.formula[indices], return_index=True)
+    indices = indices[np.argsort(groups.codes[indices], kind="stable")]
+    owners, starts = np.unique(groups.codes[indices], return_index=True)
     return dict(zip(owners.tolist(), np.split(indices, starts[1:]), strict=True)) if len(owners) else {}
 
 
 def _take(
     members: dict[int, Indices], waiting: list[int], size: int | None, order: NDArray[np.uint64]
 ) -> tuple[Indices, int]:
-    """Take whole formulae until `size` structures are there (None: all); return just those, and the formulae used."""
+    """Take whole groups until `size` structures are there (None: all); return just those, and the groups used."""
     taken: list[Indices] = [np.empty(0, np.int64)]
     count = used = 0
-    for formula in waiting:
+    for group in waiting:
         if size is not None and count >= size:
             break
-        own = members[formula]
+        own = members[group]
         room = len(own) if size is None else min(len(own), size - count)
         taken.append(own[np.argsort(order[own], kind="stable")][:room])
         count += room
@@ -127,6 +150,7 @@ def _take(
 
 def _require_filled(
     structures: Structures,
+    column: str | None,
     name: str,
     subset: Subset,
     members: dict[int, Indices],
@@ -135,16 +159,17 @@ def _require_filled(
 ) -> None:
     needs = ", ".join(subset.needs or ()) or "no labels"
     available = sum(map(len, members.values()))
-    left = f"{available} structures of {len(members)} formulae that carry what it needs ({needs}) are left for it"
+    groups = "formulae" if column is None else f"groups of {column}"
+    left = f"{available} structures of {len(members)} {groups} that carry what it needs ({needs}) are left for it"
     wanted = f"{subset.validation} validation and {subset.size} training structures"
-    if held < subset.validation or (subset.size != "rest" and len(kept) < subset.size):
+    if held < subset.validation or (subset.size != "rest" and len(kept) < subset.size) or (column and not len(kept)):
         raise DataError(
-            f"data.splits.{name} asks for {wanted}, and its validation set keeps formulae of its own; {left}: "
+            f"data.splits.{name} asks for {wanted}, and its validation set keeps {groups} of its own; {left}: "
             f"this gave {held} and {len(kept)}. Lower size or validation here or in the subsets drawn before it, "
             "or need fewer labels"
         )
     formulae = len(np.unique(structures.formula[kept]))
-    if formulae < FEWEST_FORMULAE:
+    if column is None and formulae < FEWEST_FORMULAE:
         raise DataError(
             f"data.splits.{name}: expected at least {FEWEST_FORMULAE} formulae in the training part, got {formulae} "
             f"({len(kept)} structures); {left}. Raise its size, lower its validation, need fewer labels, "

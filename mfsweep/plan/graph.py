@@ -239,12 +239,14 @@ class _DataOf:
         if key not in self.made:
             subsets = {name: subset.but(needs=self.needs[name]) for name, subset in self.data.splits.subsets().items()}
             labels = {method: keys for method, keys in self.data.labels.items() if method in used}
+            column = self.data.splits.column
             self.made[key] = ResolvedData(
                 digest=self.content.digest,
                 contents=self.content.of(labels),
                 labels=labels,
                 derived=dict(sorted(derived.items())) or None,
-                splits=Splits(seed=split_seed, **subsets),
+                splits=Splits(seed=split_seed, by=column, **subsets),
+                column=self.content.of_column(column),
                 offsets=self.data.offsets,
             )
         return self.made[key]

@@ -14,6 +14,7 @@ SubsetName = Literal["a", "b", "c", "t"]
 """`a` fine-tuning, `b` pre-training, `c` second auxiliary, `t` test."""
 SUBSETS: tuple[SubsetName, ...] = ("a", "b", "c", "t")
 TEST_SUBSET: SubsetName = "t"
+BY_FORMULA = "formula"
 HEAD_SOURCES = ("parent", "fresh")
 """Where a readout head comes from, beside the heads of a parent: no method or head may be called so."""
 
@@ -93,10 +94,17 @@ class Splits(Frozen):
 
     seed: Seed = 0
     """Seed of the partition and of the nested prefixes; an axis named `split_seed` replaces it."""
+    by: Annotated[str, Field(min_length=1)] | None = None
+    """`formula`, the default, or a text column of the data store, whose values are the groups in place of formulae."""
     a: Subset | None = None
     b: Subset | None = None
     c: Subset | None = None
     t: Subset | None = None
+
+    @property
+    def column(self) -> str | None:
+        """Return the column by which the structures are split, None for the formula."""
+        return None if self.by == BY_FORMULA else self.by
 
     def subsets(self) -> dict[SubsetName, Subset]:
         """Return the declared subsets by name, in alphabetical order."""
@@ -162,7 +170,7 @@ class Content(Frozen):
     digest: str
     """sha256 of a file; of a data store, of its geometry alone; of several sources, of their names and digests."""
     parts: dict[str, dict[str, str]] = {}
-    """Source that is a data store -> key of its labels -> sha256."""
+    """Source that is a data store -> key of its labels, or `columns/` and the name of a text column -> sha256."""
 
     def of(self, labels: Mapping[Name, LabelKeys]) -> dict[Name, str] | None:
         """Return a digest for each method that has labels in data stores, None where there is no store.
@@ -181,6 +189,12 @@ class Content(Frozen):
             found[name] = fingerprint(own)
         return found
 
+    def of_column(self, column: str | None) -> str | None:
+        """Return a digest of the text column by which the structures are split; None where it is by formula."""
+        if column is None:
+            return None
+        return fingerprint({source: parts.get(f"columns/{column}") for source, parts in self.parts.items()})
+
 
 class ResolvedData(Frozen):
     """What of the data determines a training: content, keys, partition. Where the file lies does not."""
@@ -195,6 +209,8 @@ class ResolvedData(Frozen):
     """Those that are made of others; None where there are none."""
     splits: Splits
     """With the cell's split seed and every subset's `needs` filled in."""
+    column: str | None = None
+    """`Content.of_column` of what `splits.by` names; None where it is the formula."""
     offsets: Literal["fixed", "paid"] = "fixed"
 
     def has_forces(self, method: Name) -> bool:

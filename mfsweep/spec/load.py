@@ -265,11 +265,11 @@ def _fields(kind: Any, tree: Any, place: Place) -> list[str]:
 def _is_of_kind(model: Any, tree: Any) -> bool:
     """Return whether a tree says with its discriminator (`architecture`, `kind`) that it is this model."""
     fixed = {
-        name: typing.get_args(field.annotation)[0]
+        name: (typing.get_args(field.annotation)[0], field.default)
         for name, field in model.model_fields.items()
         if typing.get_origin(field.annotation) is typing.Literal and len(typing.get_args(field.annotation)) == 1
     }
-    return all(tree.get(name, value) == value for name, value in fixed.items())
+    return all(tree.get(name, default) == value for name, (value, default) in fixed.items())
 
 
 def _plain(annotation: Any) -> Any:

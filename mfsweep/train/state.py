@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mfsweep.data.dataset import Dataset
-from mfsweep.data.sampler import Sampler
+from mfsweep.data.sampler import Sampler, counts_edges
 from mfsweep.errors import TrainingError
 from mfsweep.models import Potential, Shape, build, match_heads
 from mfsweep.spec.data import TEST_SUBSET
@@ -63,7 +63,8 @@ class State:
         )
         members = [dataset.training(labelled) for labelled in training.sets]
         batch = training.recipe.batch
-        self.sampler = Sampler(training.sets, members, dataset.structures.sizes, batch, training.seed)
+        edges = np.diff(dataset.edges(training.model.r_max).offsets) if counts_edges(batch) else None
+        self.sampler = Sampler(training.sets, members, dataset.structures.sizes, batch, training.seed, edges)
         self.tally = Tally(training.sets, members)
         self.plateau = Plateau(max(group.rate for group in groups))
         self.selection = selection

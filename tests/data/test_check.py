@@ -5,9 +5,10 @@ import pytest
 
 from mfsweep.data.check import check
 from mfsweep.data.dataset import open_dataset
+from mfsweep.data.structures import Column
 from mfsweep.errors import DataError
 from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
-from mfsweep.spec.stage import Evaluation, LabelledSet
+from mfsweep.spec.stage import CostAwareBatching, Evaluation, LabelledSet
 
 CC = LabelledSet(labels="cc", subset="a", probability=1.0)
 DFT = LabelledSet(labels="dft", subset="a", probability=1.0)
@@ -87,6 +88,23 @@ def test_structure_above_the_atom_cap_is_refused_by_name(open_small, make_traini
     dataset = open_small(SPLITS)
     message = r"expected at most 2 atoms in a structure \(batch\.max_atoms\), got \d: .* the first is .*, conformer \d"
     _refused(dataset, make_training, message, max_atoms=2, evaluations=evaluations)
+
+
+def test_structure_above_the_edge_cap_is_refused_by_name(open_small, make_training):
+    dataset = open_small(SPLITS)
+    training = make_training(dataset, CC)
+    most = int(np.diff(dataset.edges(training.model.r_max).offsets)[dataset.training(CC)].max())
+
+    def at_most(edges):
+        batch = CostAwareBatching(packer="cost_aware", max_edges=edges)
+        check(dataset, [training.but(recipe=training.recipe.but(batch=batch))], [])
+
+    at_most(most)
+    message = (
+        rf"expected at most {most - 1} edges in a structure \(batch\.max_edges\), got {most} within 5 .*, conformer"
+    )
+    with pytest.raises(DataError, match=message):
+        at_most(most - 1)
 
 
 def test_structure_above_the_atom_cap_in_an_evaluation_alone_is_refused(open_small, make_training):
@@ -228,3 +246,21 @@ def test_each_range_is_checked(open_small, make_training):
     fits, above = (make_training(dataset, CC.but(range=pair)) for pair in ((0, 20), (20, 26)))
     with pytest.raises(DataError, match=r"\(cc; a; 20 to 26\): expected at most 25 structures"):
         check(dataset, [fits, above], [])
+
+
+def test_geometries_that_two_parts_share_are_warned_of_where_a_column_parts_them(open_small, make_training):
+    dataset = open_small(Splits(a=Subset(size=6, validation=3, needs=BOTH), t=Subset(size=6, needs=BOTH)))
+    structures = dataset.structures
+    codes = (structures.rank + 6 * structures.formula).astype(np.int32)
+    names = tuple(f"{code:03d}" for code in range(codes.max() + 1))
+    alone = structures._replace(columns={"name": Column(codes, names)})
+    positions = np.tile(structures.positions[:1], (len(structures.species), 1))
+    twins = alone._replace(positions=positions)
+    dataset.data = dataset.data.but(splits=dataset.data.splits.but(by="name"))
+    found = {}
+    for name, own in (("alone", alone), ("twins", twins)):
+        dataset.structures = own
+        found[name] = [text for text in _check(dataset, make_training) if "same geometry" in text]
+    assert found["alone"] == []
+    assert found["twins"]
+    assert all("split by name, copies are not kept together" in text for text in found["twins"])

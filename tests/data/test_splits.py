@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.splits import partition
-from mfsweep.data.structures import concatenate
+from mfsweep.data.structures import Column, concatenate
 from mfsweep.errors import DataError
 from mfsweep.spec.data import Splits, Subset
 from mfsweep.spec.stage import LabelledSet
@@ -233,3 +233,54 @@ def test_unknown_source_of_a_subset_is_refused(make_structures):
         partition(structures, splits)
     with pytest.raises(DataError, match=r"\(new, old\), got 'nwe'\. Did you mean 'new'"):
         partition(concatenate({"new": structures, "old": structures}), splits)
+
+
+def _with_column(structures, count, name="family"):
+    codes = np.random.default_rng(3).integers(0, count, len(structures.formula)).astype(np.int32)
+    values = tuple(f"family {number:02d}" for number in range(count))
+    return structures._replace(columns={name: Column(codes, values)})
+
+
+def test_groups_of_a_column_stay_whole_in_place_of_formulae(dataset):
+    structures = _with_column(dataset.structures, 60)
+    splits = Splits(
+        by="family",
+        a=Subset(size=300, validation=100, needs=("xtb",)),
+        b=Subset(size="rest", validation=90, needs=("xtb",)),
+    )
+    made = partition(structures, splits)
+    parts = [own for name in ("a", "b") for own in (made.train[name], made.validation[name])]
+    assert [len(own) for own in parts[:2]] == [300, 100]
+    codes = structures.columns["family"].codes
+    families = [set(codes[own].tolist()) for own in parts]
+    assert sum(map(len, families)) == len(set().union(*families)), "none is in two parts"
+    assert len(_formulae(structures, made.train["a"]) & _formulae(structures, made.train["b"])) > 0
+    again = partition(structures, splits.but(a=splits.a.but(size=200)))
+    np.testing.assert_array_equal(again.train["a"], made.train["a"][np.isin(made.train["a"], again.train["a"])])
+
+
+def test_formula_is_the_default_by_its_name(dataset):
+    splits = dataset.data.splits
+    for name, own in partition(dataset.structures, splits.but(by="formula")).train.items():
+        np.testing.assert_array_equal(own, dataset.partition.train[name])
+
+
+def test_one_group_of_a_column_may_make_a_subset(make_structures):
+    structures = make_structures([([29] * 4, 6)])
+    codes = np.array([0, 0, 0, 1, 1, 1], np.int32)
+    structures = structures._replace(columns={"kind": Column(codes, ("bulk", "surface"))})
+    splits = Splits(by="kind", a=Subset(size=3, needs=()), t=Subset(size=3, needs=()))
+    made = partition(structures, splits)
+    assert {frozenset(own.tolist()) for own in made.train.values()} == {frozenset({0, 1, 2}), frozenset({3, 4, 5})}
+    with pytest.raises(
+        DataError, match=r"splits\.t asks for .* keeps groups of kind .* 0 structures of 0 groups of kin"
+    ):
+        partition(structures, splits.but(a=Subset(size=4, needs=())))
+
+
+def test_a_column_that_is_not_there_is_refused_with_the_nearest(dataset):
+    splits = dataset.data.splits.but(by="familly")
+    with pytest.raises(DataError, match=r"splits\.by: .* got 'familly'\. Did you mean 'family'\? There are family"):
+        partition(_with_column(dataset.structures, 9), splits)
+    with pytest.raises(DataError, match=r"There are none: `mfsweep data import` makes a data store with some"):
+        partition(dataset.structures, splits)

@@ -11,9 +11,9 @@ DIGEST = "0" * 64
 
 @pytest.fixture
 def graph_of(write_spec):
-    def plan(*changes, digest=DIGEST):
+    def plan(*changes, digest=DIGEST, parts=None):
         spec = load(write_spec(*changes))
-        return build(spec, expand(spec), Content(digest=digest))
+        return build(spec, expand(spec), Content(digest=digest, parts=parts or {}))
 
     return plan
 
@@ -58,12 +58,13 @@ def test_the_keys_are_what_they_were(graph_of):
         [("source: bundled:mini-ccx", "source: elsewhere.h5")],
         [("fits:\n", "fits:\n  other: {x: pretrain.validation.energy_rmse, y: result.test.cc.energy_mae}\n")],
         [("[0, 20, 40]", "[40, 0, 20]")],
+        [("splits:\n", "splits:\n    by: formula\n")],
         [("    a: {size: 60, validation: 20, needs: [cc, dft]}\n    t: {size: 40, needs: [cc, dft]}\n",
           "    t: {size: 40, needs: [cc, dft]}\n    a: {size: 60, validation: 20, needs: [dft, cc]}\n")],
         [('    train: [{labels: cc, subset: a, size: "${finetune_size}"}]\n    max_steps: 4',
           '    train: [{labels: cc, subset: a, size: "${finetune_size}", probability: 1}]\n    max_steps: 4\n    loss: {cc: {energy: 100, forces: 0}}\n    select_on: validation.loss')],
     ],
-    ids=["workers", "devices", "tracking", "name", "axis-names", "stage-names", "unused-method", "evaluations", "path", "fits", "order", "subset-order", "defaults-written-out"],
+    ids=["workers", "devices", "tracking", "name", "axis-names", "stage-names", "unused-method", "evaluations", "path", "fits", "order", "by-formula", "subset-order", "defaults-written-out"],
 )  # fmt: skip
 def test_what_is_not_identity_does_not_matter(graph_of, changes):
     assert keys(graph_of(*changes)) == keys(graph_of())
@@ -73,6 +74,7 @@ def test_what_is_not_identity_does_not_matter(graph_of, changes):
     "changes",
     [
         [("splits:\n", "splits:\n    seed: 1\n")],
+        [("splits:\n", "splits:\n    by: family\n")],
         [("axes:\n", "seed: 1\naxes:\n")],
         [("channels: 4", "channels: 8")],
         [("max_steps: 4", "max_steps: 6")],
@@ -87,7 +89,7 @@ def test_what_is_not_identity_does_not_matter(graph_of, changes):
         [("    max_steps: 4", "    max_steps: 4\n    schedule: {factor: 0.5}")],
         [("needs: [dft]", "needs: [dft, xtb]")],
     ],
-    ids=["split-seed", "seed", "model", "steps", "validation-steps", "precision", "splits", "key", "offsets", "batches-per-step", "bins", "packer", "schedule", "needs"],
+    ids=["split-seed", "split-column", "seed", "model", "steps", "validation-steps", "precision", "splits", "key", "offsets", "batches-per-step", "bins", "packer", "schedule", "needs"],
 )  # fmt: skip
 def test_what_is_identity_changes_every_key(graph_of, changes):
     assert not keys(graph_of(*changes)) & keys(graph_of())
@@ -108,6 +110,13 @@ def test_an_evaluation_says_which_keys_its_methods_stood_for(graph_of):
         for node in list(graph.nodes.values())[:1]
     ]
     assert of_xtb[0] != of_xtb[1]
+
+
+def test_the_texts_of_a_column_matter_to_those_who_split_by_it(graph_of):
+    by = ("splits:\n", "splits:\n    by: family\n")
+    one, other = ({"": {"columns/family": text, "columns/note": text}} for text in "xy")
+    assert not keys(graph_of(by, parts=one)) & keys(graph_of(by, parts=other))
+    assert keys(graph_of(parts=one)) == keys(graph_of(parts=other))
 
 
 def test_other_data_change_every_key(graph_of):

@@ -1,0 +1,331 @@
+"""What is in a source: sizes, elements, labels and how they agree, and what looks wrong. Nothing is trained.
+
+Everything is found in passes over flat arrays, in blocks where these are as long as the atoms, so that half a million
+structures take seconds and little memory beyond the arrays themselves. Shapes: `S` structures, `A` atoms.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfsweep.data.blocks import blocks
+from mfsweep.data.composition import Composition, Left, composition, left
+from mfsweep.data.duplicates import duplicates, structure_hashes
+from mfsweep.data.outliers import THRESHOLD, outliers
+from mfsweep.data.structures import SYMBOLS, Structures
+from mfsweep.data.units import energy_scale, force_unit
+
+EXAMPLES = 5
+"""Structures, pairs or formulae named of each kind."""
+SAMPLE = 100_000
+"""Structures at most by which a unit is judged."""
+BINS = 60
+"""Of a histogram at most; of n values 2 n^(1/3) (the Rice rule)."""
+TAIL = 0.005
+"""Share of the values beyond each end of a histogram."""
+
+
+class Sizes(NamedTuple):
+    """Atoms of the structures."""
+
+    least: int
+    median: float
+    mean: float
+    most: int
+    largest: str
+    """The first of the largest structures."""
+    histogram: dict[int, int]
+    """Atoms -> structures of this size."""
+
+
+class Element(NamedTuple):
+    """How much of a source is of one element."""
+
+    atoms: int
+    structures: int
+    """Those that hold any."""
+
+
+class Histogram(NamedTuple):
+    """Of values between the TAIL quantiles."""
+
+    edges: list[float]
+    density: list[float]
+    """One fewer: share of all values per unit."""
+
+
+class Far(NamedTuple):
+    """Structures whose value of some kind lies far from the others'."""
+
+    structures: int
+    threshold: float
+    """Of the robust z-score."""
+    median: float
+    spread: float
+    """Robust standard deviation: a score counts these."""
+    first: list[tuple[str, float]]
+    """The farthest ones and their scores."""
+
+
+class Forces(NamedTuple):
+    """A method's forces; eV/angstrom."""
+
+    structures: int
+    """Those with forces on all atoms."""
+    rms: float
+    """Root mean square of the components."""
+    looks_like: str | None
+    """A unit that the numbers would fit better, had they been hartree/angstrom; None: they are plausible."""
+    far: Far
+    """By the largest force of each structure."""
+
+
+class Method(NamedTuple):
+    """One label method."""
+
+    structures: int
+    """Those with an energy."""
+    forces: Forces | None
+    """None for an energy-only method."""
+    flaws: dict[str, int]
+    """What cannot be trained on -> structures."""
+    offsets: dict[str, float]
+    """Element -> energy offset by least squares on all structures with the label, eV."""
+    determined: bool
+    """Whether the compositions fix all offsets."""
+    spread: float
+    """Standard deviation of the energies after the offsets, eV/atom."""
+    looks_like: str | None
+    """A unit that the energies would fit better, had they been hartree; None: they are plausible."""
+    far: Far
+    """By energy per atom after the offsets, eV."""
+    histogram: Histogram | None
+    """Of energy per atom after the offsets, meV."""
+
+
+class Pair(NamedTuple):
+    """Two label methods on the structures that carry both, each after its own energy offsets."""
+
+    methods: tuple[str, str]
+    structures: int
+    mean_abs: float
+    """Mean absolute difference, meV/atom; NaN below two structures."""
+    pearson: float
+    """Correlation of their energies per atom; NaN where one does not vary."""
+    histogram: Histogram | None
+    """Of the first less the second, meV/atom."""
+
+
+class Copies(NamedTuple):
+    """Structures that are the same as an earlier one."""
+
+    structures: int
+    first: list[tuple[str, str]]
+    """Pairs: a structure, and a later one that is the same."""
+
+
+class Info(NamedTuple):
+    """A source as it is shown."""
+
+    structures: int
+    atoms: int
+    sizes: Sizes
+    formulae: int
+    commonest: list[tuple[str, int]]
+    """The formulae with the most structures."""
+    elements: dict[str, Element]
+    periodic: int
+    """Structures that repeat in any direction."""
+    charged: int | None
+    """None where no charges are stated: all are taken for neutral."""
+    odd_electrons: int
+    """Molecules with an odd number of electrons; in crystals bands are half filled."""
+    columns: dict[str, int]
+    """Text column -> distinct values."""
+    methods: dict[str, Method]
+    pairs: list[Pair]
+    duplicates: Copies
+    flaws: dict[str, int]
+    """What is wrong with geometries -> structures."""
+
+
+def describe(structures: Structures, threshold: float = THRESHOLD) -> Info:
+    """Look at a source.
+
+    Args:
+        structures: with the labels to look at.
+        threshold: robust z-score from which on a value is called an outlier.
+    """
+    made_of = composition(structures)
+    lefts = {
+        method: left(structures, made_of, labels.energy, np.isfinite(labels.energy))
+        for method, labels in structures.labels.items()
+    }
+    electrons = (made_of.counts @ np.array(made_of.elements, np.int64))[structures.formula]
+    charge = structures.charge
+    if charge is not None:
+        electrons = electrons - charge
+    odd = electrons % 2 == 1
+    if structures.pbc is not None:
+        odd &= ~structures.pbc.any(axis=1)
+    commonest = np.argsort(-made_of.structures, kind="stable")[:EXAMPLES].tolist()
+    unsound = _not_finite(structures)
+    return Info(
+        structures=len(structures.formula),
+        atoms=len(structures.species),
+        sizes=_sizes(structures),
+        formulae=len(structures.formulae),
+        commonest=[(structures.formulae[i], int(made_of.structures[i])) for i in commonest],
+        elements=_elements(made_of),
+        periodic=0 if structures.pbc is None else int(structures.pbc.any(axis=1).sum()),
+        charged=None if charge is None else int(np.count_nonzero(charge)),
+        odd_electrons=int(odd.sum()),
+        columns={name: len(column.values) for name, column in structures.columns.items()},
+        methods={method: _method(structures, made_of, method, own, threshold) for method, own in lefts.items()},
+        pairs=[_pair(structures, made_of, one, other) for one, other in itertools.combinations(structures.labels, 2)],
+        duplicates=_copies(structures),
+        flaws={"coordinates that are not finite": unsound} if unsound else {},
+    )
+
+
+def _sizes(structures: Structures) -> Sizes:
+    sizes = structures.sizes
+    counts = np.bincount(sizes)
+    return Sizes(
+        least=int(sizes.min()),
+        median=float(np.median(sizes)),
+        mean=float(sizes.mean()),
+        most=int(sizes.max()),
+        largest=structures.describe(int(sizes.argmax())),
+        histogram={size: int(counts[size]) for size in np.flatnonzero(counts).tolist()},
+    )
+
+
+def _elements(made_of: Composition) -> dict[str, Element]:
+    atoms = made_of.structures @ made_of.counts
+    holding = made_of.structures @ (made_of.counts > 0)
+    return {
+        SYMBOLS[z]: Element(int(own), int(among))
+        for z, own, among in zip(made_of.elements, atoms, holding, strict=True)
+    }
+
+
+def _method(structures: Structures, made_of: Composition, method: str, own: Left, threshold: float) -> Method:
+    energy = structures.labels[method].energy
+    known = np.flatnonzero(np.isfinite(own.per_atom))
+    flaws = {"energies that are not finite": int(np.isinf(energy).sum())}
+    forces = None
+    if structures.labels[method].forces is not None:
+        strongest, squares, partly = _strongest(structures, method)
+        with_forces = np.isfinite(strongest)
+        flaws["forces on a part of the atoms"] = int(partly.sum())
+        flaws["forces that are not finite"] = int(np.isinf(strongest).sum())
+        flaws["forces without an energy"] = int((with_forces & np.isnan(energy)).sum())
+        components = 3 * int(structures.sizes[with_forces].sum())
+        rms = float(np.sqrt(squares[with_forces].sum() / components)) if components else np.nan
+        looks = force_unit(rms) if components else None
+        forces = Forces(int(with_forces.sum()), rms, looks, _far(structures, strongest, threshold))
+    return Method(
+        structures=len(known),
+        forces=forces,
+        flaws={what: count for what, count in flaws.items() if count},
+        offsets={SYMBOLS[z]: value for z, value in own.offsets.items()},
+        determined=own.determined,
+        spread=float(own.per_atom[known].std()) if len(known) else np.nan,
+        looks_like=_energy_unit(structures, made_of, energy, own, known) if own.determined and len(known) else None,
+        far=_far(structures, own.per_atom, threshold),
+        histogram=_histogram(1000 * own.per_atom[known]),
+    )
+
+
+def _energy_unit(
+    structures: Structures, made_of: Composition, energy: NDArray[np.float64], own: Left, known: NDArray[np.int64]
+) -> str | None:
+    some = known[:: -(-len(known) // SAMPLE)]
+    places = [made_of.elements.index(z) for z in own.offsets]
+    counts = made_of.counts[structures.formula[some]][:, places]
+    scale = energy_scale(energy[some], own.per_atom[some], counts, own.offsets)
+    return None if scale.plausible() else scale.fitting() or "no common unit"
+
+
+def _pair(structures: Structures, made_of: Composition, one: str, other: str) -> Pair:
+    energies = [structures.labels[method].energy for method in (one, other)]
+    both = np.isfinite(energies[0]) & np.isfinite(energies[1])
+    count = int(both.sum())
+    if count < 2:
+        return Pair((one, other), count, np.nan, np.nan, None)
+    # Offsets of the common structures alone, so that no difference is left that offsets could explain.
+    first, second = (left(structures, made_of, energy, both).per_atom[both] for energy in energies)
+    difference = 1000 * (first - second)
+    deviations = [values - values.mean() for values in (first, second)]
+    lengths = [float(np.sqrt(values @ values)) for values in deviations]
+    pearson = float(deviations[0] @ deviations[1]) / (lengths[0] * lengths[1]) if all(lengths) else np.nan
+    return Pair((one, other), count, float(np.abs(difference).mean()), pearson, _histogram(difference))
+
+
+def _copies(structures: Structures) -> Copies:
+    pairs = duplicates(structure_hashes(structures))
+    named = zip(pairs.first[:EXAMPLES].tolist(), pairs.other[:EXAMPLES].tolist(), strict=True)
+    return Copies(len(pairs.other), [(structures.describe(one), structures.describe(other)) for one, other in named])
+
+
+def _far(structures: Structures, values: NDArray[np.floating], threshold: float) -> Far:
+    found = outliers(values, threshold)
+    first = zip(found.index[:EXAMPLES].tolist(), found.scores[:EXAMPLES].tolist(), strict=True)
+    named = [(structures.describe(index), score) for index, score in first]
+    return Far(len(found.index), threshold, found.median, found.spread, named)
+
+
+def _strongest(
+    structures: Structures, method: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return of each structure the largest force, the sum of squares, and whether a part of its forces is missing."""
+    forces = structures.labels[method].forces
+    assert forces is not None, "asked of methods with forces only"
+    strongest, squares = np.empty(len(structures.formula)), np.empty(len(structures.formula))
+    partly = np.zeros(len(structures.formula), np.bool_)
+    for block in blocks(structures):
+        square = np.square(forces[block.atoms], dtype=np.float64).sum(axis=1)
+        missing = np.isnan(square)
+        strongest[block.structures] = np.sqrt(np.maximum.reduceat(square, block.starts))
+        squares[block.structures] = np.add.reduceat(square, block.starts)
+        some, every = (reduce.reduceat(missing, block.starts) for reduce in (np.logical_or, np.logical_and))
+        partly[block.structures] = some & ~every
+    return strongest, squares, partly
+
+
+def _not_finite(structures: Structures) -> int:
+    """Return how many structures have coordinates that are not finite."""
+    return sum(
+        int(np.logical_or.reduceat(~np.isfinite(structures.positions[block.atoms]).all(axis=1), block.starts).sum())
+        for block in blocks(structures)
+    )
+
+
+def _histogram(values: NDArray[np.float64]) -> Histogram | None:
+    if not len(values):
+        return None
+    low, high = np.quantile(values, [TAIL, 1 - TAIL])
+    if not low < high:
+        return None
+    counts, edges = np.histogram(values, min(BINS, math.ceil(2 * len(values) ** (1 / 3))), (low, high))
+    return Histogram(edges.tolist(), (counts / len(values) / np.diff(edges)).tolist())
+
+
+def plain(value: object) -> object:
+    """Return a record as plain data for JSON: NaN, which JSON does not have, becomes None."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return plain(value._asdict())  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(value, Mapping):
+        return {str(name): plain(own) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(own) for own in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
