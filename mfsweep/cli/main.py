@@ -14,7 +14,15 @@ import click
 from mfsweep import __version__
 from mfsweep.cli.data import data
 from mfsweep.cli.env import env
-from mfsweep.cli.options import as_json, console, prepared, spec_and_store, specs_and_store, store_option
+from mfsweep.cli.options import (
+    as_json,
+    console,
+    prepared,
+    show_ray_the_token,
+    spec_and_store,
+    specs_and_store,
+    store_option,
+)
 from mfsweep.cli.plan import bench, plan
 from mfsweep.errors import MfsweepError
 
@@ -101,7 +109,7 @@ def run(
                mfsweep run search_spaces/mini/*.yaml
                ray job submit --address http://head:8265 -- mfsweep run spec.yaml --store /shared/store
     """  # noqa: D301
-    _show_ray_the_token()
+    show_ray_the_token()
     from mfsweep.cli import run as running
     from mfsweep.cli import sweeps
     from mfsweep.cli.planned import print_plan
@@ -187,17 +195,6 @@ def ui(store: Path, port: int, tracking_uri: str | None) -> None:
     from mfsweep.store import Store
 
     serve(Store(store.absolute()), tracking_uri, port)
-
-
-def _show_ray_the_token() -> None:
-    """Let Ray use the token of this machine on the cluster of RAY_ADDRESS; it reads this setting when it is imported.
-
-    `ray start` asks for a token as soon as the machine has one, and a first local Ray makes one; a process that joins
-    does not send it unless told to.
-    """
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    if "RAY_ADDRESS" in os.environ and token.exists():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 if __name__ == "__main__":

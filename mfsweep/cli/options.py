@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -53,3 +54,14 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)
+
+
+def show_ray_the_token() -> None:
+    """Let Ray use the token of this machine on the cluster of RAY_ADDRESS; it reads this setting when it is imported.
+
+    `ray start` asks for a token as soon as the machine has one, and a first local Ray makes one; a process that joins
+    does not send it unless told to.
+    """
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    if "RAY_ADDRESS" in os.environ and token.exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")

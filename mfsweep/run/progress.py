@@ -73,7 +73,7 @@ class Display:
         node = self._graph.nodes[key]
         running = self._running.pop(key, None)
         self._ended.add(key)
-        took = f" in {_span(time.monotonic() - running.since)}" if running else ""
+        took = f" in {span(time.monotonic() - running.since)}" if running else ""
         error = _error_of(running.last, node) if running else ""
         self._say(f"{outcome:<6} {describe(node)}{took}{error}")
 
@@ -84,7 +84,7 @@ class Display:
 
     def _say(self, text: str) -> None:
         self._spoke = time.monotonic()
-        self.console.print(Text(f"{_span(time.monotonic() - self._began):>7}  {text}"), soft_wrap=True, highlight=False)
+        self.console.print(Text(f"{span(time.monotonic() - self._began):>7}  {text}"), soft_wrap=True, highlight=False)
 
     def _state(self) -> str:
         done, total = len(self._reused | self._ended), len(self._graph.nodes)
@@ -100,7 +100,7 @@ class Display:
         elapsed = time.monotonic() - self._began
         if not done or done < 0.02 * self._to_do:
             return ""
-        return f", about {_span(elapsed * (self._to_do - done) / done)} left"
+        return f", about {span(elapsed * (self._to_do - done) / done)} left"
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
@@ -146,7 +146,8 @@ def _fraction(running: _Running) -> float:
     return min(1.0, running.last.get("step", 0) / _weight(running.node))
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Return a time as a person says it: `3h 05m`, `2m 10s`, `7s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"

@@ -1,0 +1,90 @@
+"""`mfsweep data label`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from mfsweep.cli.options import as_json, console, show_ray_the_token, store_option
+
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("data_store", metavar="STORE", type=click.Path(path_type=Path))
+@click.option(
+    "--method",
+    required=True,
+    help="gfn2-xtb, gfn1-xtb; FUNCTIONAL/BASIS by PySCF, also hf, mp2, ccsd, ccsd(t) in place of FUNCTIONAL; "
+    "ase:package.module.Class; model:STAGE_KEY (its first letters will do).",
+)
+@click.option("--as", "name", help="Name of the labels in STORE.  [default: gfn2_xtb, wb97x_6-31g*, emt, model_KEY]")
+@click.option("--options", help="What may be chosen of the method, as a JSON object; of an ASE class its arguments.")
+@click.option("--head", help="Of a model: the readout head.  [default: its only one]")
+@click.option("--first", type=click.IntRange(1), help="Only the first N structures of STORE; later runs add to them.")
+@click.option("--batch", type=click.IntRange(1), help="Structures of a task.  [default: as many as take a few seconds]")
+@click.option("--cpus-per-task", "cpus", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--retry-failed", is_flag=True, help="Try again what failed in an earlier run.")
+@click.option("--replace", is_flag=True, help="Drop labels of the same name that came of another calculation.")
+@store_option
+@as_json
+@click.pass_context
+def label(
+    ctx: click.Context,
+    data_store: Path,
+    *,
+    method: str,
+    name: str | None,
+    options: str | None,
+    head: str | None,
+    first: int | None,
+    batch: int | None,
+    cpus: int,
+    retry_failed: bool,
+    replace: bool,
+    store: Path,
+    as_json: bool,
+) -> None:
+    """Compute a method's energies and forces for the structures of the data store STORE, and add them to it.
+
+    On all CPUs of the Ray cluster of RAY_ADDRESS, or of the job it runs in, or of this machine. What is computed is
+    kept as it comes: after an interrupt the same command goes on. A structure that fails keeps no label (NaN), and the
+    reason is recorded. The processor time of each label is recorded too.
+
+    Crystals go through xTB as supercells (it samples the centre of the Brillouin zone alone), PySCF refuses them here.
+
+    Options, with their defaults:
+
+    \b
+      xTB    accuracy 0.1, electronic_temperature 300 (K), max_iterations 250,
+             spin 0 (unpaired electrons, or "lowest": 0 or 1)
+      PySCF  density_fit (functionals: true), grid_level 3, frozen_core true,
+             conv_tol 1e-9 (hartree), max_cycle 100, spin 0
+
+    \b
+    Examples:  mfsweep data label set.h5 --method gfn2-xtb
+               mfsweep data label set.h5 --method wb97x/6-31g* --first 500
+               mfsweep data label set.h5 --method 'ccsd(t)/6-31g*' --as cc
+               mfsweep data label set.h5 --method ase:ase.calculators.emt.EMT \\
+                   --options '{"asap_cutoff": true}'
+               mfsweep data label set.h5 --method model:3f9a --head cc --store mfsweep-store
+    """  # noqa: D301
+    show_ray_the_token()
+    from mfsweep.cli.data import labelling
+
+    screen = console(stderr=as_json)
+    request = labelling.request(
+        data_store, method, options, head, store, name=name, first=first, batch=batch, cpus=cpus,
+        retry_failed=retry_failed, replace=replace,
+    )  # fmt: skip
+    try:
+        summary = labelling.run(request, screen)
+    except KeyboardInterrupt:
+        labelling.say_interrupted(screen, request)
+        ctx.exit(INTERRUPTED)
+    if as_json:
+        click.echo(json.dumps(labelling.as_json(request, summary), indent=1))
+    labelling.say(screen, request, summary)
+    ctx.exit(int(not summary.labelled))

@@ -1,0 +1,235 @@
+"""A trained stage as a labeller: the weights that score one of its heads, with that head's energy offsets."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from mfsweep import overlay
+from mfsweep.data.labellers import Computed, Geometries, Labeller, Method
+from mfsweep.data.labellers.geometries import core_seconds
+from mfsweep.data.source import digest
+from mfsweep.data.structures import SYMBOLS, Labels, Structures
+from mfsweep.errors import DataError, StoreError, nearest
+from mfsweep.records import Record
+from mfsweep.store import StageFolder, Store
+
+if TYPE_CHECKING:
+    from mfsweep.data.dataset import Dataset
+    from mfsweep.data.neighbours import Edges
+
+MODEL = "model:"
+MAX_ATOMS = 1024
+"""Atoms that go through the model at a time."""
+_PACKAGES = {"mace": ("torch", "mace-torch", "e3nn"), "allegro": ("torch", "nequip", "nequip-allegro")}
+_SHOWN = 5
+"""Stage keys that an error repeats."""
+
+
+class Model(NamedTuple):
+    """A trained stage, as a method."""
+
+    method: Method
+    name: str
+    """How its labels are called where the user gives no name."""
+    file: Path
+    """The weights."""
+    overlay: str | None
+    """Folder of packages that its architecture needs in front of the environment's."""
+
+
+def find(text: str, head: str | None, store: Store) -> Model:
+    """Return the stage that a user names.
+
+    Args:
+        text: `model:` and the first letters of the stage's key.
+        head: readout head; may be left out where the stage has only one.
+        store: where it lies.
+
+    Raises:
+        StoreError: no such stage, or several, or one that is not trained.
+        DataError: no such head, or one whose predictions are no total energies.
+        ResourceError: the packages of its architecture are missing.
+    """
+    folder = _stage(text.removeprefix(MODEL), store)
+    record = folder.record()
+    if record is None:
+        raise StoreError(f"the stage {folder.key} of {store.root} is not trained to its end yet: run its spec first")
+    head = _head(folder, record, head)
+    file = folder.path / record.heads[head].file
+    architecture = record.training["model"]["architecture"]
+    method = Method(
+        kind="model",
+        text=f"{MODEL}{folder.key}",
+        options={"head": head, "file": record.heads[head].file, "sha256": digest(file)},
+        versions=_versions(architecture),
+    )
+    name = f"model_{folder.key[:8]}" + (f"_{head}" if len(record.heads) > 1 else "")
+    place = overlay.require(architecture)
+    return Model(method, name, file, None if place is None else str(place))
+
+
+def _stage(prefix: str, store: Store) -> StageFolder:
+    there = store.keys()
+    keys = sorted(key for key in there if key.startswith(prefix))
+    if len(keys) == 1 and prefix:
+        return store.stage(keys[0])
+    if keys:
+        shown = ", ".join(key[:12] for key in keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
+        raise StoreError(
+            f"{MODEL}{prefix}: {len(keys)} stages of {store.root} begin so ({shown}): give more letters of the key "
+            "(`mfsweep status SPEC --json` lists them)"
+        )
+    raise StoreError(
+        f"{MODEL}{prefix}: no stage of {store.root} has a key that begins so: `mfsweep status SPEC --json` lists the "
+        f"keys, --store names another store.{nearest(prefix, (key[: len(prefix)] for key in there))}"
+    )
+
+
+def _head(folder: StageFolder, record: Record, head: str | None) -> str:
+    heads = list(record.heads)
+    if head is None and len(heads) == 1:
+        head = heads[0]
+    if head not in heads:
+        got = "none was named" if head is None else f"got {head!r}"
+        raise DataError(
+            f"the stage {folder.key} has the heads {', '.join(heads)}: expected --head with one of them, {got}."
+            f"{nearest(head or '', heads)}"
+        )
+    derived = record.training["data"].get("derived") or {}
+    for share in record.shares:
+        if (share.head or share.labels) == head and "minus" in derived.get(share.labels, {}):
+            raise DataError(
+                f"the head {head!r} of the stage {folder.key} learned the difference {share.labels!r}, which is no "
+                "total energy: expected a head that learned the labels of a method"
+            )
+    return head
+
+
+def _versions(architecture: str) -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES[architecture]:
+        with contextlib.suppress(PackageNotFoundError):  # it lies in the overlay, whose pins say which
+            found[package] = version(package)
+    pins = overlay.PINS.get(architecture, ())
+    return found | dict(pin.split("==") for pin in pins)
+
+
+def build(weights: bytes, head: str, packages: str | None, threads: int) -> Labeller:
+    """Return the labeller of a model.
+
+    Args:
+        weights: content of its file.
+        head: readout head.
+        packages: the overlay.
+        threads: that it may use.
+    """
+    if packages is not None and packages not in sys.path:
+        sys.path.insert(0, packages)
+    import torch
+
+    from mfsweep.train.checkpoint import load_weights, restore
+
+    torch.set_num_threads(threads)
+    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+        file.write(weights)
+        file.flush()
+        read = load_weights(Path(file.name))
+    return _Labeller(restore(read), head, read.offsets[head])
+
+
+class _Geometry(NamedTuple):
+    """What `predict` asks of a dataset."""
+
+    structures: Structures
+
+    def edges(self, cutoff: float) -> Edges:
+        from mfsweep.data.neighbours import neighbours
+
+        return neighbours(self.structures, cutoff)
+
+
+class _Labeller:
+    """Predicts many structures at a time."""
+
+    def __init__(self, model: Any, head: str, offsets: dict[int, float]) -> None:
+        self._model = model
+        self._head = head
+        self._offsets = offsets
+        self._known = np.zeros(len(SYMBOLS), np.bool_)
+        self._known[sorted(set(model.shape.elements) & set(offsets))] = True
+        self._warm = False
+
+    def __call__(self, geometries: Geometries) -> Computed:
+        count = len(geometries.sizes)
+        offsets = np.concatenate([[0], np.cumsum(geometries.sizes)])
+        failures = self._unknown(geometries, offsets)
+        energy = np.full(count, np.nan)
+        forces = np.full((int(offsets[-1]), 3), np.nan, np.float32)
+        structures = _unlabelled(geometries, offsets, self._head)
+        index = np.setdiff1d(np.arange(count), list(failures))
+        if len(index) and not self._warm:
+            self._predict(structures, index[:1])  # what is compiled at a first call is no cost of a label
+            self._warm = True
+        seconds = np.full(count, np.nan, np.float32)
+        if len(index):
+            began = core_seconds()
+            energy[index], forces[structures.atoms_of(index)] = self._predict(structures, index)
+            # One pass serves all: each structure is charged by its atoms.
+            sizes = geometries.sizes[index]
+            seconds[index] = (core_seconds() - began) * sizes / sizes.sum()
+        bad = ~(np.isfinite(energy) & np.isfinite(np.add.reduceat(forces.sum(axis=1), offsets[:-1])))
+        for place in np.flatnonzero(bad).tolist():
+            failures.setdefault(place, "the model's energy or forces are not finite")
+            forces[offsets[place] : offsets[place + 1]] = np.nan
+        energy[bad] = seconds[bad] = np.nan
+        return Computed(energy, forces, seconds, failures)
+
+    def _predict(self, structures: Structures, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return energies (n,), eV, and forces (a, 3), eV/angstrom, of some structures."""
+        from mfsweep.train.evaluate import predict
+
+        predictions = predict(
+            self._model,
+            cast("Dataset", _Geometry(structures)),
+            index,
+            self._head,
+            offsets=self._offsets,
+            forces=True,
+            max_atoms=MAX_ATOMS,
+        )
+        assert predictions.forces_predicted is not None, "they were asked for"
+        return predictions.energy_predicted, predictions.forces_predicted
+
+    def _unknown(self, geometries: Geometries, offsets: np.ndarray) -> dict[int, str]:
+        """Return the structures with an element that the model did not learn."""
+        foreign = ~self._known[geometries.species]
+        found = {}
+        for place in np.flatnonzero(np.logical_or.reduceat(foreign, offsets[:-1])).tolist():
+            atoms = slice(offsets[place], offsets[place + 1])
+            names = sorted({SYMBOLS[z] for z in geometries.species[atoms][foreign[atoms]].tolist()})
+            found[place] = f"the model did not learn {', '.join(names)}"
+        return found
+
+
+def _unlabelled(geometries: Geometries, offsets: np.ndarray, method: str) -> Structures:
+    count = len(geometries.sizes)
+    nothing = Labels(np.full(count, np.nan), np.full((int(offsets[-1]), 3), np.nan, np.float32))
+    return Structures(
+        offsets=offsets,
+        species=geometries.species,
+        positions=np.asarray(geometries.positions, np.float64),
+        formula=np.zeros(count, np.int32),
+        formulae=("",),
+        rank=np.arange(count, dtype=np.int32),
+        labels={method: nothing},
+        charge=geometries.charge,
+        cell=geometries.cell,
+        pbc=geometries.pbc,
+    )

@@ -1,0 +1,131 @@
+"""A trained stage as a labeller gives what its own evaluation predicted."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from mfsweep.data.dataset import open_dataset
+from mfsweep.data.labellers import Geometries
+from mfsweep.data.source import digest, resolve
+from mfsweep.errors import DataError, StoreError
+from mfsweep.run.job import Job
+from mfsweep.run.label_model import build, find
+from mfsweep.run.perform import perform
+from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Splits, Subset
+from mfsweep.spec.model import Mace
+from mfsweep.spec.resources import Resources
+from mfsweep.spec.stage import Batching, Evaluation, LabelledSet, LossWeights, Recipe, Training
+from mfsweep.store import Store
+from mfsweep.train import World
+
+MODEL = Mace(channels=4, max_L=0, max_ell=1, correlation=1, radial_hidden=(8,), readout_hidden=4, bessel=4, r_max=3.0)
+TEST = Evaluation(labels="dft", subset="t")
+NEEDS = ("cc", "dft")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return resolve("bundled:mini-ccx", tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def data(path):
+    return ResolvedData(
+        digest=digest(path),
+        labels={
+            "cc": LabelKeys(energy="ccsd(t)_631gd.energy"),
+            "dft": LabelKeys(energy="wb97x_631gd.energy", forces="wb97x_631gd.forces"),
+        },
+        derived={"cc-dft": Difference(target="cc", minus="dft")},
+        splits=Splits(
+            a=Subset(size=60, validation=12, needs=NEEDS),
+            t=Subset(size=40, needs=NEEDS),
+            b=Subset(size="rest", validation=15, needs=NEEDS),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(path, data, tmp_path_factory):
+    """Train a stage with two heads, one of them of a difference, and give its folder."""
+    store = Store(tmp_path_factory.mktemp("trained") / "store")
+    store.prepare()
+    sets = [LabelledSet(labels=labels, subset="a", size=20, probability=0.5) for labels in ("dft", "cc-dft")]
+    recipe = Recipe(
+        max_steps=2,
+        validate_every=1,
+        batch=Batching(max_atoms=60, batches_per_step=2),
+        loss={labelled.labels: LossWeights() for labelled in sets},
+    )
+    job = Job(
+        name="stage",
+        training=Training(data=data, model=MODEL, precision="float32", seed=0, sets=tuple(sets), recipe=recipe),
+        data=data,
+        sources={"": str(path)},
+        store=str(store.root),
+        evaluations=(TEST,),
+        resources=Resources(workers=1, gpus_per_worker=0),
+    )
+    assert perform(job, World.alone(), lambda _: True)
+    return job.folder
+
+
+@pytest.fixture
+def model(trained):
+    return find(f"model:{trained.key[:6]}", "dft", Store(trained.path.parent.parent))
+
+
+def test_labels_are_the_predictions_of_the_stages_own_evaluation(trained, model, path, data):
+    record = trained.evaluation(TEST.identity())
+    with np.load(trained.evaluations / record.predictions) as predicted:
+        structures = open_dataset({"": path}, data).structures
+        geometries = Geometries.of(structures, predicted["index"])
+        computed = build(model.file.read_bytes(), "dft", None, 1)(geometries)
+        np.testing.assert_allclose(computed.energy, predicted["energy_predicted"], rtol=0, atol=1e-3)
+        assert computed.forces is not None
+        np.testing.assert_allclose(computed.forces, predicted["forces_predicted"], rtol=0, atol=1e-4)
+    assert not computed.failures
+    assert (computed.seconds > 0).all()
+
+
+def test_a_foreign_element_fails_alone(model):
+    sizes, species = np.array([2, 2]), np.array([6, 8, 6, 16], np.uint8)
+    positions = np.array([[0, 0, 0], [0, 0, 1.1]] * 2, np.float64)
+    computed = build(model.file.read_bytes(), "dft", None, 1)(Geometries(sizes, species, positions, None, None, None))
+    assert computed.failures == {1: "the model did not learn S"}
+    assert np.isfinite(computed.energy[0])
+    assert np.isnan(computed.energy[1])
+    assert computed.forces is not None
+    assert np.isnan(computed.forces[2:]).all()
+
+
+def test_the_method_names_the_weights(trained, model):
+    assert model.name == f"model_{trained.key[:8]}_dft"
+    assert model.method.text == f"model:{trained.key}"
+    assert model.method.options["sha256"] == digest(model.file)
+    assert {"torch", "mace-torch"} <= set(model.method.versions)
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [(None, "none was named"), ("dfg", "Did you mean 'dft'"), ("cc-dft", "no total energy")],
+)
+def test_a_head_must_be_one_with_total_energies(trained, head, said):
+    with pytest.raises(DataError, match=said):
+        find(f"model:{trained.key}", head, Store(trained.path.parent.parent))
+
+
+def test_a_stage_must_be_one_and_trained(trained, store):
+    shutil.copytree(trained.path, store.root / "stages" / ("a" * 20))
+    (store.root / "stages" / ("ab" * 10)).mkdir()
+    with pytest.raises(StoreError, match="2 stages"):
+        find("model:a", "dft", store)
+    with pytest.raises(StoreError, match="not trained"):
+        find("model:ab", "dft", store)
+    with pytest.raises(StoreError, match="no stage"):
+        find("model:zz", "dft", store)
+    with pytest.raises(StoreError, match="2 stages"):
+        find("model:", "dft", store)
