@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfsweep.data.hdf5 import opened, require_keys
+from mfsweep.data.hdf5 import opened, require_keys, require_written
 from mfsweep.data.structures import SYMBOLS, Labels, Structures, hill_formula
 from mfsweep.data.units import HARTREE
 from mfsweep.errors import DataError, nearest
@@ -26,16 +26,18 @@ from mfsweep.spec.data import LabelKeys
 LAYOUT = "an HDF5 file of the ANI-1x layout"
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
     """One group's place in the flat arrays."""
 
     node: h5py.Group
     numbers: NDArray[np.uint8]
+    """(Na,) atomic numbers."""
     conformers: slice
     atoms: slice
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Return Nc and Na."""
         return self.conformers.stop - self.conformers.start, len(self.numbers)
 
 
@@ -46,7 +48,7 @@ def keys(path: Path) -> set[str]:
         DataError: as of `read`.
     """
     with opened(path, LAYOUT) as file:
-        return _keys(_groups(path, file))
+        return label_keys(survey(path, file))
 
 
 def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | None = None) -> Structures:
@@ -66,13 +68,13 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
             are not finite; the text names group and key.
     """
     with opened(path, LAYOUT) as file:
-        groups = _groups(path, file)
+        groups = survey(path, file)
         if absent is None:
-            require_keys(str(path), _keys(groups), labels)
+            require_keys(str(path), label_keys(groups), labels)
         return _read(path, groups, labels, absent or ())
 
 
-def _read(path: Path, groups: list[_Group], labels: Mapping[str, LabelKeys], absent: Collection[str]) -> Structures:
+def _read(path: Path, groups: list[Group], labels: Mapping[str, LabelKeys], absent: Collection[str]) -> Structures:
     last = groups[-1]
     structures, atoms = last.conformers.stop, last.atoms.stop
 
@@ -84,7 +86,7 @@ def _read(path: Path, groups: list[_Group], labels: Mapping[str, LabelKeys], abs
         sizes[group.conformers] = len(group.numbers)
         species[group.atoms] = np.tile(group.numbers, group.shape[0])
         with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused below
-            positions[group.atoms] = _values(path, group, "coordinates", (*group.shape, 3)).reshape(-1, 3)
+            positions[group.atoms] = values(path, group, "coordinates", (*group.shape, 3)).reshape(-1, 3)
         names.append(hill_formula(group.numbers))
     _refuse(path, groups, "coordinates", ~np.isfinite(positions).all(axis=1), "atom")
 
@@ -105,8 +107,13 @@ def _read(path: Path, groups: list[_Group], labels: Mapping[str, LabelKeys], abs
     return Structures(offsets, species, positions, formula, formulae, rank, read_labels, _charge(path, groups))
 
 
-def _groups(path: Path, file: h5py.File) -> list[_Group]:
-    groups: list[_Group] = []
+def survey(path: Path, file: h5py.File) -> list[Group]:
+    """Return the groups of an open file that hold conformers, by name; nothing but atomic numbers is read.
+
+    Raises:
+        DataError: the file is not of this layout, or holds no structures.
+    """
+    groups: list[Group] = []
     structure = atom = 0
     for name, node in file.items():
         if not isinstance(node, h5py.Group):
@@ -131,7 +138,7 @@ def _groups(path: Path, file: h5py.File) -> list[_Group]:
         end = atom + conformers * len(numbers)
         if conformers:
             places = slice(structure, structure + conformers), slice(atom, end)
-            groups.append(_Group(node, numbers.astype(np.uint8), *places))
+            groups.append(Group(node, numbers.astype(np.uint8), *places))
         structure, atom = structure + conformers, end
     if not groups:
         raise DataError(f"{path}: holds no structures: expected one group per formula (ANI-1x layout), got none")
@@ -148,15 +155,16 @@ def _dataset(path: Path, node: h5py.Group, key: str) -> h5py.Dataset:
     return found
 
 
-def _keys(groups: list[_Group]) -> set[str]:
+def label_keys(groups: list[Group]) -> set[str]:
+    """Return all that groups hold besides geometries."""
     return {str(key) for group in groups for key in group.node} - {"atomic_numbers", "coordinates"}
 
 
-def _labels(path: Path, groups: list[_Group], keys: LabelKeys, offsets: NDArray[np.int64]) -> Labels:
+def _labels(path: Path, groups: list[Group], keys: LabelKeys, offsets: NDArray[np.int64]) -> Labels:
     energy = np.full(len(offsets) - 1, np.nan)
     for group in groups:
         if keys.energy in group.node:
-            energy[group.conformers] = _values(path, group, keys.energy, group.shape[:1])
+            energy[group.conformers] = values(path, group, keys.energy, group.shape[:1])
     energy *= HARTREE
     _refuse(path, groups, keys.energy, np.isinf(energy), "conformer")
     if keys.forces is None:
@@ -165,9 +173,9 @@ def _labels(path: Path, groups: list[_Group], keys: LabelKeys, offsets: NDArray[
     for group in groups:
         if keys.forces in group.node:
             # The product is taken before rounding to float32: float64 files lose nothing by the conversion.
-            values = _values(path, group, keys.forces, (*group.shape, 3))
+            found = values(path, group, keys.forces, (*group.shape, 3))
             with np.errstate(over="ignore", invalid="ignore"):  # becomes inf, which is refused below
-                forces[group.atoms] = (values.astype(np.float64) * HARTREE).reshape(-1, 3)
+                forces[group.atoms] = (found.astype(np.float64) * HARTREE).reshape(-1, 3)
     _refuse(path, groups, keys.forces, np.isinf(forces).any(axis=1), "atom")
     missing = np.isnan(forces).any(axis=1)
     absent = np.logical_and.reduceat(np.isnan(forces).all(axis=1), offsets[:-1])
@@ -176,7 +184,7 @@ def _labels(path: Path, groups: list[_Group], keys: LabelKeys, offsets: NDArray[
     return Labels(energy, forces)
 
 
-def _charge(path: Path, groups: list[_Group]) -> NDArray[np.int16] | None:
+def _charge(path: Path, groups: list[Group]) -> NDArray[np.int16] | None:
     if not any("charge" in group.node for group in groups):
         return None
     charge = np.zeros(groups[-1].conformers.stop, np.int16)
@@ -184,11 +192,25 @@ def _charge(path: Path, groups: list[_Group]) -> NDArray[np.int16] | None:
         if "charge" in group.node:
             node = group.node["charge"]
             scalar = isinstance(node, h5py.Dataset) and node.shape == ()
-            charge[group.conformers] = _values(path, group, "charge", () if scalar else group.shape[:1])
+            charge[group.conformers] = values(path, group, "charge", () if scalar else group.shape[:1])
     return charge
 
 
-def _values(path: Path, group: _Group, key: str, shape: tuple[int, ...]) -> NDArray[np.floating | np.integer]:
+def values(
+    path: Path, group: Group, key: str, shape: tuple[int, ...], rows: slice | None = None
+) -> NDArray[np.floating | np.integer]:
+    """Return the values of a group's dataset.
+
+    Args:
+        path: the file, for messages.
+        group: the group.
+        key: name of the dataset.
+        shape: that it must have.
+        rows: those to read along its first axis. Default: all.
+
+    Raises:
+        DataError: another shape, no numbers, or a dataset that was never wholly written.
+    """
     node = group.node[key]
     if not isinstance(node, h5py.Dataset) or node.shape != shape:
         got = node.shape if isinstance(node, h5py.Dataset) else "a group"
@@ -198,12 +220,13 @@ def _values(path: Path, group: _Group, key: str, shape: tuple[int, ...]) -> NDAr
         )
     if node.dtype.kind not in "fiu":
         raise DataError(f"{path}: group {group.node.name!r}, key {key!r}: expected numbers, got {node.dtype}")
-    return node[()]
+    require_written(path, node)
+    return node[() if rows is None else rows]
 
 
 def _refuse(
     path: Path,
-    groups: list[_Group],
+    groups: list[Group],
     key: str,
     bad: ArrayLike,
     unit: str,

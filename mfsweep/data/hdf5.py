@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -71,3 +74,69 @@ def require_keys(place: str, present: Collection[str], labels: Mapping[str, Labe
                     f"{place}: no group has the key {key!r} (data.labels.{method}.{part})."
                     f"{nearest(key, known)} There are {', '.join(known) or 'no labels'}"
                 )
+
+
+def require_written(path: Path, node: h5py.Dataset) -> None:
+    """Refuse a dataset that was made but not wholly written: HDF5 reads zeros in its place.
+
+    NaN in its place is meant: no label.
+
+    Raises:
+        DataError: naming the dataset.
+    """
+    if node.is_virtual or node.external or (node.dtype.kind == "f" and np.isnan(node.fillvalue)):
+        return
+    if node.chunks is None:
+        whole = not node.size or node.id.get_storage_size() > 0
+    else:
+        expected = math.prod(-(-length // chunk) for length, chunk in zip(node.shape, node.chunks, strict=True))
+        whole = node.id.get_num_chunks() >= expected
+    if not whole:
+        raise DataError(
+            f"{path}: {node.name!r} was made but not wholly written: the program that wrote it was perhaps stopped. "
+            "Write the file again"
+        )
+
+
+_HEAP = b"GCOL\x01\x00\x00\x00"
+"""A global heap collection, where HDF5 keeps texts, begins so."""
+
+
+def require_sound_texts(path: Path) -> None:
+    """Refuse a file whose texts are damaged in the place where the HDF5 library would go round in circles for ever.
+
+    It follows the chain of objects of each global heap collection by their sizes, and stays where one is zero. The
+    format is laid down in the HDF5 File Format Specification, section III.E.
+
+    Raises:
+        DataError: naming the place.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_HEAP)
+        while start >= 0:
+            if not _sound_heap(content, start):
+                raise DataError(
+                    f"{path}: the texts at byte {start} are damaged. "
+                    "Compare the file's size and hash with the publisher's"
+                )
+            start = content.find(_HEAP, start + len(_HEAP))
+
+
+def _sound_heap(content: mmap.mmap, start: int) -> bool:
+    """Return whether the chain of a global heap collection goes on to its end."""
+    header = 16
+    if start + header > len(content):
+        return False
+    end = start + int.from_bytes(content[start + 8 : start + header], "little")
+    if end > len(content):
+        return False
+    place = start + header
+    while place + header <= end:
+        index = int.from_bytes(content[place : place + 2], "little")
+        size = int.from_bytes(content[place + 8 : place + header], "little")
+        # The free space at the end, index 0, counts its own header; objects are padded to eight bytes.
+        step = header + -(-size // 8) * 8 if index else size
+        if not header <= step <= end - place:
+            return False
+        place += step
+    return True

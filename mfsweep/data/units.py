@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 HARTREE = 27.211386245988
 """eV (CODATA 2018)."""
+FARADAY = 96485.33212331
+"""Joule per mole in an eV (exact in the SI of 2019, to the digits given)."""
 
 UNITS = {
     "hartree": HARTREE,
     "Ry": HARTREE / 2,
     "eV": 1.0,
-    "kcal/mol": 0.0433641043,
-    "kJ/mol": 0.0103642697,
+    "kcal/mol": 4184 / FARADAY,
+    "kJ/mol": 1000 / FARADAY,
     "meV": 1e-3,
 }
 """Units in which labels come, in eV, the largest first."""

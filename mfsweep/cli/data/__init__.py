@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import click
 
+from mfsweep.cli.data.fetch import fetch_
+from mfsweep.cli.data.importing import import_
+from mfsweep.cli.data.info import info
+from mfsweep.cli.data.label import label
 from mfsweep.cli.data.residuals import residuals
+from mfsweep.cli.data.split import split
 
 
 @click.group()
@@ -12,4 +17,9 @@ def data() -> None:
     """Bring data in, label them, look at them: no training."""
 
 
+data.add_command(info)
+data.add_command(fetch_)
+data.add_command(import_)
+data.add_command(label)
 data.add_command(residuals)
+data.add_command(split)

@@ -1,0 +1,151 @@
+"""`mfsweep data import`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mfsweep.cli.options import as_json, console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mfsweep.data.importing import Summary
+
+
+@click.command("import")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option(
+    "--labels",
+    metavar="NAME[=ENERGY_KEY[,FORCES_KEY]]",
+    multiple=True,
+    help="A label method to take, and the keys of its values. Default: every pair X.energy, X.forces of an HDF5 file.",
+)
+@click.option("--needs", metavar="NAME", multiple=True, help="Take only structures with all labels of this method.")
+@click.option(
+    "--column",
+    "columns",
+    metavar="KEY",
+    multiple=True,
+    help="A text of each structure that comes along, for example to split by. Default: all that are texts.",
+)
+@click.option(
+    "--unit",
+    "units",
+    metavar="QUANTITY=UNIT",
+    multiple=True,
+    help="energy=eV, forces=eV/Ang, positions=bohr, ... Default: hartree, hartree/Ang and Ang for HDF5 files, "
+    "eV, eV/Ang and Ang for others.",
+)
+@click.option("--geometries", is_flag=True, help="Take no labels: they come from `mfsweep data label`.")
+@click.option("--drop-bad", is_flag=True, help="Leave out structures with values that cannot be, and say which.")
+@click.option("--trust-units", is_flag=True, help="Take labels that do not look like the stated units.")
+@click.option("--overwrite", is_flag=True, help="Replace STORE where it exists.")
+@as_json
+def import_(
+    sources: tuple[Path, ...],
+    store: Path,
+    *,
+    labels: tuple[str, ...],
+    needs: tuple[str, ...],
+    columns: tuple[str, ...],
+    units: tuple[str, ...],
+    geometries: bool,
+    drop_bad: bool,
+    trust_units: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Bring structures and labels of SOURCE, one file or several, into the data store STORE.
+
+    SOURCE is an HDF5 file of the ANI-1x layout, or any file that ASE reads (extxyz, db, traj, OUTCAR, ...). What a
+    structure lacks is NaN in the store: no label. STORE is one file, which a spec names as its data.source; it appears
+    when it is whole.
+
+    \b
+    Examples:  mfsweep data import ani1x-release.h5 ani1ccx.h5 --labels "cc=ccsd(t)_cbs.energy"
+                 --labels dft=wb97x_dz.energy,wb97x_dz.forces --needs cc
+               mfsweep data import train.xyz test.xyz own.h5 --labels dft=REF_energy,REF_forces
+               mfsweep data import own.db own.h5 --labels pbe --unit energy=hartree --unit forces=hartree/bohr
+    """  # noqa: D301
+    from mfsweep.data.importing import Rules, import_files
+    from mfsweep.data.importing.keys import labels_of, units_of
+
+    rules = Rules(
+        labels=labels_of(labels),
+        needs=needs,
+        columns=columns or None,
+        units=units_of(units),
+        geometries=geometries,
+        drop_bad=drop_bad,
+        trust_units=trust_units,
+    )
+    with _progress() as progress:
+        task = progress.add_task("structures", total=None, rate="")
+
+        def show(done: int, total: int | None) -> None:
+            rate = f"{done / max(progress.tasks[0].elapsed or 0, 1e-3):,.0f}/s"
+            progress.update(task, completed=done, total=total, rate=rate)
+
+        summary = import_files(sources, store, rules, overwrite=overwrite, progress=show)
+    if as_json:
+        click.echo(json.dumps({"store": str(store), **summary.as_json()}, indent=1))
+    else:
+        _show(console(), store, summary)
+
+
+def _progress() -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    screen = console(stderr=True)
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=screen,
+        disable=not screen.is_terminal,
+        transient=True,
+    )
+
+
+def _show(screen: Console, store: Path, summary: Summary) -> None:
+    from rich.table import Table
+
+    screen.print(
+        f"{store}: {summary.structures:,} structures, {summary.atoms:,} atoms, {summary.formulae:,} formulae; "
+        f"{summary.bytes / 1e6:,.1f} MB in {summary.seconds:,.1f} s",
+        soft_wrap=True,
+    )
+    if summary.energies:
+        table = Table("label method", "with energy", "with forces")
+        for method, number in summary.energies.items():
+            forces = summary.forces.get(method)
+            table.add_row(method, _share(number, summary), "-" if forces is None else _share(forces, summary))
+        screen.print(table)
+    for name, units in summary.units.items():
+        screen.print(
+            f"{name}: energies taken for {units.energy}, forces for {units.forces}, positions for {units.positions}",
+            soft_wrap=True,
+        )
+    if summary.columns:
+        screen.print(f"columns: {', '.join(summary.columns)}", soft_wrap=True)
+    for method, number in summary.lacking.items():
+        screen.print(f"left out: {number:,} structures that do not carry {method} (--needs)", soft_wrap=True)
+    for what, number in summary.dropped.items():
+        screen.print(f"left out: {number:,}, because {what}", soft_wrap=True)
+    for example in summary.examples:
+        screen.print(f"  {example}", soft_wrap=True)
+    for warning in summary.warnings:
+        screen.print(f"warning: {warning}", soft_wrap=True)
+
+
+def _share(number: int, summary: Summary) -> str:
+    return f"{number:,} ({number / summary.structures:.1%})"

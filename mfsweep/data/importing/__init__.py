@@ -1,0 +1,247 @@
+"""Files of structures and labels into one data store: checked on the way, with bounded memory, whole or not at all.
+
+A source (ani.py, ase_files.py) gives its structures in parts of some 100,000 atoms, in eV and angstrom. Each part is
+checked (parts.py), goes into the writer of the data store, and leaves a few structures in a sample; on that the stated
+units are judged (scale.py) before the store is put into place.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mfsweep import __version__
+from mfsweep.data import csr
+from mfsweep.data.importing.ani import AniSource
+from mfsweep.data.importing.ase_files import AseSource
+from mfsweep.data.importing.keys import Units
+from mfsweep.data.importing.parts import Filter, Part, Source, carries, complete
+from mfsweep.data.importing.scale import Sample
+from mfsweep.data.source import digest
+from mfsweep.errors import DataError, nearest
+from mfsweep.spec.data import LabelKeys
+
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+LMDB_SUFFIXES = (".lmdb", ".mdb", ".aselmdb")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is taken from the files, and what it means."""
+
+    labels: Mapping[str, LabelKeys | None]
+    """Label method -> its keys; None for those that a file has under that name. Empty: every pair X.energy, X.forces
+    of an HDF5 file."""
+    needs: tuple[str, ...] = ()
+    """Label methods that a structure must carry to come in."""
+    columns: tuple[str, ...] | None = None
+    """Texts that come along; None for those that the file has as texts."""
+    units: Mapping[str, str] | None = None
+    """Quantity -> unit, where it is not that of the file's layout."""
+    geometries: bool = False
+    """Whether to leave all labels."""
+    drop_bad: bool = False
+    """Whether structures with values that cannot be are left out; else they are an error."""
+    trust_units: bool = False
+    """Whether labels come in that do not look like the stated units."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came in."""
+
+    structures: int
+    atoms: int
+    formulae: int
+    energies: Mapping[str, int]
+    """Label method -> structures with its energy."""
+    forces: Mapping[str, int]
+    """Label method with forces -> structures with energy and forces."""
+    columns: tuple[str, ...]
+    units: Mapping[str, Units]
+    """File -> the units that its values were taken for."""
+    lacking: Mapping[str, int]
+    """Label method needed -> structures left out without it."""
+    dropped: Mapping[str, int]
+    """What is wrong -> structures left out for it."""
+    examples: tuple[str, ...]
+    """The first of these."""
+    warnings: tuple[str, ...]
+    bytes: int
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {**vars(self), "units": {name: units._asdict() for name, units in self.units.items()}}
+
+
+def import_files(
+    sources: Sequence[Path],
+    target: Path,
+    rules: Rules,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int | None], object] = lambda _done, _total: None,
+) -> Summary:
+    """Write the structures of files, one file after the other, into a new data store.
+
+    Args:
+        sources: HDF5 files of the ANI-1x layout, or files that ASE reads.
+        target: the data store to be.
+        rules: what is taken and what it means.
+        overwrite: whether `target` may exist.
+        progress: told the structures read so far and, where it is known, how many there are.
+
+    Raises:
+        DataError: a file that cannot be read, or whose values cannot be what they are said to be; nothing is written.
+    """
+    began = time.monotonic()
+    _require_free(target, sources, overwrite=overwrite)
+    opened = [_source(path, rules) for path in sources]
+    tally = _Tally(opened)
+    _require_consistent(rules, tally)
+
+    passes = Filter(rules.needs, drop_bad=rules.drop_bad)
+    warnings: list[str] = []
+    content = {"energies": list(tally.energies), "forces": list(tally.forces), "columns": tally.columns}
+    with csr.Writer(target, **content) as writer:
+        for path, source in zip(sources, opened, strict=True):
+            sample = Sample()
+            for part in source.parts():
+                chunk = passes(part)
+                if len(chunk.sizes):
+                    sample.add(chunk)
+                    chunk = complete(chunk, **content)
+                    tally.add(chunk)
+                    writer.add(chunk)
+                progress(tally.read(part), tally.total)
+            if not rules.trust_units:
+                warnings += sample.check(str(path), source.units)
+        if not writer.structures:
+            raise DataError(f"{_names(sources)}: no structure is left of {tally.done:,}: {_left_out(passes)}")
+        writer.finish(_provenance(sources, opened, rules, passes))
+        structures, atoms = writer.structures, writer.atoms
+    return Summary(
+        structures=structures,
+        atoms=atoms,
+        formulae=len(csr.read(target, {}).formulae),
+        energies=tally.energies,
+        forces=tally.forces,
+        columns=tuple(tally.columns),
+        units={source.name: source.units for source in opened},
+        lacking=dict(passes.lacking),
+        dropped=dict(passes.dropped),
+        examples=tuple(passes.examples),
+        warnings=tuple(warnings),
+        bytes=target.stat().st_size,
+        seconds=time.monotonic() - began,
+    )
+
+
+class _Tally:
+    """The methods and columns of all sources together, and how much of each has come in."""
+
+    def __init__(self, opened: Sequence[Source]) -> None:
+        with_forces = {name for source in opened for name, keys in source.labels.items() if keys.forces is not None}
+        self.energies = dict.fromkeys(sorted({method for source in opened for method in source.labels}), 0)
+        self.forces = dict.fromkeys(sorted(with_forces), 0)
+        self.columns = list(dict.fromkeys(column for source in opened for column in source.columns))
+        totals = [source.total for source in opened if source.total is not None]
+        self.total = sum(totals) if len(totals) == len(opened) else None
+        self.done = 0
+
+    def add(self, chunk: csr.Chunk) -> None:
+        """Count the labels of structures that come in."""
+        for method in self.energies:
+            self.energies[method] += int(np.count_nonzero(~np.isnan(chunk.energies[method])))
+        for method in self.forces:
+            self.forces[method] += int(np.count_nonzero(carries(chunk, method)))
+
+    def read(self, part: Part) -> int:
+        """Count structures, in or left out; return how many they are by now."""
+        self.done += len(part.chunk.sizes)
+        return self.done
+
+
+def _require_free(target: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
+    if target.is_dir():
+        raise DataError(f"{target}: expected the name of a file for the data store, got a folder")
+    if any(path.exists() and target.exists() and path.samefile(target) for path in sources):
+        raise DataError(f"{target} is one of the files that come in: give the data store another name")
+    if target.exists() and not overwrite:
+        raise DataError(f"{target} exists: give the data store another name, or say --overwrite")
+
+
+def _require_consistent(rules: Rules, tally: _Tally) -> None:
+    for method in rules.needs:
+        if method not in tally.energies:
+            there = ", ".join(tally.energies) or "none"
+            raise DataError(f"--needs: no label method {method!r}.{nearest(method, tally.energies)} There are: {there}")
+    for column in tally.columns:
+        if "/" in column:
+            raise DataError(f"{column!r}: a column's name has no slash: say --column for each that is to come along")
+    units = rules.units or {}
+    stated = [quantity for quantity in ("energy", "forces") if quantity in units]
+    if len(stated) == 1 and tally.forces:  # hartree go with bohr and with angstrom: no default would be safe
+        missing = "forces=UNIT/LENGTH" if stated == ["energy"] else "energy=UNIT"
+        raise DataError(f"--unit {stated[0]}={units[stated[0]]}: expected --unit {missing} too, since there are forces")
+
+
+def _source(path: Path, rules: Rules) -> Source:
+    if rules.geometries and rules.labels:
+        raise DataError(f"--geometries takes no labels, but --labels names some: {', '.join(rules.labels)}")
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    if path.suffix in LMDB_SUFFIXES or (path / "data.mdb").exists():
+        raise DataError(
+            f"{path}: expected an HDF5 file of the ANI-1x layout, or a file that ASE reads (extxyz, db, traj, ...), "
+            "got an LMDB database, whose content only the program that made it can tell: let that one write extxyz"
+        )
+    if csr.is_csr(path):
+        raise DataError(
+            f"{path}: expected a file of structures, got a data store: it has been imported already, and a spec takes "
+            "it as data.source as it is"
+        )
+    hdf5 = path.suffix.lower() in HDF5_SUFFIXES or (path.is_file() and h5py.is_hdf5(path))
+    made = AniSource if hdf5 else AseSource
+    return made(path, rules.labels, rules.columns, rules.units or {}, geometries=rules.geometries)
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return " and ".join(map(str, paths))
+
+
+def _left_out(passes: Filter) -> str:
+    lacking = [f"{number:,} do not carry {method} (--needs)" for method, number in passes.lacking.items() if number]
+    return "; ".join([*lacking, *(f"of {number:,} {what}" for what, number in passes.dropped.items())])
+
+
+def _provenance(paths: Sequence[Path], opened: Sequence[Source], rules: Rules, passes: Filter) -> dict[str, Any]:
+    return {
+        "sources": [
+            {
+                "file": source.name,
+                "bytes": path.stat().st_size,
+                "sha256": digest(path),
+                "layout": source.layout,
+                "labels": {
+                    name: {"energy": keys.energy, "forces": keys.forces} for name, keys in source.labels.items()
+                },
+                "units": source.units._asdict(),
+            }
+            for path, source in zip(paths, opened, strict=True)
+        ],
+        "needs": dict(passes.lacking),
+        "dropped": dict(passes.dropped),
+        "units_trusted": rules.trust_units,
+        "software": {"mfsweep": __version__, **{name: version(name) for name in ("h5py", "ase", "numpy")}},
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,155 @@
+"""Structures of an HDF5 file of the ANI-1x layout, a slice of conformers at a time.
+
+The order and the numbers are those of `mfsweep.data.ani1x.read`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from mfsweep.data.ani1x import LAYOUT, Group, label_keys, survey, values
+from mfsweep.data.csr import Chunk
+from mfsweep.data.hdf5 import opened, require_sound_texts, require_written
+from mfsweep.data.importing.keys import ANI_UNITS, Units, picked, require
+from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
+from mfsweep.errors import DataError
+from mfsweep.spec.data import LabelKeys
+
+
+class AniSource:
+    """A file of the ANI-1x layout."""
+
+    layout = "ANI-1x HDF5"
+
+    def __init__(
+        self,
+        path: Path,
+        labels: Mapping[str, LabelKeys | None],
+        columns: Sequence[str] | None,
+        units: Mapping[str, str],
+        *,
+        geometries: bool = False,
+    ) -> None:
+        """Look at the groups of the file; no positions and labels are read yet.
+
+        Args:
+            path: the file.
+            labels: label method -> keys, None for `NAME.energy` and `NAME.forces`. Empty: every such pair.
+            columns: datasets with a value per conformer that come along as texts. Default: those of texts.
+            units: quantity -> unit, where it is not that of the layout.
+            geometries: whether to leave all labels.
+
+        Raises:
+            DataError: the file is not of this layout, or lacks a key.
+        """
+        self.name = path.name
+        self.units: Units = ANI_UNITS._replace(**units)
+        self._path = path
+        with opened(path, LAYOUT) as file:
+            groups = survey(path, file)
+            keys = label_keys(groups)
+            self.labels: Mapping[str, LabelKeys] = {} if geometries else picked(str(path), labels, keys)
+            self.total: int | None = groups[-1].conformers.stop
+            self._groups = {str(group.node.name): group for group in groups}
+            self._charged = "charge" in keys
+            for name in columns or ():
+                require(str(path), "--column", name, keys)
+            texts = _texts_in(groups)
+            self.columns: Sequence[str] = texts if columns is None else columns
+        if set(self.columns) & set(texts):
+            require_sound_texts(path)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield all structures.
+
+        Raises:
+            DataError: a dataset of another shape or type, or damage in the file.
+        """
+        with opened(self._path, LAYOUT) as file:
+            for name, surveyed in self._groups.items():
+                group = surveyed._replace(node=file[name])
+                conformers, atoms = group.shape
+                step = max(1, ATOMS_AT_ONCE // atoms)
+                for start in range(0, conformers, step):
+                    yield self._part(group, slice(start, min(start + step, conformers)))
+
+    def _part(self, group: Group, rows: slice) -> Part:
+        count, atoms = rows.stop - rows.start, len(group.numbers)
+        name, place = group.node.name, f"{self._path}: group {group.node.name!r}, conformer "
+        assert name is not None
+        energies: dict[str, NDArray[np.float64]] = {}
+        forces: dict[str, NDArray[np.float32]] = {}
+        for method, keys in self.labels.items():
+            energies[method] = np.full(count, np.nan)
+            if keys.energy in group.node:
+                found = values(self._path, group, keys.energy, group.shape[:1], rows)
+                energies[method] = found.astype(np.float64) * self.units.energy_factor
+            if keys.forces is not None:
+                forces[method] = np.full((count * atoms, 3), np.nan, np.float32)
+                if keys.forces in group.node:
+                    found = values(self._path, group, keys.forces, (*group.shape, 3), rows).reshape(-1, 3)
+                    # The product is taken before rounding to float32, as in ani1x.py; what overflows is refused later.
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        forces[method] = (found.astype(np.float64) * self.units.forces_factor).astype(np.float32)
+        found = values(self._path, group, "coordinates", (*group.shape, 3), rows).reshape(-1, 3)
+        with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused later
+            positions = found.astype(np.float64) * self.units.positions_factor
+        chunk = Chunk(
+            sizes=np.full(count, atoms, np.int64),
+            species=np.tile(group.numbers, count),
+            positions=positions,
+            energies=energies,
+            forces=forces,
+            charge=self._charge(group, rows) if self._charged else None,
+            columns={column: self._texts(group, column, rows) for column in self.columns},
+        )
+        return Part(chunk, lambda index: f"{place}{rows.start + index}")
+
+    def _charge(self, group: Group, rows: slice) -> NDArray[np.int16]:
+        count = rows.stop - rows.start
+        node = group.node.get("charge")
+        if node is None:
+            return np.zeros(count, np.int16)
+        if isinstance(node, h5py.Dataset) and node.shape == ():
+            found = np.broadcast_to(values(self._path, group, "charge", ()), count)
+        else:
+            found = values(self._path, group, "charge", group.shape[:1], rows)
+        charge = found.astype(np.int16)
+        if not np.array_equal(charge, found):
+            raise DataError(
+                f"{self._path}: group {group.node.name!r}, key 'charge': expected whole numbers, got others"
+            )
+        return charge
+
+    def _texts(self, group: Group, column: str, rows: slice) -> list[str]:
+        node = group.node.get(column)
+        if node is None:
+            return [""] * (rows.stop - rows.start)
+        if not isinstance(node, h5py.Dataset) or node.shape != group.shape[:1]:
+            got = node.shape if isinstance(node, h5py.Dataset) else "a group"
+            raise DataError(
+                f"{self._path}: group {group.node.name!r}, key {column!r} (--column): expected shape "
+                f"{group.shape[:1]}, a value for each conformer, got {got}"
+            )
+        require_written(self._path, node)
+        found: Any = node.asstr()[rows] if h5py.check_string_dtype(node.dtype) else node[rows]
+        return [str(text) for text in found.tolist()]
+
+
+def _texts_in(groups: Sequence[Group]) -> list[str]:
+    """Return the datasets with a text per conformer."""
+    return sorted({str(key) for group in groups for key, node in group.node.items() if _is_text(group, node)})
+
+
+def _is_text(group: Group, node: object) -> bool:
+    return (
+        isinstance(node, h5py.Dataset)
+        and node.shape == group.shape[:1]
+        and h5py.check_string_dtype(node.dtype) is not None
+    )

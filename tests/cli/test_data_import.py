@@ -1,0 +1,83 @@
+import json
+import shlex
+
+import pytest
+import synthetic
+
+from mfsweep.cli.main import main
+from mfsweep.data import csr
+from mfsweep.data.fetch import PUBLISHED
+
+
+@pytest.fixture
+def mfsweep(capsys):
+    """Give a function that runs `mfsweep data ...`; it returns exit code, output and errors."""
+
+    def run(*args):
+        with pytest.raises(SystemExit) as ended:
+            main(["data", *map(str, args)])
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return run
+
+
+@pytest.fixture
+def release(tmp_path):
+    path = tmp_path / "ani1x-release.h5"
+    synthetic.write(path, 120, formulae=12)
+    return path
+
+
+def test_help_shows_examples(mfsweep):
+    for command in ("import", "fetch"):
+        code, out, _ = mfsweep(command, "--help")
+        assert code == 0
+        assert f"mfsweep data {command} " in out.partition("Example")[2]
+
+
+def test_import_prints_what_came_in_and_what_was_assumed(mfsweep, release, tmp_path):
+    store = tmp_path / "own.h5"
+    code, out, err = mfsweep("import", release, store, "--needs", "ccsd(t)_cbs")
+    assert (code, err) == (0, "")
+    count = len(csr.read(store, {}).formula)
+    assert f"{store}: {count} structures" in out
+    assert f"{count} (100.0%)" in out
+    assert "ani1x-release.h5: energies taken for hartree, forces for hartree/Ang, positions for Ang" in out
+    assert f"left out: {120 - count} structures that do not carry ccsd(t)_cbs (--needs)" in out
+
+
+def test_import_prints_json(mfsweep, release, tmp_path):
+    code, out, _ = mfsweep("import", release, tmp_path / "own.h5", "--json")
+    printed = json.loads(out)
+    assert code == 0
+    assert printed["store"] == str(tmp_path / "own.h5")
+    assert (printed["structures"], printed["formulae"]) == (120, 12)
+    assert printed["units"] == {"ani1x-release.h5": {"energy": "hartree", "forces": "hartree/Ang", "positions": "Ang"}}
+
+
+def test_mistake_is_one_message_and_leaves_nothing(mfsweep, release, tmp_path):
+    code, out, err = mfsweep("import", release, tmp_path / "own.h5", "--labels", "cc=ccsd(t)_cbs.enrgy")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"mfsweep: {release}: --labels cc: there is no 'ccsd(t)_cbs.enrgy'. Did you mean")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [release]
+
+
+def test_command_that_fetch_prints_imports_ani1ccx(mfsweep, release, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program, group, *args = shlex.split(PUBLISHED["ani1ccx"].command(release))
+    assert (program, group) == ("mfsweep", "data")
+    assert mfsweep(*args)[0] == 0
+    keys = csr.methods(tmp_path / "ani1ccx.h5")
+    assert keys["cc"].forces is None
+    assert keys["dft"].forces == "dft.forces"
+    structures = csr.read(tmp_path / "ani1ccx.h5", keys)
+    assert structures.usable("cc").all()
+    assert structures.usable("dft").all()
+
+
+def test_unknown_data_set_is_refused_with_those_there_are(mfsweep):
+    code, _, err = mfsweep("fetch", "ani2x")
+    assert code == 2
+    assert "'ani1ccx'" in err
