@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,32 +121,46 @@ def _progress() -> Progress:
 def _show(screen: Console, store: Path, summary: Summary) -> None:
     from rich.table import Table
 
-    screen.print(
+    say = partial(screen.print, soft_wrap=True, markup=False)
+    say(
         f"{store}: {summary.structures:,} structures, {summary.atoms:,} atoms, {summary.formulae:,} formulae; "
         f"{summary.bytes / 1e6:,.1f} MB in {summary.seconds:,.1f} s",
-        soft_wrap=True,
     )
     if summary.energies:
-        table = Table("label method", "with energy", "with forces")
+        table = Table(box=None, pad_edge=False)
+        table.add_column("label method")
+        table.add_column("with energy", justify="right")
+        table.add_column("with forces", justify="right")
         for method, number in summary.energies.items():
             forces = summary.forces.get(method)
             table.add_row(method, _share(number, summary), "-" if forces is None else _share(forces, summary))
         screen.print(table)
     for name, units in summary.units.items():
-        screen.print(
+        say(
             f"{name}: energies taken for {units.energy}, forces for {units.forces}, positions for {units.positions}",
-            soft_wrap=True,
         )
     if summary.columns:
-        screen.print(f"columns: {', '.join(summary.columns)}", soft_wrap=True)
+        say(f"columns: {', '.join(summary.columns)}")
     for method, number in summary.lacking.items():
-        screen.print(f"left out: {number:,} structures that do not carry {method} (--needs)", soft_wrap=True)
+        say(f"left out: {number:,} structures that do not carry {method} (--needs)")
     for what, number in summary.dropped.items():
-        screen.print(f"left out: {number:,}, because {what}", soft_wrap=True)
+        say(f"left out: {number:,}, because {what}")
     for example in summary.examples:
-        screen.print(f"  {example}", soft_wrap=True)
+        say(f"  {example}")
     for warning in summary.warnings:
-        screen.print(f"warning: {warning}", soft_wrap=True)
+        say(f"warning: {warning}")
+    if summary.energies:
+        say(f"In a spec:\n{_block(store, summary)}")
+
+
+def _block(store: Path, summary: Summary) -> str:
+    """Return the beginning of the `data:` block of a spec that takes all that came in."""
+    lines = ["data:", f"  source: {store}", "  labels:"]
+    for method in summary.energies:
+        keys = {"energy": f"{method}.energy"} | ({"forces": f"{method}.forces"} if method in summary.forces else {})
+        shown = ", ".join(f'{name}: "{key}"' for name, key in keys.items())
+        lines.append(f"    {re.sub(r'[^A-Za-z0-9_-]+', '_', method).lstrip('_-0123456789') or 'method'}: {{{shown}}}")
+    return "\n".join(lines)
 
 
 def _share(number: int, summary: Summary) -> str:

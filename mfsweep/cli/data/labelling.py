@@ -131,8 +131,8 @@ def say(console: Console, request: Request, summary: Summary) -> None:
             line("  --retry-failed tries them again.", "yellow")
     if summary.cost is not None:
         line(
-            f"Cost of a label: {summary.cost:.4g} core-seconds on average; in a figure of costs: "
-            f"`costs: {{METHOD: {summary.cost:.4g}}}`."
+            f"Cost of a label: {summary.cost:.4g} core-seconds on average, which a spec's figure takes by "
+            "`costs: {METHOD: measured}`."
         )
 
 
