@@ -53,15 +53,8 @@ PUBLISHED = {
         file="ani1x-release.h5",
         bytes=5_590_846_027,
         md5="98090dd6679106da861f52bed825ffb7",
-        imported=(
-            "ani1ccx.h5",
-            "--labels",
-            "cc=ccsd(t)_cbs.energy",
-            "--labels",
-            "dft=wb97x_dz.energy,wb97x_dz.forces",
-            "--needs",
-            "cc",
-        ),
+        # Under the file's own names, by which the specs of search_spaces/paper ask for them.
+        imported=("ani1ccx.h5", "--labels", "ccsd(t)_cbs", "--labels", "wb97x_dz", "--needs", "ccsd(t)_cbs"),
     )
 }
 """Data sets by name. ANI-1ccx is the part of the ANI-1x release that has coupled-cluster energies."""

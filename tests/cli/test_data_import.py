@@ -1,5 +1,6 @@
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 import synthetic
@@ -7,6 +8,8 @@ import synthetic
 from mfsweep.cli.main import main
 from mfsweep.data import csr
 from mfsweep.data.fetch import PUBLISHED
+from mfsweep.spec.data import LabelKeys
+from mfsweep.spec.load import load
 
 
 @pytest.fixture
@@ -70,11 +73,17 @@ def test_command_that_fetch_prints_imports_ani1ccx(mfsweep, release, tmp_path, m
     assert (program, group) == ("mfsweep", "data")
     assert mfsweep(*args)[0] == 0
     keys = csr.methods(tmp_path / "ani1ccx.h5")
-    assert keys["cc"].forces is None
-    assert keys["dft"].forces == "dft.forces"
+    assert keys["ccsd(t)_cbs"].forces is None
+    assert keys["wb97x_dz"].forces == "wb97x_dz.forces"
     structures = csr.read(tmp_path / "ani1ccx.h5", keys)
-    assert structures.usable("cc").all()
-    assert structures.usable("dft").all()
+    assert structures.usable("ccsd(t)_cbs").all()
+    assert structures.usable("wb97x_dz").all()
+    # With the labels that `mfsweep data label --method gfn2-xtb` adds it is what the specs of the study ask for.
+    keys["gfn2_xtb"] = LabelKeys(energy="gfn2_xtb.energy", forces="gfn2_xtb.forces")
+    for path in sorted((Path(__file__).parents[2] / "search_spaces" / "paper").glob("*.yaml")):
+        data = load(path).experiment.data
+        assert data.source == "ani1ccx.h5"
+        assert all(asked in keys.values() for asked in data.labels.values()), path
 
 
 def test_unknown_data_set_is_refused_with_those_there_are(mfsweep):

@@ -70,8 +70,8 @@ def import_(
     when it is whole.
 
     \b
-    Examples:  mfsweep data import ani1x-release.h5 ani1ccx.h5 --labels "cc=ccsd(t)_cbs.energy"
-                 --labels dft=wb97x_dz.energy,wb97x_dz.forces --needs cc
+    Examples:  mfsweep data import ani1x-release.h5 ani1ccx.h5 --labels "ccsd(t)_cbs" --labels wb97x_dz
+                 --needs "ccsd(t)_cbs"
                mfsweep data import train.xyz test.xyz own.h5 --labels dft=REF_energy,REF_forces
                mfsweep data import own.db own.h5 --labels pbe --unit energy=hartree --unit forces=hartree/bohr
     """  # noqa: D301
