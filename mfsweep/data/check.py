@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.balance import named_parts
 from mfsweep.data.dataset import Dataset, shown
-from mfsweep.data.duplicates import leaks, structure_hashes
 from mfsweep.data.reference import offset_energy
 from mfsweep.data.structures import SYMBOLS
+from mfsweep.data.survey.balance import named_parts
+from mfsweep.data.survey.duplicates import leaks, structure_hashes
 from mfsweep.data.units import HARTREE, HIGHEST_SPREAD, UNITS, energy_scale, force_unit
 from mfsweep.data.unseen import require_unseen
 from mfsweep.errors import DataError

@@ -76,6 +76,15 @@ def require_keys(place: str, present: Collection[str], labels: Mapping[str, Labe
                 )
 
 
+def pairs(keys: Collection[str]) -> dict[str, LabelKeys]:
+    """Return the label methods of keys that come in pairs: X -> `X.energy` and, where it is there, `X.forces`."""
+    names = sorted(key.removesuffix(".energy") for key in keys if key.endswith(".energy") and key != ".energy")
+    return {
+        name: LabelKeys(energy=f"{name}.energy", forces=f"{name}.forces" if f"{name}.forces" in keys else None)
+        for name in names
+    }
+
+
 def require_written(path: Path, node: h5py.Dataset) -> None:
     """Refuse a dataset that was made but not wholly written: HDF5 reads zeros in its place.
 

@@ -50,8 +50,8 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
     from mfsweep.analysis import data_figure
     from mfsweep.cli.data import info_tables
     from mfsweep.data import csr
-    from mfsweep.data.info import describe, plain
-    from mfsweep.data.opening import open_file
+    from mfsweep.data.survey.info import describe, plain
+    from mfsweep.data.survey.opening import open_file
 
     if figure is not None:
         data_figure.require_suffix(figure)

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from mfsweep.analysis.data_figure import Drawing, Stairs
 from mfsweep.data.csr import Labelling
-from mfsweep.data.info import Histogram, Info, Method
-from mfsweep.data.opening import Opened
+from mfsweep.data.survey.info import Histogram, Info, Method
+from mfsweep.data.survey.opening import Opened
 from mfsweep.quantities import count
 from mfsweep.spec.stage import Batching
 

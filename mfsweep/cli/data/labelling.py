@@ -13,8 +13,9 @@ from rich.text import Text
 
 from mfsweep.data.labellers import default_name, parse, read_options
 from mfsweep.errors import DataError
-from mfsweep.run import cluster, label_model
+from mfsweep.run import cluster
 from mfsweep.run.labelling import Request, Summary, label
+from mfsweep.run.labelling import model as label_model
 from mfsweep.run.progress import HEARTBEAT_SECONDS, span
 from mfsweep.store import Store
 

@@ -73,11 +73,11 @@ def split(
     Exit codes: 0, 1 the same geometry is in two parts, 2 the input is wrong.
     """  # noqa: D301
     from mfsweep.cli.data import split_tables
-    from mfsweep.data.balance import balance, named_parts
-    from mfsweep.data.duplicates import leaks, structure_hashes
-    from mfsweep.data.info import plain
-    from mfsweep.data.opening import open_file
     from mfsweep.data.splits import groups_of, partition
+    from mfsweep.data.survey.balance import balance, named_parts
+    from mfsweep.data.survey.duplicates import leaks, structure_hashes
+    from mfsweep.data.survey.info import plain
+    from mfsweep.data.survey.opening import open_file
 
     opened = open_file(source, labels)
     structures = opened.structures

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mfsweep.data.balance import Balance
-from mfsweep.data.duplicates import Leak
-from mfsweep.data.opening import Opened
 from mfsweep.data.structures import Structures
+from mfsweep.data.survey.balance import Balance
+from mfsweep.data.survey.duplicates import Leak
+from mfsweep.data.survey.opening import Opened
 from mfsweep.quantities import count
 from mfsweep.spec.data import Splits
 

@@ -25,7 +25,7 @@ from mfsweep.data.csr.layout import (
     rows,
     text,
 )
-from mfsweep.data.hdf5 import opened, require_keys
+from mfsweep.data.hdf5 import opened, pairs, require_keys
 from mfsweep.data.structures import SYMBOLS, Column, Labels, Structures
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
@@ -46,12 +46,7 @@ def methods(path: Path) -> dict[str, LabelKeys]:
     Raises:
         DataError: no data store, or a damaged one.
     """
-    present = keys(path)
-    names = sorted(key.removesuffix(".energy") for key in present if key.endswith(".energy"))
-    return {
-        name: LabelKeys(energy=f"{name}.energy", forces=forces if (forces := f"{name}.forces") in present else None)
-        for name in names
-    }
+    return pairs(keys(path))
 
 
 def keys(path: Path) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from mfsweep.data.hdf5 import pairs
 from mfsweep.data.units import HARTREE, UNITS
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -119,15 +120,6 @@ def require(place: str, option: str, asked: str, known: Collection[str]) -> None
     if asked not in known:
         there = ", ".join(sorted(known)) or "none"
         raise DataError(f"{place}: {option}: there is no {asked!r}.{nearest(asked, known)} There are: {there}")
-
-
-def pairs(keys: Collection[str]) -> dict[str, LabelKeys]:
-    """Return the label methods of keys that come in pairs: X -> `X.energy` and, where it is there, `X.forces`."""
-    names = sorted(key.removesuffix(".energy") for key in keys if key.endswith(".energy") and key != ".energy")
-    return {
-        name: LabelKeys(energy=f"{name}.energy", forces=f"{name}.forces" if f"{name}.forces" in keys else None)
-        for name in names
-    }
 
 
 def picked(place: str, asked: Mapping[str, LabelKeys | None], keys: Collection[str]) -> dict[str, LabelKeys]:

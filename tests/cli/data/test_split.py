@@ -9,7 +9,7 @@ import yaml
 from mfsweep.cli.main import main
 from mfsweep.data.csr import Chunk, Writer
 from mfsweep.data.dataset import open_dataset
-from mfsweep.data.opening import open_file
+from mfsweep.data.survey.opening import open_file
 from mfsweep.spec.data import ResolvedData, Splits
 
 MINI = "bundled:mini-ccx"

@@ -12,7 +12,7 @@ from mfsweep.data.labellers import Geometries
 from mfsweep.data.source import digest, resolve
 from mfsweep.errors import DataError, StoreError
 from mfsweep.run.job import Job
-from mfsweep.run.label_model import build, find
+from mfsweep.run.labelling.model import build, find
 from mfsweep.run.perform import perform
 from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.model import Mace

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mfsweep.data.opening import open_file
+from mfsweep.data.survey.opening import open_file
 from mfsweep.errors import DataError
 
 

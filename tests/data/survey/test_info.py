@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from mfsweep.data.info import describe, plain
 from mfsweep.data.residuals import residuals
 from mfsweep.data.structures import Labels
+from mfsweep.data.survey.info import describe, plain
 from mfsweep.data.units import HARTREE
 
 

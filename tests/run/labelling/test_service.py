@@ -12,8 +12,9 @@ import pytest
 from mfsweep.data import csr, journal
 from mfsweep.data.labellers import parse
 from mfsweep.errors import DataError, ResourceError
-from mfsweep.run import label_tasks, labelling
 from mfsweep.run.labelling import Request, label
+from mfsweep.run.labelling import service as labelling
+from mfsweep.run.labelling import tasks as label_tasks
 
 pytestmark = pytest.mark.cluster
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfsweep.data.balance import balance, named_parts
 from mfsweep.data.splits import groups_of
+from mfsweep.data.survey.balance import balance, named_parts
 
 
 def test_parts_add_up_to_the_whole(dataset):

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.composition import composition
 from mfsweep.data.splits import Partition
 from mfsweep.data.structures import SYMBOLS, Column, Structures
+from mfsweep.data.survey.composition import composition
 
 Indices = NDArray[np.int64]
 

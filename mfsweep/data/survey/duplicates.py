@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.blocks import blocks
 from mfsweep.data.structures import Structures
+from mfsweep.data.survey.blocks import blocks
 
 RESOLUTION = 1e-4
 """Angstrom."""

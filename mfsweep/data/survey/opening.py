@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mfsweep.data import ani1x, csr
-from mfsweep.data.importing.keys import labels_of, pairs, picked
+from mfsweep.data.hdf5 import pairs
+from mfsweep.data.importing.keys import labels_of, picked
 from mfsweep.data.reading import read
 from mfsweep.data.source import BUNDLED, resolve
 from mfsweep.data.structures import Structures

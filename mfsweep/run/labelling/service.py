@@ -24,9 +24,9 @@ from mfsweep.data.labellers import Method
 from mfsweep.data.structures import Structures
 from mfsweep.errors import DataError, ResourceError
 from mfsweep.run import cluster
-from mfsweep.run.label_batches import Batches
-from mfsweep.run.label_model import Model
-from mfsweep.run.label_tasks import Work, compute
+from mfsweep.run.labelling.batches import Batches
+from mfsweep.run.labelling.model import Model
+from mfsweep.run.labelling.tasks import Work, compute
 from mfsweep.spec.resources import Resources
 
 COST = "core-seconds: processor time of the process, its threads and the programs that it ran"

@@ -28,8 +28,8 @@ from mfsweep.data.labellers import Computed, Geometries, Labeller, Method, build
 from mfsweep.data.structures import Structures
 from mfsweep.errors import DataError, MfsweepError
 from mfsweep.fingerprint import canonical
-from mfsweep.run import label_model
-from mfsweep.run.label_batches import TRIES, Batch, Batches
+from mfsweep.run.labelling import model as label_model
+from mfsweep.run.labelling.batches import TRIES, Batch, Batches
 
 IN_FLIGHT = 2
 """Tasks for each slot: one that runs, and one that waits so that the slot is not idle in between."""

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.blocks import blocks
-from mfsweep.data.composition import Composition, Left, composition, left
-from mfsweep.data.duplicates import duplicates, structure_hashes
-from mfsweep.data.outliers import THRESHOLD, outliers
 from mfsweep.data.structures import SYMBOLS, Structures
+from mfsweep.data.survey.blocks import blocks
+from mfsweep.data.survey.composition import Composition, Left, composition, left
+from mfsweep.data.survey.duplicates import duplicates, structure_hashes
+from mfsweep.data.survey.outliers import THRESHOLD, outliers
 from mfsweep.data.units import energy_scale, force_unit
 
 EXAMPLES = 5

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfsweep.data.outliers import outliers
+from mfsweep.data.survey.outliers import outliers
 
 
 def test_far_values_are_found_the_farthest_first_and_widen_nothing():

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfsweep.data import blocks
-from mfsweep.data.duplicates import RESOLUTION, duplicates, leaks, structure_hashes
+from mfsweep.data.survey import blocks
+from mfsweep.data.survey.duplicates import RESOLUTION, duplicates, leaks, structure_hashes
 
 WATER, METHANE = [8, 1, 1], [6, 1, 1, 1, 1]
 

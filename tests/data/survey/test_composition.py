@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfsweep.data.composition import composition, left
 from mfsweep.data.reference import fit_offsets, offset_energy
+from mfsweep.data.survey.composition import composition, left
 
 
 @pytest.mark.parametrize("method", ["cc", "dft", "xtb"])

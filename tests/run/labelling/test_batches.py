@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfsweep.run.label_batches import GROWTH, LARGEST, SHORTEST, TARGET_SECONDS, TRIES, Batches
+from mfsweep.run.labelling.batches import GROWTH, LARGEST, SHORTEST, TARGET_SECONDS, TRIES, Batches
 
 
 def test_the_first_batches_are_single_structures_and_the_next_ones_take_seconds():
