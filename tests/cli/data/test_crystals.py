@@ -76,5 +76,5 @@ def test_crystals_are_imported_with_their_cells_and_learned(ray_cluster, crystal
     (node,) = plan.graph.nodes.values()
     (evaluation,) = node.evaluations
     scored = folder.evaluation(evaluation.identity())
-    for quantity in ("energy_mae", "forces_mae"):
+    for quantity in ("energy_mae", "force_mae"):
         assert scored.metrics[quantity] < 0.5 * scored.offsets_only[quantity], quantity
