@@ -35,21 +35,24 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock that a file stands for, which the system gives back when its holder dies.
+    """Hold the lock that a file or folder stands for, which the system gives back when its holder dies.
 
     On a file system without locks everyone holds it.
 
     Args:
-        path: the file, made where it is missing; its folder exists.
+        path: a folder, or a file, which is made where it is missing.
         wait: until it is free; else yield False at once where another process holds it.
     """
-    with path.open("w") as file:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o644)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return
         except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.EBADF):
                 raise
         yield True
+    finally:
+        os.close(handle)

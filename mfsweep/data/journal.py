@@ -12,11 +12,7 @@ store the folder goes.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import hashlib
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,11 +25,10 @@ from numpy.typing import NDArray
 from mfsweep.data.labellers.geometries import Computed
 from mfsweep.data.structures import Structures
 from mfsweep.errors import DataError
-from mfsweep.files import write_file, write_text
+from mfsweep.files import locked, write_file, write_text
 
 _SETTINGS = "settings.json"
 _BATCHES = "[0-9]*.npz"
-_ROWS_AT_ONCE = 1_000_000
 
 
 class Collected(NamedTuple):
@@ -214,47 +209,6 @@ def _settle(folder: Path, name: str, settings: dict[str, Any], *, replace: bool)
     for path in batches:
         path.unlink()
     write_text(written, text)
-
-
-@contextlib.contextmanager
-def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold a folder against other processes; give whether this one has it.
-
-    The lock is the operating system's: it goes with the process. On a file system without locks it is always given.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:  # a network file system without locks on folders
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.EBADF):
-                raise
-        yield True
-    finally:
-        os.close(handle)
-
-
-def geometry_digest(structures: Structures) -> str:
-    """Return the sha256 of everything of the structures that a label can depend on."""
-    digest = hashlib.sha256()
-    for array in (
-        structures.offsets,
-        structures.species,
-        structures.positions,
-        structures.charge,
-        structures.cell,
-        structures.pbc,
-    ):
-        if array is None:
-            digest.update(b"absent")
-            continue
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        for start in range(0, len(array), _ROWS_AT_ONCE):
-            digest.update(np.ascontiguousarray(array[start : start + _ROWS_AT_ONCE]).data)
-    return digest.hexdigest()
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:

@@ -6,7 +6,6 @@ periodic structures and large molecules go through matscipy's.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.structures import Structures
+from mfsweep.data.structures import Structures, geometry_digest
 from mfsweep.files import locked
 
 PAIRS_AT_ONCE = 2_000_000
@@ -52,10 +51,10 @@ def kept_neighbours(structures: Structures, cutoff: float, folder: Path) -> Edge
     Returns:
         Edges whose arrays are maps of the files.
     """
-    own = folder / f"{_geometry(structures)[:20]}-{cutoff:g}"
+    own = folder / f"{geometry_digest(structures)[:20]}-{cutoff:g}"
     if not own.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(own.with_suffix(".lock"), wait=True):
+        with locked(folder / f"{own.name}.lock", wait=True):
             if not own.is_dir():
                 _write(neighbours(structures, cutoff), own)
     arrays = {name: _load(own / f"{name}.npy") for name in Edges._fields}
@@ -130,16 +129,6 @@ def _listed(structures: Structures, index: int, cutoff: float) -> tuple[NDArray[
     sign = np.where(shifts[:, 0] != 0, shifts[:, 0], np.where(shifts[:, 1] != 0, shifts[:, 1], shifts[:, 2]))
     once = (senders < receivers) | ((senders == receivers) & (sign > 0))
     return np.stack([senders[once], receivers[once]]), shifts[once].astype(SHIFT)
-
-
-def _geometry(structures: Structures) -> str:
-    """Return the sha256 of all on which neighbours depend."""
-    digest = hashlib.sha256()
-    for array in (structures.offsets, structures.positions, structures.cell, structures.pbc):
-        if array is not None:
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def _write(edges: Edges, folder: Path) -> None:

@@ -14,6 +14,7 @@ Water and methane, in this order, are
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ SYMBOLS = (  # noqa: SIM905 -- one element a line would be 120 lines
     "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
 ).split()
 """Element symbol by atomic number; the first stands for no element."""
+_ROWS_AT_ONCE = 1_000_000
 
 
 class Labels(NamedTuple):
@@ -129,6 +131,20 @@ class Structures(NamedTuple):
         """Return a structure's name for messages, for example `C2H6O, conformer 3 (structure 118)`."""
         source = f" of {self.sources[self.source[index]]}" if self.source is not None else ""
         return f"{self.formulae[self.formula[index]]}, conformer {self.rank[index]}{source} (structure {index})"
+
+
+def geometry_digest(structures: Structures) -> str:
+    """Return the sha256 of all that a label or a list of neighbours can depend on: no names, no labels."""
+    digest = hashlib.sha256()
+    whole = (structures.offsets, structures.species, structures.positions)
+    for array in (*whole, structures.charge, structures.cell, structures.pbc):
+        if array is None:
+            digest.update(b"absent")
+            continue
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        for start in range(0, len(array), _ROWS_AT_ONCE):
+            digest.update(np.ascontiguousarray(array[start : start + _ROWS_AT_ONCE]).data)
+    return digest.hexdigest()
 
 
 def concatenate(parts: Mapping[str, Structures]) -> Structures:

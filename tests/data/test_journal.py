@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mfsweep.data import journal
-from mfsweep.data.journal import Collected, differences, geometry_digest, opened, place
+from mfsweep.data.journal import Collected, differences, opened, place
 from mfsweep.data.labellers import Computed
-from mfsweep.data.structures import Structures
+from mfsweep.data.structures import Structures, geometry_digest
 from mfsweep.errors import DataError
 
 SETTINGS = {"geometry": "abc", "method": {"text": "gfn2-xtb", "versions": {"tblite": "0.8.0"}}}

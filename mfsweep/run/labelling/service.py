@@ -21,8 +21,9 @@ from mfsweep import __version__
 from mfsweep.data import csr, journal
 from mfsweep.data.journal import Collected, Journal
 from mfsweep.data.labellers import Method
-from mfsweep.data.structures import Structures
+from mfsweep.data.structures import Structures, geometry_digest
 from mfsweep.errors import DataError, ResourceError
+from mfsweep.files import locked
 from mfsweep.run import cluster
 from mfsweep.run.labelling.batches import Batches
 from mfsweep.run.labelling.model import Model
@@ -104,7 +105,7 @@ def label(request: Request, watcher: Watcher) -> Summary:
     path = request.store
     structures = csr.read(path, {})
     count = len(structures.formula)
-    geometry = journal.geometry_digest(structures)
+    geometry = geometry_digest(structures)
     before = _before(request, count)
     known = before.labelled.sum() + len(before.failures)
     settings = {"geometry": geometry, "method": request.method.identity()}
@@ -225,8 +226,8 @@ def _add(request: Request, geometry: str, collected: Collected) -> None:
     }
     labelling = csr.Labelling(collected.seconds, collected.failures, provenance)
     # Another method may be ready at this moment: each writes the store anew, and must begin from what the other wrote.
-    with journal.locked(request.store.parent, wait=True):
-        if journal.geometry_digest(csr.read(request.store, {})) != geometry:
+    with locked(request.store.parent, wait=True):
+        if geometry_digest(csr.read(request.store, {})) != geometry:
             raise DataError(
                 f"{request.store} has other structures now than when the labelling began: the labels are kept in "
                 f"{journal.place(request.store, request.name)}; put the former data store back and run it again"
