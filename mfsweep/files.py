@@ -51,7 +51,7 @@ def locked(path: Path, *, wait: bool) -> Iterator[bool]:
             yield False
             return
         except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.EBADF):
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF):
                 raise
         yield True
     finally:

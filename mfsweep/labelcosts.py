@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from mfsweep.data import csr
 from mfsweep.spec.data import LabelKeys
 from mfsweep.spec.figures import Figure, Pareto
@@ -48,5 +50,6 @@ def measured(keys: LabelKeys, sources: Mapping[str, Path]) -> float | None:
     """Return the core-seconds that one label took on average, None where mfsweep did not make them."""
     name = keys.energy.removesuffix(".energy")
     stores = [path for source, path in sources.items() if keys.source in (None, source) and csr.is_csr(path)]
-    found = [cost for path in stores if (cost := csr.mean_cost(path, name)) is not None]
-    return sum(found) / len(found) if found else None
+    made = [csr.labellings(path).get(name) for path in stores]
+    seconds = np.concatenate([np.empty(0), *(own.seconds for own in made if own is not None)])
+    return None if np.isnan(seconds).all() else float(np.nanmean(seconds))

@@ -6,7 +6,7 @@ import pytest
 from mfsweep.data import ani1x, csr
 from mfsweep.data.source import resolve
 from mfsweep.errors import SpecError
-from mfsweep.labelcosts import with_measured
+from mfsweep.labelcosts import measured, with_measured
 from mfsweep.spec.data import LabelKeys
 from mfsweep.spec.figures import Pareto
 from mfsweep.spec.load import load
@@ -53,3 +53,13 @@ def test_measured_costs_are_in_core_seconds(write_spec, labelled):
     figure = FIGURE.replace("measured}", "measured}, unit: euro")
     with pytest.raises(SpecError, match=r"figures\.budget\.unit: got 'euro', expected core-seconds"):
         with_measured(spec_with(write_spec, figure=figure), {"": labelled})
+
+
+def test_costs_of_several_stores_count_by_their_labels(labelled, tmp_path):
+    other = tmp_path / "other.h5"
+    other.write_bytes(labelled.read_bytes())
+    made = csr.Labelling(np.array([9.0, np.nan, np.nan], np.float32), {}, {})
+    csr.add_labels(other, "wb97x", csr.NewLabels(np.array([0.0, np.nan, np.nan]), None, made), replace=True)
+    keys = LabelKeys(energy="wb97x.energy")
+    assert measured(keys, {"x": labelled, "y": other}) == 5.0
+    assert measured(keys.but(source="y"), {"x": labelled, "y": other}) == 9.0

@@ -33,7 +33,7 @@ Indices = NDArray[np.int64]
 class Source:
     """The structures of one file, or of several, with some methods' labels; shared by every `Dataset` on them."""
 
-    def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys], folder: Path | None) -> None:
+    def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys], folder: Path | None = None) -> None:
         self.place = " and ".join(str(path) for path in paths.values())
         self.structures: Structures = read(paths, labels)
         self._edges: dict[float, Edges] = {}

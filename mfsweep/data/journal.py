@@ -109,17 +109,21 @@ class Journal:
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
-    def collect(self, structures: Structures, before: Collected) -> Collected:
+    def collect(self, structures: Structures, before: Collected) -> tuple[Collected, int]:
         """Return the labels of all finished batches, over those of before, whose arrays are changed.
+
+        Returns:
+            The labels, and how many structures the batches hold.
 
         Raises:
             DataError: a file is damaged.
         """
-        collected = before
+        collected, held = before, set[int]()
         for path in self._batches():
             for index, computed in _read(path):
                 collected = collected.taken(structures, index, computed)
-        return collected
+                held.update(index.tolist())
+        return collected, len(held)
 
     def remove(self) -> None:
         """Delete the journal."""
@@ -169,11 +173,7 @@ def opened(store: Path, name: str, settings: Mapping[str, Any], *, replace: bool
         DataError: another process has it, it is of other settings, or the folder cannot be written.
     """
     folder = place(store, name)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    with locked(folder, wait=False) as mine:
+    with _held(folder) as mine:
         if not mine:
             raise DataError(f"another process is computing the labels {name!r} of {store}: wait for it, or stop it")
         try:
@@ -181,6 +181,26 @@ def opened(store: Path, name: str, settings: Mapping[str, Any], *, replace: bool
         except OSError as error:
             raise _unwritable(folder, error) from error
         yield Journal(folder)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Make a folder and hold its lock; begin anew where the holder before us removed it in the meantime."""
+    while True:
+        try:
+            folder.mkdir(exist_ok=True)
+            made = folder.stat().st_ino
+            lock = contextlib.ExitStack()
+            mine = lock.enter_context(locked(folder, wait=False))
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and folder.parent.is_dir():
+                continue
+            raise _unwritable(folder, error) from error
+        with lock:
+            if mine and not (folder.is_dir() and folder.stat().st_ino == made):
+                continue
+            yield mine
+            return
 
 
 def _settle(folder: Path, name: str, settings: dict[str, Any], *, replace: bool) -> None:

@@ -23,6 +23,8 @@ DENSE = 500
 """Atoms of a molecule above which a cell list is quicker than all pairs."""
 SHIFT = np.int16
 """How many cells away a neighbour's image can be."""
+VERSION = 1
+"""Of the files: another one where older files would be misread, or hold what was wrong."""
 
 
 class Edges(NamedTuple):
@@ -51,7 +53,7 @@ def kept_neighbours(structures: Structures, cutoff: float, folder: Path) -> Edge
     Returns:
         Edges whose arrays are maps of the files.
     """
-    own = folder / f"{geometry_digest(structures)[:20]}-{cutoff:g}"
+    own = folder / f"{geometry_digest(structures)[:20]}-{float(cutoff)!r}-v{VERSION}"
     if not own.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f"{own.name}.lock", wait=True):
@@ -138,7 +140,12 @@ def _write(edges: Edges, folder: Path) -> None:
             if array is not None:
                 np.save(temporary / f"{name}.npy", array)
         temporary.chmod(0o755)
-        temporary.replace(folder)
+        try:
+            temporary.replace(folder)
+        except OSError:
+            # Where a file system has no locks, another process may have been quicker: its files are the same.
+            if not folder.is_dir():
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -48,7 +48,7 @@ def write(store: Path, structures: Structures, *batches, **kwargs) -> None:
 
 def collect(store: Path, structures: Structures, settings=SETTINGS) -> Collected:
     with opened(store, "xtb", settings) as notes:
-        return notes.collect(structures, Collected.empty(len(structures.formula)))
+        return notes.collect(structures, Collected.empty(len(structures.formula)))[0]
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_replacing_drops_a_journal_of_other_settings_only(data_store):
     write(data_store, structures, [0])
     for settings, kept in ((SETTINGS, 1), (OTHER, 0)):
         with opened(data_store, "xtb", settings, replace=True) as notes:
-            assert notes.collect(structures, Collected.empty(3)).labelled.sum() == kept
+            assert notes.collect(structures, Collected.empty(3))[0].labelled.sum() == kept
 
 
 def test_a_journal_without_batches_takes_new_settings(data_store):

@@ -17,7 +17,7 @@ attribute. What identifies the data of a training are those of its geometry and 
 (`digests`): labels that come in later change no stage's key.
 """
 
-from mfsweep.data.csr.labelled import Labelling, NewLabels, add_labels, labellings, mean_cost
+from mfsweep.data.csr.labelled import Labelling, NewLabels, add_labels, labellings
 from mfsweep.data.csr.reader import digests, is_csr, keys, methods, provenance, read
 from mfsweep.data.csr.writer import Chunk, Writer
 
@@ -31,7 +31,6 @@ __all__ = [
     "is_csr",
     "keys",
     "labellings",
-    "mean_cost",
     "methods",
     "provenance",
     "read",

@@ -74,9 +74,9 @@ def add_labels(path: Path, method: str, labels: NewLabels, *, replace: bool = Fa
                 seal(new)
 
         try:
-            write_file(path, write)
-        except OSError as error:
-            raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+            write_file(path.resolve(), write)  # behind a link, so that the link stays one
+        except (OSError, RuntimeError) as error:  # h5py raises either where a disk is full
+            raise DataError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
 
 
 def labellings(path: Path) -> dict[str, Labelling]:
@@ -94,16 +94,6 @@ def labellings(path: Path) -> dict[str, Labelling]:
             )
             for method, group in groups_of(file, "labelling").items()
         }
-
-
-def mean_cost(path: Path, method: str) -> float | None:
-    """Return the core-seconds of one label of a method, None where mfsweep did not make them.
-
-    Raises:
-        DataError: no data store, or a damaged one.
-    """
-    made = labellings(path).get(method)
-    return None if made is None or np.isnan(made.seconds).all() else float(np.nanmean(made.seconds))
 
 
 def _copy(old: h5py.Group, new: h5py.Group, without: set[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,29 +86,31 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
         DataError: no data store, a damaged one, or one without such labels.
     """
     with data_store(path) as file:
+        # The file that is open, not the path: labels that come in at this moment put another file there.
+        whole = mmap.mmap(file.id.get_vfd_handle(), 0, access=mmap.ACCESS_READ)
         if absent is None:
             require_keys(str(path), set(group_of(file, "labels")), labels)
         geometry, own_labels = group_of(file, "geometry"), group_of(file, "labels")
-        offsets = _mapped(path, geometry, "offsets", np.int64, None)
+        offsets = _mapped(whole, geometry, "offsets", np.int64, None)
         structures, atoms = len(offsets) - 1, int(offsets[-1])
         if structures < 1 or offsets[0] != 0 or (np.diff(offsets) < 1).any():
             raise ValueError("geometry/offsets: expected to rise from 0")
         formulae = tuple(read_json(geometry, "formulae"))
         made = Structures(
             offsets=offsets,
-            species=_mapped(path, geometry, "species", np.uint8, (atoms,)),
-            positions=_mapped(path, geometry, "positions", np.floating, (atoms, 3)),
-            formula=_mapped(path, geometry, "formula", np.int32, (structures,)),
+            species=_mapped(whole, geometry, "species", np.uint8, (atoms,)),
+            positions=_mapped(whole, geometry, "positions", np.floating, (atoms, 3)),
+            formula=_mapped(whole, geometry, "formula", np.int32, (structures,)),
             formulae=formulae,
-            rank=_mapped(path, geometry, "rank", np.int32, (structures,)),
+            rank=_mapped(whole, geometry, "rank", np.int32, (structures,)),
             labels={
-                method: _labels(path, own_labels, own, (structures, atoms), method in (absent or ()))
+                method: _labels(whole, own_labels, own, (structures, atoms), method in (absent or ()))
                 for method, own in labels.items()
             },
-            charge=_mapped(path, geometry, "charge", np.int16, (structures,)) if "charge" in geometry else None,
-            cell=_mapped(path, geometry, "cell", np.float64, (structures, 3, 3)) if "cell" in geometry else None,
-            pbc=_mapped(path, geometry, "pbc", np.bool_, (structures, 3)) if "pbc" in geometry else None,
-            columns={name: _column(path, column, structures) for name, column in groups_of(file, "columns").items()},
+            charge=_mapped(whole, geometry, "charge", np.int16, (structures,)) if "charge" in geometry else None,
+            cell=_mapped(whole, geometry, "cell", np.float64, (structures, 3, 3)) if "cell" in geometry else None,
+            pbc=_mapped(whole, geometry, "pbc", np.bool_, (structures, 3)) if "pbc" in geometry else None,
+            columns={name: _column(whole, column, structures) for name, column in groups_of(file, "columns").items()},
         )
         if made.species.min() < 1 or made.species.max() >= len(SYMBOLS):
             raise ValueError("geometry/species: not atomic numbers")
@@ -157,7 +160,7 @@ def data_store(path: Path) -> Iterator[h5py.File]:
 
 
 def _mapped(
-    path: Path, group: h5py.Group, name: str, kind: type[np.generic], shape: tuple[int, ...] | None
+    whole: mmap.mmap, group: h5py.Group, name: str, kind: type[np.generic], shape: tuple[int, ...] | None
 ) -> NDArray[Any]:
     """Map an array of the file; `shape` None takes a row of any length."""
     dataset = array_of(group, name)
@@ -166,23 +169,23 @@ def _mapped(
         raise ValueError(f"{dataset.name}: expected {shape} of {kind.__name__}, got {dataset.shape} of {dataset.dtype}")
     if place is None:
         raise ValueError(f"{dataset.name}: expected a contiguous array")
-    return np.memmap(path, dataset.dtype, "r", place, dataset.shape)
+    return np.ndarray(dataset.shape, dataset.dtype, whole, place)
 
 
-def _labels(path: Path, group: h5py.Group, keys: LabelKeys, shape: tuple[int, int], absent: bool) -> Labels:
+def _labels(whole: mmap.mmap, group: h5py.Group, keys: LabelKeys, shape: tuple[int, int], absent: bool) -> Labels:
     structures, atoms = shape
 
     def found(key: str, kind: type[np.floating], shape: tuple[int, ...]) -> NDArray[Any]:
         if absent or key not in group:
             return np.broadcast_to(kind("nan"), shape)
-        return _mapped(path, group, key, kind, shape)
+        return _mapped(whole, group, key, kind, shape)
 
     energy = found(keys.energy, np.float64, (structures,))
     return Labels(energy, None if keys.forces is None else found(keys.forces, np.float32, (atoms, 3)))
 
 
-def _column(path: Path, group: h5py.Group, structures: int) -> Column:
-    codes = _mapped(path, group, "codes", np.int32, (structures,))
+def _column(whole: mmap.mmap, group: h5py.Group, structures: int) -> Column:
+    codes = _mapped(whole, group, "codes", np.int32, (structures,))
     values = tuple(read_json(group, "values"))
     _require_codes(str(group.name), codes, len(values))
     return Column(codes, values)

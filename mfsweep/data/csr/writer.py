@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ class Writer:
         """
         assert set(forces) <= set(energies), "forces come with energies"
         self.structures = self.atoms = 0
-        self._path = path
+        self._path = path.resolve()  # behind a link, so that the link stays one
         self._energies, self._forces, self._columns = tuple(energies), tuple(forces), tuple(columns)
         self._known: dict[str, dict[str, int]] = {name: {} for name in ("formula", *columns)}
         self._ranks = np.zeros(0, np.int64)
@@ -71,6 +72,7 @@ class Writer:
         self._exact = True
         self._folder: Path | None = None
         self._spools: dict[str, Any] = {}
+        self._numbers: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -84,7 +86,8 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for spool in self._spools.values():
-            spool.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is tried again, and fails again
+                spool.close()
         assert self._folder is not None
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -139,8 +142,8 @@ class Writer:
             for spool in self._spools.values():
                 spool.flush()
             write_file(self._path, lambda path: self._write(path, provenance))
-        except OSError as error:
-            raise DataError(f"{self._path} cannot be written: {error.strerror or error}") from error
+        except (OSError, RuntimeError) as error:  # h5py raises either where a disk is full
+            raise DataError(f"{self._path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
 
     def _write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         with new_file(path) as file:
@@ -183,7 +186,7 @@ class Writer:
     def _spool_path(self, name: str) -> Path:
         assert self._folder is not None, "used in a with block"
         # Names of methods and columns are the user's: they may hold what no file name can.
-        return self._folder / name.encode().hex()[-200:]
+        return self._folder / str(self._numbers.setdefault(name, len(self._numbers)))
 
     def _spool(self, name: str) -> Any:
         if name not in self._spools:

@@ -102,16 +102,15 @@ def label(request: Request, watcher: Watcher) -> Summary:
             calculation that cannot begin, or a full disk.
         ResourceError: the cluster has no room for a task.
     """
+    request = request._replace(store=request.store.resolve())  # the journal lies beside the file, not beside a link
     path = request.store
     structures = csr.read(path, {})
     count = len(structures.formula)
     geometry = geometry_digest(structures)
-    before = _before(request, count)
-    known = before.labelled.sum() + len(before.failures)
     settings = {"geometry": geometry, "method": request.method.identity()}
     with journal.opened(path, request.name, settings, replace=request.replace) as notes:
-        collected = notes.collect(structures, before)
-        resumed = int(collected.labelled.sum() + len(collected.failures) - known)
+        # Inside, since another process may have added these labels while this one waited to begin.
+        collected, resumed = notes.collect(structures, _before(request, count))
         todo = _todo(collected, request, count)
         seconds = 0.0
         if len(todo):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
+import multiprocessing
 import os
+import resource
+import signal
 import time
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mfsweep.data import csr
-from mfsweep.data.csr import Chunk, Labelling, NewLabels, Writer
+from mfsweep.data.csr import Chunk, Labelling, NewLabels, Writer, reader
 from mfsweep.data.dataset import open_dataset
 from mfsweep.data.source import contents
 from mfsweep.errors import DataError
@@ -63,7 +67,7 @@ def test_arrays_are_maps_of_the_file(mini_store):
     own = csr.read(mini_store, csr.methods(mini_store))
     arrays = [own.offsets, own.species, own.positions, own.formula, own.rank]
     arrays += [labels.energy for labels in own.labels.values()]
-    assert all(isinstance(array, np.memmap) and not array.flags.writeable for array in arrays)
+    assert all(isinstance(array.base, mmap.mmap) and not array.flags.writeable for array in arrays)
 
 
 def test_positions_are_stored_in_float32_only_where_that_is_exact(tmp_path):
@@ -151,11 +155,58 @@ def test_labels_come_in_without_disturbing_a_reader(small):
     made = csr.labellings(small)["new"]
     assert made.failures == {1: "no convergence"}
     assert made.provenance == {"method": "x"}
-    assert csr.mean_cost(small, "new") == 0.5
-    assert csr.mean_cost(small, "m") is None
+    np.testing.assert_array_equal(made.seconds, [0.5, np.nan])
+    assert "m" not in csr.labellings(small)
     with pytest.raises(DataError, match="has labels 'new' already"):
         csr.add_labels(small, "new", labels_for(small))
     csr.add_labels(small, "new", labels_for(small), replace=True)
+
+
+def test_labels_that_come_in_while_a_store_is_read_do_not_shift_what_is_read(small, monkeypatch):
+    """The store is then another file under the same path, in which every array lies elsewhere."""
+    expected = csr.read(small, csr.methods(small))
+    mapped, new = reader._mapped, labels_for(small)
+
+    def interrupted(whole, group, name, *arguments):
+        if name == "positions":
+            csr.add_labels(small, "a", new)
+        return mapped(whole, group, name, *arguments)
+
+    monkeypatch.setattr(reader, "_mapped", interrupted)
+    own = csr.read(small, {"m": LabelKeys(energy="m.energy", forces="m.forces")})
+    np.testing.assert_array_equal(own.positions, expected.positions)
+    np.testing.assert_array_equal(own.rank, expected.rank)
+    np.testing.assert_array_equal(own.labels["m"].energy, expected.labels["m"].energy)
+    np.testing.assert_array_equal(own.labels["m"].forces, expected.labels["m"].forces)
+
+
+def test_full_disk_is_said_and_nothing_is_left(tmp_path):
+    """On a disk that takes 4 kB a file, in a process of its own, since the limit stays with a process."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        said = pool.apply(_write_on_a_full_disk, (tmp_path / "x.h5",))
+    assert "x.h5 cannot be written: File too large" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def _write_on_a_full_disk(path) -> str:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+    try:
+        with Writer(path, energies=["m"], forces=["m"]) as writer:
+            for _ in range(100):
+                writer.add(WATER)
+            writer.finish({})
+    except DataError as error:
+        return str(error)
+    return "written"
+
+
+def test_link_to_a_store_stays_a_link(small):
+    link = small.with_name("link.h5")
+    link.symlink_to(small)
+    csr.add_labels(link, "new", labels_for(small))
+    assert link.is_symlink()
+    assert sorted(csr.methods(small)) == ["m", "new"]
 
 
 def test_new_labels_change_no_other_digest(small, tmp_path):

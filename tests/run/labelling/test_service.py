@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mfsweep.data import csr, journal
-from mfsweep.data.labellers import parse
+from mfsweep.data.labellers import Computed, parse
+from mfsweep.data.structures import geometry_digest
 from mfsweep.errors import DataError, ResourceError
 from mfsweep.run.labelling import Request, label
 from mfsweep.run.labelling import service as labelling
@@ -122,11 +123,31 @@ def test_labels_get_into_the_store_with_their_cost(fragile, data_store):
     labels = csr.read(data_store, {"fragile": csr.methods(data_store)["fragile"]}).labels["fragile"]
     assert labels.forces is not None
     np.testing.assert_array_equal(labels.forces[:, 0], np.repeat(np.arange(COUNT), 2))
-    assert summary.cost == pytest.approx(csr.mean_cost(data_store, "fragile"))
+    assert summary.cost == pytest.approx(np.nanmean(csr.labellings(data_store)["fragile"].seconds))
     assert csr.labellings(data_store)["fragile"].provenance["method"]["text"] == "fragile.Fragile"
     assert sorted(path.name for path in data_store.parent.iterdir()) == ["set.h5"]
     again = label(fragile(data_store), Silent())
     assert (again.tried, again.resumed, again.labelled) == (0, 0, COUNT)
+
+
+def test_retried_labels_of_an_interrupted_run_get_into_the_store(data_store, modules, monkeypatch):
+    """Nothing is left to compute: the journal holds labels for all that the store knows as failed."""
+    monkeypatch.syspath_prepend(modules)
+    request = Request(data_store, "fragile", parse("ase:fragile.Fragile", {}), retry_failed=True)
+    energy = -np.arange(COUNT, dtype=np.float64)
+    energy[[2, 5]] = np.nan
+    made = csr.Labelling(np.ones(COUNT, np.float32), {2: "why", 5: "why"}, {"method": request.method.identity()})
+    csr.add_labels(data_store, "fragile", csr.NewLabels(energy, None, made))
+    structures = csr.read(data_store, {})
+    settings = {"geometry": geometry_digest(structures), "method": request.method.identity()}
+    with journal.opened(data_store, "fragile", settings) as notes:
+        index, seconds = np.array([2, 5]), np.ones(2, np.float32)
+        notes.write([(index, Computed(np.array([-2.0, -5.0]), None, seconds, {}))])
+    summary = label(request, Silent())
+    assert (summary.resumed, summary.tried, summary.failures) == (2, 0, {})
+    np.testing.assert_array_equal(energies(data_store), -np.arange(COUNT))
+    assert csr.labellings(data_store)["fragile"].failures == {}
+    assert not journal.place(data_store, "fragile").exists()
 
 
 def test_what_fails_and_what_kills_is_recorded_and_the_rest_is_labelled(fragile, data_store, tmp_path):
