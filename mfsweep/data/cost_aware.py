@@ -146,9 +146,12 @@ def _needs(items: Items, max_atoms: int, max_edges: int | None) -> list[int]:
     for name, values, cap in (("atoms", items.atoms, max_atoms), ("edges", items.edges, max_edges)):
         if cap is not None and len(values) and values.max() > cap:
             raise ValueError(f"item {values.argmax()} has {values.max()} {name}, more than the cap of {cap}")
-    if max_edges is None:
-        return items.atoms.tolist()
-    return np.maximum(items.atoms, -(-items.edges * max_atoms // max_edges)).tolist()
+    return (items.atoms if max_edges is None else loads(items, max_atoms, max_edges)).tolist()
+
+
+def loads(items: Items, max_atoms: int, max_edges: int) -> NDArray[np.int64]:
+    """Return what of a batch each item takes up by the cap that it fills more of, (n,), in atoms."""
+    return np.maximum(items.atoms, -(-items.edges * max_atoms // max_edges))
 
 
 def _summed(values: NDArray[np.int64], owner: NDArray[np.int64]) -> NDArray[np.int64]:

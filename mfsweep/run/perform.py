@@ -137,6 +137,7 @@ def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evalu
         head=head,
         base=base,
         max_atoms=job.training.recipe.batch.max_atoms,
+        max_edges=job.training.recipe.max_edges,
     )
     _, arrays = folder.evaluation_paths(evaluation.identity())
     write_file(arrays, lambda path: _save_predictions(path, predictions))

@@ -249,6 +249,11 @@ class Recipe(Frozen):
     lora: Lora | None = None
     """The adapters of `trainable: lora`."""
 
+    @property
+    def max_edges(self) -> int | None:
+        """Return how many edges a batch may have, None where it may have any."""
+        return None if isinstance(self.batch, Batching) else self.batch.max_edges
+
 
 class Evaluation(Frozen):
     """One labelled set on which a finished stage is scored."""
@@ -328,10 +333,8 @@ class Training(Frozen):
     @property
     def edge_cap(self) -> tuple[int, float] | None:
         """Return how many edges a batch may have and within which cutoff they count; None where it may have any."""
-        batch = self.recipe.batch
-        if isinstance(batch, Batching) or batch.max_edges is None:
-            return None
-        return batch.max_edges, self.model.r_max
+        cap = self.recipe.max_edges
+        return None if cap is None else (cap, self.model.r_max)
 
     def head_of(self, method: str) -> str:
         """Return the readout head that learns a label method: the plan lets each have one."""

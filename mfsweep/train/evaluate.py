@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mfsweep.data.batch import assemble
+from mfsweep.data.cost_aware import Items, loads
 from mfsweep.data.dataset import Dataset
 from mfsweep.data.reference import offset_energy
 from mfsweep.models import Potential
@@ -53,6 +54,7 @@ def predict(
     head: str | None = None,
     base: str | None = None,
     max_atoms: int = 256,
+    max_edges: int | None = None,
     world: World | None = None,
 ) -> Predictions:
     """Return one head's predictions for every structure of `indices` beside a method's labels.
@@ -68,6 +70,7 @@ def predict(
         base: label method whose own energies and forces are added (delta-learning): head and offsets are then those of
             the difference. Every structure has to carry it, with forces where they are asked for.
         max_atoms: atoms in a batch at most (a larger structure is a batch of its own).
+        max_edges: edges in a batch at most; None: any.
         world: ranks that share the work, each structure going to one of them; all return the whole.
     """
     world = world or World.alone(next(model.parameters()).device)
@@ -81,7 +84,8 @@ def predict(
     training = model.training
     model.eval()
     with torch.no_grad():
-        for start, stop in chunks(sizes, max_atoms)[world.rank :: world.size]:
+        ranges = chunks(_loads(model, dataset, indices, max_atoms, max_edges), max_atoms)
+        for start, stop in ranges[world.rank :: world.size]:
             batch = assemble(dataset, indices[start:stop], method, offsets, model.cutoff, with_forces=False)
             prediction = model(sender.graph(batch), head or method, forces=forces)
             energy[start:stop] = prediction.energy
@@ -174,7 +178,7 @@ def errors(predictions: Predictions, weights: LossWeights | None = None) -> dict
 
 
 def chunks(sizes: Sequence[int] | np.ndarray, max_atoms: int) -> list[tuple[int, int]]:
-    """Return consecutive ranges [start, stop) of structures, each filled up to `max_atoms` atoms."""
+    """Return consecutive ranges [start, stop) of structures, each filled up to `max_atoms`."""
     ranges, start, atoms = [], 0, 0
     for index, size in enumerate(sizes):
         if index > start and atoms + size > max_atoms:
@@ -182,6 +186,17 @@ def chunks(sizes: Sequence[int] | np.ndarray, max_atoms: int) -> list[tuple[int,
             start, atoms = index, 0
         atoms += size
     return [*ranges, (start, len(sizes))] if len(sizes) else []
+
+
+def _loads(
+    model: Potential, dataset: Dataset, indices: np.ndarray, max_atoms: int, max_edges: int | None
+) -> np.ndarray:
+    """Return what of a batch each structure takes up, in atoms, (S,)."""
+    sizes = dataset.structures.sizes[indices]
+    if max_edges is None:
+        return sizes
+    edges = np.diff(dataset.edges(model.cutoff).offsets)[indices]
+    return loads(Items(sizes, edges), max_atoms, max_edges)
 
 
 def _within_formula(energy: np.ndarray, formula: np.ndarray) -> np.ndarray:

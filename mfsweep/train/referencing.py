@@ -53,6 +53,7 @@ def refer(
                 forces=False,
                 head=head,
                 max_atoms=training.recipe.batch.max_atoms,
+                max_edges=training.recipe.max_edges,
                 world=world,
             )
             counts.append(dataset.structures.counts(indices, elements).astype(np.float64))

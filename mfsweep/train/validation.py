@@ -76,6 +76,7 @@ def validate(state: State, dataset: Dataset, validations: Mapping[str, Validatio
             forces=validation.forces,
             head=validation.head,
             max_atoms=state.training.recipe.batch.max_atoms,
+            max_edges=state.training.recipe.max_edges,
             world=world,
         )
         found = errors(predictions, state.training.recipe.loss[method])

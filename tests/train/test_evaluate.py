@@ -39,6 +39,21 @@ def test_predictions_do_not_depend_on_the_batches(dataset, model):
     assert np.array_equal(one.forces_reference[: one.atoms[0]], reference)
 
 
+def test_batches_of_predictions_keep_to_a_cap_of_edges(dataset, model, monkeypatch):
+    indices, offsets = dataset.validation("dft", ["a", "b"]), dataset.offsets("dft", ())
+    graphs = []
+    forward = model.forward
+    monkeypatch.setattr(
+        model, "forward", lambda graph, *own, **more: graphs.append(graph) or forward(graph, *own, **more)
+    )
+    free = predict(model, dataset, indices, "dft", offsets=offsets, forces=False)
+    widest = max(graph.edges.shape[1] for graph in graphs)
+    graphs.clear()
+    capped = predict(model, dataset, indices, "dft", offsets=offsets, forces=False, max_edges=widest // 3)
+    assert all(graph.edges.shape[1] <= widest // 3 for graph in graphs)
+    np.testing.assert_allclose(capped.energy_predicted, free.energy_predicted, rtol=1e-13)
+
+
 def test_energies_are_total_energies_with_the_offsets_asked_for(dataset, model):
     indices = dataset.validation("cc", ["a"])
     offsets = {method: dataset.offsets(method, ()) for method in ("cc", "dft")}
