@@ -79,7 +79,11 @@ def assemble(
     atom = ranges(first, atoms, ptr)
     species = structures.species[atom]
     pair = ranges(first_pair, pair_counts, starts(pair_counts))
-    pairs = edges.pairs[:, pair] + np.repeat(ptr[:-1], pair_counts)
+    edge_index = np.empty((2, 2 * len(pair)), np.int64)
+    here = np.repeat(ptr[:-1], pair_counts)
+    for row, turned in ((0, 1), (1, 0)):
+        np.add(edges.pairs[row].take(pair), here, out=edge_index[row, : len(pair)])
+        edge_index[turned, len(pair) :] = edge_index[row, : len(pair)]
     # reference.offset_energy for these structures, but that needs the sizes of all: here the atoms are at hand.
     offset = np.add.reduceat(offset_table(offsets)[species], ptr[:-1])
     if np.isnan(offset).any():
@@ -95,7 +99,7 @@ def assemble(
         positions=np.asarray(structures.positions[atom], np.float64),
         structure=np.repeat(np.arange(len(index)), atoms),
         ptr=ptr,
-        edge_index=np.concatenate([pairs, pairs[::-1]], axis=1),
+        edge_index=edge_index,
         shifts=_shifts(structures, edges, index, pair, pair_counts),
         energy=labels.energy[index] - offset,
         forces=forces,
