@@ -180,7 +180,11 @@ def opened(store: Path, name: str, settings: Mapping[str, Any], *, replace: bool
             _settle(folder, name, dict(settings), replace=replace)
         except OSError as error:
             raise _unwritable(folder, error) from error
-        yield Journal(folder)
+        try:
+            yield Journal(folder)
+        finally:
+            if not any(folder.glob(_BATCHES)):  # refused, or stopped before anything was computed
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

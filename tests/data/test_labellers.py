@@ -9,6 +9,7 @@ import pytest
 
 from mfsweep.data.labellers import Geometries, Label, OneByOne, build, default_name, parse, read_options
 from mfsweep.data.labellers.geometries import refuse_periodic
+from mfsweep.data.labellers.pyscf_methods import core_potential
 from mfsweep.data.structures import Structures
 from mfsweep.data.units import HARTREE
 from mfsweep.errors import DataError
@@ -60,6 +61,7 @@ def test_water_by_gfn2_xtb_has_the_energy_of_the_reference():
         ("gfn1-xtb", {}, 1e-4),
         ("hf/sto-3g", {}, 1e-4),
         ("pbe/sto-3g", {"grid_level": 2}, 1e-3),
+        ("hf/sbkjc", {}, 1e-4),
         (LJ, {}, 1e-3),
     ],
 )
@@ -98,6 +100,39 @@ def test_functional_label_of_the_bundled_set_is_reproduced(mini):
     assert computed.energy[0] / HARTREE == pytest.approx(energy, abs=1e-7)
     assert computed.forces is not None
     np.testing.assert_allclose(computed.forces / HARTREE, forces, atol=1e-6)
+
+
+def test_iodine_has_the_energy_of_its_core_potential():
+    iodide = one([1, 53], [[0, 0, 0], [0, 0, 1.609]])
+    assert label("hf/def2-svp", iodide).energy[0] / HARTREE == pytest.approx(-297.232, abs=1e-3)
+    assert label("hf/lanl2dz", iodide).energy[0] / HARTREE == pytest.approx(-11.726, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("basis", "number", "core"),
+    [
+        ("def2-svp", 53, 28),
+        ("def2-svp", 35, None),
+        ("def2-mTZVP", 53, 28),
+        ("LANL2DZ", 17, 10),
+        ("cc-pVTZ-PP", 53, 28),
+        ("aug-cc-pVTZ-PP", 47, 28),
+        ("ccECP-cc-pVDZ", 8, 2),
+        ("bfd-vdz", 17, 10),
+        ("6-31g*", 53, None),
+        ("cc-pCVDZ", 8, None),
+        ("dyall-v2z", 53, None),
+    ],
+)
+def test_a_basis_set_brings_the_core_potentials_of_its_family(basis, number, core):
+    found = core_potential(basis, number)
+    assert (None if found is None else found[0]) == core
+
+
+def test_a_basis_set_without_its_core_potential_is_refused():
+    copper = one([29, 29], [[0, 0, 0], [0, 0, 2.2]])
+    failures = label("hf/cc-pvdz-pp-nr", copper).failures
+    assert failures == {0: "PySCF has no effective core potential for Cu that belongs to cc-pvdz-pp-nr"}
 
 
 def test_correlated_methods_give_energies_in_their_order():
@@ -167,6 +202,49 @@ def test_an_ase_calculator_gets_the_cell():
         label("ase:ase.calculators.emt.EMT", cube).energy[0]
         != label("ase:ase.calculators.emt.EMT", one([29], [[0, 0, 0]])).energy[0]
     )
+
+
+CHARGED = """
+from ase.calculators.calculator import Calculator, all_changes
+
+class Charged(Calculator):
+    implemented_properties = ["energy"]
+    default_parameters = {"charge": 0}
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"energy": float(self.parameters.charge)}
+"""
+
+
+@pytest.fixture
+def charged(tmp_path, monkeypatch):
+    """Write a calculator of the user's own, whose energy is the charge."""
+    path = tmp_path / "charged.py"
+    path.write_text(CHARGED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "charged", raising=False)
+    return path
+
+
+def test_the_charge_is_the_structures_and_no_option(charged):
+    assert label("ase:charged.Charged", water(charge=-1)).energy[0] == -1
+    with pytest.raises(DataError, match="each structure's own, as the data store states it"):
+        parse("ase:charged.Charged", {"charge": -1})
+
+
+def test_an_edited_calculator_is_another_method(charged):
+    before = parse("ase:charged.Charged", {})
+    assert parse("ase:charged.Charged", {}).identity() == before.identity()
+    charged.write_text(CHARGED.replace("charge)}", "charge) + 1}"))
+    assert parse("ase:charged.Charged", {}).identity() != before.identity()
+
+
+def test_a_calculator_of_a_package_is_known_by_its_version():
+    from importlib.metadata import version
+
+    assert parse(LJ, {}).versions == {"ase": version("ase")}
+    assert parse("ase:tblite.ase.TBLite", {}).versions == {"ase": version("ase"), "tblite": version("tblite")}
 
 
 def test_an_ase_calculator_without_charges_refuses_ions():
@@ -292,5 +370,5 @@ def test_a_missing_package_is_named_with_the_extra(monkeypatch):
 def test_names_and_identities():
     names = {text: default_name(parse(text, {})) for text in ("gfn2-xtb", "WB97X/6-31G*", LJ)}
     assert names == {"gfn2-xtb": "gfn2_xtb", "WB97X/6-31G*": "wb97x_6-31g*", LJ: "lennardjones"}
-    assert parse("gfn2-xtb", {}).key == parse("GFN2-xTB", {"accuracy": 0.1}).key
-    assert parse("gfn2-xtb", {}).key != parse("gfn2-xtb", {"accuracy": 1.0}).key
+    assert parse("gfn2-xtb", {}).identity() == parse("GFN2-xTB", {"accuracy": 0.1}).identity()
+    assert parse("gfn2-xtb", {}).identity() != parse("gfn2-xtb", {"accuracy": 1.0}).identity()

@@ -53,6 +53,15 @@ def label(
     kept as it comes: after an interrupt the same command goes on. A structure that fails keeps no label (NaN), and the
     reason is recorded. The processor time of each label is recorded too.
 
+    A label's calculation is known by its method, options and package versions, an ASE class of no package by its own
+    source file; programs that a class runs are not tracked, so give labels of another build of one another --as.
+
+    A calculation has no time limit: one that hangs holds its CPUs until the run is interrupted. Limit a program by its
+    command where the ASE class takes one, for example `timeout 3600 orca`.
+
+    Charges are those of STORE, not an option. A model refuses charged structures and molecules with an odd number of
+    electrons, as in training. A basis set made for effective core potentials brings them along.
+
     Crystals go through xTB as supercells (it samples the centre of the Brillouin zone alone), PySCF refuses them here.
 
     Options, with their defaults:

@@ -1,7 +1,7 @@
 """Label methods that mfsweep computes itself: xTB, PySCF, any ASE calculator.
 
 `parse` makes a `Method` of what a user writes, `build` the labeller that computes it, which takes `Geometries` and
-gives `Computed`. A trained model is a labeller too, made where the store is known (run/label_model.py).
+gives `Computed`. A trained model is a labeller too, made where the store is known (run/labelling/model.py).
 """
 
 from mfsweep.data.labellers.geometries import Computed, Geometries, Geometry, Label, Labeller, OneByOne

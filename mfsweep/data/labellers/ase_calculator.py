@@ -16,6 +16,21 @@ from mfsweep.data.labellers.geometries import Geometry, Label, OneByOne
 from mfsweep.errors import DataError, nearest
 
 
+def check(path: str, options: Mapping[str, Any]) -> type[Any]:
+    """Return the class of a calculator.
+
+    Raises:
+        DataError: there is none, or the options hold what is a structure's own.
+    """
+    found = find(path)
+    if "charge" in options:
+        raise DataError(
+            f"--options: the charge of ase:{path} is each structure's own, as the data store states it (neutral where "
+            f"it states none): leave out `charge`, got {options['charge']!r}"
+        )
+    return found
+
+
 def build(path: str, options: Mapping[str, Any]) -> OneByOne:
     """Return the labeller of a calculator.
 
@@ -24,10 +39,10 @@ def build(path: str, options: Mapping[str, Any]) -> OneByOne:
         options: keyword arguments of the class.
 
     Raises:
-        DataError: there is no such class, or it refuses the options.
+        DataError: there is no such class, or the options are refused.
     """
     try:
-        calculator = find(path)(**options)
+        calculator = check(path, options)(**options)
     except DataError:
         raise
     except Exception as error:
@@ -39,7 +54,7 @@ def build(path: str, options: Mapping[str, Any]) -> OneByOne:
     if "energy" not in implemented:
         raise DataError(f"the ASE calculator {path} gives no energies: it implements {', '.join(implemented) or '-'}")
     writes_anywhere = "directory" not in options and hasattr(calculator, "directory")
-    takes_charge = "charge" in getattr(calculator, "default_parameters", {}) or "charge" in options
+    takes_charge = "charge" in getattr(calculator, "default_parameters", {})
 
     def single(geometry: Geometry) -> Label:
         if geometry.charge and not takes_charge:

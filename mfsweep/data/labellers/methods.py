@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
 from mfsweep.data.labellers import ase_calculator, pyscf_methods, xtb
 from mfsweep.data.labellers.geometries import Labeller
+from mfsweep.data.source import digest
 from mfsweep.errors import DataError, nearest
-from mfsweep.fingerprint import fingerprint
 from mfsweep.spec.base import Frozen
 
 ASE = "ase:"
@@ -39,16 +41,11 @@ class Method(NamedTuple):
     options: dict[str, Any]
     """All that may be chosen, defaults too; of an ASE calculator what was given."""
     versions: dict[str, str]
-    """Package -> version, of what computes it."""
+    """Package -> version, of what computes it; `sha256` -> of the source file of a class that is in no package."""
 
     def identity(self) -> dict[str, Any]:
         """Return plain data: labels of equal identities may stand in one data set."""
         return self._asdict()
-
-    @property
-    def key(self) -> str:
-        """Return the fingerprint of the identity."""
-        return fingerprint(self.identity())
 
 
 def parse(text: str, options: Mapping[str, Any]) -> Method:
@@ -121,8 +118,17 @@ def read_options(text: str | None) -> dict[str, Any]:
 
 
 def _ase(path: str, options: Mapping[str, Any]) -> Method:
-    ase_calculator.find(path)
-    return Method("ase", path, dict(options), _versions("ase", path.partition(".")[0]))
+    calculator = ase_calculator.check(path, options)
+    return Method("ase", path, dict(options), _versions("ase") | _code(path.partition(".")[0], calculator))
+
+
+def _code(package: str, calculator: type[Any]) -> dict[str, str]:
+    """Return what tells one code of a calculator from another: its package's version, or its source file's digest."""
+    if found := _versions(package) or _versions(*packages_distributions().get(package, ())):
+        return found
+    with contextlib.suppress(TypeError, OSError):  # a class that is compiled into Python
+        return {"sha256": digest(Path(inspect.getfile(calculator)))}
+    return {}
 
 
 def _filled(model: type[Frozen], options: Mapping[str, Any], text: str) -> dict[str, Any]:

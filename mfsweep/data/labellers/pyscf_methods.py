@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from collections.abc import Mapping
@@ -20,6 +21,15 @@ CORRELATED = ("mp2", "ccsd", "ccsd(t)")
 """Methods on top of Hartree-Fock, of which only energies are computed. Beside them stand `hf` and the functionals."""
 _FAMILY = re.compile(r"^(hyb_)?(lda|gga|mgga)_(xc|x|c|k)_")
 """What libxc puts in front of a functional's name."""
+_POTENTIALS = (
+    (re.compile(r"(ccecp(?:he|reg|28|36)?)(?:aug)?ccpv.z"), r"\1", 1),
+    (re.compile(r"bfdv.z"), "bfd", 1),
+    (re.compile(r"(?:aug)?ccp(?:wc)?v.zpp"), "ccpvdzpp", 1),
+    (re.compile(r"ccpv.zppnr"), None, 1),
+    (re.compile(r"(?:ma)?def2.*"), "def2svp", 37),
+)
+"""Families of basis sets made for effective core potentials: names as in PySCF's table, the entry that holds the
+family's potentials where a set's own does not (None: PySCF has none), and the lightest element that needs one."""
 
 
 class Options(Frozen):
@@ -72,6 +82,36 @@ def _plain(basis: str) -> str:
     return basis.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
+@functools.cache
+def core_potential(basis: str, number: int) -> list[Any] | None:
+    """Return the effective core potential that belongs to a basis set, as PySCF takes it.
+
+    Args:
+        basis: its name.
+        number: of the element.
+
+    Returns:
+        The potential; None where the set is for all electrons of that element.
+
+    Raises:
+        DataError: the set needs one, and PySCF has none for the element.
+    """
+    from pyscf.data.elements import ELEMENTS
+    from pyscf.gto.basis import ALIAS, load_ecp
+
+    name, symbol = _plain(basis), ELEMENTS[number]
+    file = ALIAS[name]
+    # Sets that consist of several files or of a module hold no potential.
+    if isinstance(file, str) and file.endswith(".dat") and (own := load_ecp(name, symbol)):
+        return own
+    for family, source, lightest in _POTENTIALS:
+        if (match := family.fullmatch(name)) and number >= lightest:
+            if source and (found := load_ecp(match.expand(source), symbol)):
+                return found
+            raise DataError(f"PySCF has no effective core potential for {symbol} that belongs to {basis}")
+    return None
+
+
 def _require_dispersion(functional: str) -> None:
     try:
         import pyscf.dispersion  # noqa: F401  # pyright: ignore[reportMissingImports] (optional)
@@ -89,6 +129,7 @@ def build(functional: str, basis: str, options: Mapping[str, Any]) -> OneByOne:
     """
     # All that a structure needs is imported here, so that the first one's cost is its own.
     from pyscf import cc, gto, mp  # noqa: F401
+    from pyscf.data.elements import ELEMENTS
 
     chosen = Options.model_validate(dict(options))
 
@@ -96,11 +137,14 @@ def build(functional: str, basis: str, options: Mapping[str, Any]) -> OneByOne:
         refuse_periodic(geometry, f"{functional}/{basis}")
         numbers = geometry.numbers.astype(int)
         spin = unpaired_electrons(int((numbers.sum() - geometry.charge) % 2), chosen.spin, geometry.charge)
+        elements = sorted(set(numbers.tolist()))
+        potentials = {ELEMENTS[z]: found for z in elements if (found := core_potential(basis, z)) is not None}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an unknown element's basis: the error that follows says so
             molecule = gto.M(
                 atom=list(zip(numbers.tolist(), geometry.positions.tolist(), strict=True)),
                 basis=basis,
+                ecp=potentials,
                 charge=geometry.charge,
                 spin=spin,
                 unit="angstrom",

@@ -169,7 +169,7 @@ class _Labeller:
     def __call__(self, geometries: Geometries) -> Computed:
         count = len(geometries.sizes)
         offsets = np.concatenate([[0], np.cumsum(geometries.sizes)])
-        failures = self._unknown(geometries, offsets)
+        failures = self._refused(geometries, offsets)
         energy = np.full(count, np.nan)
         forces = np.full((int(offsets[-1]), 3), np.nan, np.float32)
         structures = _unlabelled(geometries, offsets, self._head)
@@ -207,10 +207,19 @@ class _Labeller:
         assert predictions.forces_predicted is not None, "they were asked for"
         return predictions.energy_predicted, predictions.forces_predicted
 
-    def _unknown(self, geometries: Geometries, offsets: np.ndarray) -> dict[int, str]:
-        """Return the structures with an element that the model did not learn."""
-        foreign = ~self._known[geometries.species]
+    def _refused(self, geometries: Geometries, offsets: np.ndarray) -> dict[int, str]:
+        """Return the structures that are none of those models learn: neutral, closed-shell, of known elements."""
         found = {}
+        electrons = np.add.reduceat(geometries.species.astype(int), offsets[:-1])
+        odd = electrons % 2 == 1
+        if geometries.pbc is not None:  # the electrons of a cell say nothing of the shells of a crystal
+            odd &= ~geometries.pbc.any(axis=1)
+        for place in np.flatnonzero(odd).tolist():
+            found[place] = f"an odd number of electrons ({electrons[place]}): models learn closed shells alone"
+        if geometries.charge is not None:
+            for place in np.flatnonzero(geometries.charge).tolist():
+                found[place] = f"its charge is {geometries.charge[place]:+d}, and models know no charge"
+        foreign = ~self._known[geometries.species]
         for place in np.flatnonzero(np.logical_or.reduceat(foreign, offsets[:-1])).tolist():
             atoms = slice(offsets[place], offsets[place + 1])
             names = sorted({SYMBOLS[z] for z in geometries.species[atoms][foreign[atoms]].tolist()})

@@ -20,13 +20,17 @@ from ray.exceptions import (
     NodeDiedError,
     ObjectLostError,
     OutOfMemoryError,
+    RayError,
     RayTaskError,
+    RuntimeEnvSetupError,
+    TaskUnschedulableError,
     WorkerCrashedError,
 )
 
 from mfsweep.data.labellers import Computed, Geometries, Labeller, Method, build
+from mfsweep.data.labellers.geometries import reason
 from mfsweep.data.structures import Structures
-from mfsweep.errors import DataError, MfsweepError
+from mfsweep.errors import DataError, MfsweepError, ResourceError
 from mfsweep.fingerprint import canonical
 from mfsweep.run.labelling import model as label_model
 from mfsweep.run.labelling.batches import TRIES, Batch, Batches
@@ -36,6 +40,9 @@ IN_FLIGHT = 2
 LOOK_SECONDS = 0.2
 """Between two looks at the tasks; a batch takes seconds."""
 _DIED = (WorkerCrashedError, OutOfMemoryError, NodeDiedError, LocalRayletDiedError, ObjectLostError)
+_NOT_OURS = (RayError, RuntimeError, MemoryError, OSError, ImportError)
+"""What a model's packages and the machine raise. Anything else is a defect of ours, and keeps its traceback."""
+_GOES_ON = "What was computed before is kept: the same command goes on"
 
 
 class Work(NamedTuple):
@@ -75,7 +82,8 @@ def compute(
         waiting: called several times a second.
 
     Raises:
-        DataError: the workers cannot make the labeller.
+        DataError: the workers cannot make the labeller, or a model fails.
+        ResourceError: the cluster cannot run the tasks.
     """
     task: Any = _label.options(num_cpus=work.cpus, runtime_env={"env_vars": _environment(work.cpus)})
     flying: dict[ObjectRef, Batch] = {}
@@ -86,7 +94,7 @@ def compute(
             if not flying:
                 return
             ready, _ = ray.wait(list(flying), num_returns=len(flying), timeout=LOOK_SECONDS)
-            done = [own for ref in ready if (own := _landed(batches, flying.pop(ref), ref)) is not None]
+            done = [own for ref in ready if (own := _landed(work, batches, flying.pop(ref), ref)) is not None]
             if done:
                 yield done
             waiting()
@@ -100,15 +108,37 @@ def _environment(cpus: int) -> dict[str, str]:
     return {f"{library}_NUM_THREADS": str(cpus) for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
 
 
-def _landed(batches: Batches, batch: Batch, ref: ObjectRef) -> Done | None:
-    """Return a batch with its labels, None where its process died and its structures are tried again."""
+def _landed(work: Work, batches: Batches, batch: Batch, ref: ObjectRef) -> Done | None:
+    """Return a batch with its labels, None where its process died and its structures are tried again.
+
+    Raises:
+        DataError: the worker cannot make the labeller, or it failed on all structures together.
+        ResourceError: the cluster cannot run the task.
+    """
     try:
         returned = ray.get(ref)
     except RayTaskError as error:
+        if isinstance(error.cause, _NOT_OURS):
+            several = len(batch.members)
+            which = f"the structure {batch.members[0]}" if several == 1 else f"{several} structures together"
+            raise DataError(
+                f"{work.method.text} failed on a worker, for {which}: {reason(error.cause)}. {_GOES_ON}"
+            ) from error
         raise error.as_instanceof_cause() from None
     except _DIED as error:
         lost = batches.died(batch)
         return None if lost is None else Done(np.array([lost]), _gave_up(error))
+    except TaskUnschedulableError as error:
+        raise ResourceError(
+            f"--cpus-per-task {work.cpus}: no machine of the cluster can run such a task any more: {reason(error)}. "
+            f"{_GOES_ON}"
+        ) from error
+    except RuntimeEnvSetupError as error:
+        raise ResourceError(
+            f"a machine of the cluster cannot set up the environment of the tasks: {reason(error)}. {_GOES_ON}"
+        ) from error
+    except RayError as error:
+        raise ResourceError(f"the cluster failed to run a task: {reason(error)}. {_GOES_ON}") from error
     if isinstance(returned, str):
         raise DataError(returned)
     batches.measured(len(batch.members), returned.seconds)

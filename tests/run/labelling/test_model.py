@@ -102,6 +102,20 @@ def test_a_foreign_element_fails_alone(model):
     assert np.isnan(computed.forces[2:]).all()
 
 
+def test_ions_and_radicals_fail_as_no_model_learns_them(model):
+    sizes, species = np.array([2, 2, 2, 2]), np.array([6, 8, 6, 8, 7, 8, 7, 8], np.uint8)
+    positions = np.array([[0, 0, 0], [0, 0, 1.1]] * 4, np.float64)
+    charge, cell = np.array([0, 1, 0, 0], np.int16), np.tile(9 * np.eye(3), (4, 1, 1))
+    pbc = np.zeros((4, 3), np.bool_)
+    pbc[3] = True  # half of a crystal's even cell, perhaps
+    computed = build(model.file.read_bytes(), "dft", None, 1)(Geometries(sizes, species, positions, charge, cell, pbc))
+    assert computed.failures == {
+        1: "its charge is +1, and models know no charge",
+        2: "an odd number of electrons (15): models learn closed shells alone",
+    }
+    assert np.isfinite(computed.energy).tolist() == [True, False, False, True]
+
+
 def test_the_method_names_the_weights(trained, model):
     assert model.name == f"model_{trained.key[:8]}_dft"
     assert model.method.text == f"model:{trained.key}"
