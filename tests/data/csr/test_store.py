@@ -180,6 +180,12 @@ def test_labels_that_come_in_while_a_store_is_read_do_not_shift_what_is_read(sma
     np.testing.assert_array_equal(own.labels["m"].forces, expected.labels["m"].forces)
 
 
+def test_mapped_store_is_not_locked(small):
+    own = csr.read(small, csr.methods(small))
+    with h5py.File(small, "r+") as file:
+        assert file["geometry/rank"].shape == own.rank.shape
+
+
 def test_full_disk_is_said_and_nothing_is_left(tmp_path):
     """On a disk that takes 4 kB a file, in a process of its own, since the limit stays with a process."""
     with multiprocessing.get_context("fork").Pool(1) as pool:
