@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.dataset import Dataset, shown
-from mfsweep.data.reference import offset_energy
+from mfsweep.data.label_units import left_by_offsets, require_units
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.survey.balance import named_parts
 from mfsweep.data.survey.duplicates import leaks, structure_hashes
-from mfsweep.data.units import HARTREE, HIGHEST_SPREAD, UNITS, energy_scale, force_unit
 from mfsweep.data.unseen import require_unseen
 from mfsweep.errors import DataError
 from mfsweep.quantities import count
@@ -78,7 +77,7 @@ def check(
             for part in parts(method, dataset.derived):
                 # as if the stage trained on the part itself
                 alike = [own.but(labels=part) for own in training.sets if own.labels == method]
-                _require_hartree(dataset, part, alike)
+                warnings |= dict.fromkeys(require_units(dataset, part, alike))
             warnings |= dict.fromkeys(_weaknesses(dataset, method, training.sets))
     warnings |= dict.fromkeys(_leaks(dataset))
     return list(warnings)
@@ -201,39 +200,6 @@ def _require_offsets(dataset: Dataset, use: _Use) -> None:
             )
 
 
-def _require_hartree(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> None:
-    structures = dataset.structures
-    members, left = _left(dataset, method, sets)
-    offsets = dataset.offsets(method, sets)
-    energy = structures.labels[method].energy[members]
-    scale = energy_scale(energy, left, structures.counts(members, tuple(offsets)), offsets)
-    keys = dataset.data.labels[method]
-    if not scale.plausible():
-        unit = scale.fitting()
-        advice = (
-            f"They would fit as {unit}: convert the file (times {UNITS[unit] / HARTREE:.6g})"
-            if unit
-            else "No common unit fits"
-        )
-        raise DataError(
-            f"{dataset.place}: the {method} energies ({keys.energy!r}) do not look like hartree: after the energy "
-            f"offsets they spread by {scale.spread:.3g} eV/atom (expected below {HIGHEST_SPREAD:g}), and they are "
-            f"{scale.ratio:.2g} times those of Thomas-Fermi atoms (expected below 1). {advice}"
-        )
-    forces = structures.labels[method].forces
-    if forces is None:
-        return
-    square = np.add.reduceat((forces.astype(np.float64) ** 2).sum(axis=1), structures.offsets[:-1])
-    rms = float(np.sqrt(square[members].sum() / (3 * structures.sizes[members].sum())))
-    unit = force_unit(rms)
-    if unit is not None:
-        raise DataError(
-            f"{dataset.place}: the {method} forces ({keys.forces!r}) do not look like hartree/angstrom: their root "
-            f"mean square is {rms:.3g} eV/angstrom. They would fit as {unit}/angstrom: convert the file "
-            f"(times {UNITS[unit] / HARTREE:.6g})"
-        )
-
-
 def _leaks(dataset: Dataset) -> Iterator[str]:
     """Yield which parts share geometries. Copies have one formula, so a partition by formula cannot part them."""
     column = dataset.data.splits.column
@@ -247,14 +213,6 @@ def _leaks(dataset: Dataset) -> Iterator[str]:
             f"{count(len(leak.pairs.other), 'structure')} of {other} with the same geometry as one of {one}, the first "
             f"are {first}: split by {column}, copies are not kept together"
         )
-
-
-def _left(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> tuple[Indices, NDArray[np.float64]]:
-    """Return the structures trained on with a method, (n,), and what its offsets leave of the labels, (n,) eV/atom."""
-    members = np.unique(np.concatenate([dataset.training(own) for own in sets if own.labels == method]))
-    energy = dataset.structures.labels[method].energy[members]
-    offsets = offset_energy(dataset.structures, members, dataset.offsets(method, sets))
-    return members, (energy - offsets) / dataset.structures.sizes[members]
 
 
 def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
@@ -280,9 +238,9 @@ def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> I
             yield f"{len(fitted)} of {len(a)} training structures of a carry {method}: its offsets are fitted on these"
     difference = dataset.derived.get(method)
     if isinstance(difference, Difference):
-        spread = 1000 * _left(dataset, method, own)[1].std()
+        spread = 1000 * left_by_offsets(dataset, method, own)[1].std()
         alike = [labelled.but(labels=difference.target) for labelled in own]
-        plain = 1000 * _left(dataset, difference.target, alike)[1].std()
+        plain = 1000 * left_by_offsets(dataset, difference.target, alike)[1].std()
         if spread > plain:
             yield (
                 f"{method} spreads by {spread:.3g} meV/atom after its energy offsets, and {difference.target} itself "

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfsweep.data import csr
 from mfsweep.data.derived import derive
 from mfsweep.data.neighbours import Edges, kept_neighbours, neighbours
 from mfsweep.data.reading import read
@@ -36,6 +37,8 @@ class Source:
     def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys], folder: Path | None = None) -> None:
         self.place = " and ".join(str(path) for path in paths.values())
         self.structures: Structures = read(paths, labels)
+        self.stores = {name: path for name, path in paths.items() if csr.is_csr(path)}
+        self.names = tuple(paths)
         self._edges: dict[float, Edges] = {}
         self._folder = folder
         self._derived: dict[Derived, Labels] = {}
@@ -71,6 +74,13 @@ class Dataset:
         self.structures: Structures = source.structures._replace(labels=source.structures.labels | labels)
         self._source = source
         self._offsets: dict[tuple[str, bytes], dict[int, float]] = {}
+
+    def stores(self, method: str) -> list[Path]:
+        """Return the data stores of a method's labels, none where a file of another layout may hold some."""
+        source = self.data.labels[method].source
+        names = self._source.names if source is None else (source,)
+        stores = self._source.stores
+        return [stores[name] for name in names] if all(name in stores for name in names) else []
 
     @functools.cached_property
     def partition(self) -> Partition:

@@ -2,8 +2,12 @@ import json
 import shlex
 from pathlib import Path
 
+import ase.io
+import numpy as np
 import pytest
 import synthetic
+from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from mfsweep.cli.main import main
 from mfsweep.data import csr
@@ -65,6 +69,31 @@ def test_mistake_is_one_message_and_leaves_nothing(mfsweep, release, tmp_path):
     assert err.startswith(f"mfsweep: {release}: --labels cc: there is no 'ccsd(t)_cbs.enrgy'. Did you mean")
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == [release]
+
+
+def test_file_in_atomic_units_is_never_taken_for_electronvolts_silently(mfsweep, tmp_path):
+    rng = np.random.default_rng(0)
+    frames = []
+    for number in range(30):
+        atoms = molecule(("H2O", "CH4", "CH3OH")[number % 3])
+        atoms.rattle(0.05, rng=rng)
+        energy = sum({1: -0.5, 6: -37.8, 8: -75.1}[z] for z in atoms.numbers) + 0.002 * rng.normal()
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=0.03 * rng.normal(size=(len(atoms), 3)))
+        frames.append(atoms)
+    path, store = tmp_path / "atomic.xyz", tmp_path / "own.h5"
+    ase.io.write(path, frames)
+    code, _, err = mfsweep("import", path, store, "--labels", "dft")
+    assert code == 2
+    assert "--unit energy=hartree" in err
+    assert "--trust-units" in err
+    assert not store.exists()
+    assert mfsweep("import", path, store, "--labels", "dft", "--trust-units")[0] == 0
+    atomic = "--unit", "energy=hartree", "--unit", "forces=hartree/bohr"
+    code, out, _ = mfsweep("import", path, store, "--labels", "dft", "--overwrite", *atomic)
+    assert (code, "warning" in out) == (0, False)
+    electronvolt = "--unit", "energy=eV", "--unit", "forces=eV/Ang"
+    code, out, _ = mfsweep("import", path, store, "--labels", "dft", "--overwrite", *electronvolt)
+    assert (code, "warning: " in out and "--unit energy=hartree" in out) == (0, True)
 
 
 def test_command_that_fetch_prints_imports_ani1ccx(mfsweep, release, tmp_path, monkeypatch):

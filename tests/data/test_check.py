@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mfsweep.data import csr
 from mfsweep.data.check import check
 from mfsweep.data.dataset import open_dataset
 from mfsweep.data.structures import Column
 from mfsweep.errors import DataError
-from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
+from mfsweep.spec.data import Difference, ResolvedData, Shuffled, Splits, Subset
 from mfsweep.spec.stage import CostAwareBatching, Evaluation, LabelledSet
 
 CC = LabelledSet(labels="cc", subset="a", probability=1.0)
@@ -264,3 +265,28 @@ def test_geometries_that_two_parts_share_are_warned_of_where_a_column_parts_them
     assert found["alone"] == []
     assert found["twins"]
     assert all("split by name, copies are not kept together" in text for text in found["twins"])
+
+
+@pytest.mark.parametrize(("key", "labelled"), [("dft.energy", DFT), ("dft.forces", DFT)])
+def test_unit_of_a_data_store_is_eV_and_mended_by_importing_again(
+    write_file, as_store, small_labels, make_training, tmp_path, key, labelled
+):
+    def opened(name, provenance):
+        as_store(write_file(change=_scale(key, 27.2114)), small_labels, to=tmp_path / "as_is.h5")
+        structures = csr.read(tmp_path / "as_is.h5", small_labels)
+        path = tmp_path / name
+        with csr.Writer(path, energies=["cc", "dft"], forces=["dft"]) as writer:
+            labels = structures.labels
+            energies = {method: own.energy for method, own in labels.items()}
+            forces = {method: own.forces for method, own in labels.items() if own.forces is not None}
+            writer.add(csr.Chunk(structures.sizes, structures.species, structures.positions, energies, forces))
+            writer.finish(provenance)
+        return open_dataset({"": path}, ResolvedData(digest="0" * 64, labels=small_labels, splits=SPLITS))
+
+    quantity = {"dft.energy": "energies", "dft.forces": "forces"}[key]
+    said = rf"the dft {quantity} \('{key}'\) do not look like eV.*"
+    mend = said + r"Import them again with `mfsweep data import`: --unit .*--trust-units"
+    for number, provenance in enumerate(({}, {"units_trusted": False})):
+        _refused(opened(f"{number}.h5", provenance), make_training, mend, labelled)
+    warnings = _check(opened("trusted.h5", {"units_trusted": True}), make_training, labelled)
+    assert any("do not look like eV" in text and "imported with --trust-units" in text for text in warnings)

@@ -44,9 +44,15 @@ if TYPE_CHECKING:
     help="energy=eV, forces=eV/Ang, positions=bohr, ... Default: hartree, hartree/Ang and Ang for HDF5 files, "
     "eV, eV/Ang and Ang for others.",
 )
+@click.option(
+    "--charge",
+    metavar="KEY|none",
+    help="The total charge of each structure. Default: `charge`; of files that ASE reads else `total_charge`, else the "
+    "sum of `initial_charges`, where that is a whole number.",
+)
 @click.option("--geometries", is_flag=True, help="Take no labels: they come from `mfsweep data label`.")
 @click.option("--drop-bad", is_flag=True, help="Leave out structures with values that cannot be, and say which.")
-@click.option("--trust-units", is_flag=True, help="Take labels that do not look like the stated units.")
+@click.option("--trust-units", is_flag=True, help="Take labels that do not look like their units.")
 @click.option("--overwrite", is_flag=True, help="Replace STORE where it exists.")
 @as_json
 def import_(
@@ -57,6 +63,7 @@ def import_(
     needs: tuple[str, ...],
     columns: tuple[str, ...],
     units: tuple[str, ...],
+    charge: str | None,
     geometries: bool,
     drop_bad: bool,
     trust_units: bool,
@@ -68,6 +75,9 @@ def import_(
     SOURCE is an HDF5 file of the ANI-1x layout, or any file that ASE reads (extxyz, db, traj, OUTCAR, ...). What a
     structure lacks is NaN in the store: no label. STORE is one file, which a spec names as its data.source; it appears
     when it is whole.
+
+    Labels that cannot be in their units, that fit another unit clearly better, or forces that are not the slope of the
+    energies are refused: --unit states other units, --trust-units takes them as they are.
 
     \b
     Examples:  mfsweep data import ani1x-release.h5 ani1ccx.h5 --labels "ccsd(t)_cbs" --labels wb97x_dz
@@ -83,6 +93,7 @@ def import_(
         needs=needs,
         columns=columns or None,
         units=units_of(units),
+        charge=charge,
         geometries=geometries,
         drop_bad=drop_bad,
         trust_units=trust_units,

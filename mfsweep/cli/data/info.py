@@ -61,15 +61,15 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
         csr.digests(opened.path)
     found = describe(opened.structures, threshold)
     costs = info_tables.costs(csr.labellings(opened.path)) if store else {}
-    provenance = csr.provenance(opened.path) if store else {}
+    provenance = csr.provenance(opened.path) if store else None
     if figure is not None:
         data_figure.save(data_figure.draw(info_tables.drawn(opened.path.name, found)), figure)
     if as_json:
         about = {"file": str(opened.path), "layout": opened.layout, "other_keys": opened.other_keys}
-        whole = {**about, **found._asdict(), "labelling": costs, "provenance": provenance}
+        whole = {**about, **found._asdict(), "labelling": costs, "provenance": provenance or {}}
         click.echo(json.dumps(plain(whole), indent=1))
         return
-    info_tables.print_info(console(), opened, found)
-    info_tables.print_origin(console(), costs, provenance)
+    info_tables.print_info(console(), opened, found, provenance)
+    info_tables.print_origin(console(), costs, provenance or {})
     if figure is not None:
         click.echo(figure)

@@ -60,8 +60,15 @@ def _stairs(histogram: Histogram) -> Stairs:
     return Stairs(np.array(histogram.edges), np.array(histogram.density))
 
 
-def print_info(console: Console, opened: Opened, info: Info) -> None:
-    """Print the tables."""
+def print_info(console: Console, opened: Opened, info: Info, provenance: Mapping[str, Any] | None) -> None:
+    """Print the tables.
+
+    Args:
+        console: where to.
+        opened: the file.
+        info: what is in it.
+        provenance: of a data store; None for another file.
+    """
     facts = _table(f"{opened.path}: {opened.layout}")
     facts.add_column()
     facts.add_column()
@@ -75,7 +82,7 @@ def print_info(console: Console, opened: Opened, info: Info) -> None:
     for table in tables:
         console.print(table)
         console.print()
-    for text in _notes(info):
+    for text in _notes(info, provenance):
         console.print(f"[yellow]![/] {escape(text)}")
 
 
@@ -196,7 +203,7 @@ def _pairs(info: Info) -> Table:
     return table
 
 
-def _notes(info: Info) -> Iterator[str]:
+def _notes(info: Info, provenance: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield what looks wrong, or should be known before training."""
     for what, number in info.flaws.items():
         yield f"{count(number, 'structure')} with {what}"
@@ -211,6 +218,25 @@ def _notes(info: Info) -> Iterator[str]:
         yield f"{count(info.charged, 'charged structure')}: the models know no charge"
     for method, own in info.methods.items():
         yield from _notes_on(method, own)
+        yield from _notes_on_units(method, own, provenance)
+
+
+def _notes_on_units(method: str, own: Method, provenance: Mapping[str, Any] | None) -> Iterator[str]:
+    unlikely = {"energies": (own.looks_like, "")}
+    if own.forces:
+        unlikely["forces"] = (own.forces.looks_like, "/angstrom")
+    for quantity, (unit, per_length) in unlikely.items():
+        if not unit:
+            continue
+        if provenance is None:
+            yield f"{method}: {quantity} too large for hartree{per_length}: they look like {unit}{per_length}"
+        elif provenance.get("units_trusted"):
+            yield f"{method}: {quantity} too large for eV{per_length}, but imported with --trust-units: is it so?"
+        else:
+            yield (
+                f"{method}: {quantity} too large for eV{per_length}: import them again, with the --unit of their file, "
+                "or --trust-units if they are right"
+            )
 
 
 def _notes_on(method: str, own: Method) -> Iterator[str]:
@@ -218,10 +244,6 @@ def _notes_on(method: str, own: Method) -> Iterator[str]:
         yield f"{method}: {count(number, 'structure')} with {what}"
     if not own.determined:
         yield f"{method}: the compositions do not fix all energy offsets: those shown are the smallest that fit"
-    if own.looks_like:
-        yield f"{method}: energies too large for hartree: they look like {own.looks_like}"
-    if own.forces and own.forces.looks_like:
-        yield f"{method}: forces too large for hartree/angstrom: they look like {own.forces.looks_like}/angstrom"
     kinds = {"energy per atom after the offsets": own.far} | ({"largest force": own.forces.far} if own.forces else {})
     for what, far in kinds.items():
         if far.structures:

@@ -10,6 +10,7 @@ import click
 from mfsweep.cli.data.info import labels_option
 from mfsweep.cli.options import as_json, console
 from mfsweep.errors import DataError, nearest
+from mfsweep.spec.base import LARGEST_SEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -40,7 +41,7 @@ def _sizes(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--by", default="formula", show_default=True, help="What stays whole: formulae, or a text column's values."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the partition.")
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Of the partition.")
 @labels_option
 @as_json
 @click.pass_context
@@ -116,6 +117,8 @@ def _splits(
     wanted: dict[str, dict[str, Any]] = {
         name: {"size": _size(name, size), "needs": ()} for name, size in sizes.items() if size is not None
     }
+    if not by:
+        raise DataError("--by: expected formula or the name of a text column, got an empty text")
     if not wanted:
         raise DataError("expected the size of at least one subset: --a, --b, --c or --t")
     for text in validation:

@@ -86,8 +86,8 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
         DataError: no data store, a damaged one, or one without such labels.
     """
     with data_store(path) as file:
-        # The file that is open, not the path: labels that come in at this moment put another file there. And opened anew,
-        # since a map of HDF5's own handle would keep its lock for as long as the arrays live.
+        # The file that is open, not the path: labels that come in at this moment put another file there. It is opened
+        # anew, since a map of HDF5's own handle would keep its lock for as long as the arrays live.
         with Path(f"/proc/self/fd/{file.id.get_vfd_handle()}").open("rb") as raw:
             whole = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
         if absent is None:

@@ -22,7 +22,7 @@ from mfsweep import __version__
 from mfsweep.data import csr
 from mfsweep.data.importing.ani import AniSource
 from mfsweep.data.importing.ase_files import AseSource
-from mfsweep.data.importing.keys import Units
+from mfsweep.data.importing.keys import Units, storable
 from mfsweep.data.importing.parts import Filter, Part, Source, carries, complete
 from mfsweep.data.importing.scale import Sample
 from mfsweep.data.source import digest
@@ -46,12 +46,14 @@ class Rules:
     """Texts that come along; None for those that the file has as texts."""
     units: Mapping[str, str] | None = None
     """Quantity -> unit, where it is not that of the file's layout."""
+    charge: str | None = None
+    """Key of the total charge, or `none`; None for the usual ones (charges.py)."""
     geometries: bool = False
     """Whether to leave all labels."""
     drop_bad: bool = False
     """Whether structures with values that cannot be are left out; else they are an error."""
     trust_units: bool = False
-    """Whether labels come in that do not look like the stated units."""
+    """Whether labels come in that do not look like their units."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,11 @@ def import_files(
                     tally.add(chunk)
                     writer.add(chunk)
                 progress(tally.read(part), tally.total)
+            warnings += source.warnings
             if not rules.trust_units:
-                warnings += sample.check(str(path), source.units)
+                warnings += sample.check(
+                    str(path), source.units, stated=bool({"energy", "forces"} & {*(rules.units or ())})
+                )
         if not writer.structures:
             raise DataError(f"{_names(sources)}: no structure is left of {tally.done:,}: {_left_out(passes)}")
         writer.finish(_provenance(sources, opened, rules, passes))
@@ -185,9 +190,12 @@ def _require_consistent(rules: Rules, tally: _Tally) -> None:
         if method not in tally.energies:
             there = ", ".join(tally.energies) or "none"
             raise DataError(f"--needs: no label method {method!r}.{nearest(method, tally.energies)} There are: {there}")
+    for method in tally.energies:
+        if not storable(method):
+            raise DataError(f"--labels: no label method can be named {method!r}: say --labels NAME=ENERGY_KEY")
     for column in tally.columns:
-        if "/" in column:
-            raise DataError(f"{column!r}: a column's name has no slash: say --column for each that is to come along")
+        if not storable(column):
+            raise DataError(f"--column: no column can be named {column!r}: expected a name without a slash")
     units = rules.units or {}
     stated = [quantity for quantity in ("energy", "forces") if quantity in units]
     if len(stated) == 1 and tally.forces:  # hartree go with bohr and with angstrom: no default would be safe
@@ -212,7 +220,8 @@ def _source(path: Path, rules: Rules) -> Source:
         )
     hdf5 = path.suffix.lower() in HDF5_SUFFIXES or (path.is_file() and h5py.is_hdf5(path))
     made = AniSource if hdf5 else AseSource
-    return made(path, rules.labels, rules.columns, rules.units or {}, geometries=rules.geometries)
+    units = rules.units or {}
+    return made(path, rules.labels, rules.columns, units, geometries=rules.geometries, charge=rules.charge)
 
 
 def _names(paths: Sequence[Path]) -> str:
@@ -236,6 +245,7 @@ def _provenance(paths: Sequence[Path], opened: Sequence[Source], rules: Rules, p
                     name: {"energy": keys.energy, "forces": keys.forces} for name, keys in source.labels.items()
                 },
                 "units": source.units._asdict(),
+                "charges": list(source.charges),
             }
             for path, source in zip(paths, opened, strict=True)
         ],

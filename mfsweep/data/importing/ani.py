@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from mfsweep.data.ani1x import LAYOUT, Group, label_keys, survey, values
 from mfsweep.data.csr import Chunk
 from mfsweep.data.hdf5 import opened, require_sound_texts, require_written
-from mfsweep.data.importing.keys import ANI_UNITS, Units, picked, require
+from mfsweep.data.importing.charges import NONE
+from mfsweep.data.importing.keys import ANI_UNITS, Units, picked, require, storable
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
@@ -35,15 +36,19 @@ class AniSource:
         units: Mapping[str, str],
         *,
         geometries: bool = False,
+        charge: str | None = None,
     ) -> None:
         """Look at the groups of the file; no positions and labels are read yet.
 
         Args:
             path: the file.
             labels: label method -> keys, None for `NAME.energy` and `NAME.forces`. Empty: every such pair.
-            columns: datasets with a value per conformer that come along as texts. Default: those of texts.
+            columns: datasets with a value per conformer that come along as texts. Default: those of texts, but for
+                names that no data store can hold.
             units: quantity -> unit, where it is not that of the layout.
             geometries: whether to leave all labels.
+            charge: dataset of the total charge, for a group or each conformer, or `none`. Default: `charge`, where
+                there is one.
 
         Raises:
             DataError: the file is not of this layout, or lacks a key.
@@ -57,11 +62,18 @@ class AniSource:
             self.labels: Mapping[str, LabelKeys] = {} if geometries else picked(str(path), labels, keys)
             self.total: int | None = groups[-1].conformers.stop
             self._groups = {str(group.node.name): group for group in groups}
-            self._charged = "charge" in keys
+            if charge not in (None, NONE):
+                require(str(path), "--charge", str(charge), keys)
+            self._charge_key = charge or "charge"
+            self.charges: Sequence[str] = [self._charge_key] if self._charge_key in keys else []
             for name in columns or ():
                 require(str(path), "--column", name, keys)
             texts = _texts_in(groups)
-            self.columns: Sequence[str] = texts if columns is None else columns
+            self.columns: Sequence[str] = [name for name in texts if storable(name)] if columns is None else columns
+            left = set(texts) - set(self.columns) if columns is None else set()
+            self.warnings: Sequence[str] = [
+                f"{path}: the texts {name!r} are left: no column can have this name" for name in sorted(left)
+            ]
         if set(self.columns) & set(texts):
             require_sound_texts(path)
 
@@ -106,24 +118,26 @@ class AniSource:
             positions=positions,
             energies=energies,
             forces=forces,
-            charge=self._charge(group, rows) if self._charged else None,
+            charge=self._charge(group, rows) if self.charges else None,
             columns={column: self._texts(group, column, rows) for column in self.columns},
         )
         return Part(chunk, lambda index: f"{place}{rows.start + index}")
 
     def _charge(self, group: Group, rows: slice) -> NDArray[np.int16]:
-        count = rows.stop - rows.start
-        node = group.node.get("charge")
+        count, key = rows.stop - rows.start, self._charge_key
+        node = group.node.get(key)
         if node is None:
             return np.zeros(count, np.int16)
         if isinstance(node, h5py.Dataset) and node.shape == ():
-            found = np.broadcast_to(values(self._path, group, "charge", ()), count)
+            found = np.broadcast_to(values(self._path, group, key, ()), count)
         else:
-            found = values(self._path, group, "charge", group.shape[:1], rows)
-        charge = found.astype(np.int16)
+            found = values(self._path, group, key, group.shape[:1], rows)
+        with np.errstate(invalid="ignore"):  # what no int16 holds becomes another number, which is refused
+            charge = found.astype(np.int16)
         if not np.array_equal(charge, found):
             raise DataError(
-                f"{self._path}: group {group.node.name!r}, key 'charge': expected whole numbers, got others"
+                f"{self._path}: group {group.node.name!r}, key {key!r}: expected whole numbers, got others. Say "
+                "--charge KEY for another key, or --charge none to take no charges"
             )
         return charge
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.csr import Chunk
+from mfsweep.data.importing.charges import NONE, Charges
 from mfsweep.data.importing.frames import Frame, kind, read_frames, results
-from mfsweep.data.importing.keys import ASE_UNITS, Units
+from mfsweep.data.importing.keys import ASE_UNITS, Units, storable
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import DataError, nearest
@@ -34,15 +35,18 @@ class AseSource:
         units: Mapping[str, str],
         *,
         geometries: bool = False,
+        charge: str | None = None,
     ) -> None:
         """Read the first frames of the file.
 
         Args:
             path: the file.
             labels: label method -> keys in `atoms.info` and `atoms.arrays`, None for a calculator's results.
-            columns: keys of `atoms.info` that come along as texts. Default: those with texts in the first frames.
+            columns: keys of `atoms.info` that come along as texts. Default: those with texts in the first frames, but
+                for names that no data store can hold.
             units: quantity -> unit, where it is not ASE's.
             geometries: whether to leave all labels.
+            charge: key of the total charge, or `none`. Default: as of charges.py.
 
         Raises:
             DataError: ASE does not read the file, or no label method is named.
@@ -66,11 +70,27 @@ class AseSource:
             {} if geometries else {name: keys or self._calculated() for name, keys in labels.items()}
         )
         self._without_forces = [name for name in self.labels if labels[name] is None and not self.labels[name].forces]
+        self._left: list[str] = []
         if columns is None:
-            texts = {key for frame in self._first for key, value in frame.atoms.info.items() if isinstance(value, str)}
-            columns = sorted(texts - {keys.energy for keys in self.labels.values()})
+            texts = {str(key) for f in self._first for key, value in f.atoms.info.items() if isinstance(value, str)}
+            texts -= {keys.energy for keys in self.labels.values()}
+            columns = sorted(filter(storable, texts))
+            self._left = sorted(texts - set(columns))
         self.columns: Sequence[str] = columns
+        self._charge_key = charge
+        self._charges = Charges(charge)
         self._found: set[str] = set()
+
+    @property
+    def charges(self) -> list[str]:
+        """Return the keys that charges were taken from."""
+        return sorted(self._charges.found)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what should be known of the structures that have passed."""
+        left = [f"{self._path}: the texts {name!r} are left: no column can have this name" for name in self._left]
+        return left + self._charges.warnings(str(self._path))
 
     def parts(self) -> Iterator[Part]:
         """Yield all structures.
@@ -82,9 +102,12 @@ class AseSource:
             yield self._part(frames)
         wanted = [(f"--labels {name}", keys.energy) for name, keys in self.labels.items()]
         wanted += [(f"--labels {name}", keys.forces) for name, keys in self.labels.items() if keys.forces is not None]
-        for option, key in [*wanted, *(("--column", name) for name in self.columns)]:
-            if key not in self._found:
-                near = nearest(key, self._first[0].arrays())
+        wanted += [("--column", name) for name in self.columns]
+        if self._charge_key not in (None, NONE):
+            wanted.append(("--charge", str(self._charge_key)))
+        for option, key in wanted:
+            if key not in self._found | self._charges.found:
+                near = nearest(key, map(str, self._first[0].arrays()))
                 raise DataError(f"{self._path}: {option}: no frame has {key!r}.{near} {self._there()}")
 
     def _calculated(self) -> LabelKeys:
@@ -104,7 +127,6 @@ class AseSource:
 
     def _part(self, frames: Sequence[Frame]) -> Part:
         self._refuse_late_forces(frames)
-        charges = [_charge(frame) for frame in frames]
         pbc = np.array([frame.atoms.pbc for frame in frames], np.bool_)
         cell = np.array([frame.atoms.cell.array for frame in frames], np.float64) * self.units.positions_factor
         positions = np.concatenate([frame.atoms.positions for frame in frames]).astype(np.float64)
@@ -118,9 +140,7 @@ class AseSource:
             },
             cell=np.where(pbc[:, :, None], cell, 0.0),
             pbc=pbc,
-            charge=np.array([charge or 0 for charge in charges], np.int16)
-            if any(c is not None for c in charges)
-            else None,
+            charge=self._charges(frames),
             columns={name: [self._text(frame, name) for frame in frames] for name in self.columns},
         )
         return Part(chunk, lambda index: frames[index].place)
@@ -175,19 +195,6 @@ def _species(frame: Frame) -> NDArray[np.uint8]:
     if numbers.min() < 1 or numbers.max() >= len(SYMBOLS):
         raise DataError(f"{frame.place}: atomic numbers hold {numbers.min()} to {numbers.max()}")
     return numbers.astype(np.uint8)
-
-
-def _charge(frame: Frame) -> int | None:
-    """Return the total charge: as stated, or the sum of the atoms' initial charges."""
-    stated = frame.atoms.info.get("charge")
-    if stated is None and "initial_charges" in frame.atoms.arrays:
-        stated = frame.atoms.arrays["initial_charges"].sum()
-    if stated is None:
-        return None
-    charge = np.asarray(stated)
-    if charge.shape != () or charge.dtype.kind not in "fiu" or not abs(charge - np.round(charge)) < 0.01:
-        raise DataError(f"{frame.place}: expected a total charge that is a whole number, got {stated}")
-    return int(np.round(charge))
 
 
 def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:

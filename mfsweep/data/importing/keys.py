@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -46,6 +47,11 @@ ASE_UNITS = Units("eV", "eV/Ang", "Ang")
 assert ANI_UNITS.energy_factor == HARTREE
 
 
+def storable(name: str) -> bool:
+    """Return whether a method or column of a data store can have a name: HDF5 takes it for that of one dataset."""
+    return name not in ("", ".", "..") and not re.search(r"[/\0\ud800-\udfff]", name)
+
+
 def labels_of(texts: Sequence[str]) -> dict[str, LabelKeys | None]:
     """Read what `--labels` says.
 
@@ -62,8 +68,10 @@ def labels_of(texts: Sequence[str]) -> dict[str, LabelKeys | None]:
     for text in texts:
         name, equals, rest = text.partition("=")
         keys = rest.split(",") if equals else []
-        if not name or "/" in name or len(keys) > 2 or (equals and not all(keys)):
-            raise DataError(f"--labels: expected NAME or NAME=ENERGY_KEY[,FORCES_KEY] without a slash, got {text!r}")
+        if not storable(name) or len(keys) > 2 or (equals and not all(keys)):
+            raise DataError(
+                f"--labels: expected NAME or NAME=ENERGY_KEY[,FORCES_KEY], a name without a slash, got {text!r}"
+            )
         if name in found:
             raise DataError(f"--labels: expected each label method once, got {name!r} twice")
         found[name] = LabelKeys(energy=keys[0], forces=keys[1] if len(keys) == 2 else None) if keys else None

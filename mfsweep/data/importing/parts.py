@@ -45,6 +45,16 @@ class Source(Protocol):
     total: int | None
     """Structures, where this is known before all are read."""
 
+    @property
+    def charges(self) -> Sequence[str]:
+        """Keys that charges were taken from, once all parts have passed."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What should be known of the structures, once all parts have passed."""
+        ...
+
     def parts(self) -> Iterator[Part]:
         """Yield all structures, in parts of about ATOMS_AT_ONCE atoms; once."""
         ...

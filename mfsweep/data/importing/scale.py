@@ -1,31 +1,28 @@
-"""Whether labels can be in the units that are stated for them, on a sample taken while they pass.
+"""A sample of the labels of a file, taken while they pass, on which their units are judged (judge.py).
 
 Shapes: `n` structures of the sample, `Z` elements by atomic number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.csr import Chunk
+from mfsweep.data.importing import judge
 from mfsweep.data.importing.keys import Units
 from mfsweep.data.importing.parts import take
+from mfsweep.data.importing.slope import Slopes
 from mfsweep.data.structures import SYMBOLS
-from mfsweep.data.units import HARTREE, HIGHEST_FORCE, HIGHEST_SPREAD, EnergyScale, energy_scale, force_unit
+from mfsweep.data.units import EnergyScale, energy_scale
 from mfsweep.errors import DataError
 
 LIMIT = 10_000
 """Structures of a sample at most."""
 LEAST = 10
 """Structures with a label that a judgement needs at least."""
-HYDROGEN = (10.0, 20.0)
-"""|E0(H)| of every total-energy method lies between, eV."""
-ALL_ELECTRON = (0.65, 0.95)
-"""Mean |E| over the Thomas-Fermi energy of all-electron methods lies between."""
 
 
 class _Rows(NamedTuple):
@@ -52,12 +49,14 @@ class Sample:
     """Every so-many-th structure, at most LIMIT of them however many pass."""
 
     def __init__(self) -> None:
+        self._slopes = Slopes()
         self._seen = 0
         self._stride = 1
         self._kept: list[_Rows] = []
 
     def add(self, chunk: Chunk) -> None:
         """Take some of the structures that pass."""
+        self._slopes.add(chunk)
         index = self._seen + np.arange(len(chunk.sizes))
         self._seen += len(index)
         while sum(len(rows.index) for rows in self._kept) + (index % self._stride == 0).sum() > LIMIT:
@@ -67,85 +66,70 @@ class Sample:
         if keep.any():
             self._kept.append(_rows_of(index[keep], take(chunk, keep)))
 
-    def check(self, place: str, units: Units) -> list[str]:
+    def check(self, place: str, units: Units, *, stated: bool = False) -> list[str]:
         """Judge the energies and forces.
 
         Args:
             place: the file, for messages.
-            units: as stated.
+            units: in which they were taken to be.
+            stated: whether the user said so; else they are those of the layout.
 
         Returns:
             Warnings: units that are possible, but not the most likely.
 
         Raises:
-            DataError: labels that cannot be in these units.
+            DataError: labels that cannot be in these units, or that clearly are in others which the user did not state.
         """
-        methods = self._kept[0].energies if self._kept else {}
         warnings: list[str] = []
-        for method in methods:
-            warnings += self._check_energies(place, units, method)
-            self._check_forces(place, units, method)
+        for method in self._kept[0].energies if self._kept else {}:
+            own = self._labels(method)
+            if own is None:
+                continue
+            suspect = judge.unlikely(own, units)
+            refused = judge.impossible(own, units) or ([] if stated else suspect)
+            if refused:
+                raise DataError(f"{place}: the {method} {refused[0]}, or --trust-units if they are right")
+            warnings += [f"{place}: the {method} {text}" for text in suspect or judge.notes(own, units)]
         return warnings
 
-    def _check_energies(self, place: str, units: Units, method: str) -> Iterator[str]:
+    def _labels(self, method: str) -> judge.Measured | None:
+        """Return what is known of a method's labels, None where these are too few to judge."""
         energy = np.concatenate([rows.energies[method] for rows in self._kept])
         labelled = ~np.isnan(energy)
         if labelled.sum() < LEAST:
-            return
-        counts = np.concatenate([rows.counts for rows in self._kept])[labelled]
-        factor = units.energy_factor / HARTREE
-        scale, determined = _scale_of(energy[labelled] / factor, counts)
-        if not scale.plausible(factor):
-            unit = scale.fitting()
-            advice = f"They would fit as {unit}: say --unit energy={unit}" if unit else "No common unit fits"
-            raise DataError(
-                f"{place}: the {method} energies do not look like {units.energy}: after energy offsets by element they "
-                f"spread by {scale.spread * factor:.3g} eV/atom (expected below {HIGHEST_SPREAD:g}), and they are "
-                f"{scale.ratio * factor:.2g} times those of Thomas-Fermi atoms (expected below 1). {advice}, or "
-                "--trust-units if they are right"
-            )
-        if units.energy != "hartree" and _like_hartree(scale, determined):
-            yield (
-                f"the {method} energies are taken for {units.energy}, but would be of the usual size as hartree: "
-                "if they are, say --unit energy=hartree"
-            )
-
-    def _check_forces(self, place: str, units: Units, method: str) -> None:
-        if method not in self._kept[0].squares:
-            return
-        square = np.concatenate([rows.squares[method] for rows in self._kept])
-        atoms = np.concatenate([rows.counts.sum(axis=1) for rows in self._kept])
-        labelled = ~np.isnan(square)
-        if labelled.sum() < LEAST:
-            return
-        rms = float(np.sqrt(square[labelled].sum() / (3 * atoms[labelled].sum())))
-        if rms <= HIGHEST_FORCE:
-            return
-        unit = force_unit(max(rms / units.forces_factor * HARTREE, 2 * HIGHEST_FORCE))
-        raise DataError(
-            f"{place}: the {method} forces do not look like {units.forces}: their root mean square is {rms:.3g} "
-            f"eV/angstrom (expected below {HIGHEST_FORCE:g}). They would fit as {unit}/Ang: say --unit "
-            f"forces={unit}/Ang, or --trust-units if they are right"
-        )
+            return None
+        counts = np.concatenate([rows.counts for rows in self._kept])
+        scale, offsets = _scale_of(energy[labelled], counts[labelled])
+        rms = None
+        if method in self._kept[0].squares:
+            square = np.concatenate([rows.squares[method] for rows in self._kept])
+            forces = ~np.isnan(square)
+            if forces.sum() >= LEAST:
+                rms = float(np.sqrt(square[forces].sum() / (3 * counts[forces].sum())))
+        spread = _spread_within(energy[labelled], counts[labelled])
+        return judge.Measured(scale, offsets, spread, rms, self._slopes.ratio(method))
 
 
-def _scale_of(energy: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[EnergyScale, bool]:
-    """Return how large energies are, taken for hartree, and whether the structures determine the energy offsets."""
+def _spread_within(energy: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """Return the standard deviation of the energy per atom within compositions; 0 where each has one structure."""
+    _, own = np.unique(counts, axis=0, return_inverse=True)
+    own = own.reshape(-1)
+    per_atom = energy / counts.sum(axis=1)
+    left = per_atom - (np.bincount(own, per_atom) / np.bincount(own))[own]
+    free = len(own) - len(np.unique(own))
+    return float(np.sqrt((left**2).sum() / free)) if free else 0.0
+
+
+def _scale_of(energy: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[EnergyScale, dict[int, float]]:
+    """Return how large energies are, eV, and the energy offsets, none where the structures do not determine them."""
     elements = np.flatnonzero(counts.any(axis=0))
     own = counts[:, elements]
     solution, _, rank, _ = np.linalg.lstsq(own.astype(np.float64), energy, rcond=None)
     left = (energy - own @ solution) / own.sum(axis=1)
-    scale = energy_scale(energy, left, own, dict(zip(elements.tolist(), solution.tolist(), strict=True)))
-    determined = bool(rank == len(elements))
+    offsets = dict(zip(elements.tolist(), solution.tolist(), strict=True))
+    scale = energy_scale(energy, left, own, offsets)
     # An offset that the structures leave open says nothing.
-    return scale if determined else scale._replace(hydrogen=0.0), determined
-
-
-def _like_hartree(scale: EnergyScale, determined: bool) -> bool:
-    """Return whether energies, taken for hartree, have the size of total energies, and not by chance."""
-    if determined and scale.hydrogen:
-        return HYDROGEN[0] <= scale.hydrogen <= HYDROGEN[1]
-    return ALL_ELECTRON[0] <= scale.ratio <= ALL_ELECTRON[1]
+    return (scale, offsets) if rank == len(elements) else (scale._replace(hydrogen=0.0), {})
 
 
 def _rows_of(index: NDArray[np.int64], chunk: Chunk) -> _Rows:

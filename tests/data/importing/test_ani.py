@@ -113,6 +113,18 @@ def test_charges_come_along(importing, write_file):
     np.testing.assert_array_equal(importing(own).structures.charge, ani1x.read(own, {}).charge)
 
 
+def test_charge_may_have_another_key_or_be_left(importing, write_file):
+    def change(file):
+        file["H2O"]["charge"] = np.full(6, 0.5)
+        file["H2O"]["total"] = np.int8(1)
+
+    own = write_file(change=change)
+    assert importing(own, charge="total").structures.charge.sum() == 6
+    assert importing(own, charge="none").structures.charge is None
+    with pytest.raises(DataError, match=r"--charge: there is no 'totl'.*Did you mean 'total'"):
+        importing(own, charge="totl")
+
+
 def test_large_molecules_pass(importing, tmp_path):
     path = tmp_path / "large.h5"
     with h5py.File(path, "w") as file:
@@ -168,6 +180,7 @@ def _partly_written(file):
         (_put("dft.forces", (2, 1, 0), np.nan), "'/H2O', conformer 2: its dft forces are NaN for a part of it"),
         (lambda file: file["H2O"].create_dataset("charge", data=[0.5] * 6), "'charge': expected whole numbers"),
         (lambda file: file["H2O"].create_dataset("charge", data=[70000] * 6), "'charge': expected whole numbers"),
+        (lambda file: file["H2O"].create_dataset("charge", data=[np.nan] * 6), "'charge': expected whole numbers"),
     ],
 )
 def test_malformed_file_is_refused_by_place(importing, write_file, tmp_path, change, message):

@@ -8,6 +8,7 @@ import pytest
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from mfsweep.data import csr
 from mfsweep.data.importing import ase_files, frames
 from mfsweep.data.importing.keys import BOHR
 from mfsweep.data.units import HARTREE
@@ -134,15 +135,57 @@ def test_periodicity_may_be_mixed(importing, tmp_path, crystals):
 
 def test_charge_is_that_stated_or_the_sum_over_atoms(importing, tmp_path):
     stated, summed, neutral = molecules(E=-40.0)
-    stated.info["charge"] = -1
+    stated.info.update(charge=-1, total_charge=2)
     summed.set_initial_charges([0.5, 0.25, 0.25, 0.0, 0.0])
     path = tmp_path / "charged.traj"
     ase.io.write(path, [stated, summed, neutral])
-    assert importing(path, labels=["dft=E"]).structures.charge.tolist() == [-1, 1, 0]
-    stated.info["charge"] = 0.4
-    ase.io.write(path, [stated])
-    with pytest.raises(DataError, match=r"frame 0: expected a total charge that is a whole number, got 0\.4"):
+    imported = importing(path, labels=["dft=E"])
+    assert imported.structures.charge.tolist() == [-1, 1, 0]
+    assert csr.provenance(imported.path)["sources"][0]["charges"] == ["charge", "initial_charges"]
+    assert importing(path, labels=["dft=E"], charge="none").structures.charge is None
+    assert importing(path, labels=["dft=E"], charge="total_charge").structures.charge.tolist() == [2, 0, 0]
+    assert importing(path, labels=["dft=E"], charge="initial_charges").structures.charge.tolist() == [0, 1, 0]
+    with pytest.raises(DataError, match=r"--charge: no frame has 'total_chrge'.*Did you mean 'total_charge'"):
+        importing(path, labels=["dft=E"], charge="total_chrge")
+
+
+def test_total_charge_is_taken_by_its_other_name_and_before_partial_charges(importing, tmp_path):
+    made = molecules(E=-40.0)
+    for atoms in made:
+        atoms.info["total_charge"] = 1
+        atoms.set_initial_charges(np.linspace(0.1, 0.3, len(atoms)))
+    path = tmp_path / "charged.xyz"
+    ase.io.write(path, made)
+    imported = importing(path, labels=["dft=E"])
+    assert imported.structures.charge.tolist() == [1, 1, 1]
+    assert imported.summary.warnings == ()
+
+
+def test_partial_charges_that_are_no_whole_number_are_left_with_a_warning(importing, tmp_path):
+    made = molecules(E=-40.0)
+    for atoms in made:
+        atoms.set_initial_charges(np.full(len(atoms), 0.07))
+    path = tmp_path / "mulliken.traj"
+    ase.io.write(path, made)
+    imported = importing(path, labels=["dft=E"])
+    assert imported.structures.charge is None
+    (warning,) = imported.summary.warnings
+    assert "3 structures have initial_charges that do not add up to a whole number" in warning
+    assert "--charge none" in warning
+    assert importing(path, labels=["dft=E"], charge="none").summary.warnings == ()
+    with pytest.raises(DataError, match="frame 0: 'initial_charges': expected a total charge"):
+        importing(path, labels=["dft=E"], charge="initial_charges")
+
+
+@pytest.mark.parametrize("charge", [0.4, 40000, -40000, np.nan, np.inf, "one", [1, 0]])
+def test_charge_that_is_none_is_refused_by_place(importing, tmp_path, charge):
+    made = molecules(E=-40.0)
+    made[1].info["charge"] = charge
+    path = tmp_path / "charged.traj"
+    ase.io.write(path, made)
+    with pytest.raises(DataError, match=r"frame 1: 'charge': expected a total charge that is a whole.*--charge none"):
         importing(path, labels=["dft=E"])
+    assert importing(path, labels=["dft=E"], charge="none").structures.charge is None
 
 
 def test_columns_asked_for_are_taken_and_those_unknown_refused(importing, tmp_path):
@@ -160,14 +203,22 @@ def test_columns_asked_for_are_taken_and_those_unknown_refused(importing, tmp_pa
         importing(path, labels=["dft=E"], columns=("flod",))
 
 
-def test_column_with_a_slash_is_refused(importing, tmp_path):
+@pytest.mark.parametrize("name", ["", ".", "..", "from/where", "a\0b", "\ud800"])
+def test_texts_whose_name_no_column_can_have_are_left_with_a_warning_unless_asked_for(importing, tmp_path, name):
     made = molecules(E=-40.0)
-    made[0].info["from/where"] = "here"
-    path = tmp_path / "named.traj"
-    ase.io.write(path, made)
-    with pytest.raises(DataError, match="'from/where': a column's name has no slash"):
-        importing(path, labels=["dft=E"])
-    assert importing(path, labels=["dft=E"], columns=()).structures.columns == {}
+    for atoms in made:
+        atoms.info[name] = "here"
+        atoms.info["note"] = "well named"
+    path = tmp_path / "named.db"
+    with ase.db.connect(path) as database:
+        for atoms in made:
+            database.write(atoms, data=atoms.info)
+    imported = importing(path, labels=["dft=E"])
+    assert list(imported.structures.columns) == ["note"]
+    (warning,) = imported.summary.warnings
+    assert repr(name) in warning
+    with pytest.raises(DataError, match="--column: no column can be named"):
+        importing(path, labels=["dft=E"], columns=(name,))
 
 
 def test_labels_without_a_name_are_refused_with_all_that_there_is(importing, tmp_path, crystals):

@@ -17,7 +17,9 @@ def test_labels_name_a_method_and_its_keys():
     }
 
 
-@pytest.mark.parametrize("text", ["", "=E", "cc=", "cc=E,", "cc=,F", "cc=E,F,G", "a/b=E"])
+@pytest.mark.parametrize(
+    "text", ["", "=E", "cc=", "cc=E,", "cc=,F", "cc=E,F,G", "a/b=E", ".=E", "..", "a\0b=E", "\ud800=E"]
+)
 def test_labels_of_another_form_are_refused(text):
     with pytest.raises(DataError, match="--labels: expected NAME or NAME=ENERGY_KEY"):
         labels_of([text])

@@ -30,10 +30,10 @@ def chunk_of(count: int, energy_unit: float, force_unit: float = HARTREE, seed: 
     )
 
 
-def judged(chunk: Chunk, units=ANI_UNITS) -> list[str]:
+def judged(chunk: Chunk, units=ANI_UNITS, *, stated: bool = False) -> list[str]:
     sample = Sample()
     sample.add(chunk)
-    return sample.check("own.h5", units)
+    return sample.check("own.h5", units, stated=stated)
 
 
 def test_labels_of_the_usual_size_pass():
@@ -50,9 +50,15 @@ def test_energies_and_forces_of_another_unit_are_refused_with_it(factor, unit):
         judged(chunk_of(200, HARTREE, HARTREE * factor))
 
 
-def test_file_in_hartree_that_is_taken_for_electronvolts_is_warned_of():
-    (warning,) = judged(chunk_of(200, 1.0, 1.0), ASE_UNITS)
-    assert "would be of the usual size as hartree" in warning
+@pytest.mark.parametrize("unit", [1.0, 2.0])
+def test_total_energies_that_are_taken_for_electronvolts_are_refused_unless_that_was_stated(unit):
+    name = {1.0: "hartree", 2.0: "Ry"}[unit]
+    chunk = chunk_of(200, unit, 0.05 * unit)
+    message = f"own.h5: the dft energies do not look like eV.*like {name}.*--unit energy={name} --unit forces="
+    with pytest.raises(DataError, match=message):
+        judged(chunk, ASE_UNITS)
+    (warning,) = judged(chunk, ASE_UNITS, stated=True)
+    assert f"--unit energy={name}" in warning
     assert judged(chunk_of(200, HARTREE), ASE_UNITS) == []
 
 
@@ -94,3 +100,48 @@ def test_sample_is_bounded_and_spread_over_all_that_passes(monkeypatch):
     assert len(set(np.diff(index).tolist())) == 1
     assert index[-1] > 1000
     assert sample.check("own.h5", ANI_UNITS) == []
+
+
+def valence(count: int, offsets: dict[int, float], unit: float = 1.0) -> Chunk:
+    """Energies of given offsets, eV, without forces."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(2, 12, count)
+    species = rng.choice(list(offsets), sizes.sum()).astype(np.uint8)
+    owner = np.repeat(np.arange(count), sizes)
+    energy = np.bincount(owner, [offsets[z] for z in species.tolist()]) + 0.3 * rng.normal(size=count)
+    return Chunk(sizes, species, rng.normal(size=(len(species), 3)), {"own": energy * unit}, {})
+
+
+XTB = {1: -13.5, 6: -56.0, 8: -115.0}
+VASP = {1: -3.4, 6: -8.3, 8: -5.5}
+RELATIVE = {1: 0.02, 6: -0.1, 8: 0.05}
+METALS = {28: 0.1, 29: 0.0, 46: 0.2, 47: -0.05}
+PSEUDO_METALS = {29: -1300.0, 30: -1600.0}
+SILICON = {14: -107.0}
+
+
+@pytest.mark.parametrize("offsets", [XTB, VASP, RELATIVE, METALS, PSEUDO_METALS, SILICON])
+def test_energies_relative_to_atoms_and_of_valence_electrons_pass(offsets):
+    judged(valence(200, offsets), ASE_UNITS)
+
+
+def test_valence_energies_and_those_without_hydrogen_in_hartree_are_refused():
+    for offsets in (XTB, {8: -75.0 * HARTREE, 26: -1263.0 * HARTREE}):
+        with pytest.raises(DataError, match=r"like hartree.*--unit energy=hartree,"):
+            judged(valence(200, offsets, 1 / HARTREE), ASE_UNITS)
+
+
+def test_small_forces_of_structures_that_are_not_relaxed_are_warned_of():
+    chunk = valence(200, XTB)
+    water = chunk._replace(
+        sizes=np.full(200, 3),
+        species=np.tile([8, 1, 1], 200).astype(np.uint8),
+        positions=np.random.default_rng(0).normal(size=(600, 3)),
+        energies={"own": -142.0 + 0.2 * np.random.default_rng(0).normal(size=200)},
+        forces={"own": 0.03 * np.random.default_rng(0).normal(size=(600, 3))},
+    )
+    (warning,) = judged(water, ASE_UNITS)
+    assert "--unit energy=eV --unit forces=hartree/bohr" in warning
+    relaxed = np.full(200, -142.0) + 0.001 * np.random.default_rng(0).normal(size=200)
+    assert judged(water._replace(energies={"own": relaxed}), ASE_UNITS) == []
+    assert judged(water._replace(forces={"own": 20 * water.forces["own"]}), ASE_UNITS) == []

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+
+from mfsweep.data.csr import Chunk
+from mfsweep.data.importing.ani import AniSource
+from mfsweep.data.importing.keys import ASE_UNITS, BOHR
+from mfsweep.data.importing.scale import Sample
+from mfsweep.data.importing.slope import Slopes
+from mfsweep.data.units import HARTREE
+from mfsweep.errors import DataError
+
+
+def frames(parent, count=40):
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        atoms = parent.copy()
+        atoms.rattle(0.05, rng=rng)
+        if not atoms.pbc.any():
+            atoms.rotate(rng.uniform(0, 360), rng.normal(size=3))
+        else:
+            atoms.wrap()
+        atoms.calc = EMT()
+        yield atoms
+
+
+def chunk_of(parent, energy=1.0, forces=1.0) -> Chunk:
+    """Rattled and turned copies with EMT labels (eV, eV/angstrom) times factors."""
+    own = list(frames(parent))
+    return Chunk(
+        sizes=np.full(len(own), len(parent)),
+        species=np.tile(parent.numbers, len(own)).astype(np.uint8),
+        positions=np.concatenate([atoms.positions for atoms in own]),
+        energies={"emt": energy * np.array([atoms.get_potential_energy() for atoms in own])},
+        forces={"emt": forces * np.concatenate([atoms.get_forces() for atoms in own])},
+        cell=np.array([atoms.cell.array for atoms in own]) if parent.pbc.any() else None,
+        pbc=np.array([atoms.pbc for atoms in own]) if parent.pbc.any() else None,
+    )
+
+
+def ratio(chunk: Chunk) -> float | None:
+    slopes = Slopes()
+    slopes.add(chunk)
+    return slopes.ratio("emt")
+
+
+MOLECULE, CRYSTAL = molecule("C2H6"), bulk("Cu", cubic=True)
+
+
+@pytest.mark.parametrize("parent", [MOLECULE, CRYSTAL])
+def test_forces_are_the_slope_of_the_energies_in_consistent_units(parent):
+    assert ratio(chunk_of(parent)) == pytest.approx(1.0, abs=0.1)
+    assert ratio(chunk_of(parent, forces=BOHR / HARTREE)) == pytest.approx(51.4, rel=0.1)
+    assert ratio(chunk_of(parent, forces=-1.0)) == pytest.approx(-1.0, abs=0.1)
+
+
+def test_forces_that_have_nothing_to_do_with_the_energies_are_not_judged():
+    chunk = chunk_of(MOLECULE)
+    noise = np.random.default_rng(1).normal(size=40)
+    assert ratio(chunk._replace(energies={"emt": noise})) is None
+    assert ratio(chunk._replace(energies={"emt": np.full(40, np.nan)})) is None
+
+
+@pytest.mark.parametrize("method", ["gfn2_xtb", "wb97x_631gd"])
+def test_quantum_chemistry_of_distorted_molecules_is_judged(mini: Path, method):
+    slopes = Slopes()
+    for part in AniSource(mini, {}, None, {}).parts():
+        slopes.add(part.chunk)
+    assert slopes.ratio(method) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("energy", "forces", "message"),
+    [
+        (1.0, BOHR / HARTREE, "the forces would fit as hartree/bohr.*--unit energy=eV --unit forces=hartree/bohr"),
+        (1.0, BOHR, "the forces would fit as eV/bohr"),
+        (1 / HARTREE, 1.0, "the energies would fit as hartree"),
+        (1.0, -1.0, "they are gradients, not forces"),
+        (1.0, 1 / 300.0, "no common units of both would mend it"),
+    ],
+)
+def test_units_that_do_not_go_together_are_refused_unless_they_were_stated(energy, forces, message):
+    sample = Sample()
+    sample.add(chunk_of(MOLECULE, energy, forces))
+    with pytest.raises(DataError, match=f"own.xyz: the emt energies and forces do not go together.*{message}"):
+        sample.check("own.xyz", ASE_UNITS)
+    (warning,) = sample.check("own.xyz", ASE_UNITS, stated=True)
+    assert "do not go together" in warning
