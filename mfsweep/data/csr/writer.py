@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from mfsweep.data.csr.layout import Spooled, new_file, seal, write_array, write_json
 from mfsweep.data.structures import SYMBOLS, hill_formula
 from mfsweep.errors import DataError
-from mfsweep.files import write_file
+from mfsweep.files import locked, write_file
 
 
 class Chunk(NamedTuple):
@@ -71,13 +72,16 @@ class Writer:
         self._stated: set[str] = set()
         self._exact = True
         self._folder: Path | None = None
+        self._lock = contextlib.ExitStack()
         self._spools: dict[str, Any] = {}
         self._numbers: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._remove_stale()
             self._folder = Path(tempfile.mkdtemp(dir=self._path.parent, prefix=f".{self._path.name}.", suffix=".part"))
+            self._lock.enter_context(locked(self._folder, wait=True))
         except OSError as error:
             raise DataError(f"{self._path} cannot be written: {error.strerror or error}") from error
         return self
@@ -90,6 +94,14 @@ class Writer:
                 spool.close()
         assert self._folder is not None
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.close()
+
+    def _remove_stale(self) -> None:
+        """Remove what a killed writer of the same store left: nobody holds its lock."""
+        for folder in self._path.parent.glob(f".{glob.escape(self._path.name)}.*.part"):
+            with locked(folder, wait=False) as free:
+                if free:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def add(self, chunk: Chunk) -> None:
         """Take some more structures.

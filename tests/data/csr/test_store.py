@@ -130,6 +130,18 @@ def test_interrupted_writer_leaves_nothing(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_writer_left_is_removed_by_the_next_of_that_store(tmp_path):
+    for name in (".x.h5.a1.part", ".y.h5.a1.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0").write_text("half")
+    with Writer(tmp_path / "x.h5", energies=["m"]) as first, Writer(tmp_path / "x.h5", energies=["m"]) as second:
+        assert not (tmp_path / ".x.h5.a1.part").exists()
+        for writer in (first, second):  # neither took the other's folder for a dead one's
+            writer.add(WATER)
+            writer.finish({})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".y.h5.a1.part", "x.h5"]
+
+
 def test_store_without_structures_is_refused(tmp_path):
     with pytest.raises(DataError, match="no structures"), Writer(tmp_path / "x.h5", energies=["m"]) as writer:
         writer.finish({})
