@@ -24,6 +24,8 @@ from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
 
 LAYOUT = "an HDF5 file of the ANI-1x layout"
+_EITHER = f"{LAYOUT}, or a data store"
+"""What a spec's source can be: of a file that cannot be opened nobody knows which it was to be."""
 
 
 class Group(NamedTuple):
@@ -47,7 +49,7 @@ def keys(path: Path) -> set[str]:
     Raises:
         DataError: as of `read`.
     """
-    with opened(path, LAYOUT) as file:
+    with opened(path, _EITHER) as file:
         return label_keys(survey(path, file))
 
 
@@ -67,7 +69,7 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
         DataError: the file cannot be opened or breaks off, is not of this layout, lacks a key, or has values that
             are not finite; the text names group and key.
     """
-    with opened(path, LAYOUT) as file:
+    with opened(path, _EITHER) as file:
         groups = survey(path, file)
         if absent is None:
             require_keys(str(path), label_keys(groups), labels)
