@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.spec.stage import CostAwareBatching, StepTime
+from mfsweep.spec.batching import CostAwareBatching, StepTime
 
 Positions = NDArray[np.int64]
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from mfsweep.data.cost_aware import Items, cost_aware
 from mfsweep.data.packing import open_bins, worst_fit
 from mfsweep.errors import DataError
-from mfsweep.spec.stage import AnyBatching, Batching, LabelledSet
+from mfsweep.spec.batching import AnyBatching, Batching
+from mfsweep.spec.stage import LabelledSet
 
 Indices = NDArray[np.int64]
 

@@ -22,7 +22,7 @@ from paired import interleaved, table
 
 from mfsweep.data.cost_aware import Items, cost_aware, predicted
 from mfsweep.data.packing import worst_fit
-from mfsweep.spec.stage import CostAwareBatching, StepTime
+from mfsweep.spec.batching import CostAwareBatching, StepTime
 
 CAPACITY = 256
 EDGES = 4000

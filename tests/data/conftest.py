@@ -13,9 +13,10 @@ from mfsweep.data import ani1x, csr
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import digest, resolve
 from mfsweep.data.structures import Labels, Structures, hill_formula
+from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.model import Mace
-from mfsweep.spec.stage import Batching, LabelledSet, Recipe, Training
+from mfsweep.spec.stage import LabelledSet, Recipe, Training
 
 ALL = ("cc", "dft", "xtb")
 LABELS = {

@@ -8,8 +8,9 @@ from mfsweep.data.check import check
 from mfsweep.data.dataset import open_dataset
 from mfsweep.data.structures import Column
 from mfsweep.errors import DataError
+from mfsweep.spec.batching import CostAwareBatching
 from mfsweep.spec.data import Difference, ResolvedData, Shuffled, Splits, Subset
-from mfsweep.spec.stage import CostAwareBatching, Evaluation, LabelledSet
+from mfsweep.spec.stage import Evaluation, LabelledSet
 
 CC = LabelledSet(labels="cc", subset="a", probability=1.0)
 DFT = LabelledSet(labels="dft", subset="a", probability=1.0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfsweep.data.cost_aware import Items, alike, best_fit, cost_aware, predicted
-from mfsweep.spec.stage import CostAwareBatching, StepTime
+from mfsweep.spec.batching import CostAwareBatching, StepTime
 
 MAX_ATOMS = 256
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mfsweep.data.sampler import Sampler
 from mfsweep.errors import DataError
-from mfsweep.spec.stage import Batching, CostAwareBatching, LabelledSet
+from mfsweep.spec.batching import Batching, CostAwareBatching
+from mfsweep.spec.stage import LabelledSet
 
 
 @st.composite

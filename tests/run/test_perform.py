@@ -10,10 +10,11 @@ from mfsweep.data.source import digest, resolve
 from mfsweep.errors import DataError
 from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
+from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Shuffled, Splits, Subset
 from mfsweep.spec.model import Mace
 from mfsweep.spec.resources import Resources
-from mfsweep.spec.stage import Batching, Evaluation, Head, LabelledSet, LossWeights, Recipe, Training
+from mfsweep.spec.stage import Evaluation, Head, LabelledSet, LossWeights, Recipe, Training
 from mfsweep.train import World
 
 NEEDS = ("cc", "dft")

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from mfsweep.errors import SpecError
+from mfsweep.spec.batching import Batching, CostAwareBatching
 from mfsweep.spec.load import Document
-from mfsweep.spec.stage import Batching, CostAwareBatching, Recipe
+from mfsweep.spec.stage import Recipe
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 
 import mfsweep
 from mfsweep.data.dataset import Dataset, open_dataset
+from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.model import Mace
-from mfsweep.spec.stage import Batching, LabelledSet, LossWeights, Recipe, Schedule, Training
+from mfsweep.spec.stage import LabelledSet, LossWeights, Recipe, Schedule, Training
 from mfsweep.train import Outcome, World, train
 
 SOURCE = Path(mfsweep.__file__).parent / "data" / "bundled" / "mini-ccx.h5"

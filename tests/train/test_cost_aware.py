@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mfsweep.spec.stage import CostAwareBatching
+from mfsweep.spec.batching import CostAwareBatching
 
 
 @pytest.fixture

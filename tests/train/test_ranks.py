@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from mfsweep.spec.stage import Batching
+from mfsweep.spec.batching import Batching
 from mfsweep.train import load_weights, loop
 from mfsweep.train.checkpoint import save
 

@@ -17,7 +17,7 @@ from mfsweep.data.csr import Labelling
 from mfsweep.data.survey.info import Histogram, Info, Method
 from mfsweep.data.survey.opening import Opened
 from mfsweep.quantities import count
-from mfsweep.spec.stage import Batching
+from mfsweep.spec.batching import Batching
 
 ROWS = 12
 """Of the table of sizes, at most."""

@@ -14,10 +14,11 @@ from mfsweep.errors import DataError, StoreError
 from mfsweep.run.job import Job
 from mfsweep.run.labelling.model import build, find
 from mfsweep.run.perform import perform
+from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.model import Mace
 from mfsweep.spec.resources import Resources
-from mfsweep.spec.stage import Batching, Evaluation, LabelledSet, LossWeights, Recipe, Training
+from mfsweep.spec.stage import Evaluation, LabelledSet, LossWeights, Recipe, Training
 from mfsweep.store import Store
 from mfsweep.train import World
 
