@@ -151,7 +151,9 @@ def _require(package: str, text: str) -> None:
         DataError: with the command that installs it.
     """
     if importlib.util.find_spec(package) is None:
-        raise DataError(f"{text} needs {package}, which is not installed here: `pip install 'mfsweep[label]'`")
+        raise DataError(
+            f"{text} needs {package}, which is not installed here: `pip install {package}`, on every node of a cluster"
+        )
 
 
 def _versions(*packages: str) -> dict[str, str]:
