@@ -44,6 +44,17 @@ class Best(Plain):
     """Relative to the stage's folder."""
 
 
+class Interruption(Plain):
+    """Something that cut a training short; it went on from its last checkpoint."""
+
+    time: float
+    """Unix time, seconds."""
+    step: int | None
+    """Of the last validation that the process which writes this has seen; None: of none yet."""
+    what: str
+    """Which worker was lost, where, and why."""
+
+
 class Record(Plain):
     """What one finished training was and gave. Metrics are keyed `validation.<method>.<quantity>` (quantities.py)."""
 
@@ -72,6 +83,8 @@ class Record(Plain):
     workers: int
     host: str
     versions: dict[str, str]
+    interruptions: list[Interruption] = []
+    """Lost workers and nodes, in time order."""
 
     @property
     def converged(self) -> bool:

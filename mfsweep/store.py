@@ -5,6 +5,7 @@
         training.json          the stage's identity in full
         metrics.jsonl          one JSON object a line, appended by rank 0
         train.log              the worker's log
+        interruptions.jsonl    lost workers and nodes, one JSON object a line; there when there were any
         checkpoints/last.pt    whole state, to resume from
         checkpoints/selected.pt, best.<head>.pt    weights; the record says which file is whose
         record.json            written last: a stage is trained when it exists
@@ -28,6 +29,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,10 +40,13 @@ from mfsweep.errors import StoreError
 from mfsweep.files import locked, write_text
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
 from mfsweep.fingerprint import fingerprint
-from mfsweep.records import CellRecord, ClaimRecord, EvaluationRecord, FigureRecord, Plain, Record
+from mfsweep.records import CellRecord, ClaimRecord, EvaluationRecord, FigureRecord, Interruption, Plain, Record
 from mfsweep.spec.axes import Value
 
 _PlainT = TypeVar("_PlainT", bound=Plain)
+
+CLAIM = ".claim"
+"""Name of the file in a stage's or a sweep's folder that stands for the lock on it."""
 
 
 class StageFolder:
@@ -53,6 +58,7 @@ class StageFolder:
         self.training = path / "training.json"
         self.metrics = path / "metrics.jsonl"
         self.log = path / "train.log"
+        self._interruptions = path / "interruptions.jsonl"
         self.checkpoints = path / "checkpoints"
         self.selected = self.checkpoints / "selected.pt"
         self.evaluations = path / "evaluations"
@@ -66,6 +72,42 @@ class StageFolder:
         """
         with _claim(self.path) as mine:
             yield mine
+
+    def is_claimed(self) -> bool:
+        """Return whether another process holds the stage at this moment; nothing is written."""
+        if not (self.path / CLAIM).exists():
+            return False
+        with locked(self.path / CLAIM, wait=False) as free:
+            return not free
+
+    def say(self, text: str) -> None:
+        """Add a line to the stage's log.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def add_interruption(self, interruption: Interruption) -> None:
+        """Keep what cut the training short until its record is written.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._interruptions.open("a", encoding="utf-8") as file:
+            file.write(interruption.model_dump_json() + "\n")
+
+    def interruptions(self) -> list[Interruption]:
+        """Return what cut the training short so far; a line that cannot be read is left out."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self._interruptions.read_bytes().splitlines():
+                with contextlib.suppress(ValidationError):
+                    found.append(Interruption.model_validate_json(line))
+        return found
 
     @property
     def record_path(self) -> Path:
@@ -245,7 +287,7 @@ class Store:
 @contextlib.contextmanager
 def _claim(folder: Path) -> Iterator[bool]:
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".claim", wait=False) as held:
+    with locked(folder / CLAIM, wait=False) as held:
         yield held
 
 

@@ -83,6 +83,7 @@ cli.add_command(data)
 @click.option(
     "--cpus-per-worker", type=click.FloatRange(0, min_open=True), help="In place of resources.cpus_per_worker."
 )
+@click.option("--groups", type=click.IntRange(1), help="In place of resources.groups: stages at a time.")
 @click.option(
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of tracking.uri.  [env: MLFLOW_TRACKING_URI]"
 )

@@ -19,8 +19,9 @@ from mfsweep.errors import StoreError
 from mfsweep.plan.graph import smoke_graph
 from mfsweep.points import tried
 from mfsweep.prepare import Plan
-from mfsweep.run import cluster, sweep
+from mfsweep.run import cluster, orphans, sweep
 from mfsweep.run.progress import Display
+from mfsweep.run.room import Room
 from mfsweep.run.sweep import Summary
 from mfsweep.run.tracking import Tracker
 from mfsweep.store import Store, write_text
@@ -69,8 +70,8 @@ def _run(plan: Plan, search: Search | None, console: Console, tracking_uri: str 
     plan = search.plan if search else plan
     folder.write_cells(plan.cells())
     uri = tracking_uri or plan.spec.experiment.tracking.uri
-    with _room(plan, console) as slots, _tracked(plan, plan.name, uri, console) as tracker:
-        summary = _trained(plan, slots, console, tracker.tracker, search)
+    with _room(plan, console) as room, _tracked(plan, plan.name, uri, console) as tracker:
+        summary = _trained(plan, room, console, tracker.tracker, search)
         if search:
             plan = search.plan
             folder.write_cells(plan.cells())
@@ -107,8 +108,8 @@ def smoke(plan: Plan, console: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="smoke-", dir=plan.store.scratch) as folder:
         small = replace(plan, graph=graph, store=Store(Path(folder)), done=frozenset())
         small.store.prepare()
-        with _room(small, console) as slots, _tracked(small, "smoke", None, console) as tracker:
-            summary = _trained(small, slots, console, tracker.tracker)
+        with _room(small, console) as room, _tracked(small, "smoke", None, console) as tracker:
+            summary = _trained(small, room, console, tracker.tracker)
         for failure in summary.failures:
             said = failure.log.read_text(encoding="utf-8") if failure.log.exists() else "it left no log"
             console.print(Text(f"failed: {failure.stage}\n{said}", style="red"))
@@ -152,8 +153,8 @@ def _tracked(plan: Plan, sweep_name: str, uri: str | None, console: Console) -> 
 
 
 @contextlib.contextmanager
-def _room(plan: Plan, console: Console) -> Iterator[int]:
-    """Give how many stages run at a time on the cluster, which is there meanwhile; with nothing to do, none is started.
+def _room(plan: Plan, console: Console) -> Iterator[Room | None]:
+    """Give the room on the cluster, which is there meanwhile; with nothing to do, none is started.
 
     Before the tracker: resources that are refused leave no run in it.
 
@@ -161,14 +162,16 @@ def _room(plan: Plan, console: Console) -> Iterator[int]:
         ResourceError: the cluster can never serve a stage, or a stage's overlay is missing.
     """
     if len(plan.done) == len(plan.graph.nodes):
-        yield 1
+        yield None
         return
     resources = plan.spec.experiment.resources
     require_overlays(plan)
     with cluster.connected(dashboard=resources.workers > 1) as where:
-        slots = cluster.slots(resources)
-        console.print(f"On {where}: {slots} stage{'s' if slots > 1 else ''} at a time.")
-        yield slots
+        room = Room(resources)
+        console.print(f"On {where}: {room}", soft_wrap=True)
+        if leaked := orphans.release_leaked():
+            console.print(f"Gave back what {leaked} worker group(s) of ended jobs still held.")
+        yield room
 
 
 def require_overlays(plan: Plan) -> None:
@@ -182,11 +185,13 @@ def require_overlays(plan: Plan) -> None:
         overlay.require(architecture)
 
 
-def _trained(plan: Plan, slots: int, console: Console, tracker: Tracker, search: Search | None = None) -> Summary:
+def _trained(
+    plan: Plan, room: Room | None, console: Console, tracker: Tracker, search: Search | None = None
+) -> Summary:
     with Display(console, plan.graph, plan.done) as display:
         if search:
             display.grow(plan.graph, search.progress)
-        return sweep.run(plan, plan.spec.experiment.resources, slots, display, tracker, search)
+        return sweep.run(plan, room, display, tracker, search)
 
 
 def _show_results(plan: Plan, console: Console) -> list[Path]:

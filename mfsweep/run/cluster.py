@@ -1,29 +1,24 @@
-"""The Ray cluster of a run: joined or started, and what it can ever give."""
+"""The Ray cluster of a run: joined or started, and what a trial on it holds."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
-import math
 import os
 import socket
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import ray
-from ray._private import state
-from ray.core.generated.gcs_pb2 import PlacementGroupTableData  # pyright: ignore[reportAttributeAccessIssue] (generated)
 from ray.tune import PlacementGroupFactory
-from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from mfsweep.errors import ResourceError
 from mfsweep.overlay import PINS
 from mfsweep.spec.resources import Resources
 
 CONNECT_SECONDS = 10.0
-RELEASE_SECONDS = 30.0
-"""How long the end of a sweep waits for the controllers of its worker groups to be gone."""
+HEAD = {"node:__internal_head__": 0.001}
+"""What a task or an actor asks for in order to run on the head, beside the drivers of sweeps."""
 
 _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Environment variable in which Ray tells a job's driver the job's runtime_env and metadata, as JSON."""
@@ -118,72 +113,6 @@ def _no_cluster(address: str, error: Exception) -> ResourceError:
     )
 
 
-def slots(resources: Resources) -> int:
-    """Return how many stages fit on the cluster at its largest.
-
-    Raises:
-        ResourceError: not one.
-    """
-    each = worker_resources(resources)
-    workers = max(_workers_there(each), _workers_of_autoscaler(each))
-    if workers >= resources.workers:
-        return workers // resources.workers
-    asked = group_resources(resources)
-    has = maximum()
-    short = ", ".join(
-        f"{amount:g} {name} (it has {has.get(name, 0):g} at most)"
-        for name, amount in asked.items()
-        if has.get(name, 0.0) < amount
-    )
-    if not short:
-        one = " and ".join(f"{amount:g} {name}" for name, amount in each.items())
-        short = f"{resources.workers} worker(s) of {one}, each on one node (its nodes have room for {workers})"
-    raise ResourceError(
-        f"the cluster can never serve one stage, which needs {short}: "
-        f"lower resources.workers, resources.gpus_per_worker or resources.cpus_per_worker in the spec "
-        f"(or with --workers, --gpus-per-worker, --cpus-per-worker)"
-    )
-
-
-def maximum() -> dict[str, float]:
-    """Return the most of each resource that the cluster can ever have: the autoscaler's limits, or what is there."""
-    there = ray.cluster_resources()
-    limits = state.state.get_max_resources_from_cluster_config() or {}
-    return {name: max(float(limits.get(name, 0)), there.get(name, 0.0)) for name in {*there, *limits}}
-
-
-def _workers_there(each: Mapping[str, float]) -> int:
-    """Return how many workers the nodes that are up have room for, node by node."""
-    return sum(_workers_on(node["Resources"], each) for node in ray.nodes() if node["Alive"])
-
-
-def _workers_of_autoscaler(each: Mapping[str, float]) -> int:
-    """Return how many workers fit on all the nodes that the autoscaler may start; 0 where there is none."""
-    config = state.state.get_cluster_config()
-    if config is None:
-        return 0
-    workers = sum(
-        _workers_on(kind.resources, each) * (kind.max_count if kind.max_count >= 0 else _UNLIMITED)
-        for kind in config.node_group_configs
-    )
-    return min(workers, _workers_on({name: config.max_resources.get(name, _UNLIMITED) for name in each}, each))
-
-
-_UNLIMITED = 1_000_000
-"""More nodes, and more of a resource, than any cluster has; the autoscaler's own word for it is -1."""
-
-
-def _workers_on(node: Mapping[str, float], each: Mapping[str, float]) -> int:
-    # Amounts are sums of tenths and hundredths: 0.3 / 0.1 is to count as three.
-    return min(math.floor(node.get(name, 0.0) / amount + 1e-9) for name, amount in each.items())
-
-
-def group_resources(resources: Resources) -> dict[str, float]:
-    """Return what one stage's workers hold together."""
-    each = worker_resources(resources)
-    return {name: amount * resources.workers for name, amount in each.items()}
-
-
 def worker_resources(resources: Resources) -> dict[str, float]:
     """Return what one worker holds."""
     asked = {
@@ -204,42 +133,5 @@ def trial_resources(resources: Resources, architecture: str) -> PlacementGroupFa
     A trial that waits for its group must hold nothing that a group needs.
     """
     if resources.workers > 1:
-        return PlacementGroupFactory([{"node:__internal_head__": 0.001}])
+        return PlacementGroupFactory([HEAD])
     return PlacementGroupFactory([worker_resources(resources)], strategy="SPREAD" if architecture in PINS else "PACK")
-
-
-def release_orphaned_groups() -> int:
-    """Give back what worker groups hold whose controller is gone; return how many groups that were.
-
-    A controller that is killed while its group is pending leaves it, and Ray keeps it until the driver ends: its
-    workers' place would be lost to the rest of the sweep.
-    """
-    job = ray.get_runtime_context().get_job_id()
-    accessor = state.state._connect_and_get_accessor()  # noqa: SLF001 (the public table does not name the creator)
-    tables = map(PlacementGroupTableData.FromString, accessor.get_placement_group_table())
-    orphans = [
-        table
-        for table in tables
-        if table.creator_job_id.hex() == job
-        and any(table.creator_actor_id.strip(b"\xff"))  # made by an actor: the trials' own groups are the driver's
-        and table.creator_actor_dead
-        and table.state != PlacementGroupTableData.REMOVED
-    ]
-    for table in orphans:
-        remove_placement_group(PlacementGroup(ray.PlacementGroupID(table.placement_group_id)))
-    return len(orphans)
-
-
-def release_groups() -> None:
-    """Wait until no controller of a worker group is left, and give back what their groups hold."""
-    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
-    deadline = time.monotonic() + RELEASE_SECONDS
-    while True:
-        alive = any(
-            actor["ActorClassName"].endswith("TrainController") and actor["State"] != "DEAD"
-            for actor in state.actors(job_id=job).values()
-        )
-        release_orphaned_groups()
-        if not alive or time.monotonic() > deadline:
-            return
-        time.sleep(0.2)

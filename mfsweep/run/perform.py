@@ -109,6 +109,7 @@ def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
         workers=world.size,
         host=platform.node(),
         versions=_versions(),
+        interruptions=job.folder.interruptions(),
     )
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from mfsweep.plan.graph import Graph, Node
 from mfsweep.quantities import Quantity
+from mfsweep.run.stage_queue import PAUSED
 from mfsweep.spec.axes import Value
 
 HEARTBEAT_SECONDS = 30.0
@@ -24,6 +25,8 @@ HEARTBEAT_SECONDS = 30.0
 class _Running:
     node: Node
     since: float
+    paused: str = ""
+    """Why it waits."""
     last: dict[str, Any] = field(default_factory=dict)
 
 
@@ -37,6 +40,8 @@ class Display:
         self._to_do = sum(_weight(node) for key, node in graph.nodes.items() if key not in reused)
         self._ended: set[str] = set()
         self._search = ""
+        self.waiting = 0
+        """Stages that have been handed out and wait for their workers."""
         self._running: dict[str, _Running] = {}
         self._began = self._spoke = time.monotonic()
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=4, transient=True)
@@ -60,13 +65,22 @@ class Display:
         """Show that a stage got a worker."""
         self._running[key] = _Running(self._graph.nodes[key], time.monotonic())
         if not self.console.is_terminal:
-            self._say(f"start  {describe(self._graph.nodes[key])}")
+            self.say(f"start  {describe(self._graph.nodes[key])}")
 
     def reported(self, key: str, progress: dict[str, Any]) -> None:
         """Show a stage's progress (loop.Progress as a dict)."""
-        if key in self._running and "step" in progress:
-            self._running[key].last = progress
+        running = self._running.get(key)
+        if running and running.paused != (paused := progress.get(PAUSED, "")):
+            running.paused = paused
+            self.say(f"{'pauses' if paused else 'goes on'}  {describe(running.node)}{paused and f': {paused}'}")
+        if running and "step" in progress:
+            running.last = progress
         self.beat()
+
+    def lost(self, key: str, what: str) -> None:
+        """Say that a stage has lost its workers and waits for others."""
+        self._running.pop(key, None)
+        self.say(f"again  {describe(self._graph.nodes[key])}: {what}")
 
     def ended(self, key: str, outcome: str) -> None:
         """Say how a stage ended."""
@@ -75,21 +89,23 @@ class Display:
         self._ended.add(key)
         took = f" in {span(time.monotonic() - running.since)}" if running else ""
         error = _error_of(running.last, node) if running else ""
-        self._say(f"{outcome:<6} {describe(node)}{took}{error}")
+        self.say(f"{outcome:<6} {describe(node)}{took}{error}")
 
     def beat(self) -> None:
         """Say now and then, on plain output, that the run goes on."""
         if not self.console.is_terminal and time.monotonic() - self._spoke > HEARTBEAT_SECONDS:
-            self._say(self._state())
+            self.say(self._state())
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Say something, with the time since the beginning."""
         self._spoke = time.monotonic()
         self.console.print(Text(f"{span(time.monotonic() - self._began):>7}  {text}"), soft_wrap=True, highlight=False)
 
     def _state(self) -> str:
         done, total = len(self._reused | self._ended), len(self._graph.nodes)
-        queued = total - done - len(self._running)
-        state = f"{done} of {total} stages done, {len(self._running)} running, {queued} queued"
+        queued = total - done - len(self._running) - self.waiting
+        waiting = f"{self.waiting} waiting for room on the cluster, " if self.waiting else ""
+        state = f"{done} of {total} stages done, {len(self._running)} running, {waiting}{queued} queued"
         # Of a search it is not known yet what is left.
         return f"{state}; {self._search}" if self._search else f"{state}{self._left()}"
 

@@ -4,6 +4,9 @@ Each stage is one trial. The queue keeps every Trial it made and reads its statu
 of most ends but not of all (a trial aborted by a failed actor reuse is not told). Whether a stage is done is never
 Tune's word but the store's: a record, and the evaluations asked for.
 
+A stage that another sweep on the store performs is held back, so that nothing waits for it in a place where it could
+be trained; when the other sweep has ended, it is done or its turn comes.
+
 The graph may grow: what supplies the queue is told of each end before anything is asked of the queue again. So a queue
 is never finished while a search has a point to come.
 """
@@ -11,6 +14,7 @@ is never finished while a search has a point to come.
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -19,6 +23,8 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import SearchAlgorithm
 
+from mfsweep.run.stage_trial import StageTrial
+
 
 class Status(StrEnum):
     """Where a stage stands in this run."""
@@ -26,11 +32,13 @@ class Status(StrEnum):
     WAITING = "waiting"
     """A parent is not done."""
     READY = "ready"
+    HELD = "held"
+    """Another sweep performs it."""
     RUNNING = "running"
     """Handed to Tune; it may still wait for a worker."""
     DONE = "done"
     REUSED = "reused"
-    """Done before this run began."""
+    """Done before this run began, or by another sweep meanwhile."""
     FAILED = "failed"
     SKIPPED = "skipped"
     """An ancestor failed."""
@@ -38,8 +46,18 @@ class Status(StrEnum):
     """Cut short by an interrupt: it goes on in the next run."""
 
 
+BEGUN = "begun"
+"""Key of the first result that a trial reports, when its stage has all its workers; the value is the trial's node."""
 ENDED = "ended"
 """Key of the last result that a trial reports, whether its stage went well or failed."""
+CLAIMED = "claimed"
+"""Beside `ENDED`: another sweep performs the stage, and the trial has done nothing."""
+LOST = "lost"
+"""Key of a result that says which workers the stage has lost, and why; it goes on from its last checkpoint."""
+PAUSED = "paused"
+"""Key of a result that says why the stage waits."""
+LOOK_SECONDS = 1.0
+"""Between two looks at whether another sweep still performs a stage."""
 
 
 class StageQueue(SearchAlgorithm):
@@ -49,8 +67,9 @@ class StageQueue(SearchAlgorithm):
         parents: stage key -> parent's key or None, parents before children.
         config: stage key -> the trial's config.
         resources: stage key -> what its trial holds.
-        slots: trials that may be out at a time.
+        room: takes how many stages have their workers, and returns how many may be out at a time.
         done: whether the store says that a stage is done.
+        claimed: whether another sweep performs a stage now.
         max_failures: times Tune starts a trial again whose actor died.
         supply: takes the keys of the stages that have ended and returns the graph, which may have grown, as `parents`.
     """
@@ -60,16 +79,18 @@ class StageQueue(SearchAlgorithm):
         parents: Mapping[str, str | None],
         config: Callable[[str], dict[str, Any]],
         resources: Callable[[str], PlacementGroupFactory],
-        slots: int,
+        room: Callable[[int], int],
         done: Callable[[str], bool],
+        claimed: Callable[[str], bool],
         max_failures: int,
         supply: Callable[[Sequence[str]], Mapping[str, str | None]] | None = None,
     ) -> None:
         self._parents: dict[str, str | None] = {}
         self._config = config
         self._resources = resources
-        self._slots = slots
+        self._room = room
         self._done = done
+        self._claimed = claimed
         self._max_failures = max_failures
         self._supply = supply
         self._children: dict[str, list[str]] = {}
@@ -77,13 +98,18 @@ class StageQueue(SearchAlgorithm):
         """The stage with the longest chain below it goes first, then in the order in which they came."""
         self._ready: list[tuple[int, int, str]] = []
         self._running: set[str] = set()
+        self._begun: set[str] = set()
+        """Those of them that have their workers."""
+        self._held: set[str] = set()
+        self._looked = time.monotonic()
+        """When the held ones were looked at last."""
         self._ended: list[str] = []
         self._untold: list[str] = []
         """Ends that the supply was not told of."""
         self.status: dict[str, Status] = {}
         self._unreleased = 0
-        """Stages that are waiting or ready."""
-        self.trials: dict[str, Trial] = {}
+        """Stages that are waiting, ready or held."""
+        self.trials: dict[str, StageTrial] = {}
         self._experiment: Experiment | None = None
         self.add(parents)
         self._ended.clear()  # what was done before the run began
@@ -94,9 +120,32 @@ class StageQueue(SearchAlgorithm):
         """Return whether every stage has come to an end, good or bad."""
         return not self._finished and not self._unreleased and not self._running
 
+    @property
+    def begun(self) -> int:
+        """Return how many stages have their workers."""
+        return len(self._begun)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many stages wait for their workers."""
+        return len(self._running) - len(self._begun)
+
     def key_of(self, trial: Trial) -> str:
         """Return the stage key of a trial."""
         return trial.config["key"]
+
+    def begin(self, key: str, node: str) -> None:
+        """Take in that a stage has its workers, and the node of its trial."""
+        self._begun.add(key)
+        self.trials[key].node = node
+
+    def lose(self, key: str) -> None:
+        """Take in that a stage has lost its workers and waits for others."""
+        self._begun.discard(key)
+
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        self._finished = True
 
     def take_ended(self) -> list[str]:
         """Return the keys of the stages that have ended since this was last asked, skipped ones among them."""
@@ -132,15 +181,18 @@ class StageQueue(SearchAlgorithm):
         ended = [key for key in self._running if self.trials[key].is_finished()]
         for key in ended:
             self._running.discard(key)
+            self._begun.discard(key)
             self.status[key] = self._end_of(key)
             if self.status[key] is Status.STOPPED:
                 self._finished = True
             elif self.status[key] is Status.WAITING:
                 self._wait_again(key)
+            elif self.status[key] is Status.HELD:
+                self._unreleased += 1
+                self._held.add(key)
             else:
-                self._say_ended(key)
-                for child in self._children[key]:
-                    self._release(child)
+                self._end(key)
+        self._look_at_held()
         self._grow()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -156,9 +208,11 @@ class StageQueue(SearchAlgorithm):
     def next_trial(self) -> Trial | None:
         """Return a trial for the ready stage with the longest chain below it, or None when nothing can start now."""
         self.reconcile()
-        if not self._ready or len(self._running) >= self._slots:
+        if len(self._running) >= self._room(len(self._begun)):
             return None
-        *_, key = heapq.heappop(self._ready)
+        key = self._next_ready()
+        if key is None:
+            return None
         self._unreleased -= 1
         self._running.add(key)
         self.status[key] = Status.RUNNING
@@ -179,16 +233,45 @@ class StageQueue(SearchAlgorithm):
             return Status.DONE
         if trial.status == Trial.ERROR:
             return Status.FAILED
-        if not (trial.last_result or {}).get(ENDED):
+        last = trial.last_result or {}
+        if not last.get(ENDED):
             return Status.STOPPED
+        if last.get(CLAIMED):
+            return Status.HELD
         # It did what it was given; meanwhile the graph may have grown, and asks for more evaluations of it.
         more = any(trial.config.get(name) != value for name, value in self._config(key).items())
         return Status.WAITING if more else Status.FAILED
 
-    def _trial(self, key: str) -> Trial:
+    def _next_ready(self) -> str | None:
+        """Take the ready stage with the longest chain below it; what another sweep performs is held back."""
+        while self._ready:
+            *_, key = heapq.heappop(self._ready)
+            if self._claimed(key):
+                self.status[key] = Status.HELD
+                self._held.add(key)
+            elif self._done(key):
+                self._end_as_reused(key)
+            else:
+                return key
+        return None
+
+    def _look_at_held(self) -> None:
+        """See what became of the stages that other sweeps performed."""
+        if not self._held or time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        for key in [key for key in self._held if not self._claimed(key)]:
+            self._held.discard(key)
+            if self._done(key):
+                self._end_as_reused(key)
+            else:
+                self.status[key] = Status.READY
+                heapq.heappush(self._ready, (*self._rank[key], key))
+
+    def _trial(self, key: str) -> StageTrial:
         assert self._experiment is not None
         before = self.trials.get(key)
-        return Trial(
+        return StageTrial(
             self._experiment.spec["run"],
             config={"key": key, **self._config(key)},
             trial_id=f"{before.trial_id}-again" if before else key,  # Tune wants each once
@@ -204,6 +287,18 @@ class StageQueue(SearchAlgorithm):
         while self._supply and self._untold and not self._finished:
             untold, self._untold = self._untold, []
             self.add(self._supply(untold))
+
+    def _end_as_reused(self, key: str) -> None:
+        """Take a stage that was to be handed out from another sweep."""
+        self.status[key] = Status.REUSED
+        self._unreleased -= 1
+        self._end(key)
+
+    def _end(self, key: str) -> None:
+        """Say that a stage has ended, and release what its end allows."""
+        self._say_ended(key)
+        for child in self._children[key]:
+            self._release(child)
 
     def _say_ended(self, key: str) -> None:
         self._ended.append(key)
@@ -227,9 +322,7 @@ class StageQueue(SearchAlgorithm):
         elif above in (Status.FAILED, Status.SKIPPED):
             self.status[key] = Status.SKIPPED
             self._unreleased -= 1
-            self._say_ended(key)
-            for child in self._children[key]:
-                self._release(child)
+            self._end(key)
 
     def _heights(self, parents: Mapping[str, str | None]) -> dict[str, int]:
         """Return the stages in the chain below and including each, in the graph's order."""

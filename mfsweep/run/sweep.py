@@ -18,14 +18,17 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
+from mfsweep.errors import ResourceError
 from mfsweep.overlay import overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
-from mfsweep.run import cluster
+from mfsweep.records import Interruption
+from mfsweep.run import cluster, orphans
 from mfsweep.run.job import Job
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import Display, describe
-from mfsweep.run.stage_queue import StageQueue, Status
+from mfsweep.run.room import Room
+from mfsweep.run.stage_queue import BEGUN, LOST, StageQueue, Status
 from mfsweep.run.tracking import Tracker
 from mfsweep.spec.resources import Resources
 from mfsweep.store import Store
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
 
 STALE_SECONDS = 86400.0
 """Age of what a killed sweep left in the scratch folder, at which the next one removes it."""
-RELEASE_SECONDS = 15.0
-"""Between two looks for worker groups that lost their trial."""
+LOOK_SECONDS = 15.0
+"""Between two looks for worker groups that lost their trial, and at what the autoscaler refuses."""
 INTERRUPTED = 130
 """Exit code of a process that SIGINT ended, by the shells' convention."""
 
@@ -67,20 +70,20 @@ class Summary:
         return INTERRUPTED if self.interrupted else int(self.failed > 0)
 
 
-def run(
-    plan: Plan, resources: Resources, slots: int, display: Display, tracker: Tracker, search: Search | None = None
-) -> Summary:
+def run(plan: Plan, room: Room | None, display: Display, tracker: Tracker, search: Search | None = None) -> Summary:
     """Run every stage of a plan that has no record, once, parents first.
 
     Args:
         plan: what to run; of a search, `search.plan` as it is now.
-        resources: what each stage is given.
-        slots: stages that fit on the cluster.
+        room: what the cluster has room for; None where nothing is to be trained.
         display: shows it.
         tracker: mirrors it; open.
         search: grows the plan as its points come to an end.
+
+    Raises:
+        ResourceError: the cluster's autoscaler has come to say that it can never serve a stage.
     """
-    store = plan.store
+    store, resources = plan.store, plan.spec.experiment.resources
     mirror = Mirror(tracker, plan.graph, store)
     scratch = store.scratch / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
 
@@ -104,8 +107,9 @@ def run(
         _parents(plan),
         config,
         lambda key: cluster.trial_resources(resources, node(key).training.model.architecture),
-        slots,
+        room.at_a_time if room else lambda _: 0,
         lambda key: store.stage(key).is_done([e.identity() for e in node(key).evaluations]),
+        lambda key: store.stage(key).is_claimed(),
         resources.max_failures,
         supply if search else None,
     )
@@ -113,27 +117,25 @@ def run(
         if status is Status.REUSED:
             mirror.begin(key)
             mirror.end(key, failed=False)
-    watcher = _Watcher(queue, display, mirror, store)
     if not queue.is_complete:
-        _remove_stale(store.scratch)
-        try:
-            _tune(queue, watcher, scratch)
-        finally:
-            if resources.workers > 1:
-                cluster.release_groups()
-    interrupted = not queue.is_complete
-    counts = {status: sum(s is status for s in queue.status.values()) for status in Status}
+        assert room is not None, "there is something to train"
+        _tune(queue, _Watcher(queue, room, display, mirror, store), scratch, in_groups=resources.workers > 1)
     failures = tuple(
         Failure(describe(node(key)), store.stage(key).log)
         for key, status in queue.status.items()
         if status is Status.FAILED
     )
+    return _summary(queue, failures)
+
+
+def _summary(queue: StageQueue, failures: tuple[Failure, ...]) -> Summary:
+    counts = {status: sum(s is status for s in queue.status.values()) for status in Status}
     return Summary(
         run=counts[Status.DONE],
         reused=counts[Status.REUSED],
         failed=counts[Status.FAILED],
         skipped=counts[Status.SKIPPED],
-        interrupted=interrupted,
+        interrupted=not queue.is_complete,
         failures=failures,
     )
 
@@ -142,19 +144,24 @@ def _parents(plan: Plan) -> dict[str, str | None]:
     return {key: node.parent for key, node in plan.graph.nodes.items()}
 
 
-def _tune(queue: StageQueue, watcher: _Watcher, scratch: Path) -> None:
+def _tune(queue: StageQueue, watcher: _Watcher, scratch: Path, *, in_groups: bool) -> None:
+    _remove_stale(scratch.parent)
     scratch.mkdir(parents=True)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # it logs every failed trial's traceback; the log has it
     tuner = tune.Tuner(
         _trial,
         tune_config=tune.TuneConfig(search_alg=queue, scheduler=_InOrder(), num_samples=-1, reuse_actors=True),
-        run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0, callbacks=[watcher]),
+        run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0, callbacks=[watcher], stop=watcher),
     )
     try:
         with _sigterm_as_sigint():
             tuner.fit()
     finally:
+        if in_groups:
+            orphans.release_at_end()
         shutil.rmtree(scratch, ignore_errors=True)
+    if watcher.refused:
+        raise watcher.refused
 
 
 def _remove_stale(scratch: Path) -> None:
@@ -180,59 +187,108 @@ class _InOrder(FIFOScheduler):
         return None
 
 
-class _Watcher(tune.Callback):
-    """Tells the display and the tracker what becomes of the stages."""
+class _Watcher(tune.Callback, tune.Stopper):
+    """Tells the display and the tracker what becomes of the stages, and ends a run that can never be served."""
 
-    def __init__(self, queue: StageQueue, display: Display, mirror: Mirror, store: Store) -> None:
+    def __init__(self, queue: StageQueue, room: Room, display: Display, mirror: Mirror, store: Store) -> None:
         self._queue = queue
+        self._room = room
         self._display = display
         self._mirror = mirror
         self._store = store
-        self._released = time.monotonic()
+        self._orphans = orphans.Orphans()
+        self._looked = time.monotonic()
+        self._refusals = 0
+        self.refused: ResourceError | None = None
+        """Why no stage can ever be served, where that came out."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing, as the queue does."""
         return {}
 
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        key = self._queue.key_of(trial)
-        self._display.started(key)
-        self._mirror.begin(key)
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: no result ends a trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether Tune is to end everything."""
+        return self.refused is not None
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        self._display.reported(self._queue.key_of(trial), result)
+        key = self._queue.key_of(trial)
+        if BEGUN in result:
+            self._queue.begin(key, result[BEGUN])
+            self._display.started(key)
+            self._mirror.begin(key)
+        elif LOST in result:
+            self._queue.lose(key)
+            self._display.lost(key, result[LOST])
+        elif "step" in result:
+            self._queue.trials[key].validated()
+        self._display.reported(key, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._log(trial, "starts again after")
+        key = self._queue.key_of(trial)
+        what = _why(trial)
+        self._queue.lose(key)
+        self._display.lost(key, what)
+        self._say(key, f"{what}; it starts again from its last checkpoint")
+        step = (trial.last_result or {}).get("step")
+        with self._told(key):
+            self._store.stage(key).add_interruption(Interruption(time=time.time(), step=step, what=what))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._log(trial, "failed for good:")
+        self._say(self._queue.key_of(trial), f"failed for good: {_why(trial)}")
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         # After this, Tune's clean-up may end trials that an interrupt cut short: they are no failures.
         for key in self._queue.take_ended():
             status = self._queue.status[key]
             self._display.ended(key, status)
-            if status is Status.REUSED:  # another sweep did it before a search asked for it
+            if status is Status.REUSED:  # another sweep did it
                 self._mirror.begin(key)
             if status is not Status.SKIPPED:
                 self._mirror.end(key, failed=status is Status.FAILED)
+        self._display.waiting = self._queue.waiting
         self._display.beat()
-        if time.monotonic() - self._released > RELEASE_SECONDS:
-            cluster.release_orphaned_groups()
-            self._released = time.monotonic()
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._look()
+            self._looked = time.monotonic()
 
-    def _log(self, trial: Trial, what: str) -> None:
+    def _look(self) -> None:
+        """Give back what lost its trial, and stop where the cluster has come to refuse all there is."""
+        self._orphans.release()
+        refused = self._room.refused(self._queue.waiting, self._queue.begun)
+        self._refusals = self._refusals + 1 if refused else 0
+        if self._refusals > 1:  # at one look alone a node may be on its way out
+            self.refused = refused
+            self._queue.stop()
+
+    def _say(self, key: str, what: str) -> None:
         """Say in the stage's log why its process ended: one that was killed could not."""
-        # As text: to unpickle the error itself might import torch here.
-        errors = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else "that left no word"
-        error = errors.rpartition("Failure # ")[2].rstrip()
-        log = self._store.stage(self._queue.key_of(trial)).log
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {what} failure {error}\n")
+        with self._told(key):
+            self._store.stage(key).say(what)
+
+    @contextlib.contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        """Let a file that cannot be written cost its line, not the sweep."""
+        try:
+            yield
+        except OSError as error:
+            self._display.say(f"cannot write the log of {key}: {error.strerror or error}")
+
+
+def _why(trial: Trial) -> str:
+    """Return in a line why a trial's process ended."""
+    error = "its process ended without a word"
+    if trial.error_file:
+        with contextlib.suppress(OSError):
+            # As text: to unpickle the error itself might import torch here.
+            text = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2]
+            error = next((line.strip() for line in reversed(text.splitlines()[1:]) if line.strip()), error)
+    return f"lost the worker: {error}"
 
 
 def _job(plan: Plan, node: Node, resources: Resources) -> Job:

@@ -17,7 +17,10 @@ class Resources(Frozen):
     """GPUs of each worker; 0 trains on CPUs."""
     cpus_per_worker: PositiveFloat = 1
     max_failures: NonNegativeInt = 2
-    """Times a stage is started again (from its last checkpoint) after a worker died."""
+    """Times a stage is started again (from its last checkpoint) after a worker died, without a validation in between.
+    Workers that went with their node, as spot machines do, are not counted."""
+    groups: PositiveInt | None = None
+    """Stages at a time. Default: as many as the cluster has, or may grow to have, room for."""
     memory_per_worker_gib: NonNegativeFloat = 0
     """Memory that Ray reserves for each worker; 0: none."""
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from mfsweep.cli import run as command
 from mfsweep.errors import ResourceError, StoreError
 from mfsweep.prepare import prepare
-from mfsweep.run.cluster import slots
+from mfsweep.run.room import Room
 from mfsweep.spec.resources import Resources
 
 pytestmark = pytest.mark.cluster
@@ -185,8 +185,8 @@ def _losses(folder):
 
 def test_resources_that_the_cluster_can_never_give_are_refused(ray_cluster):
     with pytest.raises(ResourceError, match=r"needs 4 GPU \(it has 0 at most\)"):
-        slots(Resources(workers=4, gpus_per_worker=1, cpus_per_worker=1))
-    assert slots(Resources(workers=1, gpus_per_worker=0, cpus_per_worker=1)) == 4
+        Room(Resources(workers=4, gpus_per_worker=1, cpus_per_worker=1))
+    assert Room(Resources(workers=1, gpus_per_worker=0, cpus_per_worker=1)).at_a_time(0) == 4
 
 
 def test_a_relative_store_is_refused_inside_a_job(monkeypatch, tmp_path):

@@ -21,10 +21,19 @@ class FakeTrials(StageQueue):
         )
 
 
-def queue(parents, done=(), slots=2, supply=None, config=lambda _: {}):
+def queue(parents, done=(), slots=2, supply=None, config=lambda _: {}, claimed=(), room=None):
     records = set(done)
     resources = PlacementGroupFactory([{"CPU": 1}])
-    made = FakeTrials(parents, config, lambda _: resources, slots, records.__contains__, 0, supply)
+    made = FakeTrials(
+        parents,
+        config,
+        lambda _: resources,
+        room or (lambda _: slots),
+        records.__contains__,
+        lambda key: key in claimed,
+        0,
+        supply,
+    )
     return made, records
 
 

@@ -24,10 +24,11 @@ from mfsweep.data.labellers import Method
 from mfsweep.data.structures import Structures, geometry_digest
 from mfsweep.errors import DataError, ResourceError
 from mfsweep.files import locked
-from mfsweep.run import cluster
+from mfsweep.run import autoscaler, cluster
 from mfsweep.run.labelling.batches import Batches
 from mfsweep.run.labelling.model import Model
 from mfsweep.run.labelling.tasks import Work, compute
+from mfsweep.run.room import Room, most_of_each
 from mfsweep.spec.resources import Resources
 
 COST = "core-seconds: processor time of the process, its threads and the programs that it ran"
@@ -205,9 +206,9 @@ def _room(cpus: int) -> Iterator[tuple[str, int]]:
         ResourceError: not one.
     """
     with cluster.connected(dashboard=False) as where:
-        if (has := cluster.maximum().get("CPU", 0)) < cpus:
+        if (has := most_of_each(autoscaler.find()).get("CPU", 0)) < cpus:
             raise ResourceError(f"--cpus-per-task {cpus}: {where} has {has:g} CPUs at most")
-        yield where, cluster.slots(Resources(workers=1, gpus_per_worker=0, cpus_per_worker=cpus))
+        yield where, Room(Resources(workers=1, gpus_per_worker=0, cpus_per_worker=cpus)).at_a_time(0)
 
 
 def _add(request: Request, geometry: str, collected: Collected) -> None:

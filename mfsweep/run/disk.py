@@ -1,0 +1,36 @@
+"""A full disk under the store: how it is told, and how long a stage waits for room."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+PROBE_BYTES = 1 << 20
+NEEDED_BYTES = 64 << 20
+"""Room that must have come back before a stage goes on, beside twice what its checkpoints hold."""
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether nothing more can be written where a folder lies, quotas counted."""
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)) as file:
+            file.write(b"\0" * PROBE_BYTES)
+            file.flush()
+    except OSError as error:
+        return error.errno in FULL
+    return False
+
+
+def has_room(folder: Path) -> bool:
+    """Return whether a stage whose checkpoints lie in a folder can go on."""
+    held = sum(path.stat().st_size for path in folder.glob("*")) if folder.is_dir() else 0
+    disk = shutil.disk_usage(_existing(folder))
+    # Of a disk that is small in itself, half is as much as can be asked for.
+    return disk.free > min(NEEDED_BYTES + 2 * held, disk.total / 2) and not is_full(folder)
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.is_dir())

@@ -1,0 +1,206 @@
+"""Real Ray clusters on this machine: several raylets, and an autoscaler that starts and ends fake nodes.
+
+Each has its own ports and its own folder in /tmp, by which its processes are found and ended again: another Ray on the
+machine is left alone. Unix sockets lie in the folder, so its name is short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import yaml
+
+RAY = Path(sys.executable).with_name("ray")
+HEAD_NODE = "f" * 51 + "00000"
+"""Id of the head, by which Ray's fake provider of nodes knows it."""
+STORE_BYTES = 80_000_000
+"""Of each node's object store; Ray takes no less."""
+
+
+class Cluster(NamedTuple):
+    """A running cluster."""
+
+    address: str
+    """Of the GCS, for RAY_ADDRESS."""
+    dashboard: str
+    """For `ray job submit --address`."""
+    folder: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment of a command that is to run on it."""
+        return {**_environment(), "RAY_ADDRESS": self.address, **more}
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Return the cluster's processes whose command line holds all of these words."""
+        return [
+            process for process in _processes(self.folder) if all(word in " ".join(process.cmdline()) for word in words)
+        ]
+
+    def add_node(self, **resources: int) -> None:
+        """Start one more raylet."""
+        _ray(
+            "start", f"--address={self.address}", "--node-ip-address=127.0.0.1", f"--object-store-memory={STORE_BYTES}",
+            f"--num-cpus={resources.get('CPU', 0)}", f"--num-gpus={resources.get('GPU', 0)}", folder=self.folder,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def cluster(*nodes: Mapping[str, int]) -> Iterator[Cluster]:
+    """Start a head that trains nothing, and a raylet for each node."""
+    with _started() as made:
+        for node in nodes:
+            made.add_node(**node)
+        yield made
+
+
+@contextlib.contextmanager
+def autoscaling(
+    node: Mapping[str, int], most: int, *, idle_minutes: float = 0.2, hidden: bool = False
+) -> Iterator[Cluster]:
+    """Start a head alone, with an autoscaler (version 2) that may start `most` fake nodes.
+
+    Args:
+        node: resources of a node.
+        most: nodes at most.
+        idle_minutes: after which a node goes.
+        hidden: run the autoscaler as KubeRay does, where nobody can look up its configuration.
+    """
+    with _started(_config(node, most, idle_minutes), hidden=hidden) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _started(config: dict | None = None, *, hidden: bool = False) -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="mfs", dir="/tmp"))
+    gcs, dashboard = _free_port(), _free_port()
+    made = Cluster(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", folder)
+    options = [
+        "--head", "--num-cpus=0", "--num-gpus=0", f"--port={gcs}", "--node-ip-address=127.0.0.1",
+        f"--temp-dir={folder}", f"--object-store-memory={STORE_BYTES}", f"--dashboard-port={dashboard}",
+        f"--dashboard-agent-listen-port={_free_port()}", f"--ray-client-server-port={_free_port()}",
+    ]  # fmt: skip
+    fake = {}
+    if config:
+        config["provider"]["gcs_address"] = made.address
+        file = folder / "autoscaling.yaml"
+        file.write_text(yaml.safe_dump(config))
+        fake = {
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_enable_autoscaler_v2": "1",
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "RAY_NODE_TYPE_NAME": "ray.head.default",
+            "RAY_CLOUD_INSTANCE_ID": HEAD_NODE,
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_NODE,
+        }
+        options += ["--no-monitor"] if hidden else [f"--autoscaling-config={file}"]
+    try:
+        _ray("start", *options, folder=folder, **fake)
+        if config and hidden:
+            _start_hidden_autoscaler(made, file, fake)
+        yield made
+    finally:
+        _end(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _config(node: Mapping[str, int], most: int, idle_minutes: float) -> dict:
+    """Return a cluster's configuration as `ray up` would leave it on the head."""
+    lists = (
+        "cluster_synced_files initialization_commands setup_commands head_setup_commands worker_setup_commands "
+        "head_start_ray_commands worker_start_ray_commands rsync_exclude rsync_filter"
+    )
+    return {
+        "cluster_name": "fake",
+        "max_workers": most,
+        "upscaling_speed": 1.0,
+        "idle_timeout_minutes": idle_minutes,
+        "provider": {
+            "type": "external",
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+            "use_node_id_as_ip": True,
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+            "launch_multiple": True,
+            "head_node_id": HEAD_NODE,
+        },
+        "available_node_types": {
+            "ray.head.default": {"resources": {"CPU": 0}, "max_workers": 0, "node_config": {}},
+            "worker": {
+                "resources": {**node, "object_store_memory": STORE_BYTES},
+                "min_workers": 0,
+                "max_workers": most,
+                "node_config": {},
+            },
+        },
+        "head_node_type": "ray.head.default",
+        "auth": {"ssh_user": "nobody"},
+        "file_mounts": {},
+        "docker": {},
+        **{name: [] for name in lists.split()},
+    }
+
+
+def _start_hidden_autoscaler(made: Cluster, config: Path, fake: Mapping[str, str]) -> None:
+    from ray.autoscaler.v2 import monitor
+
+    logs = made.folder / "session_latest" / "logs"
+    arguments = [
+        "monitor", f"--logs-dir={logs}", f"--gcs-address={made.address}", f"--autoscaling-config={config}",
+    ]  # fmt: skip
+    # By another command line than Ray's own.
+    program = f"import runpy, sys; sys.argv = {arguments}; runpy.run_path({monitor.__file__!r}, run_name='__main__')"
+    script = made.folder / "hidden.py"
+    script.write_text(program)
+    with (made.folder / "hidden.log").open("w") as log:
+        subprocess.Popen([sys.executable, script], env={**_environment(), **fake}, stdout=log, stderr=log)
+
+
+def _ray(*arguments: str, folder: Path, **more: str) -> None:
+    done = subprocess.run(
+        [RAY, *arguments], env={**_environment(), **more}, capture_output=True, text=True, timeout=120, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"ray {' '.join(arguments)}:\n{done.stdout}{done.stderr}")
+    assert folder.exists()
+
+
+def _environment() -> dict[str, str]:
+    """Return this process' environment without what would lead to another cluster; `mfsweep` is found in it."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_JOB_ID")}
+    return {**kept, "PATH": f"{RAY.parent}{os.pathsep}{kept.get('PATH', '')}"}
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def _processes(folder: Path) -> list[psutil.Process]:
+    """Return the processes that belong to a cluster: its folder stands in their command line or in an ancestor's."""
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and str(folder) in " ".join(process.cmdline()):
+                found |= {own.pid: own for own in (process, *process.children(recursive=True))}
+    return list(found.values())
+
+
+def _end(folder: Path) -> None:
+    deadline = time.monotonic() + 20
+    while (left := _processes(folder)) and time.monotonic() < deadline:
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=5)

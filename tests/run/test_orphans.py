@@ -1,0 +1,46 @@
+"""Groups that lost their creator, on a real Ray."""
+
+import time
+
+import pytest
+
+from mfsweep.run import orphans
+from mfsweep.run.orphans import Orphans
+
+
+@pytest.mark.cluster
+def test_a_group_whose_creator_was_killed_is_given_back(ray_cluster):
+    import ray
+    from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
+
+    @ray.remote(num_cpus=0)
+    class Controller:
+        def make(self):
+            return placement_group([{"CPU": 1000}])  # pending for ever
+
+    keeps, dies = Controller.remote(), Controller.remote()
+    kept, lost = ray.get([keeps.make.remote(), dies.make.remote()])
+    ours = placement_group([{"CPU": 1}])
+    ray.kill(dies)
+    looks, deadline = Orphans(), time.monotonic() + 20
+    while not looks.release() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert placement_group_table(lost)["state"] == "REMOVED"
+    assert placement_group_table(kept)["state"] == "PENDING", "its creator lives"
+    assert placement_group_table(ours)["state"] != "REMOVED", "made by the driver, as Tune makes those of its trials"
+    remove_placement_group(kept)
+    remove_placement_group(ours)
+
+
+def test_what_is_suspected_at_one_look_alone_is_left(monkeypatch):
+    from types import SimpleNamespace
+
+    there = [{b"1", b"2"}, {b"2", b"3"}, {b"3"}, set()]
+    released = []
+    monkeypatch.setattr(
+        orphans, "_without_creator", lambda: [SimpleNamespace(placement_group_id=i) for i in there.pop(0)]
+    )
+    monkeypatch.setattr(orphans, "_remove", released.append)
+    looks = Orphans()
+    assert [looks.release() for _ in range(4)] == [0, 1, 1, 0]
+    assert released == [b"2", b"3"]

@@ -1,0 +1,138 @@
+"""How many stages may be out at a time, and which the cluster is certain never to serve."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfsweep.errors import ResourceError
+from mfsweep.run import autoscaler, room
+from mfsweep.run.autoscaler import Autoscaler, Kind, Limits, limits_of, room_on
+from mfsweep.run.room import AHEAD, Room
+from mfsweep.spec.resources import Resources
+
+
+@pytest.fixture
+def cluster_of(monkeypatch):
+    """Give a function that puts nodes, and an autoscaler, in place of Ray's."""
+
+    def put(*nodes, scales=None, ours=False):
+        there = {}
+        for node in nodes:
+            for name, amount in node.items():
+                there[name] = there.get(name, 0) + amount
+        monkeypatch.setattr(room.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
+        monkeypatch.setattr(room.ray, "cluster_resources", lambda: there)
+        monkeypatch.setattr(autoscaler, "find", lambda: scales)
+        monkeypatch.setattr(autoscaler, "is_ours", lambda: ours)
+
+    return put
+
+
+def of(workers, cpus, gpus=0, **more):
+    return Resources(workers=workers, cpus_per_worker=cpus, gpus_per_worker=gpus, **more)
+
+
+def gpu4(nodes, overall=math.inf):
+    return Autoscaler(Limits((Kind({"CPU": 16.0, "GPU": 4.0}, nodes),), overall))
+
+
+def test_a_worker_must_fit_on_one_node(cluster_of):
+    cluster_of({"CPU": 4.0}, {"CPU": 4.0})
+    assert Room(of(1, 4)).at_a_time(0) == 2
+    with pytest.raises(ResourceError, match=r"1 worker\(s\) of 8 CPU, each on one node \(its nodes have room for 0\)"):
+        Room(of(1, 8))
+
+
+def test_workers_are_counted_node_by_node(cluster_of):
+    cluster_of({"CPU": 4.0}, {"CPU": 4.0})
+    assert Room(of(2, 3)).at_a_time(0) == 1
+    with pytest.raises(ResourceError, match="have room for 2"):
+        Room(of(3, 2.5))
+    cluster_of({"CPU": 0.3})
+    assert Room(of(1, 0.1)).at_a_time(0) == 3
+
+
+def test_a_node_that_has_the_gpus_but_not_the_cpus_counts_for_nothing(cluster_of):
+    cluster_of({"CPU": 1.0, "GPU": 4.0}, {"CPU": 16.0})
+    assert Room(of(1, 1, 1)).at_a_time(0) == 1
+
+
+def test_nodes_that_the_autoscaler_may_start_count_within_its_limits(cluster_of):
+    head = {"CPU": 0.0}
+    cluster_of(head, scales=gpu4(3))
+    assert Room(of(4, 1, 1)).at_a_time(0) == 3
+    assert "3 stages at a time, on nodes that start as they are needed; 0 stages fit" in str(Room(of(4, 1, 1)))
+    cluster_of(head, scales=gpu4(3, overall=2))
+    assert Room(of(4, 1, 1)).at_a_time(0) == 2
+    cluster_of(head, scales=gpu4(3))
+    with pytest.raises(ResourceError, match=r"room for 0"):
+        Room(of(1, 17))
+    with pytest.raises(ResourceError, match=r"16 GPU \(it has 12 at most\)"):
+        Room(of(16, 1, 1))
+
+
+def test_one_that_hides_its_limits_is_asked_for_a_few_more_than_have_begun(cluster_of):
+    cluster_of({"CPU": 0.0}, scales=Autoscaler(None))
+    found = Room(of(4, 1, 1))
+    few, many = AHEAD
+    assert [found.at_a_time(begun) for begun in (0, 1, 4, 50)] == [few, 1 + few, 8, 50 + many]
+    assert "its limits are not known here" in str(found)
+
+
+def test_what_the_spec_states_is_believed_but_never_more_than_is_known_to_fit(cluster_of):
+    cluster_of({"CPU": 0.0}, scales=Autoscaler(None))
+    assert Room(of(4, 1, 1, groups=5)).at_a_time(0) == 5
+    cluster_of({"CPU": 0.0}, scales=gpu4(3))
+    assert Room(of(4, 1, 1, groups=5)).at_a_time(0) == 3
+    assert Room(of(4, 1, 1, groups=2)).at_a_time(2) == 2
+    cluster_of({"CPU": 8.0})
+    assert Room(of(1, 1, groups=2)).at_a_time(0) == 2
+
+
+def test_nodes_may_still_join_a_cluster_that_others_started(cluster_of):
+    cluster_of({"CPU": 0.0})
+    with pytest.raises(ResourceError, match="If nodes are still to join it, say --groups 1"):
+        Room(of(4, 1))
+    assert Room(of(4, 1, groups=1)).at_a_time(0) == 1
+    cluster_of({"CPU": 2.0}, ours=True)
+    with pytest.raises(ResourceError, match=r"4 CPU \(it has 2 at most\)") as refused:
+        Room(of(4, 1, groups=1))
+    assert "join" not in str(refused.value)
+
+
+def test_nodes_that_come_later_are_used(cluster_of, monkeypatch):
+    cluster_of({"CPU": 4.0})
+    found = Room(of(1, 4))
+    cluster_of({"CPU": 4.0}, {"CPU": 4.0})
+    assert found.at_a_time(0) == 1, "looked at now and then"
+    monkeypatch.setattr(room, "LOOK_SECONDS", -1.0)
+    assert found.at_a_time(0) == 2
+    cluster_of()
+    assert found.at_a_time(0) == 1, "a stage waits for a node to come back"
+
+
+amounts = st.dictionaries(st.sampled_from(["CPU", "GPU", "memory"]), st.integers(0, 20).map(float))
+kinds = st.lists(st.builds(Kind, amounts, st.integers(0, 4)), max_size=4)
+
+
+@given(
+    kinds, st.integers(0, 6), st.dictionaries(st.sampled_from(["CPU", "GPU"]), st.integers(1, 5).map(float), min_size=1)
+)
+def test_the_limits_hold_as_many_workers_as_the_best_choice_of_nodes(kinds, overall, each):
+    nodes = sorted((room_on(kind.resources, each) for kind in kinds for _ in range(int(kind.nodes))), reverse=True)
+    assert Limits(tuple(kinds), overall).workers(each) == sum(nodes[:overall])
+
+
+def test_the_limits_are_those_of_a_clusters_configuration():
+    from pathlib import Path
+
+    import yaml
+    from ray.autoscaler._private.util import prepare_config
+
+    config = prepare_config(yaml.safe_load((Path(__file__).parents[2] / "cluster.yaml").read_text()))
+    assert limits_of(config).workers({"CPU": 1.0, "GPU": 1.0}) == 16
+    for name in ("available_node_types", "head_node_type", "max_workers"):
+        assert limits_of({key: value for key, value in config.items() if key != name}) is None
+    assert limits_of({"not readable": "/x"}) is None
