@@ -77,18 +77,30 @@ def _remove(group: bytes) -> None:
 
 
 def _without_creator() -> list[PlacementGroupTableData]:
-    """Return the groups that an actor made which lives no more; a trial's own group is the driver's."""
-    job = ray.get_runtime_context().get_job_id()
+    """Return the groups of this job and of ended ones whose creator lives no more."""
     accessor = state.state._connect_and_get_accessor()  # noqa: SLF001 (the public table does not name the creator)
+    # In this order: a group is made by an actor that is registered before it.
     tables = [PlacementGroupTableData.FromString(text) for text in accessor.get_placement_group_table()]
-    ended = {entry["JobID"] for entry in state.jobs() if entry["IsDead"]}
+    jobs = {entry["JobID"] for entry in state.jobs() if entry["IsDead"]} | {ray.get_runtime_context().get_job_id()}
     living = {actor for actor, entry in state.actors().items() if entry["State"] != "DEAD"}
-    return [
-        table
-        for table in tables
-        if table.state != PlacementGroupTableData.REMOVED
+    return [table for table in tables if is_orphan(table, jobs, living)]
+
+
+def is_orphan(table: PlacementGroupTableData, jobs: set[str], living: set[str]) -> bool:
+    """Return whether a group can have no use any more.
+
+    Args:
+        table: what Ray has of the group.
+        jobs: ids of the jobs that are looked at.
+        living: ids of all actors that live.
+    """
+    creator = table.creator_actor_id
+    return (
+        table.state != PlacementGroupTableData.REMOVED
         and not table.is_detached
-        and any(table.creator_actor_id.strip(b"\xff"))
-        and (table.creator_job_id.hex() == job or table.creator_job_id.hex() in ended)
-        and (table.creator_actor_dead or table.creator_actor_id.hex() not in living)
-    ]
+        and any(
+            creator.strip(b"\xff")
+        )  # made by an actor: a trial's own group is the driver's, and Ray ends it with it
+        and table.creator_job_id.hex() in jobs
+        and (table.creator_actor_dead or creator.hex() not in living)
+    )

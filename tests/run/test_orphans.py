@@ -3,9 +3,10 @@
 import time
 
 import pytest
+from ray.core.generated.gcs_pb2 import PlacementGroupTableData
 
 from mfsweep.run import orphans
-from mfsweep.run.orphans import Orphans
+from mfsweep.run.orphans import Orphans, is_orphan
 
 
 @pytest.mark.cluster
@@ -44,3 +45,31 @@ def test_what_is_suspected_at_one_look_alone_is_left(monkeypatch):
     looks = Orphans()
     assert [looks.release() for _ in range(4)] == [0, 1, 1, 0]
     assert released == [b"2", b"3"]
+
+
+OURS, ENDED, OTHER = b"\1\0\0\0", b"\2\0\0\0", b"\3\0\0\0"
+ACTOR, NO_ACTOR = b"\7" * 16, b"\xff" * 16
+
+
+@pytest.mark.parametrize(
+    ("change", "orphan"),
+    [
+        ({}, True),  # registered after the death of its creator: Ray was never told of it
+        ({"creator_job_id": ENDED}, True),
+        ({"creator_job_id": OTHER}, False),
+        ({"creator_actor_id": NO_ACTOR}, False),
+        ({"creator_actor_id": NO_ACTOR[:12] + OURS}, False),
+        ({"is_detached": True}, False),
+        ({"state": PlacementGroupTableData.REMOVED}, False),
+        ({"state": PlacementGroupTableData.CREATED}, True),
+    ],
+)
+def test_a_group_is_an_orphan_when_its_creator_is_not_among_the_living(change, orphan):
+    table = PlacementGroupTableData(**{"creator_job_id": OURS, "creator_actor_id": ACTOR} | change)
+    jobs = {OURS.hex(), ENDED.hex()}
+    assert is_orphan(table, jobs, living=set()) is orphan
+    assert not is_orphan(table, jobs, living={ACTOR.hex(), table.creator_actor_id.hex()})
+    dead = PlacementGroupTableData(
+        **{"creator_job_id": OURS, "creator_actor_id": ACTOR, "creator_actor_dead": True} | change
+    )
+    assert is_orphan(dead, jobs, living={ACTOR.hex()}) is orphan

@@ -1,0 +1,227 @@
+"""Sweeps on real clusters of several raylets, as README has them: grown from nothing, stopped, bereft of nodes.
+
+Minutes on two cores: every worker is a process that imports torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from clusters import RAY, autoscaling, cluster
+
+from mfsweep.store import Store
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+SPEC = """\
+name: small
+data:
+  source: bundled:mini-ccx
+  labels:
+    dft: {energy: "wb97x_631gd.energy", forces: "wb97x_631gd.forces"}
+  splits:
+    a: {size: 40, validation: 10, needs: [dft]}
+    t: {size: 40, needs: [dft]}
+    b: {size: rest, validation: 20, needs: [dft]}
+model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}
+axes:
+  pretrain_size: SIZES
+stages:
+  pretrain:
+    train: [{labels: dft, subset: b, size: "${pretrain_size}"}]
+    batch: {max_atoms: 40}
+    max_steps: STEPS
+    validate_every: 5
+result: pretrain
+evaluate: [{labels: dft, subset: t}]
+resources: {workers: 2, gpus_per_worker: 0, max_failures: 0}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    """Give a function that writes the spec into a folder of its own."""
+
+    def write(sizes="[20, 40]", steps=60):
+        folder = tmp_path / "specs"
+        folder.mkdir(exist_ok=True)
+        path = folder / "small.yaml"
+        path.write_text(SPEC.replace("SIZES", sizes).replace("STEPS", str(steps)))
+        return path
+
+    return write
+
+
+def job(made, *words, cwd=None):
+    """Return a finished `ray job` command."""
+    environment = made.environment(RAY_ADDRESS=made.dashboard)
+    return subprocess.run(
+        [RAY, "job", *words], env=environment, cwd=cwd, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+def submit(made, spec, store, name, *options, wait=True):
+    """Submit a run as README does."""
+    return job(
+        made, "submit", "--submission-id", name, *([] if wait else ["--no-wait"]), "--working-dir", ".",
+        "--runtime-env-json", '{"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60"}}',
+        "--", "mfsweep", "run", spec.name, "--store", str(store), *options, cwd=spec.parent,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def watching(made):
+    """Connect to the cluster in a process of its own, which says what it sees; give a function that reads it."""
+    program = """
+import json, sys, time, ray
+from ray.util.placement_group import placement_group_table
+ray.init(log_to_driver=False, logging_level=40)
+while True:
+    groups = [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
+    seen = {
+        "nodes": sum(node["Alive"] for node in ray.nodes()),
+        "groups": sum(group["state"] == "CREATED" and len(group["bundles"]) == 2 for group in groups),
+        "waiting": sum(group["state"] in ("PENDING", "PREPARED") for group in groups),
+        "all": len(groups),
+    }
+    print(json.dumps(seen), flush=True)
+    time.sleep(0.3)
+"""
+    file = made.folder / "watched"
+    with file.open("w") as out:
+        process = subprocess.Popen([sys.executable, "-c", program], env=made.environment(), stdout=out)
+    try:
+        yield lambda: [json.loads(line) for line in file.read_text().splitlines()]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(condition, seconds=180):
+    """Wait for a condition; fail where it does not come."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.3)
+    return pytest.fail(f"did not come to pass within {seconds} s")
+
+
+def weights(store):
+    return {folder.key: torch.load(folder.selected, weights_only=True)["state"] for folder in Store(store).stages()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(
+        torch.equal(one[key][name], other[key][name]) for key in one for name in one[key]
+    )
+
+
+def test_from_an_empty_cluster_to_the_report_and_back_to_nothing(spec, tmp_path):
+    path, store = spec(), tmp_path / "store"
+    with autoscaling({"CPU": 2, "GPU": 2}, 2, idle_minutes=0.6) as made, watching(made) as seen:
+        until(lambda: seen() and seen()[-1]["nodes"] == 1)
+        done = submit(made, path, store, "first")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "2 stages at a time, on nodes that start as they are needed; 0 stages fit on the nodes" in done.stdout
+        assert "2 stages run, 0 reused, 0 failed" in done.stdout
+        assert Store(store).sweep("small").report.exists()
+        until(lambda: seen()[-1]["nodes"] == 1)
+        looks = seen()
+        assert max(look["nodes"] for look in looks) == 3, "the head and two that came"
+        assert max(look["groups"] for look in looks) == 2, "both stages at once"
+        assert looks[-1]["all"] == 0
+
+
+def test_one_that_hides_its_limits_grows_too_and_its_word_is_the_refusal(spec, tmp_path):
+    path, store = spec(sizes="[20]", steps=10), tmp_path / "store"
+    with autoscaling({"CPU": 2, "GPU": 2}, 1, hidden=True) as made:
+        done = submit(made, path, store, "fits")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "its limits are not known here" in done.stdout
+        refused = submit(made, path, tmp_path / "other", "never", "--workers", "4")
+        assert refused.returncode != 0
+        assert "the cluster's autoscaler says that it can never serve one stage, which needs 4 CPU" in refused.stdout
+        assert "Traceback" not in refused.stdout
+
+
+def test_stopped_and_submitted_again_ten_times_it_leaves_no_group_and_goes_on(spec, tmp_path):
+    path = spec(steps=30)
+    with cluster({"CPU": 2}) as made, watching(made) as seen:
+        for number in range(10):
+            submit(made, path, tmp_path / "store", f"stopped-{number}", "--groups", "2", wait=False)
+            # At a different moment each time: from waiting for a group to training.
+            until(lambda: seen()[-1]["waiting"] >= 1)
+            time.sleep(number % 5)
+            job(made, "stop", f"stopped-{number}")
+            until(lambda: seen()[-1]["all"] == 0, 90)
+        done = submit(made, path, tmp_path / "store", "last")
+        assert done.returncode == 0, done.stdout + done.stderr
+        undisturbed = submit(made, path, tmp_path / "undisturbed", "undisturbed")
+        assert undisturbed.returncode == 0, undisturbed.stdout
+    assert same(weights(tmp_path / "store"), weights(tmp_path / "undisturbed"))
+
+
+def test_a_lost_node_is_no_failure_and_is_said_in_log_screen_and_record(spec, tmp_path):
+    path, store = spec(sizes="[20]", steps=100), tmp_path / "store"
+    with cluster({"CPU": 2}) as made:
+        submit(made, path, store, "spot", wait=False)
+        until(lambda: any(metrics.stat().st_size for metrics in (store / "stages").glob("*/metrics.jsonl")))
+        (raylet,) = [
+            process
+            for process in made.processes("raylet/raylet", "--raylet_socket_name")
+            if "raylet.1" in " ".join(process.cmdline())
+        ]
+        for process in (raylet, *raylet.children(recursive=True)):
+            with contextlib.suppress(Exception):
+                process.send_signal(signal.SIGKILL)
+        made.add_node(CPU=2)
+        until(lambda: "SUCCEEDED" in job(made, "status", "spot").stdout, 240)
+        said = job(made, "logs", "spot").stdout
+        (folder,) = Store(store).stages()
+        undisturbed = submit(made, path, tmp_path / "undisturbed", "undisturbed")
+        assert undisturbed.returncode == 0, undisturbed.stdout
+    (lost,) = folder.record().interruptions
+    assert lost.what.startswith("lost the node ")
+    assert "with rank 0, 1" in lost.what
+    assert f"again  pretrain pretrain_size=20: {lost.what}" in said
+    assert "not counted as a failure" in folder.log.read_text()
+    assert same(weights(store), weights(tmp_path / "undisturbed"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_pauses_the_stages_and_says_so(spec, tmp_path):
+    path, disk = spec(sizes="[20]", steps=400), tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk], check=True)
+    try:
+        with (tmp_path / "said").open("w") as out:
+            process = subprocess.Popen(
+                [Path(sys.executable).with_name("mfsweep"), "run", path, "--store", disk / "store", "--workers", "1"],
+                stdout=out, stderr=out,
+            )  # fmt: skip
+        until(lambda: any(metrics.stat().st_size for metrics in (disk / "store/stages").glob("*/metrics.jsonl")))
+        with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+            while True:
+                ballast.write(b"\0" * (1 << 16))
+        said = tmp_path / "said"
+        until(lambda: "pauses" in said.read_text(), 120)
+        assert f"the disk of {disk / 'store'} is full" in said.read_text()
+        (disk / "ballast").unlink()
+        assert process.wait(240) == 0, said.read_text()
+        (folder,) = Store(disk / "store").stages()
+        assert folder.record().steps == 400
+        steps = [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines() if "train.loss" in line]
+        assert steps == list(range(1, 401)), "no step lost, none twice"
+        assert "Traceback" not in said.read_text()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
