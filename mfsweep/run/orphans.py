@@ -98,9 +98,8 @@ def is_orphan(table: PlacementGroupTableData, jobs: set[str], living: set[str]) 
     return (
         table.state != PlacementGroupTableData.REMOVED
         and not table.is_detached
-        and any(
-            creator.strip(b"\xff")
-        )  # made by an actor: a trial's own group is the driver's, and Ray ends it with it
+        # An id without an actor, its job at the end, is a driver's: Ray ends such groups, the trials' own, with the job.
+        and any(creator[:-4].strip(b"\xff"))
         and table.creator_job_id.hex() in jobs
         and (table.creator_actor_dead or creator.hex() not in living)
     )
