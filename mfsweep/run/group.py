@@ -102,7 +102,9 @@ def _died(failure: BaseException) -> bool:
 
 
 def _last_line(error: BaseException) -> str:
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    """Return what an error says at its end, where tracebacks have their cause, without Ray's guesses at it."""
+    last = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    return last.partition(" Some common causes")[0][:300]
 
 
 class _Group:

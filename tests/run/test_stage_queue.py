@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
-from mfsweep.run.stage_queue import ENDED, StageQueue, Status
+from mfsweep.run import stage_queue
+from mfsweep.run.stage_queue import CLAIMED, ENDED, StageQueue, Status
 
 
 class FakeTrials(StageQueue):
@@ -205,3 +206,53 @@ def test_a_stage_of_which_a_grown_graph_asks_more_goes_out_once_more():
     made.add({"a": None, "b": None})
     assert not made.is_finished()
     assert made.key_of(made.next_trial()) == "a"
+
+
+def test_what_another_sweep_performs_is_held_back_and_then_reused_or_taken(monkeypatch):
+    monkeypatch.setattr(stage_queue, "LOOK_SECONDS", -1.0)
+    claimed = {"a", "b"}
+    made, records = queue({"a": None, "b": None, "child": "a", "free": None}, claimed=claimed, slots=4)
+    assert made.key_of(made.next_trial()) == "free"
+    assert made.next_trial() is None
+    assert made.status["a"] is made.status["b"] is Status.HELD
+    assert not made.is_finished()
+    records.add("a")
+    claimed.clear()
+    assert {made.key_of(made.next_trial()), made.key_of(made.next_trial())} == {"b", "child"}
+    assert made.status["a"] is Status.REUSED, "the other sweep's record"
+
+
+def test_a_trial_that_finds_the_stage_claimed_is_no_failure_and_holds_no_slot(monkeypatch):
+    monkeypatch.setattr(stage_queue, "LOOK_SECONDS", -1.0)
+    claimed = set()
+    made, _ = queue({"a": None, "b": None}, claimed=claimed, slots=1)
+    trial = made.next_trial()
+    claimed.add("a")  # the other sweep was quicker by a moment
+    trial.last_result = {ENDED: True, CLAIMED: True}
+    trial.finished = True
+    assert made.key_of(made.next_trial()) == "b"
+    assert made.status["a"] is Status.HELD
+    made.trials["b"].finished = True
+    claimed.clear()
+    assert made.key_of(made.next_trial()) == "a"
+
+
+def test_what_is_done_meanwhile_by_another_sweep_is_not_handed_out():
+    made, records = queue({"a": None, "b": "a"}, slots=2)
+    records |= {"a", "b"}
+    assert made.next_trial() is None
+    assert made.is_complete
+    assert set(made.status.values()) == {Status.REUSED}
+    assert sorted(made.take_ended()) == ["a", "b"]
+
+
+def test_the_room_is_asked_with_those_that_have_begun():
+    made, _ = queue(dict.fromkeys("abcdef"), room=lambda begun: begun + 2)
+    first, second = made.next_trial(), made.next_trial()
+    assert made.next_trial() is None
+    made.begin(made.key_of(first), "node")
+    assert (made.begun, made.waiting) == (1, 1)
+    assert made.next_trial() is not None
+    made.lose(made.key_of(first))
+    made.begin(made.key_of(second), "node")
+    assert made.next_trial() is None

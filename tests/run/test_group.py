@@ -1,0 +1,137 @@
+"""What is said of lost workers, and which of them count as failures; the groups are played, the trial's part is real."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ray.exceptions import ActorDiedError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+
+from mfsweep.errors import TrainingError
+from mfsweep.run import group
+from mfsweep.store import StageFolder
+
+DIED = WorkerHealthCheckFailedError("A worker health check failed.", ActorDiedError())
+
+
+class Played:
+    """Stands for a worker group: ends as the script says."""
+
+    size = 2
+    script: list
+
+    def __init__(self, _job):
+        self._end = self.script.pop(0)
+        self.step = self._end.get("step")
+
+    def host(self, rank):
+        return f"host-{rank}"
+
+    def fit(self, _scratch, begun):
+        begun()
+        return self._end.get("error")
+
+    def lost_nodes(self, _error):
+        return self._end.get("gone", {})
+
+
+@pytest.fixture
+def play(monkeypatch, tmp_path):
+    """Give a function that performs a stage in played groups; it returns the folder and what was reported."""
+
+    def run(*ends, max_failures=2, name="stage"):
+        reported, begun = [], []
+        monkeypatch.setattr(Played, "script", [dict(end) for end in ends], raising=False)
+        monkeypatch.setattr(group, "_Group", Played)
+        monkeypatch.setattr(group.tune, "report", reported.append)
+        folder = StageFolder(tmp_path / name)
+        job = SimpleNamespace(folder=folder, resources=SimpleNamespace(max_failures=max_failures, workers=2))
+        group.perform_in_group(job, str(tmp_path), lambda: begun.append(1))
+        assert len(begun) == len(ends)
+        return folder, reported
+
+    return run
+
+
+def of(**failures):
+    return WorkerGroupError("words", {int(rank[1:]): failure for rank, failure in failures.items()})
+
+
+def test_failures_count_from_the_last_validation(play):
+    lost = {"error": of(r0=DIED)}
+    validated = {"error": of(r0=DIED), "step": 10}
+    play(lost, lost, validated, lost, validated, lost, {}, name="goes-on")
+    with pytest.raises(
+        TrainingError, match="failed 3 times without a validation in between, at last: lost rank 0 of 2 on host-0"
+    ):
+        play(validated, lost, lost)
+
+
+def test_a_node_that_went_away_is_no_failure(play):
+    gone = {"error": of(r0=DIED, r1=DIED), "gone": {"host-0": [0, 1]}}
+    folder, reported = play(*[gone] * 5, {}, max_failures=0)
+    assert [lost.what for lost in folder.interruptions()] == ["lost the node host-0 with rank 0, 1"] * 5
+    assert [result[group.LOST] for result in reported] == ["lost the node host-0 with rank 0, 1"] * 5
+    assert folder.log.read_text().count("not counted as a failure") == 5
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12), st.integers(0, 3))
+def test_it_is_given_up_just_when_so_many_failures_came_in_a_row(play_once, ends, most):
+    in_a_row = fails = 0
+    for validated, gone in ends:
+        in_a_row = 0 if validated else in_a_row
+        in_a_row += not gone
+        if in_a_row > most:
+            fails = True
+            break
+    script = [
+        {"error": of(r1=DIED), "step": 5 if validated else None, "gone": {"host": [1]} if gone else {}}
+        for validated, gone in ends
+    ]
+    assert play_once([*script, {}], most) is not bool(fails)
+
+
+@pytest.fixture(scope="module")
+def play_once(tmp_path_factory):
+    def run(script, most):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Played, "script", script, raising=False)
+            patch.setattr(group, "_Group", Played)
+            patch.setattr(group.tune, "report", lambda _: None)
+            folder = StageFolder(tmp_path_factory.mktemp("stage"))
+            job = SimpleNamespace(folder=folder, resources=SimpleNamespace(max_failures=most, workers=2))
+            try:
+                group.perform_in_group(job, "", lambda: None)
+            except TrainingError:
+                return False
+            return True
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            of(r0=RuntimeError("Connection reset by peer"), r1=DIED),
+            "lost rank 1 of 2 on host-1: The actor died unexpectedly before finishing this task.",
+        ),
+        (of(r0=ValueError("one\n\ntwo\n")), "lost rank 0 of 2 on host-0: two"),
+        (ControllerError(OSError("no space")), "lost the worker group: no space"),
+    ],
+)
+def test_the_rank_that_died_is_named_and_not_those_that_waited_for_it(error, said, play, tmp_path):
+    folder, _ = play({"error": error}, {}, name="named")
+    (lost,) = folder.interruptions()
+    assert lost.what == said
+
+
+def test_a_line_that_was_cut_off_costs_only_itself(tmp_path):
+    folder = StageFolder(tmp_path)
+    (tmp_path / "interruptions.jsonl").write_bytes(
+        json.dumps({"time": 1.0, "step": None, "what": "first"}).encode() + b'\n{"time": 2.0, "st\n\xff\xfe\n'
+    )
+    assert [lost.what for lost in folder.interruptions()] == ["first"]

@@ -1,0 +1,41 @@
+"""Which failures of a trial count."""
+
+import pytest
+from ray.tune.experiment import Trial
+
+from mfsweep.run import stage_trial
+from mfsweep.run.stage_trial import StageTrial
+
+
+@pytest.fixture
+def trial(monkeypatch):
+    """Make a trial of which two failures are borne; Tune's own part only counts."""
+
+    def count(self, exc=None):
+        self.run_metadata.num_failures += 1
+
+    monkeypatch.setattr(Trial, "handle_error", count)
+    made = StageTrial("stage", stub=True, max_failures=2)
+    made.node = "here"
+    monkeypatch.setattr(stage_trial.ray, "nodes", lambda: [{"NodeID": "here", "Alive": True}])
+    return made
+
+
+def test_a_validation_wipes_the_failures_before_it_out(trial):
+    for _ in range(5):
+        trial.handle_error()
+        trial.handle_error()
+        assert trial.should_recover()
+        trial.validated()
+    trial.handle_error()
+    trial.handle_error()
+    trial.handle_error()
+    assert not trial.should_recover()
+
+
+@pytest.mark.parametrize("nodes", [[], [{"NodeID": "here", "Alive": False}], [{"NodeID": "there", "Alive": True}]])
+def test_a_node_that_is_gone_is_no_failure_of_the_trial(trial, monkeypatch, nodes):
+    monkeypatch.setattr(stage_trial.ray, "nodes", lambda: nodes)
+    for _ in range(9):
+        trial.handle_error()
+    assert trial.should_recover()
