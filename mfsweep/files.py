@@ -10,6 +10,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the errors by which the system says that there is no more room, of the disk or of a quota."""
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that readers see the old content or the new, never a part."""

@@ -25,7 +25,9 @@ from mfsweep.cli.options import (
 )
 from mfsweep.cli.plan import bench, plan
 from mfsweep.errors import MfsweepError
+from mfsweep.files import FULL_DISK
 
+FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
 
@@ -47,6 +49,11 @@ def main(args: Sequence[str] | None = None) -> None:
         # Whoever read our output has gone (`mfsweep plan ... | head`): say no more, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        click.echo(f"mfsweep: the disk is full ({error.filename or error}). Make room and run it again", err=True)
+        code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import tempfile
 from pathlib import Path
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+from mfsweep.files import FULL_DISK
+
 PROBE_BYTES = 1 << 20
 NEEDED_BYTES = 64 << 20
 """Room that must have come back before a stage goes on, beside twice what its checkpoints hold."""
@@ -20,7 +20,7 @@ def is_full(folder: Path) -> bool:
             file.write(b"\0" * PROBE_BYTES)
             file.flush()
     except OSError as error:
-        return error.errno in FULL
+        return error.errno in FULL_DISK
     return False
 
 

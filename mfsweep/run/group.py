@@ -30,7 +30,7 @@ from mfsweep.run.cluster import worker_resources
 from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
 from mfsweep.run.stage_queue import LOST
-from mfsweep.run.stage_trial import is_gone
+from mfsweep.run.stage_trial import is_gone, last_line
 from mfsweep.train.loop import Progress
 from mfsweep.train.world import World
 
@@ -102,9 +102,7 @@ def _died(failure: BaseException) -> bool:
 
 
 def _last_line(error: BaseException) -> str:
-    """Return what an error says at its end, where tracebacks have their cause, without Ray's guesses at it."""
-    last = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-    return last.partition(" Some common causes")[0][:300]
+    return last_line(str(error)) or type(error).__name__
 
 
 class _Group:

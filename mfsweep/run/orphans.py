@@ -98,7 +98,7 @@ def is_orphan(table: PlacementGroupTableData, jobs: set[str], living: set[str]) 
     return (
         table.state != PlacementGroupTableData.REMOVED
         and not table.is_detached
-        # An id without an actor, its job at the end, is a driver's: Ray ends such groups, the trials' own, with the job.
+        # An id without an actor, but for its job, is a driver's: Ray ends such groups, the trials' own, with the job.
         and any(creator[:-4].strip(b"\xff"))
         and table.creator_job_id.hex() in jobs
         and (table.creator_actor_dead or creator.hex() not in living)

@@ -33,3 +33,9 @@ class StageTrial(Trial):
 def is_gone(node: str) -> bool:
     """Return whether a node, by its id, has left the cluster."""
     return not any(entry["NodeID"] == node and entry["Alive"] for entry in ray.nodes())
+
+
+def last_line(text: str) -> str:
+    """Return what an error says at its end, where tracebacks have their cause, without Ray's guesses at it."""
+    last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    return last.partition(" Some common causes")[0][:300]

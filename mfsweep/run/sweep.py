@@ -29,6 +29,7 @@ from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import Display, describe
 from mfsweep.run.room import Room
 from mfsweep.run.stage_queue import BEGUN, LOST, StageQueue, Status
+from mfsweep.run.stage_trial import last_line
 from mfsweep.run.tracking import Tracker
 from mfsweep.spec.resources import Resources
 from mfsweep.store import Store
@@ -287,7 +288,7 @@ def _why(trial: Trial) -> str:
         with contextlib.suppress(OSError):
             # As text: to unpickle the error itself might import torch here.
             text = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2]
-            error = next((line.strip() for line in reversed(text.splitlines()[1:]) if line.strip()), error)
+            error = last_line(text.partition("\n")[2]) or error
     return f"lost the worker: {error}"
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -163,3 +164,14 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(write_spec, tmp_path):
             if "train.loss" in line["metrics"]
         ]
         assert steps == list(range(1, 101)), "no step lost, none twice"
+
+
+@pytest.mark.parametrize(("code", "exits"), [(errno.ENOSPC, 1), (errno.EDQUOT, 1)])
+def test_a_full_disk_is_said_in_a_line(mfsweep, monkeypatch, write_spec, code, exits):
+    def refuse(*_, **__):
+        raise OSError(code, os.strerror(code), "/shared/store/report.html")
+
+    monkeypatch.setattr("mfsweep.prepare.prepare", refuse)
+    found, _, err = mfsweep("status", write_spec())
+    assert found == exits
+    assert err == "mfsweep: the disk is full (/shared/store/report.html). Make room and run it again\n"
