@@ -1,23 +1,20 @@
 """A model file from outside a store: a checkpoint that mfsweep wrote, or a MACE foundation model of mace-torch.
 
 A foundation model is a pickled module, for which torch.load would have to run code from the file
-(`weights_only=False`). It is never run: `pickled` reads such a file as plain data, so a file need not be trusted.
+(`weights_only=False`). It is never run: `archive` reads such a file as plain data, so a file need not be trusted.
 """
 
 from __future__ import annotations
 
-import pickle
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from pydantic import TypeAdapter
 
 from mfsweep.errors import TrainingError
-from mfsweep.models import pickled
+from mfsweep.models import archive, pickled
 from mfsweep.models.base import Shape
 from mfsweep.models.foundation import Outside, convert
 from mfsweep.spec.model import Architecture, Model
@@ -30,17 +27,14 @@ def read(path: Path) -> Outside:
         TrainingError: the file cannot be read, holds no model, or one that ours cannot express.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's words on formats that it then refuses
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        raw = path.read_bytes()
     except OSError as error:
         raise TrainingError(f"the model file {path} cannot be read: {error}") from error
-    except _UNREADABLE:  # not plain data
-        content = _unpickled(path)
+    content = _content(raw, path)
     if isinstance(content, pickled.StandIn) and type(content).__name__ in ("ScaleShiftMACE", "MACE"):
         return convert(content, path)
     if isinstance(content, Mapping) and set(_FIELDS) <= set(content):
-        return _ours(content)
+        return _ours(content, path)
     raise TrainingError(
         f"{path} holds {_described(content)}: expected a whole model, either a selected.pt or best.<method>.pt that "
         "mfsweep wrote, or a .model file of mace-torch (a ScaleShiftMACE or MACE saved by torch.save)"
@@ -56,25 +50,24 @@ def describe(model: Architecture) -> str:
 _FIELDS = ("model", "precision", "heads", "elements", "avg_num_neighbors", "offsets", "state")
 """What a checkpoint of ours holds at least."""
 
-_UNREADABLE = (
-    pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError,
-)  # fmt: skip
-"""What a reader of pickles raises of a file that is cut short, or none."""
 
-
-def _unpickled(path: Path) -> Any:
+def _content(raw: bytes, path: Path) -> Any:
     try:
-        return pickled.load(path)
-    except _UNREADABLE as error:
-        raise TrainingError(
-            f"the model file {path} cannot be read: expected a file that torch.save wrote, whole ({error})"
-        ) from error
+        return archive.load_plain(raw)
+    except archive.ArchiveError:  # not plain data, or of an older torch
+        try:
+            return archive.load_inert(raw)
+        except archive.ArchiveError as error:
+            raise TrainingError(f"the model file {path} cannot be read: {error}") from error
 
 
-def _ours(content: Mapping[str, Any]) -> Outside:
-    hidden = {head: tuple(widths) for head, widths in content.get("hidden", {}).items()}
-    shape = Shape(tuple(content["heads"]), tuple(content["elements"]), content["avg_num_neighbors"], hidden)
-    model: Architecture = TypeAdapter(Model).validate_python(content["model"])
+def _ours(content: Mapping[str, Any], path: Path) -> Outside:
+    try:
+        hidden = {head: tuple(widths) for head, widths in content.get("hidden", {}).items()}
+        shape = Shape(tuple(content["heads"]), tuple(content["elements"]), content["avg_num_neighbors"], hidden)
+        model: Architecture = TypeAdapter(Model).validate_python(content["model"])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{path} holds a model that this version of mfsweep does not know ({error})") from error
     return Outside(model, shape, content["precision"], content["offsets"], content["state"], reference="ours")
 
 

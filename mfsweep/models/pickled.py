@@ -10,9 +10,7 @@ from __future__ import annotations
 import builtins
 import collections
 import pickle
-import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,18 +57,6 @@ class StandIn:
                 yield from child.tensors(kind, f"{prefix}{name}.")
 
 
-def load(path: Path) -> Any:
-    """Return what a file of `torch.save` holds, its tensors on the CPU and other objects as `StandIn`.
-
-    Raises:
-        OSError: the file cannot be read.
-        Exception: of many types, where it is no such file or cut short.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's words on formats of older versions
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_INERT)
-
-
 def _tensor_of_subclass(make: Callable[..., Tensor], _kind: Any, arguments: tuple[Any, ...], _state: Any) -> Tensor:
     """Stand for `torch._tensor._rebuild_from_type_v2`, without the subclass."""
     return make(*arguments)
@@ -108,7 +94,7 @@ class _Unpickler(pickle.Unpickler):
         return type(name.rpartition(".")[2], (StandIn,), {"__module__": module})
 
 
-_INERT = SimpleNamespace(
+INERT = SimpleNamespace(
     __name__="mfsweep.models.pickled",
     Unpickler=_Unpickler,
     load=lambda file, **kwargs: _Unpickler(file, **kwargs).load(),

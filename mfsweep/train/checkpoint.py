@@ -3,13 +3,12 @@
     last.pt                       the whole state of a training, to resume from: the only truth while it runs
     selected.pt, best.<head>.pt   a whole model: spec, shape, offsets, weights; written when the training ends
 
-A store is shared, so its files are untrusted: `weights_only=True` is passed always (mace-torch sets an environment
-variable that turns the default off).
+A store is shared, so its files are untrusted: they are read through models/archive.py, as plain data, with the
+checksums of all that is in them compared.
 """
 
 from __future__ import annotations
 
-import pickle
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from torch import Tensor
 from mfsweep.errors import TrainingError
 from mfsweep.files import write_file
 from mfsweep.models import Potential, Shape, build
+from mfsweep.models.archive import ArchiveError, load_plain
 from mfsweep.spec.model import Architecture, Model
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -75,9 +75,14 @@ def load(path: Path) -> dict[str, Any]:
         TrainingError: the file is missing, cut short, or holds anything but plain data and tensors.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        content = load_plain(path.read_bytes())
+    except (OSError, ArchiveError) as error:
         raise TrainingError(f"the checkpoint {path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise TrainingError(
+            f"the checkpoint {path} cannot be read: expected named values, got {type(content).__name__}"
+        )
+    return content
 
 
 def load_step(path: Path, step: int, patience: float) -> dict[str, Any]:
