@@ -1,10 +1,14 @@
-"""Files that readers meet whole: a temporary file in the same folder, flushed to disk, then renamed."""
+"""Files that readers meet whole: a temporary file in the same folder, flushed to disk, then renamed.
+
+And what becomes of one that is damaged all the same: `sha256` finds it out, `set_aside` gets it out of the way.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,6 +38,45 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_hashed(path: Path, write: Callable[[Path], object]) -> str:
+    """Write a file as `write_file` does; return the sha256 of its content, 64 hex digits."""
+    found = ""
+
+    def filled(temporary: Path) -> None:
+        nonlocal found
+        write(temporary)
+        found = sha256(temporary)
+
+    write_file(path, filled)
+    return found
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file's content, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def facts(path: Path) -> tuple[int, int, int, int]:
+    """Return what changes when a file's content does: inode, bytes, and when content and inode were written last, ns.
+
+    Not the device: nodes that share a file system number it each in their own way.
+    """
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder to `NAME.damaged-1`, or the first such name that is free; return it.
+
+    Nothing is deleted. The caller holds the lock of whoever writes there.
+    """
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
+        number += 1
+    return path.rename(aside)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
-from mfsweep.files import write_file, write_text
+from mfsweep.files import set_aside, sha256, write_file, write_hashed, write_text
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -38,3 +39,19 @@ def test_a_writer_sees_the_suffix_and_others_may_read(tmp_path):
     assert seen[0].suffix == ".png"
     assert seen[0].parent == tmp_path
     assert (tmp_path / "figure.png").stat().st_mode & 0o777 == 0o644
+
+
+def test_what_is_written_has_the_digest_that_is_returned(tmp_path):
+    path = tmp_path / "file"
+    assert write_hashed(path, lambda temporary: temporary.write_bytes(b"content")) == sha256(path)
+    assert sha256(path) == hashlib.sha256(b"content").hexdigest()
+
+
+def test_what_is_set_aside_is_kept_under_a_name_of_its_own(tmp_path):
+    for number in (1, 2, 3):
+        (tmp_path / "last.pt").write_text(str(number))
+        assert set_aside(tmp_path / "last.pt") == tmp_path / f"last.pt.damaged-{number}"
+    (tmp_path / "folder").mkdir()
+    assert set_aside(tmp_path / "folder").is_dir()
+    kept = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+    assert kept == {f"last.pt.damaged-{number}": str(number) for number in (1, 2, 3)}

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from mfsweep.data import csr
 from mfsweep.data.derived import derive
-from mfsweep.data.neighbours import Edges, kept_neighbours, neighbours
+from mfsweep.data.edge_files import kept_neighbours
+from mfsweep.data.neighbours import Edges, neighbours
 from mfsweep.data.reading import read
 from mfsweep.data.reference import fit_offsets
 from mfsweep.data.splits import Partition, partition
 from mfsweep.data.structures import Labels, Structures
 from mfsweep.errors import DataError, nearest
+from mfsweep.files import facts
 from mfsweep.fingerprint import canonical
 from mfsweep.spec.data import Derived, Difference, LabelKeys, ResolvedData, SubsetName, parts
 from mfsweep.spec.stage import Evaluation, LabelledSet
@@ -267,21 +269,19 @@ def open_dataset(paths: Mapping[str, Path], data: ResolvedData, edges: Path | No
 
 
 class _File(NamedTuple):
-    """A file as it stands now: another size or time, another file."""
+    """A file as it stands now."""
 
     name: str
     path: Path
-    size: int
-    modified: int
+    facts: tuple[int, ...]
 
     @classmethod
     def of(cls, name: str, path: Path) -> _File:
         real = path.resolve()
         try:
-            facts = real.stat()
+            return cls(name, real, facts(real))
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-        return cls(name, real, facts.st_size, facts.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=2)

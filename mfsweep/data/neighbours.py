@@ -1,4 +1,4 @@
-"""The neighbours of every atom of a source within a cutoff, computed once and kept in files that are mapped.
+"""The neighbours of every atom of a source within a cutoff.
 
 In molecules of the usual size 94-98 % of the pairs are neighbours at 5 angstrom, so brute force beats cell lists;
 periodic structures and large molecules go through matscipy's.
@@ -6,16 +6,12 @@ periodic structures and large molecules go through matscipy's.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.structures import Structures, geometry_digest
-from mfsweep.files import locked
+from mfsweep.data.structures import Structures
 
 PAIRS_AT_ONCE = 2_000_000
 """Pair distances held in memory at a time: about 100 MB of temporaries."""
@@ -23,8 +19,6 @@ DENSE = 500
 """Atoms of a molecule above which a cell list is quicker than all pairs."""
 SHIFT = np.int16
 """How many cells away a neighbour's image can be."""
-VERSION = 1
-"""Of the files: another one where older files would be misread, or hold what was wrong."""
 
 
 class Edges(NamedTuple):
@@ -40,30 +34,6 @@ class Edges(NamedTuple):
     smallest unsigned type that holds them. Those of structure s lie from offsets[s] / 2 to offsets[s + 1] / 2."""
     shifts: NDArray[np.int16] | None
     """(E / 2, 3) cells by which the second atom is shifted; None where no structure is periodic."""
-
-
-def kept_neighbours(structures: Structures, cutoff: float, folder: Path) -> Edges:
-    """Return the neighbours from files, after one process has computed them; the others wait for it.
-
-    Args:
-        structures: of one source.
-        cutoff: neighbours within this distance, angstrom.
-        folder: where such files are kept, by geometry and cutoff.
-
-    Returns:
-        Edges whose arrays are maps of the files.
-    """
-    own = folder / f"{geometry_digest(structures)[:20]}-{float(cutoff)!r}-v{VERSION}"
-    if not own.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / f"{own.name}.lock", wait=True):
-            if not own.is_dir():
-                _write(neighbours(structures, cutoff), own)
-    arrays = {name: _load(own / f"{name}.npy") for name in Edges._fields}
-    offsets, pairs = arrays["offsets"], arrays["pairs"]
-    assert offsets is not None
-    assert pairs is not None
-    return Edges(offsets, pairs, arrays["shifts"])
 
 
 def neighbours(structures: Structures, cutoff: float) -> Edges:
@@ -131,27 +101,6 @@ def _listed(structures: Structures, index: int, cutoff: float) -> tuple[NDArray[
     sign = np.where(shifts[:, 0] != 0, shifts[:, 0], np.where(shifts[:, 1] != 0, shifts[:, 1], shifts[:, 2]))
     once = (senders < receivers) | ((senders == receivers) & (sign > 0))
     return np.stack([senders[once], receivers[once]]), shifts[once].astype(SHIFT)
-
-
-def _write(edges: Edges, folder: Path) -> None:
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        for name, array in edges._asdict().items():
-            if array is not None:
-                np.save(temporary / f"{name}.npy", array)
-        temporary.chmod(0o755)
-        try:
-            temporary.replace(folder)
-        except OSError:
-            # Where a file system has no locks, another process may have been quicker: its files are the same.
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _load(path: Path) -> NDArray[Any] | None:
-    return np.load(path, mmap_mode="r") if path.exists() else None
 
 
 def starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:

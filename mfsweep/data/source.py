@@ -5,6 +5,7 @@ The sources of one experiment go by their names in `data.sources`; the only one 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from mfsweep.data import csr
 from mfsweep.errors import DataError, MissingDataError, nearest
-from mfsweep.files import write_text
+from mfsweep.files import facts, sha256, write_text
 from mfsweep.fingerprint import canonical
 from mfsweep.spec.data import Content, ResolvedData
 
@@ -52,20 +53,15 @@ def digest(path: Path, cache: Path | None = None) -> str:
 
     Args:
         path: the file.
-        cache: JSON file that remembers digests by real path, size and modification time, so that a file of
-            gigabytes is read once; made when missing, and replaced when it cannot be understood.
+        cache: JSON file that remembers digests by real path, inode, size and times, so that a file of gigabytes is
+            read once; made when missing, replaced when it is damaged, and left when it cannot be written.
 
     Raises:
         DataError: the file cannot be read.
     """
-    found = _remembered(path, cache, _sha256)
+    found = _remembered(path, cache, sha256)
     assert isinstance(found, str)
     return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remembered(
@@ -74,8 +70,7 @@ def _remembered(
     """Return what `measure` says of a file's content, once for as long as the file stays as it is."""
     try:
         real = path.resolve(strict=True)
-        facts = real.stat()
-        entry = f"{real}|{facts.st_size}|{facts.st_mtime_ns}"
+        entry = "|".join(map(str, (real, *facts(real))))
         known = _known(cache)
         if entry in known:
             return known[entry]
@@ -83,7 +78,7 @@ def _remembered(
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if cache is not None:
-        write_text(cache, json.dumps({**known, entry: found}, indent=1, sort_keys=True))
+        _remember(cache, {**known, entry: found})
     return found
 
 
@@ -163,10 +158,24 @@ def _bundled(name: str, place: str) -> Path:
 
 
 def _known(cache: Path | None) -> dict[str, str | dict[str, str]]:
-    if cache is None or not cache.is_file():
+    """Return what a cache remembers: nothing, where it is not what `_remember` wrote.
+
+    A wrong digest would be taken for other data, and everything be trained again: so the cache has one of its own.
+    """
+    if cache is None:
         return {}
     try:
-        known = json.loads(cache.read_text(encoding="utf-8"))
-    except ValueError:  # a cache only saves time: what is not JSON is written anew
+        kept = json.loads(cache.read_bytes())
+        return kept["digests"] if _own_digest(kept["digests"]) == kept["sha256"] else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return known if isinstance(known, dict) else {}
+
+
+def _remember(cache: Path, digests: Mapping[str, str | dict[str, str]]) -> None:
+    kept = {"sha256": _own_digest(digests), "digests": digests}
+    with contextlib.suppress(OSError):  # it only saves time
+        write_text(cache, json.dumps(kept, indent=1, sort_keys=True))
+
+
+def _own_digest(digests: Mapping[str, str | dict[str, str]]) -> str:
+    return hashlib.sha256(canonical(dict(digests)).encode()).hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from ase import Atoms
 
 from mfsweep.data import ani1x, csr
 from mfsweep.data.dataset import Dataset, open_dataset
@@ -149,6 +150,27 @@ def make_structures() -> Callable[..., Structures]:
             formulae=formulae,
             rank=np.concatenate(ranks).astype(np.int32),
             labels=labels,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def from_atoms() -> Callable[..., Structures]:
+    """Make structures of ASE's, without labels."""
+
+    def make(*atoms: Atoms) -> Structures:
+        count = len(atoms)
+        return Structures(
+            offsets=np.concatenate([[0], np.cumsum([len(one) for one in atoms])]),
+            species=np.concatenate([one.numbers for one in atoms]).astype(np.uint8),
+            positions=np.concatenate([one.positions for one in atoms]),
+            formula=np.zeros(count, np.int32),
+            formulae=("X",),
+            rank=np.arange(count, dtype=np.int32),
+            labels={},
+            cell=np.stack([np.array(one.cell) for one in atoms]),
+            pbc=np.stack([one.pbc for one in atoms]),
         )
 
     return make

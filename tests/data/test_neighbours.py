@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 
 import numpy as np
@@ -12,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfsweep.data import neighbours as neighbours_module
-from mfsweep.data.neighbours import kept_neighbours, neighbours
-from mfsweep.data.structures import Structures
+from mfsweep.data.neighbours import neighbours
 
 CUTOFF = 3.0
 """Angstrom: less than most of these molecules, so that the cutoff cuts."""
@@ -21,21 +19,6 @@ CUTOFF = 3.0
 
 def _own_pairs(edges, index):
     return edges.pairs[:, edges.offsets[index] // 2 : edges.offsets[index + 1] // 2].astype(int)
-
-
-def _structures(*atoms: Atoms) -> Structures:
-    count = len(atoms)
-    return Structures(
-        offsets=np.concatenate([[0], np.cumsum([len(one) for one in atoms])]),
-        species=np.concatenate([one.numbers for one in atoms]).astype(np.uint8),
-        positions=np.concatenate([one.positions for one in atoms]),
-        formula=np.zeros(count, np.int32),
-        formulae=("X",),
-        rank=np.arange(count, dtype=np.int32),
-        labels={},
-        cell=np.stack([np.array(one.cell) for one in atoms]),
-        pbc=np.stack([one.pbc for one in atoms]),
-    )
 
 
 def test_edges_are_those_of_ase(dataset):
@@ -83,13 +66,13 @@ def test_atom_without_neighbours_is_kept(make_structures):
     st.tuples(*[st.booleans()] * 3),
     st.floats(1.0, 6.0),
 )
-def test_images_of_periodic_structures_are_those_of_ase(count, seed, pbc, cutoff):
+def test_images_of_periodic_structures_are_those_of_ase(from_atoms, count, seed, pbc, cutoff):
     """Also in skewed cells, with atoms outside of them, and where only some directions are periodic."""
     rng = np.random.default_rng(seed)
     cell = np.diag(rng.uniform(2.5, 5.0, 3)) + rng.uniform(-0.8, 0.8, (3, 3))
     crystal = Atoms(f"C{count}", positions=rng.uniform(-8, 8, (count, 3)), cell=cell, pbc=pbc)
     water = molecule("H2O")
-    edges = neighbours(_structures(water, crystal, water), cutoff)
+    edges = neighbours(from_atoms(water, crystal, water), cutoff)
     senders, receivers, shifts = neighbor_list("ijS", crystal, cutoff)
     expected = Counter(zip(senders.tolist(), receivers.tolist(), map(tuple, shifts.tolist()), strict=True))
     own = _own_pairs(edges, 1).T.tolist()
@@ -99,57 +82,16 @@ def test_images_of_periodic_structures_are_those_of_ase(count, seed, pbc, cutoff
     there = Counter((i, j, tuple(s)) for (i, j), s in zip(own, own_shifts.tolist(), strict=True))
     back = Counter((j, i, tuple(-x for x in s)) for (i, j), s in zip(own, own_shifts.tolist(), strict=True))
     assert there + back == expected
-    alone = neighbours(_structures(water), cutoff)
+    alone = neighbours(from_atoms(water), cutoff)
     np.testing.assert_array_equal(_own_pairs(edges, 2), _own_pairs(alone, 0))
 
 
-def test_large_molecule_has_the_same_pairs_by_a_cell_list(monkeypatch):
+def test_large_molecule_has_the_same_pairs_by_a_cell_list(from_atoms, monkeypatch):
     cluster = bulk("Cu", cubic=True).repeat(3)
     cluster.pbc = False
-    dense = neighbours(_structures(cluster), CUTOFF)
+    dense = neighbours(from_atoms(cluster), CUTOFF)
     monkeypatch.setattr(neighbours_module, "DENSE", 10)
-    listed = neighbours(_structures(cluster), CUTOFF)
+    listed = neighbours(from_atoms(cluster), CUTOFF)
     assert set(map(tuple, listed.pairs.T.tolist())) == set(map(tuple, dense.pairs.T.tolist()))
     assert listed.pairs.shape == dense.pairs.shape
     assert listed.shifts is None
-
-
-def test_kept_neighbours_are_the_computed_ones_and_mapped(dataset, tmp_path):
-    kept = [kept_neighbours(dataset.structures, cutoff, tmp_path / "edges") for cutoff in (CUTOFF, 2.0, CUTOFF)]
-    own = neighbours(dataset.structures, CUTOFF)
-    for edges in (kept[0], kept[2]):
-        np.testing.assert_array_equal(edges.pairs, own.pairs)
-        np.testing.assert_array_equal(edges.offsets, own.offsets)
-        assert edges.shifts is None
-        assert isinstance(edges.pairs, np.memmap)
-    assert kept[1].offsets[-1] < own.offsets[-1]
-    assert sum(path.is_dir() for path in (tmp_path / "edges").iterdir()) == 2
-
-
-def test_kept_neighbours_belong_to_their_geometry(tmp_path):
-    first, moved = molecule("CH3CH2OH"), molecule("CH3CH2OH")
-    moved.positions *= 1.3
-    for atoms in (first, moved):
-        kept = kept_neighbours(_structures(atoms), 2.0, tmp_path)
-        np.testing.assert_array_equal(kept.pairs, neighbours(_structures(atoms), 2.0).pairs)
-
-
-def test_processes_that_ask_at_once_compute_once(tmp_path):
-    with multiprocessing.get_context("fork").Pool(3) as pool:
-        found = pool.starmap(_computed, [(tmp_path,)] * 3, chunksize=1)
-    assert sorted(found) == [0, 0, 1]
-
-
-def _computed(folder) -> int:
-    """Return how often this process computed neighbours."""
-    calls = []
-    compute = neighbours_module.neighbours
-
-    def counted(*arguments):
-        calls.append(1)
-        return compute(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours_module, "neighbours", counted)
-        kept_neighbours(_structures(bulk("Cu").repeat(4)), 6.0, folder)
-    return len(calls)

@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from mfsweep.data import source
 from mfsweep.data.source import contents, digest, resolve, verify_data, verify_file
 from mfsweep.errors import DataError
+from mfsweep.files import sha256
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits
 
 
@@ -50,27 +54,63 @@ def test_digest_is_the_sha256_of_the_content(tmp_path):
     assert digest(path) == hashlib.sha256(b"some content").hexdigest()
 
 
-def test_digest_is_remembered_until_the_file_changes(tmp_path):
-    path, cache = tmp_path / "file", tmp_path / "store" / "digests.json"
+def test_digest_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
+    path, cache, read = tmp_path / "file", tmp_path / "store" / "digests.json", []
+    monkeypatch.setattr(source, "sha256", lambda path: read.append(path) or sha256(path))
     path.write_bytes(b"first")
-    first = digest(path, cache)
-    known = json.loads(cache.read_text())
-    assert list(known.values()) == [first]
-    cache.write_text(json.dumps(dict.fromkeys(known, "remembered")))
-    assert digest(path, cache) == "remembered"
+    for _ in range(2):
+        assert digest(path, cache) == hashlib.sha256(b"first").hexdigest()
+    assert len(read) == 1
     path.write_bytes(b"other")
     os.utime(path, ns=(0, 0))
     assert digest(path, cache) == hashlib.sha256(b"other").hexdigest()
 
 
-@pytest.mark.parametrize("content", ["", "not json", "[1, 2]"])
-def test_damaged_cache_is_written_anew(tmp_path, content):
+def test_a_change_of_equal_size_and_time_is_seen(tmp_path):
+    """As `cp -p` and `rsync -t` of another file of the same size make it."""
+    path, cache = tmp_path / "file", tmp_path / "digests.json"
+    path.write_bytes(b"first")
+    os.utime(path, ns=(0, 0))
+    digest(path, cache)
+    path.write_bytes(b"other")
+    os.utime(path, ns=(0, 0))
+    assert digest(path, cache) == hashlib.sha256(b"other").hexdigest()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_cache_never_gives_another_digest(tmp_path, data):
+    """Cut short, or one bit: also one that leaves it JSON, as of a digit."""
     path, cache = tmp_path / "file", tmp_path / "digests.json"
     path.write_bytes(b"content")
-    cache.write_text(content)
+    cache.unlink(missing_ok=True)
+    expected = digest(path, cache)
+    content = bytearray(cache.read_bytes())
+    if data.draw(st.booleans()):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    cache.write_bytes(content)
+    assert digest(path, cache) == expected
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not json", b"[1, 2]", b"\xff\xfe", b"{}", b'{"sha256": "x", "digests": [3]}', b"[" * 100_000]
+)
+def test_what_is_no_cache_is_written_anew(tmp_path, content):
+    path, cache = tmp_path / "file", tmp_path / "digests.json"
+    path.write_bytes(b"content")
+    cache.write_bytes(content)
     expected = hashlib.sha256(b"content").hexdigest()
     assert digest(path, cache) == expected
-    assert list(json.loads(cache.read_text()).values()) == [expected]
+    assert list(json.loads(cache.read_text())["digests"].values()) == [expected]
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path):
+    path, cache = tmp_path / "file", tmp_path / "digests.json"
+    path.write_bytes(b"content")
+    cache.mkdir()
+    assert digest(path, cache) == hashlib.sha256(b"content").hexdigest()
 
 
 def test_another_content_than_planned_is_refused(tmp_path):
