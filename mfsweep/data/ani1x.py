@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfsweep.data.hdf5 import opened, require_keys, require_written
+from mfsweep.data.hdf5 import opened, require_keys, require_size, require_stored
 from mfsweep.data.structures import SYMBOLS, Labels, Structures, hill_formula
 from mfsweep.data.units import HARTREE
 from mfsweep.errors import DataError, nearest
@@ -26,6 +26,10 @@ from mfsweep.spec.data import LabelKeys
 LAYOUT = "an HDF5 file of the ANI-1x layout"
 _EITHER = f"{LAYOUT}, or a data store"
 """What a spec's source can be: of a file that cannot be opened nobody knows which it was to be."""
+
+
+_POSITION = 24
+"""Bytes of an atom's position in memory."""
 
 
 class Group(NamedTuple):
@@ -113,7 +117,7 @@ def survey(path: Path, file: h5py.File) -> list[Group]:
     """Return the groups of an open file that hold conformers, by name; nothing but atomic numbers is read.
 
     Raises:
-        DataError: the file is not of this layout, or holds no structures.
+        DataError: the file is not of this layout, holds no structures, or declares far more than it can hold.
     """
     groups: list[Group] = []
     structure = atom = 0
@@ -122,8 +126,9 @@ def survey(path: Path, file: h5py.File) -> list[Group]:
             raise DataError(
                 f"{path}: expected groups of conformers at the top (ANI-1x layout), got the dataset {name!r}"
             )
-        coordinates = _dataset(path, node, "coordinates")
-        numbers = np.asarray(_dataset(path, node, "atomic_numbers"))
+        coordinates, listed = (_dataset(path, node, key) for key in ("coordinates", "atomic_numbers"))
+        require_stored(path, listed)
+        numbers = np.asarray(listed)
         if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iu":
             raise DataError(
                 f"{path}: group {name!r}: expected atomic_numbers of shape (atoms,) and integers, "
@@ -138,6 +143,8 @@ def survey(path: Path, file: h5py.File) -> list[Group]:
             )
         conformers = coordinates.shape[0]
         end = atom + conformers * len(numbers)
+        # Labels have the shape of the coordinates, or less: so this bounds all that can be read.
+        require_size(path, f"the positions of the {end:,} atoms up to group {name!r}", end * _POSITION, file)
         if conformers:
             places = slice(structure, structure + conformers), slice(atom, end)
             groups.append(Group(node, numbers.astype(np.uint8), *places))
@@ -211,7 +218,7 @@ def values(
         rows: those to read along its first axis. Default: all.
 
     Raises:
-        DataError: another shape, no numbers, or a dataset that was never wholly written.
+        DataError: another shape, no numbers, or a dataset that is not wholly in the file.
     """
     node = group.node[key]
     if not isinstance(node, h5py.Dataset) or node.shape != shape:
@@ -222,7 +229,7 @@ def values(
         )
     if node.dtype.kind not in "fiu":
         raise DataError(f"{path}: group {group.node.name!r}, key {key!r}: expected numbers, got {node.dtype}")
-    require_written(path, node)
+    require_stored(path, node)
     return node[() if rows is None else rows]
 
 

@@ -1,4 +1,7 @@
-"""Opening HDF5 files so that whatever is wrong with one is a `DataError`, and what both of our layouts check alike."""
+"""Opening HDF5 files so that whatever is wrong with one is a `DataError`, and what both of our layouts check alike.
+
+All that is read lies in the file itself, since its digest stands for it; and the file is not much smaller than it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from h5py import h5l  # pyright: ignore[reportAttributeAccessIssue] (compiled, without stubs)
 
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -38,7 +42,7 @@ def opened(path: Path, layout: str) -> Iterator[h5py.File]:
         layout: what it should be, for messages: `an HDF5 file of the ANI-1x layout`.
 
     Raises:
-        DataError: there is no such file, it is empty, no HDF5, breaks off, or is damaged.
+        DataError: there is no such file, it is empty, no HDF5, breaks off, is damaged, or has links to other files.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file" if not path.exists() else f"{path}: expected {layout}, got a folder")
@@ -46,6 +50,7 @@ def opened(path: Path, layout: str) -> Iterator[h5py.File]:
         raise DataError(f"{path} is empty (0 bytes): the download may have failed, get it again")
     try:
         with h5py.File(path, "r") as file:
+            _require_own_links(path, file)
             yield file
     except _CORRUPT as error:
         what = str(error) or type(error).__name__
@@ -85,15 +90,77 @@ def pairs(keys: Collection[str]) -> dict[str, LabelKeys]:
     }
 
 
-def require_written(path: Path, node: h5py.Dataset) -> None:
-    """Refuse a dataset that was made but not wholly written: HDF5 reads zeros in its place.
+def _require_own_links(path: Path, file: h5py.File) -> None:
+    """Refuse links that leave the file, or lead nowhere."""
+    links: list[tuple[bytes | str, int]] = []
 
-    NaN in its place is meant: no label.
+    def collect(name: bytes | str, info: h5l.LinkInfo) -> None:
+        if info.type != h5l.TYPE_HARD:
+            links.append((name, info.type))
+
+    # h5py's own `visititems_links` takes seven times as long: 8 s for the ANI-1x release.
+    file.id.links.visit(collect, info=True)
+    for name, kind in links:
+        if kind != h5l.TYPE_SOFT or not _leads_somewhere(file, name):
+            shown = name.decode(errors="replace") if isinstance(name, bytes) else name
+            raise DataError(
+                f"{path}: {f'/{shown}'!r} is a link to another file, or to nothing: expected everything in this one, "
+                "since its digest stands for the data. Copy what the link means into the file (h5py: file.copy with "
+                "expand_external=True), or import each file by itself"
+            )
+
+
+def _leads_somewhere(file: h5py.File, name: bytes | str) -> bool:
+    try:
+        return file[name] is not None
+    except (KeyError, OSError, RuntimeError):  # nothing there, or a link to itself
+        return False
+
+
+LARGE = 256 * 1024**2
+"""Bytes that any file may declare."""
+RATIO = 100
+"""Bytes that a file may declare for each of its own: coordinates and forces compress twofold, NaN some thousandfold."""
+
+
+def require_size(path: Path, what: str, declared: int, file: h5py.File) -> None:
+    """Refuse what would take much more memory than its file has bytes, before it is read.
+
+    Args:
+        path: the file, for the message.
+        what: is so large, for the message.
+        declared: its bytes in memory.
+        file: where it lies.
+
+    Raises:
+        DataError: with both sizes.
+    """
+    size = file.id.get_filesize()
+    if declared > max(LARGE, RATIO * size):
+        raise DataError(
+            f"{path}: {what} would be {declared / 1024**2:,.0f} MiB, in a file of {size / 1024**2:,.1f} MiB: expected "
+            f"at most {RATIO} times the file: no structures compress so well, so that it is damaged or made to fill "
+            "the memory. If it is right, write it without compression (h5repack -f NONE IN OUT)"
+        )
+
+
+def require_stored(path: Path, node: h5py.Dataset) -> None:
+    """Refuse a dataset that lies elsewhere, that is far larger than its file, or that was not wholly written.
+
+    HDF5 reads zeros in place of what was not written. NaN in its place is meant: no label.
 
     Raises:
         DataError: naming the dataset.
     """
-    if node.is_virtual or node.external or (node.dtype.kind == "f" and np.isnan(node.fillvalue)):
+    if node.is_virtual or node.external:
+        raise DataError(
+            f"{path}: {node.name!r} is {'a virtual' if node.is_virtual else 'an external'} dataset, whose values lie "
+            "in other files: expected them in this one, since its digest stands for the data. Write them into it"
+        )
+    # A chunk is unpacked whole, and may be larger than what there is of a dataset that can grow.
+    largest = max(math.prod(node.shape), math.prod(node.chunks or ())) * node.dtype.itemsize
+    require_size(path, repr(node.name), largest, node.file)
+    if node.dtype.kind == "f" and np.isnan(node.fillvalue):
         return
     if node.chunks is None:
         whole = not node.size or node.id.get_storage_size() > 0

@@ -112,10 +112,15 @@ def array_of(parent: h5py.Group, name: str) -> h5py.Dataset:
     Raises:
         KeyError: there is none of that name.
         TypeError: it is no array.
+        ValueError: its values do not lie in one piece in the file.
     """
     found = parent[name]
     if not isinstance(found, h5py.Dataset):
         raise TypeError(f"{parent.name}/{name} is no array")
+    # Compressed, it could come to any size; and HDF5 makes up what was never written.
+    stored = found.size * found.dtype.itemsize
+    if found.is_virtual or found.external or found.chunks is not None or stored > found.file.id.get_filesize():
+        raise ValueError(f"{found.name}: expected a contiguous array in the file itself")
     return found
 
 

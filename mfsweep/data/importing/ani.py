@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mfsweep.data.ani1x import LAYOUT, Group, label_keys, survey, values
 from mfsweep.data.csr import Chunk
-from mfsweep.data.hdf5 import opened, require_sound_texts, require_written
+from mfsweep.data.hdf5 import opened, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.keys import ANI_UNITS, Units, picked, require, storable
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
@@ -151,7 +151,7 @@ class AniSource:
                 f"{self._path}: group {group.node.name!r}, key {column!r} (--column): expected shape "
                 f"{group.shape[:1]}, a value for each conformer, got {got}"
             )
-        require_written(self._path, node)
+        require_stored(self._path, node)
         found: Any = node.asstr()[rows] if h5py.check_string_dtype(node.dtype) else node[rows]
         return [str(text) for text in found.tolist()]
 
