@@ -8,6 +8,7 @@
     ├── ResourceError    the cluster can never serve what the spec asks for
     ├── TrackingError    the MLflow tracking server cannot be reached or refuses us
     ├── TrainingError    a stage's training cannot go on (a loss that is not finite, a checkpoint that does not fit)
+    │   └── CheckpointError     a checkpoint file is damaged, or of another version
     └── FitError         a law is asked of points that cannot carry one
 
 The command line prints these without a traceback and exits with 2 (a failed stage: 1). Whatever else
@@ -50,6 +51,10 @@ class TrackingError(MfsweepError):
 
 class TrainingError(MfsweepError):
     """A training that cannot go on."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint file whose content cannot be used, though it can be read."""
 
 
 class FitError(MfsweepError):

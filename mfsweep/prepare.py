@@ -13,6 +13,7 @@ from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import contents, resolve
 from mfsweep.errors import DataError, MissingDataError, SpecError
+from mfsweep.inventory import Inventory, identities, is_done, take
 from mfsweep.labelcosts import with_measured
 from mfsweep.modelfiles import model_files
 from mfsweep.plan.expand import expand
@@ -41,9 +42,10 @@ class Plan:
     files: dict[str, Path]
     """sha256 -> path, absolute, of the model files that stages start from."""
     graph: Graph
-    done: frozenset[str]
-    """Keys of the stages that the store has already."""
+    inventory: Inventory
+    """What the store has of it."""
     warnings: tuple[str, ...]
+    """What there is to say of the spec and its data."""
     points: tuple[Point, ...] = ()
     """What a search has asked for so far."""
     tried: Graph = field(default_factory=lambda: Graph({}, []))
@@ -57,6 +59,21 @@ class Plan:
     def name(self) -> str:
         """Return the spec's name."""
         return self.spec.experiment.name
+
+    @property
+    def done(self) -> frozenset[str]:
+        """Return the keys of the stages that the store has already."""
+        return self.inventory.done
+
+    def is_done(self, key: str) -> bool:
+        """Return whether the store has a stage by now, with its weights where a stage to be run starts from them."""
+        return is_done(self.store, self.graph.nodes[key], with_weights=key in self.inventory.needed)
+
+    def damage(self) -> list[str]:
+        """Return what is damaged in the store, a sentence for each file."""
+        found = [*self.inventory.damaged, *self.store.sweep(self.name).damaged()]
+        again = ": `mfsweep run` sets it aside and makes it again"
+        return [f"{one}" if one.whole else f"{one}{again}" for one in found]
 
     def summary(self) -> dict[str, int | None]:
         """Return the counts that `plan --json` prints."""
@@ -88,18 +105,18 @@ class Plan:
         graph = build(self.spec, expand(self.spec.at(points)), self.content, self.heads)
         new = Graph({key: node for key, node in graph.nodes.items() if key not in self.graph.nodes}, [])
         warnings = dict.fromkeys([*self.warnings, *_check(self.spec, self.sources, new)])
-        done = _done(self.store, graph)
-        return replace(self, graph=graph, done=done, warnings=tuple(warnings), points=points)
+        inventory = take(self.store, graph)
+        return replace(self, graph=graph, inventory=inventory, warnings=tuple(warnings), points=points)
 
     def again(self) -> Plan:
         """Return the plan with what the store has by now, after the run of another spec."""
-        return replace(self, done=_done(self.store, self.graph))
+        return replace(self, inventory=take(self.store, self.graph))
 
     def cells(self) -> list[CellRecord]:
         """Return the cells as the analysis and the store know them."""
         sizes = {key: self._sizes(node) for key, node in self.graph.nodes.items()}
         sets = {key: self._sets(node) for key, node in self.graph.nodes.items()}
-        evaluations = {key: _identities(node) for key, node in self.graph.nodes.items()}
+        evaluations = {key: identities(node) for key, node in self.graph.nodes.items()}
         return [
             CellRecord(
                 values=planned.cell.values,
@@ -150,7 +167,6 @@ def prepare(
     Raises:
         SpecError: the spec.
         DataError: the data, or what the spec asks of them.
-        StoreError: a damaged record.
         TrainingError: a model file that cannot be read.
     """
     spec = load(path, {"resources": dict(resources)} if resources else {})
@@ -177,7 +193,7 @@ def prepare(
     warnings += tuple(_check(spec, sources, graph))
     figures = with_measured(spec, sources) if sources else dict(spec.experiment.figures)
     paths = {file.digest: place for file, place in files.values()}
-    plan = Plan(spec, kept, sources, content, paths, graph, _done(kept, graph), warnings, heads=heads, figures=figures)
+    plan = Plan(spec, kept, sources, content, paths, graph, take(kept, graph), warnings, heads=heads, figures=figures)
     return _at_asked_points(plan) if spec.searched else plan
 
 
@@ -186,7 +202,7 @@ def _at_asked_points(plan: Plan) -> Plan:
 
     A point that the spec has come to forbid since is left out with a warning: nobody wrote it.
     """
-    nothing = replace(plan, graph=Graph({}, []), done=frozenset(), tried=plan.graph)
+    nothing = replace(plan, graph=Graph({}, []), inventory=Inventory(), tried=plan.graph)
     points = asked(plan.spec, plan.store)
     with contextlib.suppress(SpecError, DataError):
         return nothing.extended(points)
@@ -198,11 +214,6 @@ def _at_asked_points(plan: Plan) -> Plan:
         except (SpecError, DataError) as error:
             warnings.append(f"{text(point)}, which the search asked for earlier, is left out: {error}")
     return replace(nothing, warnings=(*plan.warnings, *warnings)).extended(left)
-
-
-def _done(store: Store, graph: Graph) -> frozenset[str]:
-    begun = store.keys() & graph.nodes.keys()
-    return frozenset(key for key in begun if store.stage(key).is_done(_identities(graph.nodes[key])))
 
 
 def _check(spec: Spec, sources: Mapping[str, Path], graph: Graph) -> list[str]:
@@ -249,7 +260,3 @@ def _with_all_labels(spec: Spec, node: Node) -> ResolvedData:
     if data.labels == spec.experiment.data.labels:
         return data
     return data.but(labels=spec.experiment.data.labels)
-
-
-def _identities(node: Node) -> list[dict[str, object]]:
-    return [evaluation.identity() for evaluation in node.evaluations]

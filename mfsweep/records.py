@@ -42,6 +42,8 @@ class Best(Plain):
     value: float
     file: str
     """Relative to the stage's folder."""
+    sha256: str | None = None
+    """Of the file; None in records of before it was kept."""
 
 
 class Interruption(Plain):

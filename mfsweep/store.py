@@ -28,22 +28,28 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from mfsweep import damage
+from mfsweep.damage import Damage
 from mfsweep.errors import StoreError
-from mfsweep.files import locked, write_text
+from mfsweep.files import locked, set_aside, write_text
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
 from mfsweep.fingerprint import fingerprint
-from mfsweep.records import CellRecord, ClaimRecord, EvaluationRecord, FigureRecord, Interruption, Plain, Record
+from mfsweep.records import Best, CellRecord, ClaimRecord, EvaluationRecord, FigureRecord, Interruption, Plain, Record
 from mfsweep.spec.axes import Value
 
+_LOG = logging.getLogger(__name__)
 _PlainT = TypeVar("_PlainT", bound=Plain)
+_POINTS = TypeAdapter(list[dict[str, Value]])
 
 CLAIM = ".claim"
 """Name of the file in a stage's or a sweep's folder that stands for the lock on it."""
@@ -115,12 +121,9 @@ class StageFolder:
         return self.path / "record.json"
 
     def record(self) -> Record | None:
-        """Return the record, or None while the stage is not trained.
-
-        Raises:
-            StoreError: the file is not a record of this schema.
-        """
-        return _read(self.record_path, Record)
+        """Return the record, or None while the stage is not trained. One that is damaged hides itself (`damaged`)."""
+        found = damage.read(self.record_path, Record)
+        return None if isinstance(found, Damage) else found
 
     def write_record(self, record: Record) -> None:
         """Write the record: from then on the stage is done."""
@@ -132,16 +135,49 @@ class StageFolder:
         return Path(f"{stem}.json"), Path(f"{stem}.npz")
 
     def evaluation(self, evaluation: dict[str, Any]) -> EvaluationRecord | None:
-        """Return one evaluation's record by the evaluation's identity, or None where it was not made yet."""
-        return _read(self.evaluation_paths(evaluation)[0], EvaluationRecord)
+        """Return one evaluation's record by the evaluation's identity, or None where it was not made, or is damaged."""
+        found = damage.read(self.evaluation_paths(evaluation)[0], EvaluationRecord)
+        return None if isinstance(found, Damage) else found
 
     def write_evaluation(self, record: EvaluationRecord) -> None:
         """Write one evaluation's record; its predictions are on disk already."""
         write_text(self.evaluation_paths(record.evaluation)[0], record.model_dump_json(indent=1))
 
+    def has_files(self, evaluations: Iterable[dict[str, Any]]) -> bool:
+        """Return whether there are files for the record and the evaluations, whatever is in them."""
+        return self.record_path.exists() and all(self.evaluation_paths(one)[0].exists() for one in evaluations)
+
     def is_done(self, evaluations: Iterable[dict[str, Any]]) -> bool:
         """Return whether the stage is trained and has all the evaluations, given by their identities."""
-        return self.record_path.exists() and all(self.evaluation_paths(e)[0].exists() for e in evaluations)
+        return self.record() is not None and all(self.evaluation(one) is not None for one in evaluations)
+
+    def damaged(self, evaluations: Iterable[dict[str, Any]]) -> list[Damage]:
+        """Return what is wrong with the record and with some evaluations, given by their identities."""
+        found = [damage.read(self.record_path, Record)]
+        found += [damage.read(self.evaluation_paths(one)[0], EvaluationRecord) for one in evaluations]
+        return [one for one in found if isinstance(one, Damage)]
+
+    def damaged_weights(self, best: Best, *, whole: bool = True) -> Damage | None:
+        """Return what is wrong with a checkpoint that the record names; arguments as of `damage.of_weights`."""
+        path = self.path / best.file
+        if path.parent != self.checkpoints or path.name in (
+            "",
+            "..",
+        ):  # a store is shared: what is set aside is its own
+            return Damage(self.record_path, f"is damaged (it names {best.file!r} as a checkpoint)")
+        return damage.of_weights(path, best.sha256, whole=whole)
+
+    def set_aside(self, damaged: Iterable[Damage]) -> None:
+        """Get damaged files out of the way, so that they are made again; the caller holds the stage.
+
+        With the record or weights goes all that rests on them: the record first, since a stage without it is not done.
+        """
+        paths = [one.path for one in damaged]
+        if any(path.parent != self.evaluations for path in paths):
+            paths = [self.record_path, self.evaluations, *(path for path in paths if path != self.record_path)]
+        for path in paths:
+            if os.path.lexists(path):
+                set_aside(path)
 
 
 class SweepFolder:
@@ -165,12 +201,29 @@ class SweepFolder:
             yield mine
 
     def write_asked(self, points: Iterable[Mapping[str, Value]]) -> None:
-        """Write the points that a search has asked for so far, in that order."""
+        """Write the points that a search has asked for so far, in that order; a damaged file is set aside."""
+        if self.damaged():
+            set_aside(self._asked)
         write_text(self._asked, json.dumps([dict(point) for point in points], indent=1))
 
     def asked(self) -> list[dict[str, Value]]:
-        """Return the points that a search has asked for: a value for each axis but the seeds."""
-        return json.loads(self._asked.read_text(encoding="utf-8")) if self._asked.exists() else []
+        """Return the points that a search has asked for: a value for each axis but the seeds. Damaged: none."""
+        found = self._read_asked()
+        return [] if isinstance(found, Damage) else found
+
+    def damaged(self) -> list[Damage]:
+        """Return what is wrong with the points that a search has asked for; everything else is written anew."""
+        found = self._read_asked()
+        return [found] if isinstance(found, Damage) else []
+
+    def _read_asked(self) -> list[dict[str, Value]] | Damage:
+        found = damage.read_json(self._asked)
+        if found is None or isinstance(found, Damage):
+            return found or []
+        try:
+            return _POINTS.validate_python(found, strict=True)
+        except ValidationError as error:
+            return Damage(self._asked, f"is damaged (no list of points: {error.errors()[0]['msg']})")
 
     def points(self, fit: str) -> Path:
         """Return the CSV of a fit's points."""
@@ -184,11 +237,14 @@ class SweepFolder:
         """Return the cells of the latest run.
 
         Raises:
-            StoreError: no run of a spec of this name wrote them.
+            StoreError: no run of a spec of this name wrote them, or the file is damaged.
         """
-        if not self._cells.exists():
+        found = damage.read_list(self._cells, CellRecord)
+        if found is None:
             raise StoreError(f"{self._cells}: no such file: nothing was run under the name {self.path.name!r} here")
-        return _read_list(self._cells, CellRecord)
+        if isinstance(found, Damage):
+            raise StoreError(f"{found}: `mfsweep run` of its spec writes it anew")
+        return found
 
     def write_outcome(self, figures: list[FigureRecord], claims: list[ClaimRecord]) -> None:
         """Write what the report shows as plain data, so that an index of reports need not analyse again."""
@@ -196,12 +252,12 @@ class SweepFolder:
         write_text(self._claims, json.dumps([claim.model_dump(mode="json") for claim in claims], indent=1))
 
     def drawn(self) -> list[FigureRecord]:
-        """Return the figures of the report, none where there is no report yet."""
-        return _read_list(self._drawn, FigureRecord) if self._drawn.exists() else []
+        """Return the figures of the report, none where there is no report yet, or the file is damaged."""
+        return _or_none(damage.read_list(self._drawn, FigureRecord))
 
     def claims(self) -> list[ClaimRecord]:
-        """Return what came out for each statement of the spec, none where there is no report yet."""
-        return _read_list(self._claims, ClaimRecord) if self._claims.exists() else []
+        """Return what came out for each statement of the spec, none where there is no report yet, or as of `drawn`."""
+        return _or_none(damage.read_list(self._claims, ClaimRecord))
 
 
 class Store:
@@ -291,20 +347,8 @@ def _claim(folder: Path) -> Iterator[bool]:
         yield held
 
 
-def _read_list(path: Path, kind: type[_PlainT]) -> list[_PlainT]:
-    return [kind.model_validate(one) for one in json.loads(path.read_text(encoding="utf-8"))]
-
-
-def _read(path: Path, kind: type[_PlainT]) -> _PlainT | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise StoreError(f"{path} is not a {kind.__name__} of this version: {place}: {first['msg']}") from error
+def _or_none(found: list[_PlainT] | Damage | None) -> list[_PlainT]:
+    if isinstance(found, Damage):
+        _LOG.warning(f"{found}: the next report writes it anew")
+        return []
+    return found or []

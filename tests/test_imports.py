@@ -26,7 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "files": set(),
     "spec": BASE,
     "records": set(),
-    "store": BASE | {"spec", "records"},
+    "damage": BASE | {"records"},
+    "store": BASE | {"spec", "records", "damage"},
     "plan": BASE | {"spec"},
     "data": BASE | {"spec"},
     "models": BASE | {"spec"},
@@ -42,9 +43,11 @@ ALLOWED: dict[str, set[str]] = {
     # models: to name the heads of a model file that stages start from.
     "modelfiles": BASE | {"spec", "plan", "data", "models"},
     "labelcosts": {"spec", "data"},
-    "prepare": BASE | {"spec", "plan", "records", "store", "data", "points", "modelfiles", "labelcosts"},
+    "inventory": {"plan", "store", "damage"},
+    "prepare": BASE | {"spec", "plan", "records", "store", "inventory", "data", "points", "modelfiles", "labelcosts"},
     "overlay": {"errors"},
-    "run": BASE | {"spec", "plan", "records", "store", "data", "models", "train", "points", "prepare", "overlay"},
+    "run": BASE
+    | {"spec", "plan", "records", "store", "damage", "data", "models", "train", "points", "prepare", "overlay"},
 }
 ALLOWED["cli"] = set(ALLOWED) - {"__main__"} | {"__init__"}
 

@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from mfsweep.errors import StoreError
-from mfsweep.store import Store, write_text
+from mfsweep.records import Best
+from mfsweep.store import Store, SweepFolder, write_text
 
 
 def test_a_stage_without_record_is_not_done(store):
@@ -13,11 +14,88 @@ def test_a_stage_without_record_is_not_done(store):
     assert not folder.is_done([])
 
 
-def test_a_damaged_record_is_named(store):
+def test_a_damaged_record_hides_itself_and_is_named(store):
     folder = store.stage("k")
     write_text(folder.record_path, '{"key": 3')
-    with pytest.raises(StoreError, match=r"record\.json is not a Record"):
-        folder.record()
+    assert folder.record() is None
+    assert not folder.is_done([])
+    (damaged,) = folder.damaged([])
+    assert damaged.path == folder.record_path
+    assert "record.json is damaged (" in str(damaged)
+
+
+def test_with_a_record_goes_what_rests_on_it_and_nothing_is_deleted(store):
+    folder = store.stage("k")
+    files = {
+        "record.json": "{",
+        "evaluations/test.json": "whole",
+        "checkpoints/selected.pt": "whole",
+        "train.log": "said",
+    }
+    for name, content in files.items():
+        write_text(folder.path / name, content)
+    folder.set_aside(folder.damaged([]))
+    kept = {str(path.relative_to(folder.path)): path.read_text() for path in folder.path.rglob("*") if path.is_file()}
+    assert kept == {
+        "record.json.damaged-1": "{",
+        "evaluations.damaged-1/test.json": "whole",
+        "checkpoints/selected.pt": "whole",
+        "train.log": "said",
+    }
+
+
+def test_an_evaluation_is_set_aside_by_itself(store):
+    folder, asked = store.stage("k"), {"labels": "cc", "subset": "t", "part": "test"}
+    for path in (folder.record_path, *folder.evaluation_paths(asked)):
+        write_text(path, "{")
+    folder.set_aside([one for one in folder.damaged([asked]) if one.path != folder.record_path])
+    json_path, npz_path = folder.evaluation_paths(asked)
+    assert {path.name for path in folder.evaluations.iterdir()} == {f"{json_path.name}.damaged-1", npz_path.name}
+    assert folder.record_path.exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["../../other/checkpoints/selected.pt", "/etc/passwd", "record.json", "checkpoints/..", ""]
+)
+def test_a_record_names_no_checkpoint_outside_of_its_stage(store, file):
+    """A store is shared, and what a record names may be set aside."""
+    damaged = store.stage("k").damaged_weights(Best(metric="m", step=1, value=0.0, file=file))
+    assert damaged.path == store.stage("k").record_path
+    assert repr(file) in str(damaged)
+
+
+DAMAGED = [b"", b"[{", b"\xff\xfe", b"3", b"null", b"[3]", b'{"a": 1}', b'[{"alpha": NaN}]', b"[" * 100_000]
+LISTS = {"asked.json": SweepFolder.asked, "claims.json": SweepFolder.claims, "figures.json": SweepFolder.drawn}
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize(("name", "read"), LISTS.items(), ids=LISTS)
+def test_damaged_lists_of_a_sweep_are_empty_and_named(store, caplog, name, read, content):
+    folder = store.sweep("small")
+    folder.path.mkdir(parents=True)
+    (folder.path / name).write_bytes(content)
+    assert read(folder) == []
+    named = [str(one) for one in folder.damaged()] + caplog.messages
+    assert [text for text in named if f"{folder.path / name} is damaged (" in text]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_cells_of_a_sweep_are_one_clear_error(store, content):
+    folder = store.sweep("small")
+    folder.path.mkdir(parents=True)
+    (folder.path / "cells.json").write_bytes(content)
+    with pytest.raises(StoreError, match=r"cells\.json is damaged \(.*\): `mfsweep run` of its spec writes it anew"):
+        folder.cells()
+
+
+def test_damaged_points_of_a_search_are_set_aside_when_new_ones_are_written(store):
+    folder = store.sweep("small")
+    folder.write_asked([{"alpha": 0.5}])
+    (folder.path / "asked.json").write_text('[{"alpha": 0.')
+    folder.write_asked([{"alpha": 0.25, "whole": 3, "name": "x", "on": True, "none": None}])
+    assert folder.asked() == [{"alpha": 0.25, "whole": 3, "name": "x", "on": True, "none": None}]
+    assert type(folder.asked()[0]["whole"]) is int
+    assert (folder.path / "asked.json.damaged-1").read_text() == '[{"alpha": 0.'
 
 
 def test_a_store_that_cannot_be_made_is_named(tmp_path):

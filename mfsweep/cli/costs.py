@@ -74,7 +74,7 @@ class Estimate:
                 **{name: self._total(total) for name, total in totals.items()},
                 "seconds_per_batch": [_rate_row(work, rate) for work, rate in self.rates.items()],
             },
-            "warnings": [warning for plan in self.plans for warning in plan.warnings],
+            "warnings": self._warnings(),
         }
 
     def print(self, console: Console) -> None:
@@ -91,8 +91,11 @@ class Estimate:
         for search in filter(None, self.searches):
             console.print(search.sentence(), soft_wrap=True)
         if len(self.plans) > 1:
-            for warning in dict.fromkeys(warning for plan in self.plans for warning in plan.warnings):
-                console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+            for warning in dict.fromkeys(self._warnings()):
+                console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False)
+
+    def _warnings(self) -> list[str]:
+        return [warning for plan in self.plans for warning in (*plan.warnings, *plan.damage())]
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)

@@ -18,6 +18,7 @@ from mfsweep.cli.options import (
     as_json,
     console,
     prepared,
+    readable,
     show_ray_the_token,
     spec_and_store,
     specs_and_store,
@@ -148,7 +149,7 @@ def status(spec: Path, store: Path, *, as_json: bool) -> None:
     """  # noqa: D301
     from mfsweep.cli import show
 
-    rows = show.status(prepared(spec, store))
+    rows = show.status(readable(spec, store))
     if as_json:
         click.echo(json.dumps(rows, indent=1))
     else:
@@ -166,7 +167,7 @@ def fit(spec: Path, store: Path, *, as_json: bool) -> None:
     """  # noqa: D301
     from mfsweep.cli import show
 
-    analysed = show.analyse(prepared(spec, store))
+    analysed = show.analyse(readable(spec, store))
     if as_json:
         click.echo(json.dumps(analysed.rows(), indent=1))
     else:
@@ -184,7 +185,7 @@ def report(spec: Path, store: Path) -> None:
     """  # noqa: D301
     from mfsweep.cli import show
 
-    click.echo(show.analyse(prepared(spec, store)).write_report())
+    click.echo(show.analyse(readable(spec, store)).write_report())
 
 
 @cli.command()

@@ -49,6 +49,14 @@ def prepared(spec: Path, store: Path, overrides: dict[str, Any] | None = None, *
     return prepare(spec, store, overrides or {}, allow_missing_data=without_data)
 
 
+def readable(spec: Path, store: Path) -> Plan:
+    """Return a spec's plan for a command that only reads; what is damaged in the store is said, and left out."""
+    plan = prepared(spec, store)
+    for damage in plan.damage():
+        console(stderr=True).print(f"warning: {damage}", style="yellow", soft_wrap=True, markup=False)
+    return plan
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return the console that commands print on."""
     from rich.console import Console

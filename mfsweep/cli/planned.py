@@ -37,8 +37,8 @@ def print_plan(console: Console, plan: Plan) -> None:
         f"{counts['stages']} stages to train once, in place of {counts['stages_without_sharing']}; "
         f"{counts['done']} done already. Each has {each}. Store: {near(plan.store.root)}"
     )
-    for warning in plan.warnings:
-        console.print(f"warning: {warning}", style="yellow")
+    for warning in (*plan.warnings, *plan.damage()):
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False)
 
 
 def near(path: Path) -> Path:

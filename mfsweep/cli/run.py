@@ -16,6 +16,7 @@ from mfsweep import overlay
 from mfsweep.cli import DEFAULT_STORE, searching, show
 from mfsweep.cli.planned import near
 from mfsweep.errors import StoreError
+from mfsweep.inventory import Inventory
 from mfsweep.plan.graph import smoke_graph
 from mfsweep.points import tried
 from mfsweep.prepare import Plan
@@ -106,7 +107,7 @@ def smoke(plan: Plan, console: Console) -> int:
     plan.store.prepare()
     plan.store.scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="smoke-", dir=plan.store.scratch) as folder:
-        small = replace(plan, graph=graph, store=Store(Path(folder)), done=frozenset())
+        small = replace(plan, graph=graph, store=Store(Path(folder)), inventory=Inventory())
         small.store.prepare()
         with _room(small, console) as room, _tracked(small, "smoke", None, console) as tracker:
             summary = _trained(small, room, console, tracker.tracker)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import platform
 import time
 from collections.abc import Callable
@@ -18,8 +19,11 @@ import torch
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import verify_data, verify_file
 from mfsweep.data.structures import SYMBOLS
+from mfsweep.errors import StoreError
 from mfsweep.records import Best, EvaluationRecord, Record, Share
 from mfsweep.run.job import Job
+from mfsweep.run.stage_log import warnings_to
+from mfsweep.run.weights import sound_weights
 from mfsweep.spec.stage import Evaluation
 from mfsweep.store import StageFolder, Store, write_file, write_text
 from mfsweep.train.checkpoint import load_weights, restore
@@ -27,6 +31,7 @@ from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
 from mfsweep.train.loop import Outcome, Progress, train
 from mfsweep.train.world import World
 
+_LOG = logging.getLogger(__name__)
 _RECORDED_PACKAGES = ("mfsweep", "torch", "mace-torch", "e3nn", "nequip", "nequip-allegro", "numpy", "ray")
 
 
@@ -44,10 +49,15 @@ def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
     Raises:
         MfsweepError: the data are not those of the plan, or the training cannot go on.
     """
+    with warnings_to(job.folder.log):
+        return _perform(job, world, report)
+
+
+def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
     store, folder = Store(Path(job.store)), job.folder
     verify_data(job.paths, job.training.data, store.digests)
     dataset = open_dataset(job.paths, job.data, store.edges)
-    if folder.record() is None:
+    if not _is_trained(job, folder, world):
         if world.rank == 0:
             write_text(folder.training, job.training.model_dump_json(indent=1))
         started = time.time()
@@ -71,18 +81,45 @@ def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
     return True
 
 
+def _is_trained(job: Job, folder: StageFolder, world: World) -> bool:
+    """Return whether the stage has a record, after rank 0 has set aside what is damaged; the others follow it.
+
+    Raises:
+        StoreError: what is there is not ours to make again.
+    """
+    damaged = folder.damaged([evaluation.identity() for evaluation in job.evaluations])
+    record = folder.record()
+    if record is not None:
+        kept = {best.file: best for best in (record.selected, *record.heads.values())}
+        damaged += filter(None, map(folder.damaged_weights, kept.values()))
+    for one in damaged:
+        if one.whole:
+            raise StoreError(f"the stage {folder.key} cannot be run: {one}")
+    if damaged and world.rank == 0:
+        folder.set_aside(damaged)
+        _LOG.warning("; ".join(map(str, damaged)) + ": set aside, and made again")
+    return world.agree(flag=folder.record() is not None)
+
+
 def _parent(job: Job, store: Store) -> Path | None:
     """Return the file that the stage starts from, None where it starts fresh.
 
     Raises:
         DataError: a model file is not the one of the plan.
+        StoreError: the parent is not trained any more, or its weights are damaged.
     """
-    if job.training.file is None:
-        return store.stage(job.training.parent).selected if job.training.parent else None
-    assert job.parent_file is not None, "where the model file lies"
-    path = Path(job.parent_file)
-    verify_file(path, job.training.file, store.digests)
-    return path
+    if job.training.file is not None:
+        assert job.parent_file is not None, "where the model file lies"
+        path = Path(job.parent_file)
+        verify_file(path, job.training.file)  # read anew: what was remembered of it is no proof of what is read now
+        return path
+    if job.training.parent is None:
+        return None
+    parent = store.stage(job.training.parent)
+    record = parent.record()
+    if record is None:
+        raise StoreError(f"the stage {parent.key}, from which this one starts, has no record any more: run it again")
+    return sound_weights(parent, record.selected)
 
 
 def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:

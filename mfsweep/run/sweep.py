@@ -109,7 +109,7 @@ def run(plan: Plan, room: Room | None, display: Display, tracker: Tracker, searc
         config,
         lambda key: cluster.trial_resources(resources, node(key).training.model.architecture),
         room.at_a_time if room else lambda _: 0,
-        lambda key: store.stage(key).is_done([e.identity() for e in node(key).evaluations]),
+        lambda key: now().is_done(key),
         lambda key: store.stage(key).is_claimed(),
         resources.max_failures,
         supply if search else None,

@@ -17,8 +17,8 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from mfsweep.errors import TrainingError
-from mfsweep.files import write_file
+from mfsweep.errors import CheckpointError, TrainingError
+from mfsweep.files import write_hashed
 from mfsweep.models import Potential, Shape, build
 from mfsweep.models.archive import ArchiveError, load_plain
 from mfsweep.spec.model import Architecture, Model
@@ -58,30 +58,37 @@ class Weights(NamedTuple):
 _REQUIRED = set(Weights._fields) - set(Weights._field_defaults)
 
 
-def save(path: Path, content: dict[str, Any]) -> None:
-    """Write plain data and tensors so that a reader sees the old file or the new, never a part."""
+def save(path: Path, content: dict[str, Any]) -> str:
+    """Write plain data and tensors so that a reader sees the old file or the new, never a part; return its sha256."""
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:  # given a path, torch would put the temporary name into the file
             torch.save(content, file)
 
-    write_file(path, write)
+    return write_hashed(path, write)
 
 
 def load(path: Path) -> dict[str, Any]:
     """Read a file written by `save`, its tensors on the CPU.
 
     Raises:
-        TrainingError: the file is missing, cut short, or holds anything but plain data and tensors.
+        TrainingError: the file is missing, or the system does not let us read it.
+        CheckpointError: it is damaged, cut short, or holds anything but plain data and tensors.
     """
     try:
-        content = load_plain(path.read_bytes())
-    except (OSError, ArchiveError) as error:
+        raw = path.read_bytes()
+    except OSError as error:
         raise TrainingError(f"the checkpoint {path} cannot be read: {error}") from error
+    return _content(raw, f"the checkpoint {path}")
+
+
+def _content(raw: bytes, name: str) -> dict[str, Any]:
+    try:
+        content = load_plain(raw)
+    except ArchiveError as error:
+        raise CheckpointError(f"{name} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise TrainingError(
-            f"the checkpoint {path} cannot be read: expected named values, got {type(content).__name__}"
-        )
+        raise CheckpointError(f"{name} cannot be read: expected named values, got a {type(content).__name__}")
     return content
 
 
@@ -111,22 +118,38 @@ def load_step(path: Path, step: int, patience: float) -> dict[str, Any]:
         time.sleep(min(0.5, patience / 4))
 
 
-def save_weights(path: Path, weights: Weights) -> None:
-    """Write a trained model."""
+def save_weights(path: Path, weights: Weights) -> str:
+    """Write a trained model; return the sha256 of the file."""
     state = {name: tensor.detach().cpu().clone() for name, tensor in weights.state.items()}
-    save(path, weights._replace(state=state)._asdict())
+    return save(path, weights._replace(state=state)._asdict())
 
 
 def load_weights(path: Path) -> Weights:
     """Read a trained model's plain data.
 
     Raises:
-        TrainingError: the file cannot be read, or is not a model of this version.
+        TrainingError: the file cannot be read; CheckpointError: it is damaged, or not a model of this version.
     """
-    content = load(path)
+    return _weights(load(path), str(path))
+
+
+def weights_of(raw: bytes, name: str) -> Weights:
+    """Return a trained model's plain data, given the content of its file.
+
+    Args:
+        raw: the content.
+        name: of the file, for messages.
+
+    Raises:
+        CheckpointError: it is damaged, or not a model of this version.
+    """
+    return _weights(_content(raw, name), name)
+
+
+def _weights(content: dict[str, Any], name: str) -> Weights:
     missing = sorted(_REQUIRED - set(content))
     if missing:
-        raise TrainingError(f"{path} is not a model checkpoint of this version: it lacks {', '.join(missing)}")
+        raise CheckpointError(f"{name} is not a model checkpoint of this version: it lacks {', '.join(missing)}")
     return Weights(**{field: content[field] for field in Weights._fields if field in content})
 
 

@@ -6,6 +6,7 @@ order: metrics file, last.pt, report. So whenever the process is killed, what la
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Literal, NamedTuple
 
 from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import SetShare
+from mfsweep.errors import CheckpointError
+from mfsweep.files import set_aside
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import load, load_step, save, save_weights
 from mfsweep.train.metrics import append, cut, line
@@ -23,6 +26,7 @@ from mfsweep.train.tally import PassId
 from mfsweep.train.validation import validate, validation_of
 from mfsweep.train.world import World
 
+_LOG = logging.getLogger(__name__)
 LAST = "last.pt"
 SELECTED = "selected.pt"
 PATIENCE = 30.0
@@ -51,6 +55,8 @@ class Kept(NamedTuple):
     value: float
     file: str
     """Relative to the stage's folder, in which the checkpoint folder lies."""
+    sha256: str | None
+    """Of the file; None on the ranks that did not write it."""
 
 
 class Outcome(NamedTuple):
@@ -133,7 +139,10 @@ def train(
 def _resume(state: State, last: Path, world: World) -> None:
     """Stand where `last` was saved, if there is one: rank 0 looks, and the others follow it."""
     if world.rank == 0 and last.exists():
-        state.restore(load(last))
+        try:
+            state.restore(load(last))
+        except CheckpointError as error:
+            _LOG.warning(f"{error}. It is set aside as {set_aside(last).name}, and the stage starts from its beginning")
     step = world.follow(state.step)
     if step != state.step:
         state.restore(load_step(last, step, PATIENCE))
@@ -182,10 +191,11 @@ def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
     assert kept.selected is not None
 
     def write(best: Best, file: str) -> Kept:
+        sha256 = None
         if world.rank == 0:
             state.flat.load(best.parameters)
-            save_weights(checkpoints / file, state.weights(best.step))
-        return Kept(best.metric, best.step, best.value, f"{checkpoints.name}/{file}")
+            sha256 = save_weights(checkpoints / file, state.weights(best.step))
+        return Kept(best.metric, best.step, best.value, f"{checkpoints.name}/{file}", sha256)
 
     selected = write(kept.selected, SELECTED)
     heads: dict[str, Kept] = {}

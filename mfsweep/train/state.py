@@ -15,7 +15,7 @@ import torch
 
 from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import Sampler, counts_edges
-from mfsweep.errors import TrainingError
+from mfsweep.errors import CheckpointError, TrainingError
 from mfsweep.models import Potential, Shape, build, match_heads
 from mfsweep.spec.data import TEST_SUBSET
 from mfsweep.spec.stage import Training
@@ -27,6 +27,9 @@ from mfsweep.train.schedule import Plateau, advance
 from mfsweep.train.selection import Selection
 from mfsweep.train.tally import Tally
 from mfsweep.train.world import World
+
+_DUMPED = {"key", "step", "seconds", "parameters", "optimizer", "plateau", "sampler", "tally", "selection"}
+"""What is there at least of a training to resume."""
 
 
 class State:
@@ -144,7 +147,10 @@ class State:
 
         Raises:
             TrainingError: it is of another training.
+            CheckpointError: it is not what this version dumps.
         """
+        if lacking := sorted(_DUMPED - content.keys()):
+            raise CheckpointError(f"the checkpoint to resume from is of another version: it lacks {', '.join(lacking)}")
         key = self.training.key
         if content.get("key") != key:
             raise TrainingError(

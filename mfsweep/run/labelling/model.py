@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -18,6 +17,7 @@ from mfsweep.data.source import digest
 from mfsweep.data.structures import SYMBOLS, Labels, Structures
 from mfsweep.errors import DataError, StoreError, nearest
 from mfsweep.records import Record
+from mfsweep.run.weights import sound_weights
 from mfsweep.store import StageFolder, Store
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def find(text: str, head: str | None, store: Store) -> Model:
         store: where it lies.
 
     Raises:
-        StoreError: no such stage, or several, or one that is not trained.
+        StoreError: no such stage, or several, or one that is not trained, or whose weights are damaged.
         DataError: no such head, or one whose predictions are no total energies.
         ResourceError: the packages of its architecture are missing.
     """
@@ -62,7 +62,7 @@ def find(text: str, head: str | None, store: Store) -> Model:
     if record is None:
         raise StoreError(f"the stage {folder.key} of {store.root} is not trained to its end yet: run its spec first")
     head = _head(folder, record, head)
-    file = folder.path / record.heads[head].file
+    file = sound_weights(folder, record.heads[head])
     architecture = record.training["model"]["architecture"]
     method = Method(
         kind="model",
@@ -134,13 +134,10 @@ def build(weights: bytes, head: str, packages: str | None, threads: int) -> Labe
         sys.path.insert(0, packages)
     import torch
 
-    from mfsweep.train.checkpoint import load_weights, restore
+    from mfsweep.train.checkpoint import restore, weights_of
 
     torch.set_num_threads(threads)
-    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
-        file.write(weights)
-        file.flush()
-        read = load_weights(Path(file.name))
+    read = weights_of(weights, "the weights of the model")
     return _Labeller(restore(read), head, read.offsets[head])
 
 
