@@ -20,6 +20,7 @@ from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import verify_data, verify_file
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import StoreError
+from mfsweep.files import sha256
 from mfsweep.records import Best, EvaluationRecord, Record, Share
 from mfsweep.run.job import Job
 from mfsweep.run.stage_log import warnings_to
@@ -28,7 +29,7 @@ from mfsweep.spec.stage import Evaluation
 from mfsweep.store import StageFolder, Store, write_file, write_text
 from mfsweep.train.checkpoint import load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
-from mfsweep.train.loop import Outcome, Progress, train
+from mfsweep.train.loop import Kept, Outcome, Progress, train
 from mfsweep.train.world import World
 
 _LOG = logging.getLogger(__name__)
@@ -131,8 +132,8 @@ def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
         seconds=outcome.seconds,
         steps=outcome.steps,
         stop_reason=outcome.stop_reason,
-        selected=Best(**outcome.selected._asdict()),
-        heads={head: Best(**best._asdict()) for head, best in outcome.heads.items()},
+        selected=_best(job, outcome.selected),
+        heads={head: _best(job, best) for head, best in outcome.heads.items()},
         metrics=outcome.metrics,
         offsets={
             method: {SYMBOLS[number]: value for number, value in offsets.items()}
@@ -148,6 +149,10 @@ def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
         versions=_versions(),
         interruptions=job.folder.interruptions(),
     )
+
+
+def _best(job: Job, kept: Kept) -> Best:
+    return Best(**kept._asdict(), sha256=sha256(job.folder.path / kept.file))
 
 
 def _versions() -> dict[str, str]:

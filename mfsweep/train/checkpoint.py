@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from mfsweep.errors import CheckpointError, TrainingError
-from mfsweep.files import write_hashed
+from mfsweep.files import write_file
 from mfsweep.models import Potential, Shape, build
 from mfsweep.models.archive import ArchiveError, load_plain
 from mfsweep.spec.model import Architecture, Model
@@ -58,14 +58,14 @@ class Weights(NamedTuple):
 _REQUIRED = set(Weights._fields) - set(Weights._field_defaults)
 
 
-def save(path: Path, content: dict[str, Any]) -> str:
-    """Write plain data and tensors so that a reader sees the old file or the new, never a part; return its sha256."""
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write plain data and tensors so that a reader sees the old file or the new, never a part."""
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:  # given a path, torch would put the temporary name into the file
             torch.save(content, file)
 
-    return write_hashed(path, write)
+    write_file(path, write)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -118,10 +118,10 @@ def load_step(path: Path, step: int, patience: float) -> dict[str, Any]:
         time.sleep(min(0.5, patience / 4))
 
 
-def save_weights(path: Path, weights: Weights) -> str:
-    """Write a trained model; return the sha256 of the file."""
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write a trained model."""
     state = {name: tensor.detach().cpu().clone() for name, tensor in weights.state.items()}
-    return save(path, weights._replace(state=state)._asdict())
+    save(path, weights._replace(state=state)._asdict())
 
 
 def load_weights(path: Path) -> Weights:

@@ -55,8 +55,6 @@ class Kept(NamedTuple):
     value: float
     file: str
     """Relative to the stage's folder, in which the checkpoint folder lies."""
-    sha256: str | None
-    """Of the file; None on the ranks that did not write it."""
 
 
 class Outcome(NamedTuple):
@@ -191,11 +189,10 @@ def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
     assert kept.selected is not None
 
     def write(best: Best, file: str) -> Kept:
-        sha256 = None
         if world.rank == 0:
             state.flat.load(best.parameters)
-            sha256 = save_weights(checkpoints / file, state.weights(best.step))
-        return Kept(best.metric, best.step, best.value, f"{checkpoints.name}/{file}", sha256)
+            save_weights(checkpoints / file, state.weights(best.step))
+        return Kept(best.metric, best.step, best.value, f"{checkpoints.name}/{file}")
 
     selected = write(kept.selected, SELECTED)
     heads: dict[str, Kept] = {}

@@ -49,3 +49,20 @@ def test_a_killed_training_resumes_to_the_same_bits(ranks, training, whole, tmp_
         ours, theirs = (load_weights(folder / "checkpoints" / name) for folder in (tmp_path, whole))
         assert ours.step == theirs.step
         assert all(ours.state[key].equal(theirs.state[key]) for key in theirs.state)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[: len(content) // 2], lambda content: content[:0], lambda content: content.replace(b"plateau", b"plat\x00au", 1)],
+    ids=["cut short", "empty", "one byte"],
+)  # fmt: skip
+def test_a_training_whose_state_is_damaged_starts_again_to_the_same_bits(ranks, training, whole, tmp_path, damage):
+    assert ranks(training, tmp_path, kill_at=PERIOD + 5) == [-signal.SIGKILL]
+    last = tmp_path / "checkpoints" / "last.pt"
+    content = damage(last.read_bytes())
+    last.write_bytes(content)
+    assert ranks(training, tmp_path) == [0]
+    assert last.with_name("last.pt.damaged-1").read_bytes() == content
+    assert read(tmp_path) == read(whole)
+    for name in ("selected.pt", "best.cc.pt", "best.dft.pt"):
+        assert (tmp_path / "checkpoints" / name).read_bytes() == (whole / "checkpoints" / name).read_bytes()

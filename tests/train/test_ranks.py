@@ -95,3 +95,13 @@ def test_a_rank_resumes_from_what_rank_0_resumed_from(tmp_path):
     loop._resume(state, path, SecondRank(6))
     later.join()
     assert restored == [{"step": 6}]
+
+
+def test_ranks_start_again_together_where_the_state_is_damaged(folders, ranks, tiny, tmp_path):
+    """Rank 0 finds it out, and the other follows."""
+    shutil.copytree(folders["two"], tmp_path / "copy")
+    last = tmp_path / "copy" / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:-100])
+    assert ranks(tiny(precision="float64", max_steps=STEPS), tmp_path / "copy", size=2) == [0, 0]
+    assert last.with_name("last.pt.damaged-1").exists()
+    assert without_speed(read(tmp_path / "copy")) == without_speed(read(folders["two"]))
