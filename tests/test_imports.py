@@ -24,14 +24,15 @@ ALLOWED: dict[str, set[str]] = {
     "quantities": {"errors"},
     "fingerprint": {"errors"},
     "files": set(),
+    "metrics_file": {"files"},
     "spec": BASE,
     "records": set(),
     "damage": BASE | {"records"},
-    "store": BASE | {"spec", "records", "damage"},
+    "store": BASE | {"metrics_file", "spec", "records", "damage"},
     "plan": BASE | {"spec"},
     "data": BASE | {"spec"},
     "models": BASE | {"spec"},
-    "train": BASE | {"spec", "data", "models"},
+    "train": BASE | {"metrics_file", "spec", "data", "models"},
     "analysis": {
         "errors",
         "quantities",
@@ -47,7 +48,20 @@ ALLOWED: dict[str, set[str]] = {
     "prepare": BASE | {"spec", "plan", "records", "store", "inventory", "data", "points", "modelfiles", "labelcosts"},
     "overlay": {"errors"},
     "run": BASE
-    | {"spec", "plan", "records", "store", "damage", "data", "models", "train", "points", "prepare", "overlay"},
+    | {
+        "metrics_file",
+        "spec",
+        "plan",
+        "records",
+        "store",
+        "damage",
+        "data",
+        "models",
+        "train",
+        "points",
+        "prepare",
+        "overlay",
+    },
 }
 ALLOWED["cli"] = set(ALLOWED) - {"__main__"} | {"__init__"}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfsweep.errors import TrackingError
-from mfsweep.run.metrics_file import Point
+from mfsweep.run.tail import Point
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

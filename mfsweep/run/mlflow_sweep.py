@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mfsweep.run.metrics_file import Point, Tail
 from mfsweep.run.mlflow_experiment import METRICS_PER_CALL, Experiment, RunState, reason
+from mfsweep.run.tail import Point, Tail
 
 EndStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -93,7 +93,7 @@ class SweepRuns:
         while mirror.tail:
             points = mirror.tail.peek(METRICS_PER_CALL)
             self._log(run, points)
-            mirror.tail.take(points)
+            mirror.tail.take()
             if not points:
                 break
         if ending is None:

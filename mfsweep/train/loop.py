@@ -16,9 +16,9 @@ from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import SetShare
 from mfsweep.errors import CheckpointError
 from mfsweep.files import set_aside
+from mfsweep.metrics_file import append, cut, line
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import load, load_step, save, save_weights
-from mfsweep.train.metrics import append, cut, line
 from mfsweep.train.selection import TOTAL_LOSS, Best, selection
 from mfsweep.train.state import State
 from mfsweep.train.steps import Period, optimise

@@ -24,8 +24,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from paired import table
 
+from mfsweep.metrics_file import append, line
 from mfsweep.run.tracking import TrackedStage, Tracker
-from mfsweep.train.metrics import append, line
 
 ROUNDS = 5
 POINTS = 20_000

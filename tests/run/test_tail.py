@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from garbage import garbage, interleaved
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfsweep.run.metrics_file import Point, Tail
+from mfsweep.run.tail import Point, Tail
 
 
 def line(step: int, t: float | None = None, **metrics: float) -> str:
@@ -20,7 +21,7 @@ def line(step: int, t: float | None = None, **metrics: float) -> str:
 def drain(tail: Tail, limit: int = 1000) -> list[Point]:
     taken = []
     while points := tail.peek(limit):
-        tail.take(points)
+        tail.take()
         taken += points
     return taken
 
@@ -39,11 +40,17 @@ def test_a_file_that_does_not_exist_yet_has_no_points(tmp_path):
     assert len(drain(tail)) == 1
 
 
-def test_points_that_were_not_taken_come_again(tmp_path):
+def test_points_that_were_not_taken_come_again_as_they_were(tmp_path):
+    """A write that failed half way is repeated with the same times, or it would leave some points twice."""
     path = tmp_path / "metrics.jsonl"
     path.write_text(line(0) + line(1))
     tail = Tail(path, {})
-    assert tail.peek(10) == tail.peek(10) != []
+    points = tail.peek(10)
+    assert [point.step for point in points] == [0, 1]
+    path.write_text(line(0) + line(1, t=1000) + line(2))  # resumed from a checkpoint meanwhile
+    assert tail.peek(10) == points
+    tail.take()
+    assert [point.step for point in drain(tail)] == [2]
 
 
 def test_a_line_still_being_written_waits_for_its_end(tmp_path):
@@ -56,10 +63,12 @@ def test_a_line_still_being_written_waits_for_its_end(tmp_path):
     assert len(drain(tail)) == 1
 
 
-def test_a_line_cut_by_a_kill_is_passed_over(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(line(0) + '{"t": 1, "st\n' + line(2))
-    assert [point.step for point in drain(Tail(path, {}))] == [0, 2]
+@given(places=st.lists(st.tuples(st.integers(0, 6), garbage()), max_size=8), limit=st.integers(1, 7))
+def test_garbage_costs_no_other_line(tmp_path_factory, places, limit):
+    path: Path = tmp_path_factory.mktemp("stage") / "metrics.jsonl"
+    lines = [line(step).encode() for step in range(6)]
+    path.write_bytes(b"".join(interleaved(lines, places)))
+    assert [point.step for point in drain(Tail(path, {}), limit)] == list(range(6))
 
 
 def test_reading_begins_behind_the_steps_known_before(tmp_path):

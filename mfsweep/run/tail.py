@@ -1,0 +1,87 @@
+"""Reading a stage's metrics.jsonl while it grows, each point once.
+
+A position in bytes is not enough: a stage that resumes from its last checkpoint cuts off the lines after it and
+writes those steps again, with other times. What counts is the step: of each metric, only points above the highest step
+that was read before are new. The byte position is merely a short cut, and is dropped when the file is not the one it
+belonged to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from mfsweep.metrics_file import Entry, parse
+
+
+class Point(NamedTuple):
+    """One value of one metric."""
+
+    key: str
+    value: float
+    timestamp: int
+    """Unix time, milliseconds: as written by the trainer, so that a replay sends the very same point."""
+    step: int
+
+
+class Tail:
+    """The part of one metrics file that was not taken yet. `peek` and, once the points are safe elsewhere, `take`."""
+
+    def __init__(self, path: Path, steps: Mapping[str, int]) -> None:
+        """Begin behind `steps`: metric -> highest step that was taken before."""
+        self._path = path
+        self._steps = dict(steps)
+        self._offset = 0
+        self._last_line = b""
+        self._peeked: list[Point] = []
+
+    def peek(self, limit: int) -> list[Point]:
+        """Return new points in file order: none at the end of the file, else enough lines for at least `limit`.
+
+        Until they are taken, the same points come again, whatever has become of the file: a write that failed half
+        way is repeated as it was. A line that is still being written (no newline yet) is left for later, one that is
+        not a line of a metrics file is passed over.
+        """
+        if not self._peeked:
+            self._peeked = self._read(limit)
+        return self._peeked
+
+    def take(self) -> None:
+        """Mark what the latest `peek` returned as taken."""
+        self._peeked = []
+
+    def _read(self, limit: int) -> list[Point]:
+        points: list[Point] = []
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            return points
+        with file:
+            for text in self._grown(file):
+                entry = parse(text)
+                if entry is not None:
+                    points += self._new(entry)
+                if len(points) >= limit:
+                    break
+        return points
+
+    def _grown(self, file: BinaryIO) -> Iterator[bytes]:
+        """Yield the whole lines of the growing file that were not read yet."""
+        file.seek(self._offset - len(self._last_line))
+        if file.read(len(self._last_line)) != self._last_line:
+            self._offset, self._last_line = 0, b""
+            file.seek(0)
+        while (text := file.readline()).endswith(b"\n"):
+            self._offset += len(text)
+            self._last_line = text
+            yield text
+
+    def _new(self, entry: Entry) -> list[Point]:
+        """Return the points of a line that are above what was read before, and count them as read."""
+        found = []
+        for key, value in entry.metrics.items():
+            if entry.step > self._steps.get(key, -1):
+                self._steps[key] = entry.step
+                found.append(Point(key, value, round(entry.time * 1000), entry.step))
+        return found

@@ -1,0 +1,81 @@
+"""The metrics file: what is written comes back, and what is damaged costs no more than itself."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from garbage import garbage, interleaved
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfsweep.metrics_file import Entry, append, cut, entries, line, parse
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+KEYS = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", fullmatch=True)
+
+
+def steps(path):
+    return [entry.step for entry in entries(path)]
+
+
+@given(step=st.integers(0, 2**40), metrics=st.dictionaries(KEYS, NUMBERS, max_size=4), time=st.integers(0, 10**12))
+def test_a_line_comes_back_as_it_was(step, metrics, time):
+    written = line(step, metrics, time / 1000)
+    assert parse(written.encode() + b"\n") == Entry(time / 1000, step, metrics)
+    assert parse(written.encode()) is None, "its end may still come"
+
+
+@given(garbage())
+def test_what_is_no_line_says_nothing(damage):
+    assert parse(damage) is None
+
+
+def test_lines_after_the_step_are_cut_and_those_before_stay_in_place(tmp_path):
+    path = tmp_path / "stage" / "metrics.jsonl"
+    append(path, [line(step, {"train.loss": 1 / step}, 1.0) for step in (1, 2, 2, 3, 4)])
+    before = path.read_bytes()
+    cut(path, 2)
+    assert steps(path) == [1, 2, 2]
+    assert before.startswith(path.read_bytes())
+
+
+def test_a_training_without_a_checkpoint_begins_an_empty_file(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    cut(path, 0)
+    assert not path.exists()
+    append(path, [line(1, {}, 1.0)])
+    cut(path, 0)
+    assert path.read_text() == ""
+
+
+@given(
+    places=st.lists(st.tuples(st.integers(0, 6), garbage()), max_size=8),
+    tail=st.sampled_from([b"", b'{"t": 1.0, "st', b"\0" * 4096, b"\xff"]),
+    step=st.integers(0, 6),
+)
+def test_garbage_costs_its_line_and_not_the_rest(tmp_path_factory, places, tail, step):
+    """A killed writer, a machine that stopped, a damaged disk: in the middle and at the end."""
+    path = tmp_path_factory.mktemp("stage") / "metrics.jsonl"
+    lines = [line(number, {"train.loss": 0.5}, 1.0).encode() + b"\n" for number in range(1, 7)]
+    path.write_bytes(b"".join(interleaved(lines, places)) + tail)
+    assert steps(path) == [1, 2, 3, 4, 5, 6]
+    cut(path, step)
+    assert steps(path) == [1, 2, 3, 4, 5, 6][:step]
+    append(path, [line(number, {}, 2.0) for number in range(step + 1, 9)])
+    assert steps(path) == list(range(1, 9))
+
+
+def test_lines_are_on_disk_when_append_returns(tmp_path, monkeypatch):
+    path, flushed = tmp_path / "metrics.jsonl", []
+    monkeypatch.setattr(os, "fsync", lambda _: flushed.append(path.read_text()))
+    append(path, [line(1, {}, 1.0)])
+    assert flushed == [line(1, {}, 1.0) + "\n"]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_not_written(number):
+    with pytest.raises(ValueError, match="JSON"):
+        line(1, {"train.loss": number}, 1.0)
+    assert parse(json.dumps({"t": 1.0, "step": 1, "metrics": {"a": number}}).encode() + b"\n") is None
