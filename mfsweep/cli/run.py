@@ -144,6 +144,7 @@ def _tracked(plan: Plan, sweep_name: str, uri: str | None, console: Console) -> 
             **plan.spec.experiment.resources.identity(),
         },
         artifacts=plan.store.artifacts,
+        steps_per_decade=plan.spec.experiment.tracking.steps_per_decade,
     )
     tracked = _Tracked(tracker)
     try:

@@ -61,10 +61,18 @@ class Mirror:
 class SweepRuns:
     """The runs of one sweep in one experiment."""
 
-    def __init__(self, experiment: Experiment, sweep: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        sweep: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        steps_per_decade: int | Literal["all"],
+    ) -> None:
         """Find the sweep's run by its name, or start one."""
         self._experiment = experiment
         self._sweep = sweep
+        self._per_decade: int | Literal["all"] = steps_per_decade
         self._tags = {**tags, SWEEP: sweep}
         self._stages: dict[str, RunState] = {}
         self.doubtful = False
@@ -138,7 +146,7 @@ class SweepRuns:
             self._experiment.set_status(run, "RUNNING")
         mirror.run = run
         # A run is ended after its last metric is written, so there is nothing to look for in a finished one.
-        mirror.tail = None if run.status == "FINISHED" else Tail(stage.metrics, run.steps)
+        mirror.tail = None if run.status == "FINISHED" else Tail(stage.metrics, run.steps, self._per_decade)
         return run
 
     def _look_up(self) -> RunState | None:

@@ -2,17 +2,18 @@
 
 A position in bytes is not enough: a stage that resumes from its last checkpoint cuts off the lines after it and
 writes those steps again, with other times. What counts is the step: of each metric, only points above the highest step
-that was read before are new. The byte position is merely a short cut, and is dropped when the file is not the one it
-belonged to.
+that was read before are new, and of those the ones that thinning.py keeps. The byte position is merely a short cut, and
+is dropped when the file is not the one it belonged to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from mfsweep.metrics_file import Entry, parse
+from mfsweep.run.thinning import keeps
 
 
 class Point(NamedTuple):
@@ -28,10 +29,11 @@ class Point(NamedTuple):
 class Tail:
     """The part of one metrics file that was not taken yet. `peek` and, once the points are safe elsewhere, `take`."""
 
-    def __init__(self, path: Path, steps: Mapping[str, int]) -> None:
-        """Begin behind `steps`: metric -> highest step that was taken before."""
+    def __init__(self, path: Path, steps: Mapping[str, int], per_decade: int | Literal["all"]) -> None:
+        """Begin behind `steps`: metric -> highest step that was taken before; `per_decade` as thinning.py has it."""
         self._path = path
         self._steps = dict(steps)
+        self._per_decade: int | Literal["all"] = per_decade
         self._offset = 0
         self._last_line = b""
         self._peeked: list[Point] = []
@@ -52,18 +54,20 @@ class Tail:
         self._peeked = []
 
     def _read(self, limit: int) -> list[Point]:
-        points: list[Point] = []
         try:
-            file = self._path.open("rb")
+            with self._path.open("rb") as file:
+                return self._points(self._grown(file), limit)
         except FileNotFoundError:
-            return points
-        with file:
-            for text in self._grown(file):
-                entry = parse(text)
-                if entry is not None:
-                    points += self._new(entry)
-                if len(points) >= limit:
-                    break
+            return []
+
+    def _points(self, lines: Iterator[bytes], limit: int) -> list[Point]:
+        points: list[Point] = []
+        for text in lines:
+            entry = parse(text)
+            if entry is not None:
+                points += self._new(entry)
+            if len(points) >= limit:
+                break
         return points
 
     def _grown(self, file: BinaryIO) -> Iterator[bytes]:
@@ -78,10 +82,10 @@ class Tail:
             yield text
 
     def _new(self, entry: Entry) -> list[Point]:
-        """Return the points of a line that are above what was read before, and count them as read."""
+        """Return the points of a line that are new and kept, and count them as read."""
         found = []
         for key, value in entry.metrics.items():
-            if entry.step > self._steps.get(key, -1):
+            if keeps(key, entry.step, self._steps.get(key, -1), self._per_decade):
                 self._steps[key] = entry.step
                 found.append(Point(key, value, round(entry.time * 1000), entry.step))
         return found

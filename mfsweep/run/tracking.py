@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mfsweep.errors import TrackingError
 from mfsweep.run.mlflow_experiment import Experiment, is_refusal, reason, without_password
@@ -71,6 +71,7 @@ class Tracker:
         artifacts: Path,
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
+        steps_per_decade: int | Literal["all"] = "all",
     ) -> Tracker:
         """Connect, get or make the experiment and the sweep's run, and start the writer.
 
@@ -82,6 +83,7 @@ class Tracker:
             params: shown on the sweep's run, as tags: a sweep that goes on with one more axis value changes them, and
                 MLflow never changes a param.
             tags: put on the sweep's run and on every stage's, so that a filter finds them all.
+            steps_per_decade: how many of what every step writes are shown (thinning.py).
 
         Raises:
             TrackingError: the server cannot be reached (within about ten seconds), or refuses.
@@ -89,7 +91,7 @@ class Tracker:
         where = without_password(uri)
         opened = Experiment(uri, experiment, artifacts)
         try:
-            return cls(SweepRuns(opened, sweep, params or {}, tags or {}), where)
+            return cls(SweepRuns(opened, sweep, params or {}, tags or {}, steps_per_decade), where)
         except Exception as error:
             raise TrackingError(f"the tracking server {where} does not take a run: {reason(error)}") from error
 

@@ -44,10 +44,13 @@ class Search(Frozen):
 
 
 class Tracking(Frozen):
-    """Where MLflow mirrors the runs. Never part of a stage's identity."""
+    """Where MLflow mirrors the runs, and how finely. Never part of a stage's identity."""
 
     uri: str | None = None
     """MLflow tracking URI; default: an sqlite file in the store."""
+    steps_per_decade: PositiveInt | Literal["all"] = 100
+    """Of what every optimiser step writes (training losses), the points that go there from one power of ten of steps to
+    the next: some 430 of 300,000 steps. Validations go there whole, and the store keeps every step."""
 
 
 class Experiment(Frozen):

@@ -49,7 +49,7 @@ def test_the_keys_are_what_they_were(graph_of):
     [
         [("workers: 1", "workers: 2")],
         [("gpus_per_worker: 0", "gpus_per_worker: 1")],
-        [("resources:", "tracking: {uri: 'http://host:5000'}\nresources:")],
+        [("resources:", "tracking: {uri: 'http://host:5000', steps_per_decade: 10}\nresources:")],
         [("name: small", "name: other")],
         [("pretrain_size", "n_dft"), ("finetune_size", "n_cc")],
         [("pretrain:", "first:"), ("start_from: pretrain", "start_from: first"), ("x: pretrain", "x: first")],

@@ -18,6 +18,7 @@ import pytest
 from mfsweep.errors import TrackingError
 from mfsweep.run import tracking
 from mfsweep.run.mlflow_experiment import Experiment
+from mfsweep.run.thinning import keeps
 from mfsweep.run.tracking import TrackedStage, Tracker
 from mfsweep.run.ui import UI_ENVIRONMENT, ui_command
 
@@ -187,6 +188,28 @@ def test_an_interrupted_stage_is_killed_then_goes_on_in_its_run(open_tracker, ur
     [run] = runs(uri)
     assert run.info.status == "FINISHED"
     assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(12)]
+
+
+def test_steps_are_thinned_and_validations_are_whole_however_often_the_stage_is_read(open_tracker, uri, tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    write_metrics(metrics, range(700))
+    first = open_tracker(uri, steps_per_decade=20)
+    first.add(TrackedStage("k1", "pretrain", metrics))
+    assert first.close("KILLED") == []
+    metrics.write_text("")  # resumed from the checkpoint at step 500
+    write_metrics(metrics, range(500))
+    write_metrics(metrics, range(500, 1500), start=1000.0)
+    for _ in range(2):
+        tracker = open_tracker(uri, steps_per_decade=20)
+        tracker.add(TrackedStage("k1", "pretrain", metrics))
+        tracker.finish("k1", "FINISHED")
+        assert tracker.close("FINISHED") == []
+    [run] = runs(uri)
+    shown = [step for step, _ in history(uri, run, "train.loss")]
+    before = -1
+    assert shown == [before := step for step in range(1500) if keeps("train.loss", step, before, 20)]
+    assert len(shown) < 60
+    assert history(uri, run, "validation.dft.energy_mae") == [(step, 2 / (step + 1)) for step in range(1500)]
 
 
 def test_stopping_a_sweep_leaves_finished_stages_finished(open_tracker, uri, tmp_path):
