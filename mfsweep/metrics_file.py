@@ -1,7 +1,8 @@
 """metrics.jsonl: one line `{"t": unix seconds, "step": int, "metrics": {path: float}}`, steps never decreasing.
 
 Appended by rank 0, in one write per validation, and flushed to disk before the checkpoint of the same step: so whatever
-a resumed training does not repeat is in the file, and what it does repeat is cut off first.
+a resumed training does not repeat is in the file, and what it does repeat is cut off first. When the stage is done, the
+same bytes stay as metrics.jsonl.gz. Paths here are those of the plain file; every reader takes whichever there is.
 
 A line that is not of this form costs itself and no other: a killed writer leaves half a line, a machine that stopped
 NUL bytes, a damaged disk anything. Every reader passes over it.
@@ -9,13 +10,22 @@ NUL bytes, a damaged disk anything. Every reader passes over it.
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
+import logging
 import math
 import os
 import re
+import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
+
+from mfsweep.files import write_file
+
+logger = logging.getLogger(__name__)
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 """What a metric is called: names of a spec and of quantities, with dots between them."""
@@ -68,8 +78,10 @@ def append(path: Path, lines: list[str]) -> None:
 def cut(path: Path, step: int) -> None:
     """Drop what stands behind the last line of a step up to `step`.
 
-    The file is shortened in place: what a reader has read of the kept lines stays where it was.
+    The file is shortened in place: what a reader has read of the kept lines stays where it was. A compressed one, of a
+    stage whose record was removed, becomes a plain one again.
     """
+    _unpack(path)
     if not path.exists():
         return
     place = keep = 0
@@ -82,14 +94,66 @@ def cut(path: Path, step: int) -> None:
         file.truncate(keep)
 
 
-def entries(path: Path) -> Iterator[Entry]:
-    """Yield the lines of a file.
+def packed(path: Path) -> Path:
+    """Return where the compressed file of a finished stage lies."""
+    return path.with_name(f"{path.name}.gz")
+
+
+def pack(path: Path) -> None:
+    """Compress the file of a finished stage, if that was not done yet: the new one is on disk before the old one goes.
+
+    Equal files become equal files. A reader that looks for the plain file first and then for the other finds one.
+    """
+
+    def write(temporary: Path) -> None:
+        with (
+            path.open("rb") as plain,
+            temporary.open("wb") as raw,
+            gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as file,
+        ):
+            shutil.copyfileobj(plain, file, 1 << 20)
+
+    with contextlib.suppress(FileNotFoundError):  # done, perhaps at this moment by another process
+        write_file(packed(path), write)
+    path.unlink(missing_ok=True)
+
+
+def packed_lines(path: Path) -> Iterator[bytes]:
+    """Return the lines of the compressed file; where it is damaged, those before that, with a warning.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    with path.open("rb") as file:
-        yield from (entry for entry in map(parse, file) if entry is not None)
+    return _lines_of(gzip.open(packed(path), "rb"), packed(path))
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Return what the lines of a stage's file say, whether it is still plain or compressed.
+
+    Raises:
+        FileNotFoundError: there is neither.
+    """
+    try:
+        lines = _lines_of(path.open("rb"), path)
+    except FileNotFoundError:
+        lines = packed_lines(path)
+    return (entry for entry in map(parse, lines) if entry is not None)
+
+
+def _lines_of(file: BinaryIO | gzip.GzipFile, path: Path) -> Iterator[bytes]:
+    with file:
+        try:
+            yield from file
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            logger.warning("%s is damaged, and read as far as it goes (%s)", path, error)
+
+
+def _unpack(path: Path) -> None:
+    if not packed(path).exists():
+        return
+    if not path.exists():
+        write_file(path, lambda temporary: temporary.write_bytes(b"".join(packed_lines(path))))
+    packed(path).unlink()
 
 
 def _number(value: Any) -> float | None:

@@ -3,12 +3,12 @@
     store/
       stages/<key>/            one training, named by its content
         training.json          the stage's identity in full
-        metrics.jsonl          one JSON object a line, appended by rank 0
+        metrics.jsonl          one JSON object a line, appended by rank 0; of a trained stage metrics.jsonl.gz
         train.log              the worker's log
         interruptions.jsonl    lost workers and nodes, one JSON object a line; there when there were any
-        checkpoints/last.pt    whole state, to resume from
+        checkpoints/last.pt    whole state, to resume from; it goes when the record is there
         checkpoints/selected.pt, best.<head>.pt    weights; the record says which file is whose
-        record.json            written last: a stage is trained when it exists
+        record.json            written when all these are there: a stage is trained when it exists
         evaluations/<id>.json  one evaluation of the trained stage, and <id>.npz its predictions
       sweeps/<name>/           spec.yaml, cells.json, figures, claims.json, report.html of the latest run of a spec
         asked.json, search.json  of a search: the points asked for so far, and what came out
@@ -44,6 +44,7 @@ from mfsweep.errors import StoreError
 from mfsweep.files import locked, set_aside, write_text
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
 from mfsweep.fingerprint import fingerprint
+from mfsweep.metrics_file import pack
 from mfsweep.records import Best, CellRecord, ClaimRecord, EvaluationRecord, FigureRecord, Interruption, Plain, Record
 from mfsweep.spec.axes import Value
 
@@ -67,6 +68,7 @@ class StageFolder:
         self._interruptions = path / "interruptions.jsonl"
         self.checkpoints = path / "checkpoints"
         self.selected = self.checkpoints / "selected.pt"
+        self.last = self.checkpoints / "last.pt"
         self.evaluations = path / "evaluations"
 
     @contextlib.contextmanager
@@ -128,6 +130,25 @@ class StageFolder:
     def write_record(self, record: Record) -> None:
         """Write the record: from then on the stage is done."""
         write_text(self.record_path, record.model_dump_json(indent=1))
+
+    @property
+    def is_tidy(self) -> bool:
+        """Return whether nothing lies there that only a training that goes on needs."""
+        return not (self.last.exists() or self.metrics.exists())
+
+    def tidy(self) -> None:
+        """Remove what a trained stage no longer needs: last.pt, and the plain metrics file for its compressed one.
+
+        Without a record nothing is touched. Killed at any point, it does the rest when it is called again. The caller
+        holds the stage.
+
+        Raises:
+            StoreError: the record cannot be read.
+            OSError: the disk is full, or the files are not ours.
+        """
+        if not self.is_tidy and self.record() is not None:
+            self.last.unlink(missing_ok=True)  # first: it makes room for the other
+            pack(self.metrics)
 
     def evaluation_paths(self, evaluation: dict[str, Any]) -> tuple[Path, Path]:
         """Return the .json and .npz paths of one evaluation, given by its identity."""

@@ -1,10 +1,12 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mfsweep.errors import StoreError
-from mfsweep.records import Best
+from mfsweep.metrics_file import entries
+from mfsweep.records import Best, Record
 from mfsweep.store import Store, SweepFolder, write_text
 
 
@@ -96,6 +98,87 @@ def test_damaged_points_of_a_search_are_set_aside_when_new_ones_are_written(stor
     assert folder.asked() == [{"alpha": 0.25, "whole": 3, "name": "x", "on": True, "none": None}]
     assert type(folder.asked()[0]["whole"]) is int
     assert (folder.path / "asked.json.damaged-1").read_text() == '[{"alpha": 0.'
+
+
+@pytest.fixture
+def trained(store):
+    """Make a stage with a record, as a run leaves it that is killed right after."""
+    folder = store.stage("k")
+    write_text(folder.metrics, '{"t": 1.0, "step": 1, "metrics": {"train.loss": 0.5}}\n')
+    for name in ("last.pt", "selected.pt"):
+        write_text(folder.checkpoints / name, name)
+    best = Best(metric="validation.loss", step=1, value=0.5, file="checkpoints/selected.pt")
+    folder.write_record(
+        Record(
+            key="k",
+            training={},
+            parent=None,
+            started=1.7e9,
+            seconds=1,
+            steps=1,
+            stop_reason="max_steps",
+            selected=best,
+            heads={"cc": best},
+            metrics={},
+            offsets={},
+            shares=[],
+            parameters=9,
+            workers=1,
+            host="node-1",
+            versions={},
+        )
+    )
+    return folder
+
+
+def names(folder):
+    return {path.name for path in folder.path.rglob("*") if path.is_file()}
+
+
+def test_a_trained_stage_keeps_no_state_to_resume_from_and_its_metrics_compressed(trained):
+    assert not trained.is_tidy
+    trained.tidy()
+    assert trained.is_tidy
+    assert names(trained) == {"record.json", "selected.pt", "metrics.jsonl.gz"}
+    assert [entry.step for entry in entries(trained.metrics)] == [1]
+
+
+def test_a_stage_that_is_not_trained_keeps_all_to_go_on(trained):
+    trained.record_path.unlink()
+    before = names(trained)
+    trained.tidy()
+    assert names(trained) == before
+
+
+def test_a_stage_with_a_damaged_record_keeps_all_to_go_on(trained):
+    write_text(trained.record_path, '{"key": 3')
+    before = names(trained)
+    trained.tidy()
+    assert names(trained) == before
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 3], ids=["the removal of last.pt", "the rename", "the removal of the plain"])
+def test_what_a_killed_tidying_left_goes_with_the_next(trained, monkeypatch, kill_at):
+    calls = 0
+
+    def counted(original):
+        def call(*args, **options):
+            nonlocal calls
+            calls += 1
+            if calls == kill_at:
+                raise KeyboardInterrupt
+            return original(*args, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("unlink", "replace"):
+            patch.setattr(Path, name, counted(getattr(Path, name)))
+        with pytest.raises(KeyboardInterrupt):
+            trained.tidy()
+        assert [entry.step for entry in entries(trained.metrics)] == [1]
+    trained.tidy()
+    assert names(trained) == {"record.json", "selected.pt", "metrics.jsonl.gz"}
 
 
 def test_a_store_that_cannot_be_made_is_named(tmp_path):

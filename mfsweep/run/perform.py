@@ -37,7 +37,7 @@ _RECORDED_PACKAGES = ("mfsweep", "torch", "mace-torch", "e3nn", "nequip", "nequi
 
 
 def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
-    """Train the stage unless it has a record, then make the evaluations that it lacks.
+    """Train the stage unless it has a record, tidy its folder, then make the evaluations that it lacks.
 
     Args:
         job: the stage.
@@ -76,6 +76,7 @@ def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool
         if world.rank == 0:
             folder.write_record(_record(job, outcome, started, world))
     if world.rank == 0:
+        _tidy(folder)
         for evaluation in job.evaluations:
             if folder.evaluation(evaluation.identity()) is None:
                 _evaluate(job, folder, dataset, evaluation, world.device)
@@ -100,6 +101,14 @@ def _is_trained(job: Job, folder: StageFolder, world: World) -> bool:
         folder.set_aside(damaged)
         _LOG.warning("; ".join(map(str, damaged)) + ": set aside, and made again")
     return world.agree(flag=folder.record() is not None)
+
+
+def _tidy(folder: StageFolder) -> None:
+    """Tidy a trained stage; where that fails its results still stand, and the next run tries again."""
+    try:
+        folder.tidy()
+    except OSError as error:
+        _LOG.warning("%s keeps files that a trained stage does not need: %s", folder.path, error)
 
 
 def _parent(job: Job, store: Store) -> Path | None:

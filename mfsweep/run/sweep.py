@@ -32,7 +32,7 @@ from mfsweep.run.stage_queue import BEGUN, LOST, StageQueue, Status
 from mfsweep.run.stage_trial import last_line
 from mfsweep.run.tracking import Tracker
 from mfsweep.spec.resources import Resources
-from mfsweep.store import Store
+from mfsweep.store import StageFolder, Store
 
 if TYPE_CHECKING:
     from mfsweep.run.search import Search
@@ -118,6 +118,7 @@ def run(plan: Plan, room: Room | None, display: Display, tracker: Tracker, searc
         if status is Status.REUSED:
             mirror.begin(key)
             mirror.end(key, failed=False)
+            _tidy(store.stage(key))
     if not queue.is_complete:
         assert room is not None, "there is something to train"
         _tune(queue, _Watcher(queue, room, display, mirror, store), scratch, in_groups=resources.workers > 1)
@@ -250,6 +251,7 @@ class _Watcher(tune.Callback, tune.Stopper):
             self._display.ended(key, status)
             if status is Status.REUSED:  # another sweep did it
                 self._mirror.begin(key)
+                _tidy(self._store.stage(key))
             if status is not Status.SKIPPED:
                 self._mirror.end(key, failed=status is Status.FAILED)
         self._display.waiting = self._queue.waiting
@@ -304,6 +306,15 @@ def _job(plan: Plan, node: Node, resources: Resources) -> Job:
         resources=resources,
         overlay=str(path) if (path := overlay_path(node.training.model.architecture)) else None,
     )
+
+
+def _tidy(folder: StageFolder) -> None:
+    """Tidy a stage that was done before, where a run that was killed or an earlier version of mfsweep left it."""
+    if folder.is_tidy:
+        return
+    with contextlib.suppress(OSError), folder.claim() as mine:  # another user's files are that user's to tidy
+        if mine:
+            folder.tidy()
 
 
 @contextlib.contextmanager

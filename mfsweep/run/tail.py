@@ -1,4 +1,4 @@
-"""Reading a stage's metrics.jsonl while it grows, each point once.
+"""Reading a stage's metrics.jsonl while it grows, and when it is compressed at the stage's end, each point once.
 
 A position in bytes is not enough: a stage that resumes from its last checkpoint cuts off the lines after it and
 writes those steps again, with other times. What counts is the step: of each metric, only points above the highest step
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from mfsweep.metrics_file import Entry, parse
+from mfsweep.metrics_file import Entry, packed_lines, parse
 from mfsweep.run.thinning import keeps
 
 
@@ -36,6 +36,8 @@ class Tail:
         self._per_decade: int | Literal["all"] = per_decade
         self._offset = 0
         self._last_line = b""
+        self._packed: Iterator[bytes] | None = None
+        """What was not read yet of the compressed file, which grows no more."""
         self._peeked: list[Point] = []
 
     def peek(self, limit: int) -> list[Point]:
@@ -58,7 +60,13 @@ class Tail:
             with self._path.open("rb") as file:
                 return self._points(self._grown(file), limit)
         except FileNotFoundError:
+            pass
+        # From its start: the steps say what is new. This order of looking meets one of the two, as `pack` writes them.
+        try:
+            self._packed = self._packed or packed_lines(self._path)
+        except FileNotFoundError:
             return []
+        return self._points(self._packed, limit)
 
     def _points(self, lines: Iterator[bytes], limit: int) -> list[Point]:
         points: list[Point] = []

@@ -6,7 +6,6 @@ also starts the actor and imports torch; the second and later ones are the figur
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -47,6 +46,7 @@ def one_worker() -> tuple[float, list[float]]:
     from rich.console import Console
 
     from mfsweep.cli import run
+    from mfsweep.metrics_file import entries
     from mfsweep.prepare import prepare
 
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +60,7 @@ def one_worker() -> tuple[float, list[float]]:
         starts = []
         for key in plan.graph.nodes:
             stage = plan.store.stage(key)
-            first = json.loads(stage.metrics.read_text().splitlines()[0])["t"]
+            first = next(entries(stage.metrics)).time
             starts.append(first - begin)
             begin = stage.record_path.stat().st_mtime
     return starts[0], starts[1:]

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import signal
 import threading
@@ -15,6 +14,7 @@ from ray.util.placement_group import placement_group_table
 from rich.console import Console
 
 from mfsweep.cli import run as command
+from mfsweep.metrics_file import entries
 from mfsweep.prepare import prepare
 
 pytestmark = pytest.mark.cluster
@@ -108,8 +108,8 @@ def test_a_group_goes_on_after_one_of_its_workers_is_killed(sweep, write_spec, t
 
 
 def _losses(folder):
-    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-    return [(line["step"], line["metrics"]["train.loss"]) for line in lines if "train.loss" in line["metrics"]]
+    found = entries(folder.metrics)
+    return [(entry.step, entry.metrics["train.loss"]) for entry in found if "train.loss" in entry.metrics]
 
 
 def test_an_interrupted_group_leaves_nothing_behind(sweep, write_spec, tmp_path):

@@ -9,6 +9,8 @@ import time
 import pytest
 
 from mfsweep.cli.main import main
+from mfsweep.metrics_file import entries
+from mfsweep.store import Store
 
 COMMANDS = ("plan", "run", "bench", "status", "fit", "report", "ui")
 
@@ -157,12 +159,8 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(write_spec, tmp_path):
     assert done.returncode == 0, done.stderr
     second = json.loads(done.stdout)
     assert second == {"run": 5 - first["run"], "reused": first["run"], "failed": 0}
-    for metrics in store.glob("stages/*/metrics.jsonl"):
-        steps = [
-            line["step"]
-            for line in map(json.loads, metrics.read_text().splitlines())
-            if "train.loss" in line["metrics"]
-        ]
+    for folder in Store(store).stages():
+        steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
         assert steps == list(range(1, 101)), "no step lost, none twice"
 
 

@@ -1,8 +1,8 @@
 """Whole sweeps on a real local Ray, on real labels, mirrored into a real sqlite MLflow."""
 
 import contextlib
+import gzip
 import io
-import json
 import os
 import shutil
 import signal
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from mfsweep.cli import run as command
 from mfsweep.errors import ResourceError, StoreError
+from mfsweep.metrics_file import entries, packed
 from mfsweep.prepare import prepare
 from mfsweep.run.room import Room
 from mfsweep.spec.resources import Resources
@@ -66,8 +67,15 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
         assert record.stop_reason == "max_steps"
         assert all(share.batches for share in record.shares)
 
+    assert all(folder.is_tidy for folder in store.stages())
+
     before = {folder.key: folder.record_path.stat().st_mtime_ns for folder in store.stages()}
+    untidy = next(store.stages())  # as a run that was killed behind the record left it
+    shutil.copy(untidy.selected, untidy.last)
+    untidy.metrics.write_bytes(gzip.decompress(packed(untidy.metrics).read_bytes()))
     assert counts(sweep(write_spec(ZERO_SHOT))[0]) == (0, 8, 0, 0, 0)
+    assert untidy.is_tidy
+    assert [entry.step for entry in entries(untidy.metrics)] == [1, 2, 2, 3, 4, 4]
     grown = write_spec(ZERO_SHOT, ("[20, 60]", "[20, 40, 60]"))
     assert counts(sweep(grown)[0]) == (3, 8, 0, 0, 0)
     after = {folder.key: folder.record_path.stat().st_mtime_ns for folder in store.stages()}
@@ -133,12 +141,7 @@ def test_a_stage_goes_on_after_its_worker_is_killed(sweep, write_spec, tmp_path)
     assert killed.is_set()
     assert counts(summary) == (2, 0, 0, 0, 0)
     for folder in prepare(path, tmp_path / "store").store.stages():
-        steps = [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines()]
-        trained = [
-            step
-            for step, line in zip(steps, folder.metrics.read_text().splitlines(), strict=True)
-            if "train.loss" in line
-        ]
+        trained = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
         assert trained == list(range(1, 61)), "no step lost, none twice"
 
 
@@ -179,8 +182,7 @@ def test_a_group_of_four_workers_gives_the_numbers_of_one(sweep, write_spec, tmp
 
 
 def _losses(folder):
-    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-    return [line["metrics"]["train.loss"] for line in lines if "train.loss" in line["metrics"]]
+    return [entry.metrics["train.loss"] for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
 
 
 def test_resources_that_the_cluster_can_never_give_are_refused(ray_cluster):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pytest
 
+import mfsweep.metrics_file
+import mfsweep.store
+import mfsweep.train.loop
 from mfsweep.data.dataset import open_dataset
 from mfsweep.data.source import digest, resolve
 from mfsweep.errors import DataError
+from mfsweep.metrics_file import entries
+from mfsweep.run import perform as perform_module
 from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
 from mfsweep.spec.batching import Batching
@@ -15,6 +22,7 @@ from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Shuffled, Spl
 from mfsweep.spec.model import Mace
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, LossWeights, Recipe, Training
+from mfsweep.store import StageFolder, write_text
 from mfsweep.train import World
 
 NEEDS = ("cc", "dft")
@@ -53,9 +61,9 @@ def data(path):
 
 @pytest.fixture
 def go(path, data, store):
-    """Perform a stage of some sets, a few steps long, and return its folder."""
+    """Perform a stage of some sets, a few steps long, and return its folder; `report` False: it is stopped."""
 
-    def perform_(*sets, evaluations=(), parent_file=None, loss=None, **training):
+    def perform_(*sets, evaluations=(), parent_file=None, loss=None, report=True, **training):
         methods = {labelled.labels for labelled in sets}
         recipe = Recipe(
             max_steps=4,
@@ -82,7 +90,7 @@ def go(path, data, store):
             evaluations=evaluations,
             resources=Resources(workers=1, gpus_per_worker=0),
         )
-        assert perform(job, World.alone(), lambda _: True)
+        assert perform(job, World.alone(), lambda _: report) is report
         return job.folder
 
     return perform_
@@ -159,10 +167,7 @@ def test_a_chain_from_several_heads_to_one(go):
     )
     first, second = (evaluated(joint, test)[0].metrics["energy_mae"] for test in (own, other))
     assert first != second
-    assert {best.file for best in joint.record().heads.values()} == {
-        "checkpoints/best.cc.pt",
-        "checkpoints/best.dft.pt",
-    }
+    assert set(joint.record().heads) == {"cc", "dft"}
     learned = Evaluation(labels="cc", subset="a", part="train", head="cc", offsets="cc")
     child = go(
         LabelledSet(labels="cc", subset="a", size=20),
@@ -172,6 +177,77 @@ def test_a_chain_from_several_heads_to_one(go):
     )
     assert evaluated(child, learned)[0].structures == 20
     assert evaluated(child, own)[0].structures == 40
+
+
+def files(folder):
+    return {str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file()}
+
+
+DONE = {"training.json", "record.json", "metrics.jsonl.gz", "checkpoints/selected.pt"}
+SET = LabelledSet(labels="cc", subset="a", size=30)
+OWN = Evaluation(labels="cc", subset="t", head="cc", offsets="cc")
+
+
+def kill(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (StageFolder, "write_record"),
+        (StageFolder, "tidy"),
+        (mfsweep.store, "pack"),
+        (mfsweep.metrics_file, "write_file"),
+        (perform_module, "_evaluate"),
+    ],
+    ids=["before the record", "before last.pt goes", "after last.pt went", "before the rename", "in an evaluation"],
+)
+def test_a_stage_killed_at_its_end_is_whole_after_the_next_run(go, monkeypatch, place, name):
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, kill)
+        with pytest.raises(KeyboardInterrupt):
+            go(SET, evaluations=(OWN,))
+    with monkeypatch.context() as patch:
+        patch.setattr(mfsweep.train.loop, "optimise", kill)  # nothing is trained twice
+        folder = go(SET, evaluations=(OWN,))
+        again = go(SET, evaluations=(OWN,))
+    assert files(folder) == DONE | {
+        str(path.relative_to(folder.path)) for path in folder.evaluation_paths(OWN.identity())
+    }
+    steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
+    assert steps == [1, 2, 3, 4]
+    assert again.record() == folder.record()
+
+
+def test_a_stage_that_is_only_evaluated_once_more_needs_no_state_to_resume_from(go, monkeypatch):
+    folder = go(SET)
+    assert files(folder) == DONE
+    write_text(folder.checkpoints / "last.pt", "of an earlier version of mfsweep")
+    monkeypatch.setattr(mfsweep.train.loop, "optimise", kill)
+    go(SET, evaluations=(OWN,))
+    assert evaluated(folder, OWN)[0].structures == 40
+    assert not folder.last.exists()
+
+
+def test_a_stopped_stage_keeps_its_state(go):
+    folder = go(SET, report=False)
+    assert files(folder) == {"training.json", "metrics.jsonl", "checkpoints/last.pt"}
+    assert files(go(SET)) == DONE
+
+
+def test_a_full_disk_after_the_record_fails_nothing(go, monkeypatch, caplog):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mfsweep.store, "pack", full)
+        folder = go(SET, evaluations=(OWN,))
+    assert folder.is_done([OWN.identity()])
+    assert "No space left" in caplog.text
+    assert folder.metrics.exists()
+    go(SET, evaluations=(OWN,))
+    assert not folder.metrics.exists()
 
 
 def test_a_stage_starts_from_a_file_if_it_is_the_one_of_the_plan(go):
