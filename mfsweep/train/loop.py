@@ -188,17 +188,22 @@ def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
     assert reason is not None
     assert kept.selected is not None
 
+    files: dict[int, str] = {}
+    """Step -> the file of its weights: a step that several criteria chose is written once."""
+
     def write(best: Best, file: str) -> Kept:
-        if world.rank == 0:
-            state.flat.load(best.parameters)
-            save_weights(checkpoints / file, state.weights(best.step))
-        return Kept(best.metric, best.step, best.value, f"{checkpoints.name}/{file}")
+        if best.step not in files:
+            files[best.step] = file
+            if world.rank == 0:
+                state.flat.load(best.parameters)
+                save_weights(checkpoints / file, state.weights(best.step))
+        return Kept(best.metric, best.step, best.value, f"{checkpoints.name}/{files[best.step]}")
 
     selected = write(kept.selected, SELECTED)
     heads: dict[str, Kept] = {}
     metrics = {TOTAL_LOSS: kept.selected.metrics[TOTAL_LOSS]}
     for head, best in kept.heads.items():
-        heads[head] = selected if best.metric == selected.metric else write(best, f"best.{head}.pt")
+        heads[head] = write(best, f"best.{head}.pt")
     for method in state.training.methods:
         found = kept.heads[state.training.head_of(method)].metrics
         metrics |= {path: value for path, value in found.items() if path.startswith(f"validation.{method}.")}

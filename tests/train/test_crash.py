@@ -43,9 +43,10 @@ def test_a_killed_training_resumes_to_the_same_bits(ranks, training, whole, tmp_
     assert ranks(training, tmp_path) == [0]
     assert read(tmp_path) == read(whole)
     assert (tmp_path / "outcome.0.json").read_text() == (whole / "outcome.0.json").read_text()
-    files = sorted(path.name for path in (whole / "checkpoints").glob("*.pt"))
-    assert files == ["best.cc.pt", "best.dft.pt", "last.pt", "selected.pt"]
-    for name in ("selected.pt", "best.cc.pt", "best.dft.pt"):
+    files = {path.name for path in (whole / "checkpoints").glob("*.pt")}
+    assert {"last.pt", "selected.pt"} <= files
+    assert {path.name for path in (tmp_path / "checkpoints").glob("*.pt")} == files
+    for name in files - {"last.pt"}:
         ours, theirs = (load_weights(folder / "checkpoints" / name) for folder in (tmp_path, whole))
         assert ours.step == theirs.step
         assert all(ours.state[key].equal(theirs.state[key]) for key in theirs.state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_a_head_of_two_methods_beside_another_keeps_its_own_best(run, tiny, tmp_
     assert outcome.heads["cc"].metric == "0.4 validation.cc.loss + 0.6 validation.dft.loss"
     assert outcome.heads["cc-dft"].metric == "validation.cc-dft.loss"
     for head, best in outcome.heads.items():
-        assert kept(tmp_path, "stage", f"best.{head}.pt").step == best.step
+        assert kept(tmp_path, "stage", Path(best.file).name).step == best.step, head
     own, other = (outcome.metrics[f"validation.{method}.loss"] for method in ("cc", "dft"))
     assert outcome.heads["cc"].value == pytest.approx(0.4 * own + 0.6 * other)
     # Most of what the methods differ by is in their offsets: the difference is the easier one to learn.

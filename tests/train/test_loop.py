@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_a_training_gives_what_a_record_needs(run, tiny, tmp_path):
     outcome = run(tiny("both"))
     assert (outcome.steps, outcome.stop_reason) == (6, "max_steps")
     assert outcome.selected.file == "checkpoints/selected.pt"
-    assert outcome.heads["dft"].file == "checkpoints/best.dft.pt"
+    assert set(outcome.heads) == {"cc", "dft"}
     assert outcome.heads["cc"].metric == "validation.cc.loss"
     assert {"validation.loss", "validation.cc.energy_mae", "validation.dft.force_mae"} <= outcome.metrics.keys()
     assert "validation.cc.force_mae" not in outcome.metrics
@@ -92,6 +93,18 @@ def test_the_recorded_metrics_are_those_of_the_kept_checkpoint(run, tiny, datase
         )
         for quantity, value in errors(predictions).items():
             assert outcome.metrics[f"validation.{head}.{quantity}"] == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("fields", [{"select_on": "validation.cc.loss"}, {}], ids=["of a head", "of all"])
+def test_a_step_that_several_criteria_chose_is_written_once(run, tiny, tmp_path, fields):
+    outcome = run(tiny("both", max_steps=24, validate_every=1, learning_rate=0.1, **fields))
+    chosen = {outcome.selected.file: outcome.selected.step, **{kept.file: kept.step for kept in outcome.heads.values()}}
+    assert len(set(chosen.values())) == len(chosen) > 1
+    assert outcome.selected.file == "checkpoints/selected.pt"
+    for kept in (outcome.selected, *outcome.heads.values()):
+        assert load_weights(tmp_path / "stage" / kept.file).step == kept.step
+    written = {path.name for path in (tmp_path / "stage" / "checkpoints").glob("*.pt")}
+    assert written == {Path(file).name for file in chosen} | {"last.pt"}
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -42,13 +44,13 @@ def test_a_frozen_backbone_keeps_its_bits(run, tiny, tmp_path, parent, sets):
 @pytest.mark.parametrize(("sets", "fields"), [("dft", FROZEN), ("both", ADAPTED)], ids=["readouts", "adapters"])
 def test_two_ranks_and_a_killed_training_give_what_one_does(run, ranks, tiny, tmp_path, parent, sets, fields):
     training = tiny(sets, **fields)
-    run(training, "one", parent=parent)
+    outcome = run(training, "one", parent=parent)
     assert ranks(training, tmp_path / "two", size=2, parent=parent) == [0, 0]
     assert ranks(training, tmp_path / "killed", parent=parent, kill_at=12) != [0]
     assert load(tmp_path / "killed" / "checkpoints" / "last.pt")["step"] == 3
     run(training, "killed", parent=parent)
     files = {path.name for path in (tmp_path / "one" / "checkpoints").glob("*.pt")} - {"last.pt"}
-    assert files == ({"selected.pt"} if sets == "dft" else {"selected.pt", "best.cc.pt", "best.dft.pt"})
+    assert files == {Path(kept.file).name for kept in (outcome.selected, *outcome.heads.values())}
     for file in files:
         one, two, killed = (load_weights(tmp_path / name / "checkpoints" / file) for name in ("one", "two", "killed"))
         for name, value in one.state.items():
