@@ -1,12 +1,20 @@
 """The metric keys, each with its label and unit: the only names under which an error is ever written or read.
 
-A metric's full path is `<part>.<method>.<quantity>`, for example `validation.dft.energy_mae`; before it a fit
-puts the stage, `pretrain.validation.dft.energy_mae`, or the word `result`.
+A metric's name is `<part>[@<subset>].<method>[@<head>][@best].<quantity>`, for example `validation.dft.energy_mae`;
+before it a fit puts the stage, `pretrain.validation.dft.energy_mae`, or the word `result`. No two metrics of a stage
+share a name:
+
+    validation.dft      the stage's own validation of a method that it trains on, at its selected checkpoint
+    validation.dft@best the same at the checkpoint that was best for the method's head
+    test.cc             a score on the test subset t; on another subset c it is test@c.cc
+    train@a.cc, validation@b.cc    scores on the parts of a subset
+    test.cc@dft         the dft head's score against cc labels
+    test.cc@best        a score of the checkpoint that was best for the head, not of the selected one
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -64,22 +72,49 @@ def metric_path(part: str, method: str, quantity: str) -> str:
 
 PARTS = ("train", "validation", "test")
 RESULT = "result"
+_SHORT_PLACE = ("test", "t")
+"""The part and subset whose scores are named by the part alone."""
+BEST = "best"
+"""Ends the method's piece of a name: the checkpoint best for the head, not the selected one. No head is called so."""
+
+
+def score_name(part: str, subset: str, method: str, head: str | None = None, *, best: bool = False) -> str:
+    """Return `<part>[@<subset>].<method>[@<head>][@best]`, what a stage's score on one labelled set is called.
+
+    Args:
+        part: train | validation | test.
+        subset: whose part it is.
+        method: label method of the reference values.
+        head: readout head that predicts, where it is another method's.
+        best: the weights are those best for the head, not the selected ones.
+    """
+    return f"{_place(part, subset)}.{method}" + (f"@{head}" if head else "") + (f"@{BEST}" if best else "")
+
+
+def best_path(path: str) -> str:
+    """Return the name of a validation metric `<part>.<method>.<quantity>` at the checkpoint best for its head."""
+    part, method, quantity = path.split(".")
+    return metric_path(part, f"{method}@{BEST}", quantity)
 
 
 class MetricPath(NamedTuple):
-    """The parts of `<stage|result>.<part>[.<method>].<quantity>`."""
+    """The parts of `<stage|result>.<part>[@<subset>][.<method>].<quantity>`."""
 
     stage: str
     """Stage name, or `result`."""
     part: str
     """train | validation | test."""
     method: str | None
-    """Label method, with `@<head>` where another method's head predicts; None: the only one there."""
+    """Label method, with `@<head>` where another method's head predicts and `@best` where its best checkpoint does;
+    None: the only one there."""
     quantity: Quantity
+    subset: str | None = None
+    """None: `t` of a test, the stage's own validation sets, else the only one there."""
 
     def __str__(self) -> str:
         """Return the path as a spec writes it."""
-        return ".".join(piece for piece in (self.stage, self.part, self.method, self.quantity) if piece is not None)
+        part = f"{self.part}@{self.subset}" if self.subset else self.part
+        return ".".join(piece for piece in (self.stage, part, self.method, self.quantity) if piece is not None)
 
     @classmethod
     def parse(cls, path: str) -> MetricPath:
@@ -90,32 +125,58 @@ class MetricPath(NamedTuple):
         """
         if expected := misspelt(path):
             raise FitError(f"{path!r} is not the path of a metric: expected {expected}")
-        stage, part, *method, quantity = path.split(".")
-        return cls(stage, part, method[0] if method else None, Quantity(quantity))
+        stage, place, *method, quantity = path.split(".")
+        part, _, subset = place.partition("@")
+        return cls(stage, part, method[0] if method else None, Quantity(quantity), subset or None)
+
+    @property
+    def best(self) -> bool:
+        """Return whether it means the checkpoint best for a head, not the selected one."""
+        return (self.method or "").endswith(f"@{BEST}")
 
     def among(self, metrics: Iterable[str]) -> list[str]:
         """Return the metrics of one stage, of all it has, that the path names.
 
-        None: it does not have it. Several: the path leaves out the method, and there is more than one; `cc` by its own
-        head goes before `cc@dft`, which has to be asked for. A loss pooled over methods, `validation.loss`, goes first.
+        None: it does not have it. Several: the path leaves something open, and there is more than one. What has no `@`
+        goes first, and `cc@dft` or `cc@best` has to be asked for: without a method the path means a method by its own
+        head, without a subset the subset whose metrics are named without it. A loss pooled over methods,
+        `validation.loss`, goes before all.
         """
         metrics = list(metrics)
-        if self.method is not None:
-            own = metric_path(self.part, self.method, self.quantity)
-            return [own] if own in metrics else []
-        pooled = f"{self.part}.{self.quantity}"
-        if pooled in metrics:
-            return [pooled]
-        found = [key for key in metrics if key.split(".")[::2] == [self.part, self.quantity]]
-        return [key for key in found if "@" not in key] or found
+        place = _place(self.part, self.subset) if self.subset else self.part
+        exact = ".".join(piece for piece in (place, self.method, self.quantity) if piece is not None)
+        if exact in metrics:
+            return [exact]
+        found = [key for key in metrics if self._leaves_open(key, place)]
+        for piece in (1, 0):  # the method's, the part's
+            found = [key for key in found if "@" not in key.split(".")[piece]] or found
+        return found
+
+    def _leaves_open(self, metric: str, place: str) -> bool:
+        """Return whether a metric is what the path says, as far as it says anything."""
+        there, *method, quantity = metric.split(".")
+        if not method or quantity != self.quantity or self.method not in (None, *method):
+            return False
+        return there == place if self.subset else there.partition("@")[0] == self.part
+
+
+def _place(part: str, subset: str) -> str:
+    return part if (part, subset) == _SHORT_PLACE else f"{part}@{subset}"
+
+
+def told_apart(metrics: Sequence[str]) -> list[str]:
+    """Return what tells some metrics of one quantity apart: the methods, with part and subset where these differ."""
+    names = [metric.rpartition(".")[0] for metric in metrics]
+    several = len({name.partition(".")[0] for name in names}) > 1
+    return names if several else [name.partition(".")[2] for name in names]
 
 
 def misspelt(path: str) -> str | None:
     """Return what is expected in place of a text that is not the path of a metric, or None where it is one."""
     pieces = path.split(".")
     if len(pieces) not in (3, 4):
-        return "`<stage|result>.<part>[.<method>].<quantity>`, for example result.test.cc.energy_mae"
-    part, quantity = pieces[1], pieces[-1]
+        return "`<stage|result>.<part>[@<subset>][.<method>].<quantity>`, for example result.test.cc.energy_mae"
+    part, quantity = pieces[1].partition("@")[0], pieces[-1]
     if part not in PARTS:
         return f"a part ({', '.join(PARTS)}) in place of {part!r}.{nearest(part, PARTS)}"
     if quantity not in list(Quantity):

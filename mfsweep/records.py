@@ -74,9 +74,15 @@ class Record(Plain):
     selected: Best
     """The checkpoint that children start from."""
     heads: dict[str, Best]
-    """Per readout head, the checkpoint that scores that head's method."""
+    """Per readout head, the checkpoint that was best for it; of an only head the selected one."""
+    head_reasons: dict[str, Literal["converged", "max_steps", "improving"]] = {}
+    """Per readout head, how far it had come when the stage ended; `improving`: the stage's criterion was met while the
+    head's own was still falling (train/schedule.py). Empty in records of before heads had one."""
     metrics: dict[str, float]
-    """Validation metrics, each method's at the checkpoint best for its head."""
+    """Validation metrics at the selected checkpoint."""
+    best_metrics: dict[str, float] = {}
+    """Validation metrics of each method at the checkpoint best for its head. Empty in records of before, of which
+    `metrics` holds these."""
     offsets: dict[str, dict[str, float]]
     """Label method -> element symbol -> energy offset E0, eV."""
     shares: list[Share]
@@ -88,23 +94,40 @@ class Record(Plain):
     interruptions: list[Interruption] = []
     """Lost workers and nodes, in time order."""
 
+    def converged(self, head: str | None = None) -> bool:
+        """Return whether the schedule, not the step limit, ended the training, with nothing left to improve.
+
+        Args:
+            head: readout head that is meant; None: every one.
+        """
+        improving = self.improving if head is None else {head}.intersection(self.improving)
+        return self.stop_reason == "converged" and not improving
+
     @property
-    def converged(self) -> bool:
-        """Return whether the schedule, not the step limit, ended the training."""
-        return self.stop_reason == "converged"
+    def improving(self) -> tuple[str, ...]:
+        """Return the heads that were still improving when the schedule ended the training."""
+        return tuple(head for head, reason in self.head_reasons.items() if reason == "improving")
+
+    @property
+    def own_best(self) -> dict[str, float]:
+        """Return `best_metrics`, of a record of before too; without the loss over all methods, which no head has."""
+        found = self.best_metrics or self.metrics
+        return {path: value for path, value in found.items() if path.count(".") == 2}
 
 
 class EvaluationRecord(Plain):
     """One evaluation of a trained stage. Metrics are keyed by the bare quantity, for example `energy_mae`."""
 
     name: str
-    """`<part>.<method>`, as `Evaluation.name`."""
+    """As `Evaluation.name` was when it was made; what it is called is told by `evaluation`."""
     evaluation: dict[str, Any]
     """`Evaluation.identity()`."""
     metrics: dict[str, float]
     offsets_only: dict[str, float]
     """The same metrics of the null model, energy offsets and nothing else."""
     structures: int
+    step: int | None = None
+    """Optimiser step of the weights; None in records of before it was written: the selected checkpoint's."""
     predictions: str
     """The .npz beside this file: index (S,), formula (S,), atoms (S,), energy_reference and energy_predicted (S,) eV,
     and for a method with forces: forces_reference and forces_predicted (A, 3) eV/angstrom."""

@@ -4,8 +4,8 @@ Of a metric, the cells of both sides are paired where all other axes agree; with
 the log ratios of its pairs are averaged, and the interval is Student's over the replicates. Only the pairs that every
 replicate has count (balance.py). Of a law, gradients are compared with intervals over pre-trainings (transfer.py).
 
-What max_steps stopped carries no claim (README rule 10): it is left out, and counted. Where too little is left without
-it, the numbers are those of all cells, and the verdict is that one cannot tell.
+What has not converged carries no claim (README rule 10): it is left out, and counted as capped. Where too little is
+left without it, the numbers are those of all cells, and the verdict is that one cannot tell.
 """
 
 from __future__ import annotations
@@ -181,18 +181,18 @@ class _Capped(NamedTuple):
     noun: str
 
     def __str__(self) -> str:
-        return f"{self.number} of {count(self.total, self.noun)} stopped by max_steps"
+        return f"{self.number} of {count(self.total, self.noun)} capped"
 
 
 def _finished(
     nothing: ClaimRecord, claim: Claim, neutral: float, clean: Found | None, every: Found, capped: _Capped
 ) -> ClaimRecord:
-    """Return the record of a claim from the numbers without and with what max_steps stopped."""
+    """Return the record of a claim from the numbers without and with what is capped."""
     usable = clean if clean and clean.interval else None
     shown = usable or every
     said = [shown.rests_on]
     if capped.number:
-        said.append(f"{capped}, left out" if usable else f"capped: {capped}, no claim")
+        said.append(f"{capped}, left out" if usable else f"{capped}, no claim")
     elif shown.interval is None:
         said.append("an interval needs two")
     low, high = shown.interval or (None, None)

@@ -28,7 +28,7 @@ class Knot:
     """Least and greatest replicate."""
     replicates: int
     capped: bool
-    """Whether max_steps stopped a stage of any replicate."""
+    """Whether a replicate has not converged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The two figures of a transfer study: error against fine-tune size, and the transfer law.
 
-Hollow markers are stages that max_steps stopped (README rule 10). How they look is in style.py.
+Hollow markers have not converged (README rule 10). How they look is in style.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mfsweep.analysis.curves import Curve
 from mfsweep.analysis.law import Law
 from mfsweep.analysis.style import Series
 from mfsweep.analysis.table import Points
-from mfsweep.quantities import RESULT, MetricPath, Quantity
+from mfsweep.quantities import BEST, RESULT, MetricPath, Quantity
 from mfsweep.store import write_file, write_text
 
 
@@ -82,7 +82,7 @@ def law_figure(law: Law, residuals: Sequence[Residual] = (), known: Collection[s
     x, y = MetricPath.parse(points.x), MetricPath.parse(points.y)
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas()
-        methods = [_only(points, "x_method", group) or "" for group in points.labels]
+        methods = [(_only(points, "x_method", group) or "").partition("@")[0] for group in points.labels]
         for group, look in zip(points.labels, style.series(methods, known), strict=True):
             _draw_group(axes, law, group, look)
         shown = [one for one in residuals if one.method in methods and y.quantity is Quantity.ENERGY_MAE]
@@ -108,9 +108,11 @@ def path_label(path: MetricPath, method: str | None) -> str:
 
 
 def metric_label(path: MetricPath, method: str | None) -> str:
-    """Return what a metric measures, `dft validation energy MAE` or `cc test energy MAE, dft head`."""
-    of, _, head = (method or "").partition("@")
-    return f"{of + ' ' if of else ''}{path.part} {path.quantity.label}{f', {head} head' if head else ''}"
+    """Return what a metric measures, `dft validation energy MAE` or `cc test energy MAE on c, dft head`."""
+    of, *said = (method or "").split("@")
+    where = f" on {path.subset}" if path.subset else ""
+    by = "".join(", best checkpoint" if one == BEST else f", {one} head" for one in said)
+    return f"{of + ' ' if of else ''}{path.part} {path.quantity.label}{where}{by}"
 
 
 def save(figure: Figure, folder: Path, stem: str, text: str | None = None) -> tuple[Path, Path]:

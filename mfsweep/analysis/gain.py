@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mfsweep.analysis import regression
-from mfsweep.analysis.metric import find
+from mfsweep.analysis.metric import Found, find
 from mfsweep.analysis.records import SEED_AXES, Records, Stage
 from mfsweep.analysis.regression import Interval
 from mfsweep.analysis.table import as_records, scalar
@@ -34,6 +34,8 @@ class Outcome:
     """Stage key of the result."""
     error: float
     """In the unit of the path's quantity."""
+    path: MetricPath
+    """Of the error, with what its method and subset are."""
     method: str
     """Target label method."""
     learned: tuple[str, ...]
@@ -44,7 +46,7 @@ class Outcome:
     seed: int
     split_seed: int
     converged: bool
-    """Whether every stage of the cell converged."""
+    """The head behind it, and all that the result starts from."""
     offsets_only: float | None
     within_formula: float | None
     """The null model's error, and the within-formula energy error, where they were measured."""
@@ -72,7 +74,7 @@ class Gain:
     resampled: str
     """What the interval resamples, or why there is none."""
     capped: int
-    """Pairs with a stage that max_steps stopped."""
+    """Pairs of which a side has not converged."""
 
     @property
     def sentence(self) -> str:
@@ -111,7 +113,7 @@ def outcomes(store: Store | Records, cells: Sequence[CellRecord], y: str) -> lis
         found = find(stage, path) if stage else None
         if key is None or stage is None or found is None or found.method is None:
             continue
-        made.append(_outcome(records, cell, stage, path._replace(method=found.method), found.value))
+        made.append(_outcome(records, cell, stage, found))
     return made
 
 
@@ -176,8 +178,9 @@ def _gain(pairs: list[tuple[Outcome, Outcome]], resamples: int, rng: np.random.G
     )
 
 
-def _outcome(records: Records, cell: CellRecord, stage: Stage, path: MetricPath, error: float) -> Outcome:
+def _outcome(records: Records, cell: CellRecord, stage: Stage, found: Found) -> Outcome:
     training = stage.record.training
+    path = MetricPath.parse(f"{RESULT}.{found.key}")
     method = (path.method or "").split("@")[0]
     learned = _learned(cell, training, method)
     sets = [labelled for labelled in training["sets"] if labelled["labels"] in learned]
@@ -186,11 +189,11 @@ def _outcome(records: Records, cell: CellRecord, stage: Stage, path: MetricPath,
         "digest": training["data"]["digest"],
         "model": training["model"],
     }
-    name = f"{path.part}.{path.method}"
     return Outcome(
         cell=cell,
         key=stage.record.key,
-        error=error,
+        error=found.value,
+        path=path,
         method=method,
         learned=learned,
         target=json.dumps(target, sort_keys=True),
@@ -199,9 +202,9 @@ def _outcome(records: Records, cell: CellRecord, stage: Stage, path: MetricPath,
         and all(labelled["labels"] == method for labelled in training["sets"]),
         seed=stage.seed,
         split_seed=stage.split_seed,
-        converged=all(one.record.converged for key in cell.stages.values() if (one := records.stage(key))),
-        offsets_only=stage.offsets_only.get(f"{name}.{path.quantity}"),
-        within_formula=stage.metrics.get(f"{name}.{Quantity.ENERGY_MAE_WITHIN_FORMULA}"),
+        converged=records.converged(stage.record.key, found.name),
+        offsets_only=stage.offsets_only.get(found.key),
+        within_formula=stage.metrics.get(f"{found.name}.{Quantity.ENERGY_MAE_WITHIN_FORMULA}"),
     )
 
 

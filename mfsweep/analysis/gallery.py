@@ -45,8 +45,8 @@ def gallery(study: Study, analysis: Analysis) -> list[Drawn]:
 
 def _default(study: Study, analysis: Analysis) -> Iterator[Picture]:
     for result in analysis.results:
-        path = result.path
-        yield grid.draw(f"error.{path.part}.{path.method}.{path.quantity}", "", study, result)
+        metric = str(result.path).partition(".")[2]
+        yield grid.draw(f"error.{metric}", "", study, result)
     for found in analysis.laws:
         if len(found.points):
             yield law.draw(f"law.{found.name}", "", study, found)

@@ -15,6 +15,8 @@ from mfsweep.quantities import count
 
 CANNOT_TELL = 0.3
 """Half-width of a gradient's interval above which it says nothing."""
+CAPPED = "max_steps stopped a stage behind them, or its head was still improving"
+"""What keeps a number from a claim (README rule 10)."""
 POOLED = "pooled"
 POOLED_CONVERGED = "pooled, converged only"
 
@@ -53,7 +55,7 @@ class Line:
     clusters: int
     """Pre-trainings behind the n points."""
     capped: int
-    """Of the n points, those with a stage that max_steps stopped."""
+    """Of the n points, those that have not converged (README rule 10)."""
     gradient_eiv: float
     interval_eiv: Interval
     """Errors-in-variables (Deming) beside ordinary least squares, from the same resamples."""
@@ -75,7 +77,7 @@ class Line:
         if self.verdict is Verdict.CANNOT_TELL:
             said.append(f"Cannot tell: the half-width {self.interval.half_width:.2f} is above {CANNOT_TELL}.")
         if self.capped:
-            said.append(f"No claim is made: {self.capped} of {self.n} points come from stages that max_steps stopped.")
+            said.append(f"No claim is made: {self.capped} of {count(self.n, 'point')} have not converged: {CAPPED}.")
         return " ".join(said)
 
 
@@ -153,6 +155,10 @@ class Law:
             said.append(f"Against {path}: pooled gradient {line.gradient:.2f}, {_span(line.interval)}.")
         if self.equality_sentence:
             said.append(self.equality_sentence)
+        if apart := sum(point.apart for point in self.points):
+            said.append(
+                f"Of {count(apart, 'point')} x and y are one stage at two of its checkpoints, as the paths ask."
+            )
         if groups and len(self.lines) > 1:
             said += [line.sentence for line in self.lines]
         said += [f"{one.group}: refused, {one.reason}." for one in self.refused]

@@ -7,30 +7,38 @@ from typing import NamedTuple
 
 from mfsweep.analysis.records import Stage
 from mfsweep.errors import FitError, nearest
-from mfsweep.quantities import MetricPath
+from mfsweep.quantities import MetricPath, told_apart
 
 
 class Found(NamedTuple):
     """A metric of one stage."""
 
     value: float
-    method: str | None
-    """The method it was measured against; None for a validation loss summed over methods."""
+    key: str
+    """What it is called in the stage, `<part>.<method>.<quantity>`."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called without its quantity, `test.cc`."""
+        return self.key.rpartition(".")[0]
+
+    @property
+    def method(self) -> str | None:
+        """Return the method it was measured against, as a path says it; None for a loss over all methods."""
+        return self.name.partition(".")[2] or None
 
 
 def find(stage: Stage, path: MetricPath) -> Found | None:
     """Return a metric of a trained stage, or None where the stage does not have it.
 
     Raises:
-        FitError: several methods fit a path that names none.
+        FitError: several metrics fit a path that leaves the method or the subset open.
     """
     keys = path.among(stage.metrics)
-    methods = [key.split(".")[1] if key.count(".") == 2 else None for key in keys]
     if len(keys) > 1:
-        known = " and ".join(str(method) for method in methods)
-        example = path._replace(method=methods[0])
-        raise FitError(f"{path}: stage {path.stage!r} has {known} there; name one, as in {example}")
-    return Found(stage.metrics[keys[0]], methods[0]) if keys else None
+        known = " and ".join(told_apart(keys))
+        raise FitError(f"{path}: stage {path.stage!r} has {known} there; name one, as in {path.stage}.{keys[0]}")
+    return Found(stage.metrics[keys[0]], keys[0]) if keys else None
 
 
 def absent(path: MetricPath, stages: Sequence[Stage]) -> str:

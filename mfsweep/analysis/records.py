@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from mfsweep.quantities import metric_path
+from mfsweep.quantities import BEST, best_path, score_name
 from mfsweep.records import CellRecord, EvaluationRecord, Record
 from mfsweep.store import Store
 
 SEED_AXES = frozenset({"seed", "split_seed"})
 """Axes that make replicates of a cell, not another cell."""
+
+
+class Weights(NamedTuple):
+    """What predicted the values behind a metric."""
+
+    head: str | None
+    """Readout head; None: all of them, for a loss over all methods."""
+    step: int
+    """Optimiser step of the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +30,11 @@ class Stage:
 
     record: Record
     metrics: dict[str, float]
-    """`validation.<method>.<quantity>` from the record; `<part>.<method>[@<head>].<quantity>` from the evaluations."""
+    """By name (quantities.py): those of its own validation from the record, the others from the evaluations."""
     offsets_only: dict[str, float]
     """The same keys, for the null model of energy offsets alone; evaluations only."""
+    weights: dict[str, Weights]
+    """Name without its quantity, `test.cc`, -> the weights behind it."""
 
     @property
     def seed(self) -> int:
@@ -40,7 +51,7 @@ class Records:
     """A study's trained stages; a stage is looked at once, so one object is one moment of the store.
 
     Only the evaluations that the cells ask for are read: a store is shared, and another spec may have scored the same
-    stage on another subset, under the same name.
+    stage with other offsets, under the same name.
     """
 
     def __init__(self, store: Store, cells: Iterable[CellRecord]) -> None:
@@ -60,11 +71,18 @@ class Records:
             self._stages[key] = None if record is None else _join(record, filter(None, made))
         return self._stages[key]
 
-    def converged(self, key: str) -> bool:
-        """Return whether neither a trained stage nor any of its ancestors was stopped by its step limit."""
+    def converged(self, key: str, name: str | None = None) -> bool:
+        """Return whether a stage and all its ancestors converged (README rule 10).
+
+        Args:
+            key: of a trained stage.
+            name: `<part>.<method>`, a metric of it without its quantity: only the head behind it has to have converged.
+                Of an ancestor every head counts, since all have shaped the backbone.
+        """
         stage = self.stage(key)
-        while stage is not None and stage.record.converged:
-            stage = self.stage(stage.record.parent) if stage.record.parent else None
+        head = stage.weights[name].head if stage and name else None
+        while stage is not None and stage.record.converged(head):
+            stage, head = self.stage(stage.record.parent) if stage.record.parent else None, None
         return stage is None
 
     def setting(self, key: str) -> str:
@@ -86,15 +104,34 @@ class Records:
         return training
 
 
-def _join(record: Record, evaluations: Iterable[EvaluationRecord]) -> Stage:
-    """Join a record with its evaluations, of which a plan lets no two have one name.
+def score_of(evaluation: Mapping[str, Any]) -> str:
+    """Return what an evaluation's scores are called, from its identity."""
+    head, labels = evaluation.get("head"), evaluation["labels"]
+    asked = head if head != labels and not evaluation.get("own") else None
+    best = evaluation.get("checkpoint") == BEST
+    return score_name(evaluation["part"], evaluation["subset"], labels, asked, best=best)
 
-    The record's validation metrics come first: they are those of the checkpoint that was selected.
-    """
-    metrics: dict[str, float] = {}
+
+def _join(record: Record, evaluations: Iterable[EvaluationRecord]) -> Stage:
+    """Join a record with its evaluations, of which a plan lets no two have one name."""
+    metrics = {**record.metrics, **{best_path(path): value for path, value in record.own_best.items()}}
+    weights = _own_weights(record)
     offsets_only: dict[str, float] = {}
     for one in evaluations:
-        part, method = one.name.split(".", 1)
-        metrics |= {metric_path(part, method, quantity): value for quantity, value in one.metrics.items()}
-        offsets_only |= {metric_path(part, method, quantity): value for quantity, value in one.offsets_only.items()}
-    return Stage(record, metrics | record.metrics, offsets_only)
+        name = score_of(one.evaluation)
+        assert name not in weights, f"two scores of stage {record.key} are called {name}"
+        head = one.evaluation.get("head") or one.evaluation["labels"]
+        weights[name] = Weights(head, record.selected.step if one.step is None else one.step)
+        metrics |= {f"{name}.{quantity}": value for quantity, value in one.metrics.items()}
+        offsets_only |= {f"{name}.{quantity}": value for quantity, value in one.offsets_only.items()}
+    return Stage(record, metrics, offsets_only, weights)
+
+
+def _own_weights(record: Record) -> dict[str, Weights]:
+    """Return the weights behind a stage's own validation."""
+    found = {"validation": Weights(None, record.selected.step)}
+    for labelled in record.training["sets"]:
+        method, head = labelled["labels"], labelled.get("head") or labelled["labels"]
+        found[f"validation.{method}"] = Weights(head, record.selected.step)
+        found[f"validation.{method}@{BEST}"] = Weights(head, record.heads.get(head, record.selected).step)
+    return found

@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from mfsweep.analysis.checkpoints import CHECKPOINTS_HEAD, two_checkpoints
+from mfsweep.analysis.checkpoints import TEXT as CHECKPOINT_TEXT
 from mfsweep.analysis.drawn import Absent, Drawn, Picture, Sheet
 from mfsweep.analysis.gain import Outcome, paired
 from mfsweep.analysis.gallery import gallery
@@ -47,7 +49,8 @@ def write(folder: SweepFolder, study: Study, analysis: Analysis, drawn: Sequence
 def html(study: Study, analysis: Analysis, drawn: Sequence[Drawn]) -> str:
     """Return the page of a study that is analysed and drawn."""
     sections = [_plan(study, analysis), _claims(analysis), _figures(drawn), _laws(analysis)]
-    sections += [*map(_result, analysis.results), _shares(study, analysis), _search(study)]
+    sections += [*map(_result, analysis.results), _checkpoints(study, analysis), _shares(study, analysis)]
+    sections += [_search(study)]
     return page(study.name, "report", [*sections, _provenance(study, analysis)])
 
 
@@ -62,12 +65,16 @@ def _plan(study: Study, analysis: Analysis) -> str:
         "stages": len(keys),
         "stages without sharing": without_sharing,
         "stages trained": len(trained),
-        "stopped by max_steps": sum(not record.converged for record in trained),
+        "stopped by max_steps": sum(record.stop_reason == "max_steps" for record in trained),
+        "stopped with a head still improving": sum(bool(record.improving) for record in trained),
     }
     items = "".join(f"<li><b>{value:,}</b> {name}</li>" for name, value in counts.items())
     text = f'<h2>Plan</h2><ul class="counts">{items}</ul>'
-    if counts["stopped by max_steps"]:
-        text += "<p>Stages that max_steps stopped are not converged: drawn hollow, and no claim is made from them.</p>"
+    if not all(record.converged() for record in trained):
+        text += (
+            "<p>Stages that max_steps stopped, and heads that were still improving at the end of theirs, have not "
+            "converged, nor has what starts from them: drawn hollow, and no claim is made.</p>"
+        )
     if finished < len(study.cells):
         text += f"<p>{count(len(study.cells) - finished, 'cell')} not finished, left out of what follows.</p>"
     return text
@@ -98,6 +105,15 @@ def _figure(picture: Picture, name: str) -> str:
     wide = ' class="wide"' if picture.wide else ""
     inline = inline_svg(picture.svg, name, picture.caption)
     return f"<figure{wide}>{inline}<figcaption>{escape(picture.caption)}</figcaption></figure>"
+
+
+def _checkpoints(study: Study, analysis: Analysis) -> str:
+    rows = [one.row() for one in two_checkpoints(analysis.records, study.cells)]
+    if not rows:
+        return ""
+    said = "Validation energy MAE at the selected checkpoint, of which all numbers here are, and at the head's own best"
+    shown = table(said, CHECKPOINTS_HEAD, rows, text=set(CHECKPOINT_TEXT))
+    return "<h2>Checkpoints</h2>" + folded("Heads that were best at another step, or still improving", shown, len(rows))
 
 
 def _shares(study: Study, analysis: Analysis) -> str:
@@ -242,7 +258,8 @@ def _provenance(study: Study, analysis: Analysis) -> str:
         record = stage.record
         for package, version in record.versions.items():
             versions.setdefault(package, set()).add(version)
-        ended = "schedule (converged)" if record.converged else "max_steps"
+        ended = "max_steps" if record.stop_reason == "max_steps" else "schedule (converged)"
+        ended = f"schedule ({', '.join(record.improving)} still improving)" if record.improving else ended
         counts = [
             f"{record.steps:,}",
             f"{record.seconds:,.1f}",

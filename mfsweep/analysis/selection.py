@@ -41,7 +41,7 @@ class Measured(NamedTuple):
     replicate: Replicate
     """Seed and split seed."""
     converged: bool
-    """Of the stage and all its ancestors."""
+    """The head behind it, and all that its stage starts from."""
 
 
 class Spread(NamedTuple):
@@ -56,7 +56,7 @@ class Spread(NamedTuple):
     """Standard error of the mean; NaN with one replicate."""
     replicates: int
     capped: bool
-    """Whether max_steps stopped a stage behind any of them."""
+    """Whether any of them has not converged."""
     left_out: int = 0
     """Trainings that not every replicate has, and whose settings or replicates are therefore not averaged."""
 
@@ -98,7 +98,8 @@ def measure(records: Records, cells: Iterable[CellRecord], path: str) -> list[Me
         found = find(stage, metric) if stage else None
         if key and stage and found and math.isfinite(found.value) and found.value > 0:
             replicate = stage.seed, stage.split_seed
-            made.append(Measured(cell, key, found.value, found.method, replicate, records.converged(key)))
+            converged = records.converged(key, found.name)
+            made.append(Measured(cell, key, found.value, found.method, replicate, converged))
     return made
 
 

@@ -16,12 +16,12 @@ from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.gain import Gain, Outcome, gains, outcomes
 from mfsweep.analysis.law import Law, Refusal
 from mfsweep.analysis.metric import find
-from mfsweep.analysis.records import Records
+from mfsweep.analysis.records import Records, score_of
 from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.table import Points, as_records, points
 from mfsweep.analysis.transfer import RESAMPLES, FitRequest, fit
 from mfsweep.errors import FitError
-from mfsweep.quantities import RESULT, MetricPath, Quantity, metric_path
+from mfsweep.quantities import RESULT, MetricPath, Quantity
 from mfsweep.records import CellRecord, ClaimRecord
 from mfsweep.spec.figures import Claim, Figure
 from mfsweep.store import Store
@@ -141,7 +141,7 @@ def result(
         return None
     null = {one.key: one.offsets_only for one in found if one.offsets_only is not None}
     return Result(
-        path=metric._replace(stage=RESULT, method=found[0].method),
+        path=found[0].path,
         outcomes=tuple(found),
         gains=tuple(gains(found, resamples=resamples)),
         curves=tuple(curves(found)),
@@ -160,24 +160,24 @@ def _law_or_refusal(records: Records, cells: Sequence[CellRecord], request: FitR
 def _test_errors(cells: Sequence[CellRecord]) -> dict[str, None]:
     """Return the paths of the results' test errors, each method's by the head that has learned it."""
     asked = [evaluation for cell in cells for evaluation in cell.evaluations.get(cell.result, ())]
-    methods = dict.fromkeys(
-        one["labels"]
+    own = (
+        score_of(one)
         for one in asked
         if one["part"] == "test" and (one.get("own") or one.get("head") in (None, one["labels"]))
     )
-    return dict.fromkeys(f"{RESULT}.{metric_path('test', method, Quantity.ENERGY_MAE)}" for method in methods)
+    return dict.fromkeys(f"{RESULT}.{name}.{Quantity.ENERGY_MAE}" for name in own)
 
 
 def _on_test(records: Records, found: Points) -> Points | None:
     """Return the points with x measured on the test set, where every one has it."""
-    path = MetricPath.parse(found.x)
+    path = MetricPath.parse(found.x)._replace(subset=None)
     if path.part != "validation" or not len(found):
         return None
     moved = []
     for point in found:
         stage = records.stage(point.x_key)
         value = find(stage, path._replace(part="test", method=point.x_method)) if stage and point.x_method else None
-        if value is None or not value.value > 0:
+        if stage is None or value is None or not value.value > 0:
             return None
-        moved.append(replace(point, x=value.value))
+        moved.append(replace(point, x=value.value, x_step=stage.weights[value.name].step))
     return replace(found, x=str(path._replace(part="test")), points=tuple(moved))

@@ -137,7 +137,7 @@ def legend(figure: Figure, axes: Axes, *, hollow: bool, title: str | None = None
     handles, labels = axes.get_legend_handles_labels()
     if hollow:
         handles.append(Line2D([], [], color=MUTED, marker="o", markerfacecolor="white", linestyle="none"))
-        labels.append("stopped by max_steps")
+        labels.append("not converged")
     if handles:
         room = LEGEND_CHARACTERS * figure.get_figwidth() / WIDTH
         columns = max(1, min(round(3 * figure.get_figwidth() / WIDTH), int(room) // (max(map(len, labels)) + 6)))

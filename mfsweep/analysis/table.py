@@ -1,4 +1,4 @@
-"""Cells and records -> points of a law. A metric is named by `<stage|result>.<part>[.<method>].<quantity>`.
+"""Cells and records -> points of a law. A metric is named by its path (quantities.py).
 
 `lookup` reads one metric of one cell; `points` makes the (x, y) pairs of a fit, and counts what it left out and why.
 """
@@ -46,15 +46,24 @@ class Point:
     seed: int
     split_seed: int
     """Of the stage that y was measured on."""
+    x_step: int
+    y_step: int
+    """Optimiser steps of the weights behind them."""
     x_converged: bool
     y_converged: bool
+    """Whether the head behind each, and all that its stage starts from, converged (README rule 10)."""
     sizes: Mapping[str, Mapping[str, int]]
     """Stage name -> label method -> training structures."""
 
     @property
     def converged(self) -> bool:
-        """Return whether neither stage was stopped by its step limit."""
+        """Return whether both have converged."""
         return self.x_converged and self.y_converged
+
+    @property
+    def apart(self) -> bool:
+        """Return whether x and y are of one stage, and of two of its checkpoints."""
+        return self.x_key == self.y_key and self.x_step != self.y_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +161,16 @@ def group_label(group_by: Sequence[str], group: Sequence[AxisValue]) -> str:
 
 
 def points_csv(points: Points) -> str:
-    """Return the points as CSV, one row a point: axes, x, y, stage keys, seeds, convergence, sizes (JSON)."""
+    """Return the points as CSV, one row a point: axes, x, y, stage keys, steps, seeds, convergence, sizes (JSON)."""
     axes = sorted({axis for point in points for axis in point.values})
-    names = ["x", "y", "x_key", "y_key", "seed_of_y", "split_seed_of_y", "x_converged", "y_converged", "sizes"]
+    names = ["x", "y", "x_key", "y_key", "x_step", "y_step", "seed_of_y", "split_seed_of_y"]
+    names += ["x_converged", "y_converged", "sizes"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["x_metric", "y_metric", *axes, *names])
     for point in points:
-        measured = [point.x, point.y, point.x_key, point.y_key, point.seed, point.split_seed]
+        measured = [point.x, point.y, point.x_key, point.y_key, point.x_step, point.y_step]
+        measured += [point.seed, point.split_seed]
         flags = [
             str(point.x_converged).lower(),
             str(point.y_converged).lower(),
@@ -198,8 +209,10 @@ def _point(
         y_setting=records.setting(keys[1]),
         seed=of_y.seed,
         split_seed=of_y.split_seed,
-        x_converged=of_x.record.converged,
-        y_converged=of_y.record.converged,
+        x_step=of_x.weights[pair[0].name].step,
+        y_step=of_y.weights[pair[1].name].step,
+        x_converged=records.converged(keys[0], pair[0].name),
+        y_converged=records.converged(keys[1], pair[1].name),
         sizes=cell.sizes,
     )
 

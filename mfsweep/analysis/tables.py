@@ -71,7 +71,7 @@ def gain_table(result: Result) -> Table:
     table = _table(f"{result.path} ({unit}) against direct training{title}", axes or ["setting"])
     notes = [f"energy offsets alone, no model: {result.offsets_only:.3g} {unit}"] if result.offsets_only else []
     if any(gain.capped for gain in result.gains):
-        notes.append("no claim where training was capped (max_steps)")
+        notes.append("no claim where training was capped: max_steps, or a head still improving")
     table.caption = "; ".join([*dict.fromkeys(gain.resampled for gain in result.gains), *notes]) or None
     for name in ("direct", "error", "change", "95 % interval", "capped"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -1,11 +1,13 @@
-"""Evaluations as a spec writes them -> which head predicts, with which offsets, on top of what."""
+"""Evaluations as a spec writes them -> which head predicts, with which offsets, on top of what, under which name."""
 
 from __future__ import annotations
 
-from mfsweep.plan.expand import LiveStage
+from collections.abc import Iterable, Mapping
+
+from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.names import known_method, known_subset
-from mfsweep.spec.data import Difference
-from mfsweep.spec.load import Place, Spec
+from mfsweep.spec.data import TEST_SUBSET, Difference
+from mfsweep.spec.load import Place, Spec, dotted
 from mfsweep.spec.stage import Evaluation
 
 
@@ -32,7 +34,8 @@ def filled(spec: Spec, live: LiveStage, evaluation: Evaluation) -> Evaluation:
     known = spec.experiment.data.labels
     behind = [labels, offsets, *([base] if base else [])]
     keys = tuple(known[part] for method in behind for part in live.mixture.parts(method))
-    return evaluation.but(head=head, offsets=offsets, base=base, own=own, keys=keys)
+    checkpoint = evaluation.checkpoint if evaluation.checkpoint != "selected" else None
+    return evaluation.but(head=head, offsets=offsets, base=base, own=own, keys=keys, checkpoint=checkpoint)
 
 
 def _learned(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place) -> tuple[str, str | None]:
@@ -62,3 +65,69 @@ def _learned(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place) 
 def place_of(live: LiveStage, evaluation: Evaluation) -> Place:
     """Return where an evaluation, as it is written, stands in the spec."""
     return ("stages", live.name, "evaluate") if evaluation in live.stage.evaluate else ("evaluate",)
+
+
+def asked_of(cell: Cell, live: LiveStage) -> list[tuple[Place, Evaluation]]:
+    """Return the evaluations that a cell asks of one of its stages, as they are written, each with its place."""
+    asked: list[tuple[Place, Evaluation]] = [
+        (("stages", live.name, "evaluate", index), own) for index, own in enumerate(live.stage.evaluate)
+    ]
+    if live.name == cell.result:
+        asked += [(("evaluate", index), own) for index, own in enumerate(cell.evaluations)]
+    return asked
+
+
+def check_name(
+    spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place, others: Iterable[tuple[Evaluation, Place]]
+) -> None:
+    """Refuse an evaluation whose scores another one's would be mistaken for.
+
+    Args:
+        spec: for errors.
+        live: the stage.
+        evaluation: filled in.
+        place: where it stands.
+        others: the stage's evaluations so far, filled in, with their places.
+
+    Raises:
+        SpecError: with both places.
+    """
+    for other, there in others:
+        if other.name == evaluation.name:
+            differs = [name for name in ("offsets", "base") if getattr(other, name) != getattr(evaluation, name)]
+            expected = (
+                f"one evaluation of stage {live.name!r} called {evaluation.name}: {_shown(spec, there)} asks for "
+                f"another, which differs in {' and '.join(differs)}, and a name does not tell these"
+            )
+            raise spec.document.error(place, f"{evaluation.labels} on {evaluation.subset}", expected)
+
+
+def check_short_names(
+    spec: Spec, live: LiveStage, asked: Mapping[Evaluation, Place], every: Iterable[tuple[Evaluation, Place]]
+) -> None:
+    """Refuse that `test.cc` means a score on `t` in a cell that asks for one on another subset, and for none on `t`.
+
+    Cells that train the same share the stage and all its scores, whichever of them asks for a score.
+
+    Args:
+        spec: for errors.
+        live: the stage in one cell.
+        asked: what the cell asks of it, filled in, with the places.
+        every: what all cells ask of it.
+
+    Raises:
+        SpecError: with both places.
+    """
+    short = {other.name: (other, there) for other, there in every if other.subset == TEST_SUBSET}
+    for one, place in asked.items():
+        name = one.but(subset=TEST_SUBSET).name
+        if one.part == "test" and name in short and short[name][0] not in asked:
+            expected = (
+                f"one on {TEST_SUBSET!r} beside it: {_shown(spec, short[name][1])} has the same stage {live.name!r} "
+                f"scored there for another cell, and {name} would mean that score. A path to this one says {one.name}"
+            )
+            raise spec.document.error(place, f"{one.labels} on {one.subset}", expected)
+
+
+def _shown(spec: Spec, place: Place) -> str:
+    return f"{dotted(place)} on line {spec.document.line(place)}"

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mfsweep.plan.evaluations import filled
+from mfsweep.plan.evaluations import asked_of, check_name, check_short_names, filled
 from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.heads import Widths, resolve_heads, widths
 from mfsweep.plan.recipe import recipe
 from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, test_subsets
 from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.data import Content, Derived, ResolvedData, Splits, SubsetName, parts
-from mfsweep.spec.load import Spec
+from mfsweep.spec.load import Place, Spec
 from mfsweep.spec.model import Architecture
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, Recipe, Training
 
@@ -128,6 +128,8 @@ class _Builder:
         self.distinct: dict[Evaluation, Evaluation] = {}
         """One object for all equal evaluations."""
         self.nodes: dict[str, Node] = {}
+        self.places: dict[str, dict[Evaluation, Place]] = {}
+        """Key -> the stage's evaluations, filled in, and where each stands in the spec."""
         self.known: dict[tuple[object, ...], str] = {}
         """(stage name, parent's key, axis values) -> key."""
         self.parts: dict[tuple[int, int], _Parts] = {}
@@ -139,6 +141,8 @@ class _Builder:
 
     def graph(self, cells: list[Cell]) -> Graph:
         planned = [PlannedCell(cell, self._keys(cell)) for cell in cells]
+        for one in planned:
+            self._check_short_names(one)
         return Graph(self.nodes, planned)
 
     def _keys(self, cell: Cell) -> dict[str, str]:
@@ -156,13 +160,22 @@ class _Builder:
             keys[live.name] = key = self.known[short]
             node = self.nodes[key]
             node.cells += 1
-            wanted = live.stage.evaluate + (cell.evaluations if live.name == cell.result else ())
-            for evaluation in wanted:
+            places = self.places.setdefault(key, {})
+            for place, evaluation in asked_of(cell, live):
                 resolved = self._resolved(evaluation, live)
-                if resolved not in node.evaluations:
-                    check_evaluation(self.spec, live, evaluation, resolved, node.evaluations, self.tests)
+                if resolved not in places:
+                    check_evaluation(self.spec, live, evaluation, resolved, self.tests)
+                    check_name(self.spec, live, resolved, place, places.items())
+                    places[resolved] = place
                     node.evaluations.append(resolved)
         return keys
+
+    def _check_short_names(self, planned: PlannedCell) -> None:
+        for name, key in planned.keys.items():
+            if len(self.places[key]) > 1:
+                live = planned.cell.stages[name]
+                asked = {self._resolved(own, live): place for place, own in asked_of(planned.cell, live)}
+                check_short_names(self.spec, live, asked, self.places[key].items())
 
     def _resolved(self, evaluation: Evaluation, live: LiveStage) -> Evaluation:
         key = (id(evaluation), id(live.mixture))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from mfsweep.errors import nearest
 from mfsweep.plan.graph import Graph, Node
-from mfsweep.quantities import RESULT, MetricPath, Quantity, metric_path, misspelt
+from mfsweep.quantities import BEST, RESULT, MetricPath, Quantity, best_path, metric_path, misspelt, told_apart
+from mfsweep.spec.data import TEST_SUBSET
 from mfsweep.spec.load import Place, Spec
 
 _FORCES = (Quantity.FORCE_MAE, Quantity.FORCE_RMSE)
 
 
 def measured_by(spec: Spec, graph: Graph) -> dict[str, tuple[str, ...]]:
-    """Return stage key -> the metrics that the stage will have, `<part>.<method>[@<head>].<quantity>`."""
+    """Return stage key -> the names of the metrics that the stage will have (quantities.py)."""
     measured: dict[str, tuple[str, ...]] = {}
     made: dict[tuple[int, ...], tuple[str, ...]] = {}
     for key, node in graph.nodes.items():
@@ -54,9 +56,8 @@ def check_path(spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]]
         known = dict.fromkeys([*spec.experiment.data.labels, *_methods(measured)])
         raise spec.document.error(place, text, _instead(path, have, known))
     for several in (keys for keys in meant if len(keys) > 1):
-        methods = [key.split(".")[1] for key in several]
-        example = path._replace(method=methods[0])
-        expected = f"one method by its name, as in {example}: the stage has {' and '.join(methods)} there"
+        apart = " and ".join(told_apart(several))
+        expected = f"one of them by its name, as in {path.stage}.{several[0]}: the stage has {apart} there"
         raise spec.document.error(place, text, expected)
 
 
@@ -75,28 +76,54 @@ def _instead(path: MetricPath, have: Iterable[str], known: Collection[str]) -> s
         have: the metrics of the stages that it means.
         known: all label methods of the sweep.
     """
-    metrics = [key.split(".") for key in have]
-    parts = list(dict.fromkeys(pieces[0] for pieces in metrics))
-    methods = list(dict.fromkeys(p[1] for p in metrics if p[0] == path.part and len(p) == 3))
+    metrics = [_Name.of(key) for key in have]
+    parts = list(dict.fromkeys(one.part for one in metrics))
+    of_part = [one for one in metrics if one.part == path.part]
+    subsets = list(dict.fromkeys(one.subset for one in of_part if one.subset))
+    there = [one for one in of_part if path.subset in (None, one.subset)]
+    methods = list(dict.fromkeys(one.method for one in there if one.method))
     if path.method is not None and path.method.partition("@")[0] not in known:
         return f"a label method ({', '.join(known)}) in place of {path.method!r}.{nearest(path.method, known)}"
+    where = "the spec's `evaluate:`" if path.stage == RESULT else f"`evaluate:` of stage {path.stage}"
     if path.part not in parts:
-        where = "the spec's `evaluate:`" if path.stage == RESULT else f"`evaluate:` of stage {path.stage}"
         return f"a part on which the stage is scored ({', '.join(parts)}); {where} adds one"
+    if not there:
+        return f"a subset of which its {path.part} part is scored ({', '.join(subsets) or 'none'}); {where} adds one"
     if path.method is not None and path.method not in methods:
-        near = nearest(path.method, methods)
-        return f"a method of the stage's {path.part} errors ({', '.join(methods)}) in place of {path.method!r}.{near}"
-    quantities = dict.fromkeys(p[-1] for p in metrics if p[0] == path.part and path.method in (None, *p[1:-1]))
+        shown = [method for method in methods if not method.endswith(f"@{BEST}")]
+        near = nearest(path.method, shown)
+        hint = f"; `checkpoint: {BEST}` in {where} adds it" if path.best else f".{near}"
+        return f"a method of the stage's {path.part} errors ({', '.join(shown)}) in place of {path.method!r}{hint}"
+    quantities = dict.fromkeys(one.quantity for one in there if path.method in (None, one.method))
     return f"a quantity that is measured there ({', '.join(quantities)}) in place of {path.quantity.value!r}"
 
 
+class _Name(NamedTuple):
+    """The pieces of a metric's name."""
+
+    part: str
+    subset: str
+    """Empty of the stage's own validation."""
+    method: str | None
+    """With head and checkpoint; None: of all methods together."""
+    quantity: str
+
+    @classmethod
+    def of(cls, metric: str) -> _Name:
+        place, *method, quantity = metric.split(".")
+        part, _, subset = place.partition("@")
+        subset = subset or (TEST_SUBSET if part == "test" else "")
+        return cls(part, subset, method[0] if method else None, quantity)
+
+
 def _measured(spec: Spec, node: Node) -> tuple[str, ...]:
-    """Return the metrics that a stage will have, `<part>.<method>[@<head>].<quantity>` and `validation.loss`."""
+    """Return the names of the metrics that a stage will have, each once."""
     training, labels = node.training, spec.experiment.data.labels
     found = [f"validation.{Quantity.LOSS}"]
     for method in training.methods:
         absent = () if training.recipe.loss[method].forces else _FORCES
-        found += [metric_path("validation", method, quantity) for quantity in Quantity if quantity not in absent]
+        own = [metric_path("validation", method, quantity) for quantity in Quantity if quantity not in absent]
+        found += [*own, *map(best_path, own)]
     for evaluation in node.evaluations:
         derived = (training.data.derived or {}).get(evaluation.labels)
         behind = [
@@ -106,4 +133,5 @@ def _measured(spec: Spec, node: Node) -> tuple[str, ...]:
         forces = all(labels[part].forces for part in behind)
         absent = (Quantity.LOSS, *(() if forces else _FORCES))
         found += [f"{evaluation.name}.{quantity}" for quantity in Quantity if quantity not in absent]
+    assert len(set(found)) == len(found), "check_name has seen every evaluation"
     return tuple(found)

@@ -5,7 +5,7 @@ What needs the data file to be known (sizes of `rest`, elements, units) is data/
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from mfsweep.errors import SpecError, nearest
 from mfsweep.plan.evaluations import place_of
@@ -144,17 +144,15 @@ def check_evaluation(
     live: LiveStage,
     written: Evaluation,
     evaluation: Evaluation,
-    others: Iterable[Evaluation],
     tests: frozenset[str],
 ) -> None:
-    """Refuse an evaluation of what the stage cannot predict, or under a name that another one has.
+    """Refuse an evaluation of what the stage cannot predict, or of labels that must not be known.
 
     Args:
         spec: for errors.
         live: the stage.
         written: as the spec has it.
         evaluation: the same with everything filled in.
-        others: the stage's evaluations so far, filled in.
         tests: subsets that are called tests.
 
     Raises:
@@ -170,10 +168,6 @@ def check_evaluation(
             if method in spec.experiment.data.allow_auxiliary_on_test:
                 expected = "no target method here: its labels of the test structures must not be trained on"
                 raise _error(spec, ("data", "allow_auxiliary_on_test"), method, expected)
-    for other in others:
-        if other.name == evaluation.name:
-            expected = f"one evaluation named {evaluation.name}: stage {live.name!r} is also scored on {other.subset}"
-            raise _error(spec, place, f"{evaluation.labels} on {evaluation.subset}", expected)
 
 
 def _check_workers(spec: Spec, live: LiveStage, place: Place) -> None:

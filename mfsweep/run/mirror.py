@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mfsweep.plan.graph import Graph, Node
+from mfsweep.plan.graph import Graph
+from mfsweep.quantities import BEST
+from mfsweep.run.kept import final_metrics, summary
 from mfsweep.run.progress import describe
 from mfsweep.run.tracking import TrackedStage, Tracker
 from mfsweep.store import Store
+
+KEPT = "kept/"
+"""Begins the names of what a stage kept where a curve has the plain name."""
 
 
 class Mirror:
@@ -22,6 +26,10 @@ class Mirror:
     def grow(self, graph: Graph) -> None:
         """Take the graph that a search has grown."""
         self._graph = graph
+
+    def kept(self, key: str) -> str:
+        """Return what a stage that is done has kept, in words."""
+        return summary(self._store, self._graph.nodes[key])
 
     def begin(self, key: str) -> None:
         """Show a stage, and follow its metrics."""
@@ -77,28 +85,19 @@ def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
 def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
     """Return a stage's final metrics and, under their names, its ancestors': one run can be plotted against them.
 
-    A metric of another method's head, `test.cc@dft.energy_mae`, has a colon here: MLflow knows no @ in a name.
+    The stage's own validation has a curve on this run, which ends with the last validation. What the record has, of the
+    checkpoint that was kept, is a number of its own beside it: `kept/validation.dft.energy_mae`.
+    MLflow knows no @ in a name, and has a colon there: `test.cc:dft.energy_mae`.
     """
     metrics: dict[str, float] = {}
     for node in graph.lineage(key):
-        prefix = "" if node.key == key else f"{node.name}."
-        metrics |= {f"{prefix}{path}".replace("@", ":"): value for path, value in final_metrics(store, node).items()}
-    return metrics
-
-
-def final_metrics(store: Store, node: Node) -> Mapping[str, float]:
-    """Return a stage's validation metrics and those of the evaluations that this spec asks for.
-
-    A stage whose record was deleted has none, though its descendants may still have theirs.
-    """
-    folder = store.stage(node.key)
-    record = folder.record()
-    if record is None:
-        return {}
-    scored = {
-        f"{evaluation.name}.{quantity}": value
-        for evaluation in node.evaluations
-        if (made := folder.evaluation(evaluation.identity()))
-        for quantity, value in made.metrics.items()
-    }
-    return {**record.metrics, **scored}
+        own = node.key == key
+        several = len(node.training.head_names) > 1
+        for path, value in final_metrics(store, node).items():
+            if f"@{BEST}." in path and path.startswith("validation.") and not several:
+                continue  # of an only head the best checkpoint is the selected one
+            curve = own and path.startswith("validation.")
+            name = f"{KEPT}{path}" if curve else path if own else f"{node.name}.{path}"
+            metrics[name.replace("@", ":")] = value
+    record = store.stage(key).record()
+    return metrics | ({f"{KEPT}step": float(record.selected.step)} if record else {})

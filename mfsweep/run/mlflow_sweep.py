@@ -109,9 +109,10 @@ class SweepRuns:
         if ending.status == "KILLED" and run.status == "FINISHED":
             return True  # finished by an earlier sweep; stopping this one takes nothing back
         final = [
-            Point(key, value, ending.timestamp, run.steps.get(key, 0))
+            Point(key, value, ending.timestamp, 0)
             for key, value in ending.metrics.items()
-            if key not in run.values or not _same(run.values[key], value)
+            # A curve ends with its own last point.
+            if not run.steps.get(key) and (key not in run.values or not _same(run.values[key], value))
         ]
         if final or run.status != ending.status:
             self._log(run, final)

@@ -143,7 +143,9 @@ def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
         stop_reason=outcome.stop_reason,
         selected=_best(job, outcome.selected),
         heads={head: _best(job, best) for head, best in outcome.heads.items()},
+        head_reasons=outcome.head_reasons,
         metrics=outcome.metrics,
+        best_metrics=outcome.best_metrics,
         offsets={
             method: {SYMBOLS[number]: value for number, value in offsets.items()}
             for method, offsets in outcome.offsets.items()
@@ -176,7 +178,9 @@ def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evalu
     head = evaluation.head or job.training.head_of(evaluation.labels)
     record = folder.record()
     assert record is not None, "evaluated once it is trained"
-    model = restore(load_weights(folder.path / record.heads[head].file), device)
+    kept = record.heads[head] if evaluation.checkpoint == "best" else record.selected
+    weights = load_weights(folder.path / kept.file)
+    model = restore(weights, device)
     offsets = dataset.offsets(evaluation.offsets or evaluation.labels, job.training.sets)
     base = evaluation.base
     predictions = predict(
@@ -200,6 +204,7 @@ def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evalu
             metrics={**errors(predictions)},
             offsets_only={**errors(offsets_only(predictions, dataset, offsets, base))},
             structures=len(predictions.index),
+            step=weights.step,
             predictions=arrays.name,
         )
     )

@@ -82,14 +82,13 @@ class Display:
         self._running.pop(key, None)
         self.say(f"again  {describe(self._graph.nodes[key])}: {what}")
 
-    def ended(self, key: str, outcome: str) -> None:
-        """Say how a stage ended."""
+    def ended(self, key: str, outcome: str, kept: str = "") -> None:
+        """Say how a stage ended, and what it kept: the last validation, which was shown before, is another's."""
         node = self._graph.nodes[key]
         running = self._running.pop(key, None)
         self._ended.add(key)
         took = f" in {span(time.monotonic() - running.since)}" if running else ""
-        error = _error_of(running.last, node) if running else ""
-        self.say(f"{outcome:<6} {describe(node)}{took}{error}")
+        self.say(f"{outcome:<6} {describe(node)}{took}" + (f": {kept}" if kept else ""))
 
     def beat(self) -> None:
         """Say now and then, on plain output, that the run goes on."""
@@ -130,7 +129,7 @@ class Display:
                 f"{last.get('step', 0)}" + (f"/{limit}" if limit else ""),
                 ProgressBar(total=1, completed=_fraction(running), width=12),
                 f"{last['loss']:.3g}" if last else "",
-                _error_of(last, running.node).removeprefix(": "),
+                _error_of(last, running.node),
                 f"{last['structures_per_second']:.0f}" if last else "",
             )
         return Group(table, Text(self._state(), style="bold"))
@@ -151,7 +150,7 @@ def _error_of(progress: dict[str, Any], node: Node) -> str:
     validation = progress.get("validation", {})
     method = node.training.methods[0]
     value = validation.get(f"validation.{method}.{Quantity.ENERGY_MAE}")
-    return f": {method} {value:.1f} {Quantity.ENERGY_MAE.unit}" if value is not None else ""
+    return f"{method} {value:.1f} {Quantity.ENERGY_MAE.unit}" if value is not None else ""
 
 
 def _weight(node: Node) -> float:

@@ -18,7 +18,7 @@ from mfsweep.plan.graph import PlannedCell
 from mfsweep.points import is_admitted, text, without_seeds
 from mfsweep.prepare import Plan
 from mfsweep.quantities import RESULT, MetricPath
-from mfsweep.run.mirror import final_metrics
+from mfsweep.run.kept import final_metrics
 from mfsweep.run.optuna_study import Asked, Study, another_name, open_storage
 from mfsweep.spec.axes import SEEDS, Value
 

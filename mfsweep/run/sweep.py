@@ -248,7 +248,7 @@ class _Watcher(tune.Callback, tune.Stopper):
         # After this, Tune's clean-up may end trials that an interrupt cut short: they are no failures.
         for key in self._queue.take_ended():
             status = self._queue.status[key]
-            self._display.ended(key, status)
+            self._display.ended(key, status, self._mirror.kept(key) if status is Status.DONE else "")
             if status is Status.REUSED:  # another sweep did it
                 self._mirror.begin(key)
                 _tidy(self._store.stage(key))

@@ -114,8 +114,7 @@ class Tracker:
             status: FINISHED, FAILED or KILLED.
             metrics: the final numbers: the stage's own (`test.cc.energy_mae`) and its ancestors'
                 (`pretrain.validation.dft.energy_mae`). MLflow's compare page plots them against each other because
-                they stand on one run. A number that also has a curve comes last at the curve's last step, and so is
-                what MLflow's tables show: the value of the checkpoint that was kept.
+                they stand on one run. A name that has a curve is left to it.
             artifacts: files, or folders, to upload.
         """
         with self._lock:

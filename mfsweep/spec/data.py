@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from mfsweep.fingerprint import fingerprint
+from mfsweep.quantities import BEST
 from mfsweep.spec.base import Frozen, Name, Seed
 
 SubsetName = Literal["a", "b", "c", "t"]
@@ -15,8 +16,12 @@ SubsetName = Literal["a", "b", "c", "t"]
 SUBSETS: tuple[SubsetName, ...] = ("a", "b", "c", "t")
 TEST_SUBSET: SubsetName = "t"
 BY_FORMULA = "formula"
-HEAD_SOURCES = ("parent", "fresh")
-"""Where a readout head comes from, beside the heads of a parent: no method or head may be called so."""
+RESERVED = {
+    "parent": "says where a head comes from",
+    "fresh": "says where a head comes from",
+    BEST: "ends the names of scores at a head's best checkpoint, as in test.cc@best",
+}
+"""What no label method or readout head may be called -> what it means where heads are named."""
 
 
 class LabelKeys(Frozen):
@@ -144,8 +149,8 @@ class Data(Frozen):
         """Refuse one key under two names: what guards the labels of the one would not guard the other."""
         names: dict[tuple[str, str | None], str] = {}
         for name, keys in self.labels.items():
-            if name in HEAD_SOURCES:
-                raise ValueError(f"labels.{name}: another name: {name!r} says where a head comes from")
+            if name in RESERVED:
+                raise ValueError(f"labels.{name}: another name: {name!r} {RESERVED[name]}")
             other = names.setdefault((keys.energy, keys.source), name)
             if other != name:
                 raise ValueError(f"labels.{name}: a key of its own: {other} has the energies {keys.energy!r} already")

@@ -21,13 +21,17 @@ from pydantic import (
 )
 
 from mfsweep.fingerprint import fingerprint
+from mfsweep.quantities import score_name
 from mfsweep.spec.base import Frozen, Name, Seed
 from mfsweep.spec.batching import AnyBatching, Batching
-from mfsweep.spec.data import HEAD_SOURCES, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName
+from mfsweep.spec.data import RESERVED, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName
 from mfsweep.spec.model import Model
 
 SCHEMA = 1
 """Raised when the same training would give other numbers than before: every key changes."""
+HEADS_SCHEMA = 2
+"""The same for trainings of several heads. 2: all their errors are of the selected checkpoint (README rule 8); before,
+each method's were of the checkpoint best for its own head."""
 FILE = "file:"
 """Begins a `start_from` that names a model file."""
 
@@ -52,8 +56,8 @@ class _Slice(Frozen):
             raise ValueError("`size` or `range`, not both")
         if self.range is not None and self.range[0] > self.range[1]:
             raise ValueError(f"a range [i, j] with i <= j, not {list(self.range)}")
-        if self.head in HEAD_SOURCES:
-            raise ValueError(f"another name of a head: {self.head!r} says where one comes from")
+        if self.head in RESERVED:
+            raise ValueError(f"another name of a head: {self.head!r} {RESERVED[self.head]}")
         return self
 
     @property
@@ -175,8 +179,8 @@ class Recipe(Frozen):
     loss: dict[Name, LossWeights] = {}
     """Label method -> weights. Default: 1 and 1 with forces, 100 and 0 for an energy-only method (assumed)."""
     select_on: str | Annotated[dict[str, PositiveFloat], Field(min_length=1)] | None = None
-    """The one metric for schedule, stop and best checkpoint, `validation.<method>.<quantity>` (lower is better), or
-    several with weights, whose weighted mean counts. Default: `validation.loss`, the mean of the methods' losses
+    """The one metric for schedule, stop and selected checkpoint, `validation.<method>.<quantity>` (lower is better), or
+    several with weights, whose weighted mean counts. Default: `validation.loss`, the mean of all methods' losses
     weighted by their probabilities."""
     trainable: Literal["all", "readouts", "lora"] | None = None
     """`readouts`: the backbone stays as the parent left it; `lora`: it changes by low-rank adapters. Default: all."""
@@ -209,12 +213,14 @@ class Evaluation(Frozen):
 
     own: Literal[True] | None = None
     """Filled in by the plan: `head` is the one that has learned `labels`, under another name."""
+    checkpoint: Literal["selected", "best"] | None = None
+    """Weights that are scored: the `selected` ones of the stage, by default, or those `best` for the head (rule 8)."""
 
     @property
     def name(self) -> str:
-        """Return `<part>.<method>`, with `@<head>` where another method's head predicts."""
-        asked = self.head not in (None, self.labels) and not self.own
-        return f"{self.part}.{self.labels}" + (f"@{self.head}" if asked else "")
+        """Return what the score is called (quantities.score_name): no two of a stage share a name."""
+        asked = self.head if self.head != self.labels and not self.own else None
+        return score_name(self.part, self.subset, self.labels, asked, best=self.checkpoint == "best")
 
 
 class Stage(Recipe):
@@ -281,4 +287,5 @@ class Training(Frozen):
         own = (str(self.schema_number), self.data.key, self.model.key, self.precision, str(self.seed), self.recipe.key)
         heads = [f"{name}:{head.key}" for name, head in sorted((self.heads or {}).items())]
         outside = [f"file:{self.file}"] if self.file else []
-        return fingerprint("/".join((*own, sets, self.parent or "", *outside, *heads)))
+        several = [f"heads:{HEADS_SCHEMA}"] if len(self.head_names) > 1 else []
+        return fingerprint("/".join((*own, sets, self.parent or "", *outside, *heads, *several)))

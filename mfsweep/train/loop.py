@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import SetShare
@@ -19,7 +19,8 @@ from mfsweep.files import set_aside
 from mfsweep.metrics_file import append, cut, line
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import load, load_step, save, save_weights
-from mfsweep.train.selection import TOTAL_LOSS, Best, selection
+from mfsweep.train.schedule import HeadReason, Reason, head_reason
+from mfsweep.train.selection import Best, selection
 from mfsweep.train.state import State
 from mfsweep.train.steps import Period, optimise
 from mfsweep.train.tally import PassId
@@ -63,12 +64,16 @@ class Outcome(NamedTuple):
     steps: int
     seconds: float
     """Wall time in training, resumed parts summed."""
-    stop_reason: Literal["converged", "max_steps"]
+    stop_reason: Reason
     selected: Kept
     heads: dict[str, Kept]
-    """Per readout head, the checkpoint that scores what it learned."""
+    """Per readout head, the checkpoint that was best for it."""
+    head_reasons: dict[str, HeadReason]
+    """Per readout head, how far it had come."""
     metrics: dict[str, float]
-    """Validation metrics: each method's at the checkpoint best for its head, the total loss at the selected one."""
+    """Validation metrics at the selected checkpoint, of all methods and in total."""
+    best_metrics: dict[str, float]
+    """Those of each method at the checkpoint that was best for its head."""
     offsets: dict[str, dict[int, float]]
     """Label method -> atomic number -> E0, eV."""
     shares: list[SetShare]
@@ -201,12 +206,14 @@ def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
 
     selected = write(kept.selected, SELECTED)
     heads: dict[str, Kept] = {}
-    metrics = {TOTAL_LOSS: kept.selected.metrics[TOTAL_LOSS]}
+    reasons: dict[str, HeadReason] = {}
     for head, best in kept.heads.items():
         heads[head] = write(best, f"best.{head}.pt")
+        reasons[head] = head_reason(reason, state.training.recipe.schedule, best.step, state.step)
+    best_metrics: dict[str, float] = {}
     for method in state.training.methods:
         found = kept.heads[state.training.head_of(method)].metrics
-        metrics |= {path: value for path, value in found.items() if path.startswith(f"validation.{method}.")}
+        best_metrics |= {path: value for path, value in found.items() if path.startswith(f"validation.{method}.")}
     world.agree(flag=True)  # no rank leaves before rank 0 has written
     return Outcome(
         steps=state.step,
@@ -214,7 +221,9 @@ def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
         stop_reason=reason,
         selected=selected,
         heads=heads,
-        metrics=metrics,
+        head_reasons=reasons,
+        metrics=dict(kept.selected.metrics),
+        best_metrics=best_metrics,
         offsets=state.offsets,
         shares=state.sampler.shares(),
         parameters=state.flat.count,

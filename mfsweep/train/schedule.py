@@ -3,12 +3,16 @@
 One rule for both: a value is better if it is lower than the lowest so far. After `patience_steps` without a better
 one the learning rate is multiplied by `factor`, and the count for the next drop begins anew; after `stop_steps`
 without a better one the training has converged.
+
+The schedule follows one value, and a training of several heads has one for each head besides. A head that was still
+better within the last `patience_steps` of a training that has converged was `improving`: by the same rule, the schedule
+would not even have lowered the rate for it (README rule 10).
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mfsweep.spec.stage import Schedule
 
@@ -22,6 +26,26 @@ class Plateau(NamedTuple):
     drop_step: int = 0
     """Step of the latest drop."""
     converged: bool = False
+
+
+Reason = Literal["converged", "max_steps"]
+"""Why a training ended."""
+HeadReason = Literal["converged", "max_steps", "improving"]
+"""How far a head had come by then."""
+
+
+def head_reason(reason: Reason, schedule: Schedule, best_step: int, end: int) -> HeadReason:
+    """Return how far a readout head had come when its training ended.
+
+    Args:
+        reason: why the training ended.
+        schedule: its schedule.
+        best_step: the step at which the head's own validation was best.
+        end: the step at which the training ended.
+    """
+    # A training may stop before its patience is over: what its own value has satisfied is enough for a head.
+    enough = min(schedule.patience_steps, schedule.stop_steps)
+    return "improving" if reason == "converged" and end - best_step < enough else reason
 
 
 def advance(plateau: Plateau, schedule: Schedule, step: int, value: float) -> Plateau:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from mfsweep.train.checkpoint import DTYPES, Weights
 from mfsweep.train.parameters import Flat, trained
 from mfsweep.train.parent import child_shape, read_parent
 from mfsweep.train.referencing import refer
-from mfsweep.train.schedule import Plateau, advance
+from mfsweep.train.schedule import Plateau, Reason, advance
 from mfsweep.train.selection import Selection
 from mfsweep.train.tally import Tally
 from mfsweep.train.world import World
@@ -96,7 +96,7 @@ class State:
         return model
 
     @property
-    def stop_reason(self) -> Literal["converged", "max_steps"] | None:
+    def stop_reason(self) -> Reason | None:
         """Return why the training is over, or None."""
         if self.plateau.converged:
             return "converged"

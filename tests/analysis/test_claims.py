@@ -77,14 +77,14 @@ def test_one_replicate_has_no_interval_and_no_verdict(world):
     assert record.estimate == pytest.approx(0.05)
 
 
-def test_cells_that_max_steps_stopped_are_left_out_and_counted(world):
+def test_cells_that_are_capped_are_left_out_and_counted(world):
     for seed in range(3):
         pair(world, seed, 10 + seed / 10, 20)
         pair(world, seed, 100, 20, n=2, capped=True)
     record = outcome(world, claim(**BETTER))
     assert record.verdict == "agree"
     assert record.estimate == pytest.approx(0.505, abs=0.01)
-    assert record.detail == "3 pairs over 3 replicates; 3 of 12 cells stopped by max_steps, left out"
+    assert record.detail == "3 pairs over 3 replicates; 3 of 12 cells capped, left out"
 
 
 def test_where_only_capped_cells_would_tell_the_numbers_stand_without_a_verdict(world):
@@ -94,7 +94,7 @@ def test_where_only_capped_cells_would_tell_the_numbers_stand_without_a_verdict(
     assert record.verdict == "cannot tell"
     assert record.estimate == pytest.approx(0.505, abs=0.01)
     assert record.high < 1
-    assert "capped: 2 of 6 cells stopped by max_steps, no claim" in record.detail
+    assert "2 of 6 cells capped, no claim" in record.detail
 
 
 @pytest.mark.parametrize(("size", "ratio", "told"), [(1, 1.5, "disagree"), (2, 0.5, "agree")])
@@ -106,8 +106,7 @@ def test_every_replicate_averages_over_the_same_settings(world, size, ratio, tol
     assert [record.estimate, record.low, record.high] == pytest.approx([ratio] * 3)
     assert record.verdict == told
     assert record.detail == (
-        "3 pairs over 3 replicates, 2 cells left out that not every replicate has; "
-        "2 of 12 cells stopped by max_steps, left out"
+        "3 pairs over 3 replicates, 2 cells left out that not every replicate has; 2 of 12 cells capped, left out"
     )
 
 
@@ -184,9 +183,9 @@ def test_capped_points_are_left_out_of_a_gradient(world):
     world.grid({"dft": 1.35}, noise=0.02, capped=(25,))
     record = outcome(world, claim(gradient="transfer", expect="higher"), FIT)
     assert record.verdict == "agree"
-    assert "2 of 8 points stopped by max_steps, left out" in record.detail
+    assert "2 of 8 points capped, left out" in record.detail
     world.cells.clear()
     world.grid({"dft": 1.35}, noise=0.02, capped=(25, 100))
     record = outcome(world, claim(gradient="transfer", expect="higher"), FIT)
     assert record.verdict == "cannot tell"
-    assert "capped: 4 of 8 points" in record.detail
+    assert "4 of 8 points capped" in record.detail

@@ -47,7 +47,7 @@ def test_capped_points_are_hollow_and_the_legend_says_so(world):
     figure = law_figure(law_of(world))
     faces = [line.get_markerfacecolor() for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 1]
     assert [isinstance(face, str) and face == "none" for face in faces].count(True) == 2
-    assert legend_of(figure)[-1] == "stopped by max_steps"
+    assert legend_of(figure)[-1] == "not converged"
 
 
 def test_direct_training_is_black_and_the_null_model_is_dotted(world):

@@ -95,7 +95,7 @@ def test_a_wide_interval_says_cannot_tell(world):
 def test_no_claim_is_made_from_capped_points_and_converged_ones_are_fitted_apart(world):
     law = law_of(world.grid({"dft": 1.35}, seeds=(0, 1), noise=0.02, capped=(25,)))
     assert (law.pooled.capped, law.pooled.n, law.pooled.verdict) == (4, 16, Verdict.NO_CLAIM)
-    assert "4 of 16 points come from stages that max_steps stopped" in law.pooled.sentence
+    assert "4 of 16 points have not converged: max_steps stopped a stage" in law.pooled.sentence
     assert (law.converged.n, law.converged.capped, law.converged.verdict) == (12, 0, Verdict.LAW)
     assert law.as_rows()[-1]["group"] == "pooled, converged only"
 

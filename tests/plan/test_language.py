@@ -356,7 +356,7 @@ def test_the_loss_of_another_cells_difference_may_stand_there(graph_of):
     [
         ([('dft: {energy: "wb97x_631gd.energy", forces', 'cc2: {energy: "ccsd(t)_631gd.energy"}\n    dft: {energy: "wb97x_631gd.energy", forces')], "a key of its own: cc has the energies"),
         ([("    dft: {energy", "    fresh: {energy")], "says where a head comes from"),
-        ([("labels: dft, subset: b", "labels: dft, head: parent, subset: b")], "says where one comes from"),
+        ([("labels: dft, subset: b", "labels: dft, head: parent, subset: b")], "says where a head comes from"),
         ([("stages:\n  only: {", "stages:\n  only: {learning_rate: {backbone: 0, readouts: 1}, ")], "it would stay random"),
     ],
 )  # fmt: skip

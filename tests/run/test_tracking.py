@@ -157,17 +157,17 @@ def test_a_second_sweep_takes_up_the_same_runs(open_tracker, uri, tmp_path):
     assert len(client(uri).get_metric_history(run.info.run_id, "test.cc.energy_mae")) == 1
 
 
-def test_the_kept_checkpoints_value_ends_its_curve(open_tracker, uri, tmp_path):
+def test_a_curve_ends_in_one_point_and_a_final_number_is_one(open_tracker, uri, tmp_path):
     metrics = tmp_path / "metrics.jsonl"
-    write_metrics(metrics, range(3))
+    write_metrics(metrics, range(1, 4))
     for _ in range(2):
         tracker = open_tracker(uri)
         tracker.add(TrackedStage("k1", "pretrain", metrics))
-        tracker.finish("k1", "FINISHED", {"validation.dft.energy_mae": 0.25})
+        tracker.finish("k1", "FINISHED", {"validation.dft.energy_mae": 0.25, "kept/validation.dft.energy_mae": 0.25})
         tracker.close("FINISHED")
     [run] = runs(uri)
-    assert run.data.metrics["validation.dft.energy_mae"] == 0.25
-    assert len(history(uri, run, "validation.dft.energy_mae")) == 4
+    assert history(uri, run, "validation.dft.energy_mae") == [(step, 2 / (step + 1)) for step in (1, 2, 3)]
+    assert history(uri, run, "kept/validation.dft.energy_mae") == [(0, 0.25)]
 
 
 def test_an_interrupted_stage_is_killed_then_goes_on_in_its_run(open_tracker, uri, tmp_path):

@@ -77,12 +77,16 @@ def test_the_total_loss_weighs_methods_by_their_probability(run, tiny):
     assert metrics["validation.loss"] == pytest.approx(expected)
 
 
-def test_the_recorded_metrics_are_those_of_the_kept_checkpoint(run, tiny, dataset, tmp_path):
+def test_the_recorded_metrics_are_those_of_the_kept_checkpoints(run, tiny, dataset, tmp_path):
+    """All methods' at the selected one, and each method's at the one that was best for its head."""
     training = tiny("both", precision="float64")
     outcome = run(training)
-    for head, kept in outcome.heads.items():
-        weights = load_weights(tmp_path / "stage" / kept.file)
-        assert weights.step == kept.step
+    kept = [(outcome.selected, head, outcome.metrics) for head in outcome.heads]
+    kept += [(best, head, outcome.best_metrics) for head, best in outcome.heads.items()]
+    assert len({best.step for best, *_ in kept}) > 1, "or it would not matter which"
+    for best, head, metrics in kept:
+        weights = load_weights(tmp_path / "stage" / best.file)
+        assert weights.step == best.step
         predictions = predict(
             restore(weights),
             dataset,
@@ -92,7 +96,23 @@ def test_the_recorded_metrics_are_those_of_the_kept_checkpoint(run, tiny, datase
             forces=head == "dft",
         )
         for quantity, value in errors(predictions).items():
-            assert outcome.metrics[f"validation.{head}.{quantity}"] == pytest.approx(value, rel=1e-9)
+            assert metrics[f"validation.{head}.{quantity}"] == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("select_on", [None, "validation.cc.energy_mae", "validation.dft.loss"])
+def test_a_head_that_the_schedule_cut_is_told_from_one_that_has_converged(run, tiny, select_on):
+    """Whatever the schedule follows: it is over for a head when that has not improved within the patience."""
+    seen = []
+    schedule = Schedule(factor=0.5, patience_steps=2, stop_steps=4)
+    training = tiny("both", select_on=select_on, schedule=schedule, max_steps=60, validate_every=1)
+    outcome = run(training, report=lambda progress: seen.append(progress) or True)
+    assert outcome.stop_reason == "converged"
+    for head, reason in outcome.head_reasons.items():
+        judged = [progress.validation[outcome.heads[head].metric] for progress in seen]
+        still = len(judged) - 1 - judged.index(min(judged)) < schedule.patience_steps
+        assert reason == ("improving" if still else "converged")
+    capped = run(tiny("both", select_on=select_on, max_steps=3, validate_every=1), "capped")
+    assert set(capped.head_reasons.values()) == {capped.stop_reason} == {"max_steps"}
 
 
 @pytest.mark.parametrize("fields", [{"select_on": "validation.cc.loss"}, {}], ids=["of a head", "of all"])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfsweep.spec.stage import Schedule
-from mfsweep.train.schedule import Plateau, advance
+from mfsweep.train.schedule import Plateau, advance, head_reason
 
 
 def walk(schedule, values, every=10):
@@ -42,3 +42,22 @@ def test_the_best_value_and_its_step_are_always_kept(values, patience, stop):
     assert plateau.best_step == 10 * (seen.index(min(seen)) + 1)
     assert rates == sorted(rates, reverse=True)
     assert plateau.converged or len(rates) == len(values)
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=60), st.integers(1, 80), st.integers(1, 200))
+def test_a_head_that_the_schedule_follows_ends_as_its_stage(values, patience, stop):
+    schedule = Schedule(patience_steps=patience, stop_steps=stop)
+    plateau, rates = walk(schedule, values)
+    reason = "converged" if plateau.converged else "max_steps"
+    assert head_reason(reason, schedule, plateau.best_step, 10 * len(rates)) == reason
+
+
+@given(st.integers(1, 500), st.integers(1, 80), st.integers(1, 200))
+def test_a_head_is_improving_where_the_schedule_would_not_have_lowered_its_rate_yet(best_step, patience, stop):
+    """Of a training that another value has stopped; one that max_steps stopped says nothing of its heads."""
+    schedule = Schedule(patience_steps=patience, stop_steps=stop)
+    for end in range(best_step, best_step + 100):
+        alone = advance(Plateau(1.0, best=1.0, best_step=best_step), schedule, end, 1.0)
+        still = alone.learning_rate == 1.0 and not alone.converged
+        assert head_reason("converged", schedule, best_step, end) == ("improving" if still else "converged")
+        assert head_reason("max_steps", schedule, best_step, end) == "max_steps"

@@ -72,7 +72,7 @@ def test_adapters_are_merged_into_what_is_kept(run, tiny, tmp_path, parent, data
             restore(child), dataset, indices, head, offsets=child.offsets[head], forces=head == "dft", max_atoms=40
         )
         for quantity, value in errors(found).items():
-            assert outcome.metrics[f"validation.{head}.{quantity}"] == pytest.approx(value, rel=1e-9)
+            assert outcome.best_metrics[f"validation.{head}.{quantity}"] == pytest.approx(value, rel=1e-9)
     before = load_weights(parent).state
     layer = "network.interactions.1.conv_tp_weights.layer1.weight"
     moved = (child.state[layer] - before[layer]).numpy()

@@ -8,7 +8,7 @@ from mfsweep.analysis.selection import Spread
 from mfsweep.quantities import count
 
 BARS = "bars: least and greatest replicate"
-HOLLOW = "Hollow: a training was stopped by max_steps."
+HOLLOW = "Hollow: not converged (max_steps, or a head that was still improving)."
 
 
 def caption(title: str, *said: str) -> str:

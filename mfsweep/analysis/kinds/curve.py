@@ -184,7 +184,7 @@ def _reference_name(wanted: Curve) -> str:
 def _of_reference(wanted: Curve, lines: Sequence[Line]) -> str:
     if not any(line.reference for line in lines):
         return ""
-    capped = " (stopped by max_steps)" if any(line.reference and line.reference.capped for line in lines) else ""
+    capped = " (not converged)" if any(line.reference and line.reference.capped for line in lines) else ""
     return f"Dashed: {_reference_name(wanted)}{capped}."
 
 

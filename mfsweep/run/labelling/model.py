@@ -1,4 +1,4 @@
-"""A trained stage as a labeller: the weights that score one of its heads, with that head's energy offsets."""
+"""A trained stage as a labeller: its selected weights, one of its heads, and that head's energy offsets."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def find(text: str, head: str | None, store: Store) -> Model:
     if record is None:
         raise StoreError(f"the stage {folder.key} of {store.root} is not trained to its end yet: run its spec first")
     head = _head(folder, record, head)
-    file = sound_weights(folder, record.heads[head])
+    file = sound_weights(folder, record.selected)
     architecture = record.training["model"]["architecture"]
     method = Method(
         kind="model",
         text=f"{MODEL}{folder.key}",
-        options={"head": head, "file": record.heads[head].file, "sha256": digest(file)},
+        options={"head": head, "file": record.selected.file, "sha256": digest(file)},
         versions=_versions(architecture),
     )
     name = f"model_{folder.key[:8]}" + (f"_{head}" if len(record.heads) > 1 else "")

@@ -50,7 +50,7 @@ def test_bars_span_the_replicates_and_capped_ones_are_hollow(world, draw, legend
     made = draw(kind="curve", x="alpha", y=[Y], where={"aux": "dft"}, log=True)
     faces = [line.get_markerfacecolor() for line in lines_with(made, 1)]
     assert [isinstance(face, str) and face == "white" for face in faces] == [False] * 4 + [True]
-    assert legend(made)[-1] == "stopped by max_steps"
+    assert legend(made)[-1] == "not converged"
     assert "least and greatest replicate" in made.caption
     assert all(low < high for low, high in (line.get_ydata() for line in lines_with(made, 2)))
     assert made.figure.axes[0].get_xscale() == "log"
