@@ -18,7 +18,7 @@ SCORES = st.tuples(st.sampled_from(PARTS), st.sampled_from(SUBSETS), NAMES, st.n
 
 
 def name_of(score):
-    part, _, method, head, best = score
+    part, subset, method, head, best = score
     return score_name(part, subset, method, head, best=best)
 
 
@@ -31,7 +31,7 @@ def test_different_scores_have_different_names(one, other):
 def test_a_name_is_read_back_and_means_its_own_score_alone(score, quantity):
     path = MetricPath.parse(f"result.{name_of(score)}.{quantity}")
     assert str(path) == f"result.{name_of(score)}.{quantity}"
-    part, _, method, head, best = score
+    part, _subset, method, head, best = score
     assert (path.part, path.best) == (part, best)
     every = [
         f"{score_name(p, s, m, h, best=b)}.{q}"

@@ -156,9 +156,7 @@ class Law:
         if self.equality_sentence:
             said.append(self.equality_sentence)
         if apart := sum(point.apart for point in self.points):
-            said.append(
-                f"Of {count(apart, 'point')} x and y are one stage at two of its checkpoints, as the paths ask."
-            )
+            said.append(f"Of {count(apart, 'point')} x and y are of two checkpoints of one stage, as the paths ask.")
         if groups and len(self.lines) > 1:
             said += [line.sentence for line in self.lines]
         said += [f"{one.group}: refused, {one.reason}." for one in self.refused]

@@ -1,4 +1,4 @@
-"""The records of a study, each read once: what a trained stage measured, as `<part>.<method>.<quantity>` -> value."""
+"""The records of a study, each read once: what a trained stage measured, as name (quantities.py) -> value."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ MEV = 1000.0
 
 
 def status(plan: Plan) -> list[dict[str, Any]]:
-    """Return a row for each stage: key, name, axis values, state, steps, and its errors once it is done."""
+    """Return a row for each stage: key, name, axis values, state, and once it is trained its end and its errors."""
     rows = []
     for key, node in plan.graph.nodes.items():
         folder = plan.store.stage(key)
@@ -40,8 +40,12 @@ def status(plan: Plan) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"key": key, "stage": node.name, "values": node.values, "state": state}
         if record:
             row |= {"steps": record.steps, "stop_reason": record.stop_reason, "metrics": record.metrics}
-            made = filter(None, (folder.evaluation(evaluation.identity()) for evaluation in node.evaluations))
-            row["evaluations"] = {one.name: one.metrics for one in made}
+            row |= {"selected_step": record.selected.step, "head_reasons": record.head_reasons}
+            row["evaluations"] = {
+                evaluation.name: made.metrics
+                for evaluation in node.evaluations
+                if (made := folder.evaluation(evaluation.identity()))
+            }
         rows.append(row)
     return rows
 

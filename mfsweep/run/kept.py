@@ -22,7 +22,7 @@ def final_metrics(store: Store, node: Node) -> Mapping[str, float]:
     return {**record.metrics, **best, **_scores(store, node)}
 
 
-def summary(store: Store, node: Node) -> str:
+def in_words(store: Store, node: Node) -> str:
     """Return a stage's energy errors for a person, `step 460, validation dft 75.6, test cc 91.2 meV/atom`.
 
     The step is that of the selected checkpoint, of which the errors are but for those that ask for another.

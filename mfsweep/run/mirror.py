@@ -6,7 +6,7 @@ from typing import Any
 
 from mfsweep.plan.graph import Graph
 from mfsweep.quantities import BEST
-from mfsweep.run.kept import final_metrics, summary
+from mfsweep.run.kept import final_metrics, in_words
 from mfsweep.run.progress import describe
 from mfsweep.run.tracking import TrackedStage, Tracker
 from mfsweep.store import Store
@@ -29,7 +29,7 @@ class Mirror:
 
     def kept(self, key: str) -> str:
         """Return what a stage that is done has kept, in words."""
-        return summary(self._store, self._graph.nodes[key])
+        return in_words(self._store, self._graph.nodes[key])
 
     def begin(self, key: str) -> None:
         """Show a stage, and follow its metrics."""

@@ -15,8 +15,9 @@ from mfsweep.spec.resources import Resources
 class Fit(Frozen):
     """One transfer law: log y against log x over the cells, a line per group.
 
-    A path is `<stage or result>.<part>[.<method>].<quantity>`, for example `pretrain.validation.energy_mae`;
-    the method may be left out where the stage has just one in that part.
+    A path is `<stage or result>.<part>[.<method>].<quantity>`, for example `pretrain.validation.energy_mae`; the method
+    may be left out where the stage has just one in that part. What else a name can say (subset, head, checkpoint) is in
+    quantities.py.
     """
 
     x: str

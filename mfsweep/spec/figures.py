@@ -1,7 +1,7 @@
 """`figures:` and `claims:` of a spec: what is drawn of the results, and which statements they are held against.
 
 Each kind of figure is general: an experiment is drawn by naming a kind, metrics and axes. A metric is the path of
-quantities.py, `<stage or result>.<part>[.<method>].<quantity>`.
+quantities.py, for example `result.test.cc.energy_mae`.
 """
 
 from __future__ import annotations

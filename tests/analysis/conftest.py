@@ -23,9 +23,12 @@ class World:
 
     def stage(
         self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True, recipe=None, alphas=None, shares=(),
-        *, heads=None, file=None,
+        *, heads=None, file=None, reasons=None, best_steps=None, best_metrics=None,
     ):  # fmt: skip
-        """Write a trained stage and return its key; `sets` are (method, subset, size), `alphas` their probabilities."""
+        """Write a trained stage and return its key; `sets` are (method, subset, size), `alphas` their probabilities.
+
+        The selected checkpoint is that of step 80; `best_steps` are head -> step of its own best.
+        """
         own_heads = [{"head": head} for head in heads] if heads else [{}] * len(sets)
         training = {
             "schema_number": 1,
@@ -53,8 +56,13 @@ class World:
             steps=100,
             stop_reason="converged" if converged else "max_steps",
             selected=best,
-            heads={method: best for method, _, _ in sets},
+            heads={
+                head: best.model_copy(update={"step": (best_steps or {}).get(head, best.step)})
+                for head in heads or [method for method, _, _ in sets]
+            },
+            head_reasons=reasons or {},
             metrics=metrics or {},
+            best_metrics=best_metrics or {},
             offsets={},
             shares=list(shares),
             parameters=1234,
@@ -67,12 +75,12 @@ class World:
 
     def evaluate(
         self, key, method, metrics, *, part="test", subset="t", offsets_only=None, head=None, offsets=None, ours=True,
-        own=False,
+        own=False, checkpoint=None, step=None,
     ):  # fmt: skip
         """Write one evaluation of a stage, one of `ours` or one that another study on this store asked for."""
         identity = {"labels": method, "subset": subset, "part": part}
         identity |= ({"head": head} if head else {}) | ({"offsets": offsets} if offsets else {})
-        identity |= {"own": True} if own else {}
+        identity |= ({"own": True} if own else {}) | ({"checkpoint": checkpoint} if checkpoint else {})
         name = f"{part}.{method}" + (f"@{head}" if head and not own else "")
         record = EvaluationRecord(
             name=name,
@@ -80,6 +88,7 @@ class World:
             metrics=metrics,
             offsets_only=offsets_only or {},
             structures=200,
+            step=step,
             predictions="none.npz",
         )
         self.store.stage(key).write_evaluation(record)

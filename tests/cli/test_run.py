@@ -19,6 +19,7 @@ from mfsweep.cli import run as command
 from mfsweep.errors import ResourceError, StoreError
 from mfsweep.metrics_file import entries, packed
 from mfsweep.prepare import prepare
+from mfsweep.run.kept import in_words
 from mfsweep.run.room import Room
 from mfsweep.spec.resources import Resources
 
@@ -61,6 +62,10 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
     report = store.sweep("small").report.read_text()
     assert "transfer" in report
     assert "transfer" in said
+    ended = [line for line in said.splitlines() if " done " in line]
+    assert len(ended) == 8
+    kept = {node.key: in_words(store, node) for node in prepare(write_spec(ZERO_SHOT), store.root).graph.nodes.values()}
+    assert all(any(line.endswith(text) for line in ended) for text in kept.values())
     for folder in store.stages():
         record = folder.record()
         assert record.steps == 4
@@ -101,6 +106,10 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
         "pretrain.test.cc:dft.energy_mae",  # MLflow knows no @ in a name
     } <= leaf.data.metrics.keys()
     assert leaf.info.status == "FINISHED"
+    for run in runs:
+        for name in run.data.metrics:
+            steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
+            assert len(steps) == len(set(steps)), f"{name} has one point a step, its last one too"
 
 
 def test_a_failed_stage_fails_its_descendants_only_and_is_named_with_its_log(sweep, write_spec, tmp_path):

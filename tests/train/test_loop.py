@@ -104,9 +104,10 @@ def test_a_head_that_the_schedule_cut_is_told_from_one_that_has_converged(run, t
     """Whatever the schedule follows: it is over for a head when that has not improved within the patience."""
     seen = []
     schedule = Schedule(factor=0.5, patience_steps=2, stop_steps=4)
-    training = tiny("both", select_on=select_on, schedule=schedule, max_steps=60, validate_every=1)
+    training = tiny("both", select_on=select_on, schedule=schedule, max_steps=80, validate_every=1, learning_rate=0.03)
     outcome = run(training, report=lambda progress: seen.append(progress) or True)
     assert outcome.stop_reason == "converged"
+    assert set(outcome.head_reasons.values()) == {"converged", "improving"}, "or there would be nothing to tell"
     for head, reason in outcome.head_reasons.items():
         judged = [progress.validation[outcome.heads[head].metric] for progress in seen]
         still = len(judged) - 1 - judged.index(min(judged)) < schedule.patience_steps
