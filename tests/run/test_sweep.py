@@ -1,0 +1,41 @@
+"""What a sweep does with stages that were done before it began; whole sweeps are run in tests/cli/test_run.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from mfsweep.run.sweep import _tidy
+from mfsweep.store import StageFolder, write_text
+
+
+@pytest.fixture
+def untidy(store, monkeypatch):
+    """Give a stage with a last.pt and the list of the tidyings of any stage, which do nothing."""
+    folder, tidied = store.stage("k"), []
+    write_text(folder.last, "")
+    monkeypatch.setattr(StageFolder, "tidy", lambda own: tidied.append(own.key))
+    return folder, tidied
+
+
+def test_a_reused_stage_is_tidied_unless_another_sweep_holds_it(untidy):
+    folder, tidied = untidy
+    with folder.claim():
+        _tidy(folder)
+        assert tidied == []
+    _tidy(folder)
+    assert tidied == ["k"]
+
+
+def test_a_tidy_stage_is_left_alone(untidy):
+    folder, tidied = untidy
+    folder.last.unlink()
+    _tidy(folder)
+    assert tidied == []
+
+
+def test_another_users_stage_fails_nothing(untidy, monkeypatch):
+    def refuse(own):
+        raise PermissionError(13, "Permission denied", str(own.last))
+
+    monkeypatch.setattr(StageFolder, "tidy", refuse)
+    _tidy(untidy[0])
