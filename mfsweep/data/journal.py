@@ -217,8 +217,8 @@ def _settle(folder: Path, name: str, settings: dict[str, Any], *, replace: bool)
     batches = list(folder.glob(_BATCHES))
     if batches and not replace:
         try:
-            different = differences(json.loads(written.read_text(encoding="utf-8")), settings)
-        except (FileNotFoundError, json.JSONDecodeError) as error:
+            different = differences(json.loads(written.read_bytes()), settings)
+        except (FileNotFoundError, ValueError, AttributeError, TypeError) as error:
             raise DataError(f"{written} is damaged ({error}): pass --replace, which drops what was computed") from error
         if different:
             raise DataError(
@@ -228,7 +228,7 @@ def _settle(folder: Path, name: str, settings: dict[str, Any], *, replace: bool)
             )
         return
     text = json.dumps(settings, indent=1, sort_keys=True)
-    if written.exists() and written.read_text(encoding="utf-8") == text:
+    if written.exists() and written.read_bytes() == text.encode():
         return
     for path in batches:
         path.unlink()

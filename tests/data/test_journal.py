@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,18 @@ def test_a_damaged_batch_is_named(data_store):
     batch.write_bytes(batch.read_bytes()[:40])
     with pytest.raises(DataError, match=r"00000001\.npz is damaged"):
         collect(data_store, structures)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b"3"])
+def test_damaged_settings_are_named(data_store, content):
+    structures = made()
+    write(data_store, structures, [0])
+    (written,) = place(data_store, "xtb").glob("*.json")
+    written.write_bytes(content)
+    with pytest.raises(DataError, match=r"\.json is damaged \(.*\): pass --replace"):
+        collect(data_store, structures)
+    with opened(data_store, "xtb", SETTINGS, replace=True):
+        assert json.loads(written.read_bytes()) == SETTINGS
 
 
 def test_a_second_process_is_refused(data_store):
