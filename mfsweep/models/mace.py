@@ -25,6 +25,7 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     from e3nn.nn import FullyConnectedNet
 
 from mfsweep.models.base import Graph, Potential, Shape, building
+from mfsweep.models.harmonics import Harmonics
 from mfsweep.models.lora import LinearMap
 from mfsweep.models.readout import HeadMLPs, copy_head, matrices
 from mfsweep.spec.model import Mace
@@ -53,6 +54,7 @@ class MacePotential(Potential):
         super().__init__(spec, shape, seed=seed, dtype=dtype)
         parity = [(-1.0) ** order for order in range(spec.max_ell + 1) for _ in range(2 * order + 1)]
         self.register_buffer("_parity", torch.tensor(parity, dtype=dtype), persistent=False)
+        self._harmonics = Harmonics(spec.max_ell, o3.wigner_3j, dtype)
         table = np.array([[offsets[head].get(z, 0.0) for z in shape.elements] for head in shape.heads])
         widths = [shape.widths(spec, head) for head in shape.heads]
         self._first_is_residual = spec.interaction_first == "residual"
@@ -91,8 +93,9 @@ class MacePotential(Potential):
     def atomic_energies(self, graph: Graph, head: str) -> Tensor:
         """Return the (A,) atoms' interaction energies by one head, eV.
 
-        This is ScaleShiftMACE.forward without what a training never reads (offsets, stress), and with what a pair's two
-        directions share computed once: radial weights are equal, harmonics equal up to their parity.
+        This is ScaleShiftMACE.forward without what a training never reads (offsets, stress), with harmonics of our own
+        (harmonics.py says why), and with what a pair's two directions share computed once: radial weights are equal,
+        harmonics equal up to their parity.
         """
         network = self.network
         sender, receiver = graph.edges
@@ -100,7 +103,7 @@ class MacePotential(Potential):
         vectors = graph.vectors()
         lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         attributes = nn.functional.one_hot(graph.species, len(self.shape.elements)).to(vectors.dtype)
-        harmonics = network.spherical_harmonics(vectors)
+        harmonics = self._harmonics(vectors / lengths)
         harmonics = torch.cat([harmonics, harmonics * self._parity])
         radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
         features = network.node_embedding(attributes)

@@ -19,7 +19,7 @@ def test_allegro_obeys_the_laws():
     overlay = overlay_path("allegro")
     if overlay is None:
         pytest.skip("the overlay is not built: make allegro")
-    tests = [HERE / f"test_{name}.py" for name in ("laws", "adopt", "lora", "allegro")]
+    tests = [HERE / f"test_{name}.py" for name in ("laws", "adopt", "lora", "repeats", "allegro")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests],
         env={**os.environ, "PYTHONPATH": str(overlay)},
