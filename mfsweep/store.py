@@ -342,6 +342,11 @@ class Store:
         return f"sqlite:///{self.root / 'mlflow.db'}"
 
     @property
+    def tracking_guard(self) -> Path:
+        """Return the file that stands for the lock on making runs in MLflow."""
+        return self.root / ".tracking"
+
+    @property
     def artifacts(self) -> Path:
         """Return the default MLflow artifact folder."""
         return self.root / "mlartifacts"

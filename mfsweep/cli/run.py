@@ -145,6 +145,7 @@ def _tracked(plan: Plan, sweep_name: str, uri: str | None, console: Console) -> 
         },
         artifacts=plan.store.artifacts,
         steps_per_decade=plan.spec.experiment.tracking.steps_per_decade,
+        guard=plan.store.tracking_guard,
     )
     tracked = _Tracked(tracker)
     try:

@@ -90,12 +90,15 @@ class Experiment:
                 "Start it, correct `tracking:` in the spec, or leave that out to track into a file of the store."
             ) from error
 
-    def runs(self) -> Iterator[RunState]:
-        """Yield every run of the experiment that was not deleted, oldest first."""
+    def runs(self, tags: Mapping[str, str] | None = None) -> Iterator[RunState]:
+        """Yield every run of the experiment that was not deleted and has these tags, oldest first."""
+        wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in (tags or {}).items())
         order = ["attributes.start_time ASC"]
         token = None
         while True:
-            page = self._client.search_runs([self._id], max_results=RUNS_PER_PAGE, order_by=order, page_token=token)
+            page = self._client.search_runs(
+                [self._id], wanted, max_results=RUNS_PER_PAGE, order_by=order, page_token=token
+            )
             yield from map(_state, page)
             if not (token := page.token):
                 return

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mfsweep.files import locked
 from mfsweep.run.mlflow_experiment import METRICS_PER_CALL, Experiment, RunState, reason
 from mfsweep.run.tail import Point, Tail
 
@@ -68,10 +69,12 @@ class SweepRuns:
         params: Mapping[str, Any],
         tags: Mapping[str, str],
         steps_per_decade: int | Literal["all"],
+        guard: Path,
     ) -> None:
-        """Find the sweep's run by its name, or start one."""
+        """Find the sweep's run by its name, or start one; `guard` is the file that stands for the lock on doing so."""
         self._experiment = experiment
         self._sweep = sweep
+        self._guard = guard
         self._per_decade: int | Literal["all"] = steps_per_decade
         self._tags = {**tags, SWEEP: sweep}
         self._stages: dict[str, RunState] = {}
@@ -81,11 +84,10 @@ class SweepRuns:
         """When something was written last."""
         self.notes: list[str] = []
         """What was left out, a line each."""
-        found = self._look_up()
         own_tags = {**{key: str(value) for key, value in params.items()}, **self._tags, KIND: "sweep"}
-        if found is None:
-            found = experiment.create(sweep, own_tags)
-        elif found.status != "RUNNING":
+        with locked(guard, wait=True):
+            found = self._look_up() or experiment.create(sweep, own_tags)
+        if found.status != "RUNNING":
             experiment.set_status(found, "RUNNING")
         experiment.describe(found, {}, own_tags)
         self._run = found
@@ -141,7 +143,10 @@ class SweepRuns:
             self._look_up()
         run = self._stages.get(stage.key)
         if run is None:
-            run = self._stages[stage.key] = self._experiment.create(stage.name, tags)
+            with locked(self._guard, wait=True):
+                # Another sweep of the same spec, at work at the same time, may have made it.
+                run = next(self._experiment.runs({STAGE_KEY: stage.key}), None)
+                run = self._stages[stage.key] = run or self._experiment.create(stage.name, tags)
         self._experiment.describe(run, stage.params, tags)
         if mirror.ending is None and run.status not in ("RUNNING", "FINISHED"):
             self._experiment.set_status(run, "RUNNING")

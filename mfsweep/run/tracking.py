@@ -72,6 +72,7 @@ class Tracker:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         steps_per_decade: int | Literal["all"] = "all",
+        guard: Path,
     ) -> Tracker:
         """Connect, get or make the experiment and the sweep's run, and start the writer.
 
@@ -84,6 +85,8 @@ class Tracker:
                 MLflow never changes a param.
             tags: put on the sweep's run and on every stage's, so that a filter finds them all.
             steps_per_decade: how many of what every step writes are shown (thinning.py).
+            guard: a file in the store; whoever holds its lock looks for a run and makes it where there is none, so that
+                two sweeps at a time make no run twice.
 
         Raises:
             TrackingError: the server cannot be reached (within about ten seconds), or refuses.
@@ -91,7 +94,7 @@ class Tracker:
         where = without_password(uri)
         opened = Experiment(uri, experiment, artifacts)
         try:
-            return cls(SweepRuns(opened, sweep, params or {}, tags or {}, steps_per_decade), where)
+            return cls(SweepRuns(opened, sweep, params or {}, tags or {}, steps_per_decade, guard), where)
         except Exception as error:
             raise TrackingError(f"the tracking server {where} does not take a run: {reason(error)}") from error
 

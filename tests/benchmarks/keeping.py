@@ -171,7 +171,9 @@ def _bytes_a_row(folder: Path, like: Path) -> float:
     _write(part, WEIGHED_STEPS, like)
     sizes = []
     for name in ("empty", "full"):
-        tracker = Tracker.open(f"sqlite:///{database}", name, sweep=name, artifacts=folder / "artifacts")
+        tracker = Tracker.open(
+            f"sqlite:///{database}", name, sweep=name, artifacts=folder / "artifacts", guard=folder / "guard"
+        )
         if name == "full":
             tracker.add(TrackedStage(name, "stage", part))
             tracker.finish(name, "FINISHED")

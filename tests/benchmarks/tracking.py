@@ -43,7 +43,9 @@ def main() -> None:
 
 def _measure(folder: Path) -> None:
     uri = f"sqlite:///{folder}/mlflow.db"
-    Tracker.open(uri, "warm-up", sweep="warm-up", artifacts=folder / "artifacts").close("FINISHED")
+    Tracker.open(uri, "warm-up", sweep="warm-up", artifacts=folder / "artifacts", guard=folder / "guard").close(
+        "FINISHED"
+    )
     client = MlflowClient(tracking_uri=uri)
     experiment = client.create_experiment("by hand", artifact_location=folder.as_uri())
     lines = folder / "metrics.jsonl"
@@ -68,7 +70,7 @@ def _measure(folder: Path) -> None:
 
     def ours() -> tuple[int, float]:
         name = f"sweep{next(numbers)}"
-        tracker = Tracker.open(uri, name, sweep=name, artifacts=folder / "artifacts")
+        tracker = Tracker.open(uri, name, sweep=name, artifacts=folder / "artifacts", guard=folder / "guard")
         start, cpu_start = time.perf_counter(), time.process_time()
         tracker.add(TrackedStage(name, "stage", lines))
         tracker.finish(name, "FINISHED")

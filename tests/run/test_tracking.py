@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ def impatient(monkeypatch):
 @pytest.fixture
 def open_tracker(tmp_path):
     def begin(uri: str, experiment: str = "spec", **options) -> Tracker:
-        options = {"sweep": experiment, "artifacts": tmp_path / "artifacts"} | options
+        options = {"sweep": experiment, "artifacts": tmp_path / "artifacts", "guard": tmp_path / "guard"} | options
         return Tracker.open(uri, experiment, **options)
 
     return begin
@@ -416,3 +417,23 @@ def test_the_next_sweep_writes_what_a_dead_server_missed(open_tracker, server, t
 def test_a_remote_server_shows_its_own_ui():
     with pytest.raises(TrackingError, match="open that address"):
         ui_command("http://tracking.example:5000")
+
+
+def test_two_sweeps_of_a_spec_at_once_show_each_stage_in_one_run(open_tracker, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    open_tracker(uri).close("FINISHED")  # two that make the database itself at once are another matter
+    trackers = [open_tracker(uri) for _ in range(2)]
+    stages = [TrackedStage(f"key{number}", f"stage {number}", tmp_path / f"{number}.jsonl") for number in range(6)]
+    for tracker in trackers:
+        for stage in stages:
+            tracker.add(stage)
+            tracker.finish(stage.key, "FINISHED", {"validation.cc.energy_mae": 1.0})
+    closing = [threading.Thread(target=tracker.close, args=("FINISHED",)) for tracker in trackers]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join()
+    found = runs(uri)
+    assert sorted(run.data.tags["mfsweep.stage_key"] for run in found) == sorted(stage.key for stage in stages)
+    assert len(runs(uri, kind="sweep")) == 1
+    assert all(run.info.status == "FINISHED" for run in found)
