@@ -114,6 +114,11 @@ class Record(Plain):
         found = self.best_metrics or self.metrics
         return {path: value for path, value in found.items() if path.count(".") == 2}
 
+    @property
+    def kept(self) -> tuple[Best, ...]:
+        """Return the checkpoints that were kept, one for each file."""
+        return tuple({best.file: best for best in (self.selected, *self.heads.values())}.values())
+
 
 class EvaluationRecord(Plain):
     """One evaluation of a trained stage. Metrics are keyed by the bare quantity, for example `energy_mae`."""

@@ -139,16 +139,17 @@ class StageFolder:
     def tidy(self) -> None:
         """Remove what a trained stage no longer needs: last.pt, and the plain metrics file for its compressed one.
 
-        Without a record nothing is touched. Killed at any point, it does the rest when it is called again. The caller
-        holds the stage.
+        Without a sound record and sound weights nothing is touched: last.pt makes them again within seconds. Killed at
+        any point, it does the rest when it is called again. The caller holds the stage.
 
         Raises:
-            StoreError: the record cannot be read.
             OSError: the disk is full, or the files are not ours.
         """
-        if not self.is_tidy and self.record() is not None:
-            self.last.unlink(missing_ok=True)  # first: it makes room for the other
-            pack(self.metrics)
+        record = None if self.is_tidy else self.record()
+        if record is None or any(map(self.damaged_weights, record.kept)):
+            return
+        self.last.unlink(missing_ok=True)  # first: it makes room for the other
+        pack(self.metrics)
 
     def evaluation_paths(self, evaluation: dict[str, Any]) -> tuple[Path, Path]:
         """Return the .json and .npz paths of one evaluation, given by its identity."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mfsweep.errors import StoreError
+from mfsweep.files import sha256
 from mfsweep.metrics_file import entries
 from mfsweep.records import Best, Record
 from mfsweep.store import Store, SweepFolder, write_text
@@ -107,7 +108,8 @@ def trained(store):
     write_text(folder.metrics, '{"t": 1.0, "step": 1, "metrics": {"train.loss": 0.5}}\n')
     for name in ("last.pt", "selected.pt"):
         write_text(folder.checkpoints / name, name)
-    best = Best(metric="validation.loss", step=1, value=0.5, file="checkpoints/selected.pt")
+    weights = {"file": "checkpoints/selected.pt", "sha256": sha256(folder.selected)}
+    best = Best(metric="validation.loss", step=1, value=0.5, **weights)
     folder.write_record(
         Record(
             key="k",
@@ -150,8 +152,10 @@ def test_a_stage_that_is_not_trained_keeps_all_to_go_on(trained):
     assert names(trained) == before
 
 
-def test_a_stage_with_a_damaged_record_keeps_all_to_go_on(trained):
-    write_text(trained.record_path, '{"key": 3')
+@pytest.mark.parametrize("name", ["record.json", "checkpoints/selected.pt"])
+def test_a_stage_with_a_damaged_record_or_weights_keeps_all_to_go_on(trained, name):
+    """They are made again from last.pt: without it all steps would be trained once more."""
+    write_text(trained.path / name, '{"key": 3')
     before = names(trained)
     trained.tidy()
     assert names(trained) == before

@@ -92,8 +92,7 @@ def _is_trained(job: Job, folder: StageFolder, world: World) -> bool:
     damaged = folder.damaged([evaluation.identity() for evaluation in job.evaluations])
     record = folder.record()
     if record is not None:
-        kept = {best.file: best for best in (record.selected, *record.heads.values())}
-        damaged += filter(None, map(folder.damaged_weights, kept.values()))
+        damaged += filter(None, map(folder.damaged_weights, record.kept))
     for one in damaged:
         if one.whole:
             raise StoreError(f"the stage {folder.key} cannot be run: {one}")

@@ -230,6 +230,21 @@ def test_a_stage_that_is_only_evaluated_once_more_needs_no_state_to_resume_from(
     assert not folder.last.exists()
 
 
+def test_weights_damaged_beside_a_state_to_resume_from_are_made_again_from_it(go, store, monkeypatch):
+    """A run killed right after the record, or a store of before: nothing is trained twice."""
+    with monkeypatch.context() as patch:
+        patch.setattr(StageFolder, "tidy", kill)
+        with pytest.raises(KeyboardInterrupt):
+            go(SET)
+    monkeypatch.setattr(mfsweep.train.loop, "optimise", kill)
+    (folder,) = store.stages()
+    folder.selected.write_bytes(folder.selected.read_bytes()[:-100])
+    go(SET)
+    assert folder.damaged_weights(folder.record().selected) is None
+    assert files(folder) > DONE
+    assert folder.is_tidy
+
+
 def test_a_stopped_stage_keeps_its_state(go):
     folder = go(SET, report=False)
     assert files(folder) == {"training.json", "metrics.jsonl", "checkpoints/last.pt"}
