@@ -102,3 +102,15 @@ def locked(path: Path, *, wait: bool) -> Iterator[bool]:
         yield True
     finally:
         os.close(handle)
+
+
+CLAIM = ".claim"
+"""Name of the file in a folder that stands for the lock on it."""
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Hold a folder, which is made where it is missing; give False at once when another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / CLAIM, wait=False) as held:
+        yield held

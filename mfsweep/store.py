@@ -27,33 +27,24 @@ exist already. So a reader never sees half a file, and killing any writer at any
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from mfsweep import damage
 from mfsweep.damage import Damage
 from mfsweep.errors import StoreError
-from mfsweep.files import locked, set_aside, write_text
+from mfsweep.files import CLAIM, claimed, locked, set_aside, write_text
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
 from mfsweep.fingerprint import fingerprint
 from mfsweep.metrics_file import pack
-from mfsweep.records import Best, CellRecord, ClaimRecord, EvaluationRecord, FigureRecord, Interruption, Plain, Record
-from mfsweep.spec.axes import Value
-
-_LOG = logging.getLogger(__name__)
-_PlainT = TypeVar("_PlainT", bound=Plain)
-_POINTS = TypeAdapter(list[dict[str, Value]])
-
-CLAIM = ".claim"
-"""Name of the file in a stage's or a sweep's folder that stands for the lock on it."""
+from mfsweep.records import Best, EvaluationRecord, Interruption, Record
+from mfsweep.sweep_folder import SweepFolder
 
 
 class StageFolder:
@@ -78,7 +69,7 @@ class StageFolder:
         The lock is the operating system's: it goes with the process that held it, however that ended. On a file
         system without locks it is always given, and two sweeps may then train one stage twice, to the same record.
         """
-        with _claim(self.path) as mine:
+        with claimed(self.path) as mine:
             yield mine
 
     def is_claimed(self) -> bool:
@@ -202,86 +193,6 @@ class StageFolder:
                 set_aside(path)
 
 
-class SweepFolder:
-    """The paths of the latest run of one spec, by its name."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.spec = path / "spec.yaml"
-        self.report = path / "report.html"
-        self.figures = path / "figures"
-        self.search = path / "search.json"
-        self._cells = path / "cells.json"
-        self._asked = path / "asked.json"
-        self._claims = path / "claims.json"
-        self._drawn = path / "figures.json"
-
-    @contextlib.contextmanager
-    def claim(self) -> Iterator[bool]:
-        """Hold the sweep against other processes on this store, as `StageFolder.claim` does."""
-        with _claim(self.path) as mine:
-            yield mine
-
-    def write_asked(self, points: Iterable[Mapping[str, Value]]) -> None:
-        """Write the points that a search has asked for so far, in that order; a damaged file is set aside."""
-        if self.damaged():
-            set_aside(self._asked)
-        write_text(self._asked, json.dumps([dict(point) for point in points], indent=1))
-
-    def asked(self) -> list[dict[str, Value]]:
-        """Return the points that a search has asked for: a value for each axis but the seeds. Damaged: none."""
-        found = self._read_asked()
-        return [] if isinstance(found, Damage) else found
-
-    def damaged(self) -> list[Damage]:
-        """Return what is wrong with the points that a search has asked for; everything else is written anew."""
-        found = self._read_asked()
-        return [found] if isinstance(found, Damage) else []
-
-    def _read_asked(self) -> list[dict[str, Value]] | Damage:
-        found = damage.read_json(self._asked)
-        if found is None or isinstance(found, Damage):
-            return found or []
-        try:
-            return _POINTS.validate_python(found, strict=True)
-        except ValidationError as error:
-            return Damage(self._asked, f"is damaged (no list of points: {error.errors()[0]['msg']})")
-
-    def points(self, fit: str) -> Path:
-        """Return the CSV of a fit's points."""
-        return self.path / f"points.{fit}.csv"
-
-    def write_cells(self, cells: list[CellRecord]) -> None:
-        """Write the cells of the grid as it was planned."""
-        write_text(self._cells, json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
-
-    def cells(self) -> list[CellRecord]:
-        """Return the cells of the latest run.
-
-        Raises:
-            StoreError: no run of a spec of this name wrote them, or the file is damaged.
-        """
-        found = damage.read_list(self._cells, CellRecord)
-        if found is None:
-            raise StoreError(f"{self._cells}: no such file: nothing was run under the name {self.path.name!r} here")
-        if isinstance(found, Damage):
-            raise StoreError(f"{found}: `mfsweep run` of its spec writes it anew")
-        return found
-
-    def write_outcome(self, figures: list[FigureRecord], claims: list[ClaimRecord]) -> None:
-        """Write what the report shows as plain data, so that an index of reports need not analyse again."""
-        write_text(self._drawn, json.dumps([figure.model_dump(mode="json") for figure in figures], indent=1))
-        write_text(self._claims, json.dumps([claim.model_dump(mode="json") for claim in claims], indent=1))
-
-    def drawn(self) -> list[FigureRecord]:
-        """Return the figures of the report, none where there is no report yet, or the file is damaged."""
-        return _or_none(damage.read_list(self._drawn, FigureRecord))
-
-    def claims(self) -> list[ClaimRecord]:
-        """Return what came out for each statement of the spec, none where there is no report yet, or as of `drawn`."""
-        return _or_none(damage.read_list(self._claims, ClaimRecord))
-
-
 class Store:
     """A store at a folder; making one writes nothing."""
 
@@ -365,17 +276,3 @@ class Store:
                 pass
         except OSError as error:
             raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _claim(folder: Path) -> Iterator[bool]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / CLAIM, wait=False) as held:
-        yield held
-
-
-def _or_none(found: list[_PlainT] | Damage | None) -> list[_PlainT]:
-    if isinstance(found, Damage):
-        _LOG.warning(f"{found}: the next report writes it anew")
-        return []
-    return found or []

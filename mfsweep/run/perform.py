@@ -50,7 +50,7 @@ def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
     Raises:
         MfsweepError: the data are not those of the plan, or the training cannot go on.
     """
-    with warnings_to(job.folder.log):
+    with warnings_to(job.folder):
         return _perform(job, world, report)
 
 

@@ -1,0 +1,110 @@
+"""What the latest run of a spec has left in a store, by its name: all of it is made anew by the next run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from mfsweep import damage
+from mfsweep.damage import Damage
+from mfsweep.errors import StoreError
+from mfsweep.files import claimed, set_aside, write_text
+from mfsweep.records import CellRecord, ClaimRecord, FigureRecord, Plain
+from mfsweep.spec.axes import Value
+
+_LOG = logging.getLogger(__name__)
+_PlainT = TypeVar("_PlainT", bound=Plain)
+_POINTS = TypeAdapter(list[dict[str, Value]])
+
+
+class SweepFolder:
+    """The paths of the latest run of one spec, by its name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.spec = path / "spec.yaml"
+        self.report = path / "report.html"
+        self.figures = path / "figures"
+        self.search = path / "search.json"
+        self._cells = path / "cells.json"
+        self._asked = path / "asked.json"
+        self._claims = path / "claims.json"
+        self._drawn = path / "figures.json"
+
+    @contextlib.contextmanager
+    def claim(self) -> Iterator[bool]:
+        """Hold the sweep against other processes on this store, as `StageFolder.claim` does."""
+        with claimed(self.path) as mine:
+            yield mine
+
+    def write_asked(self, points: Iterable[Mapping[str, Value]]) -> None:
+        """Write the points that a search has asked for so far, in that order; a damaged file is set aside."""
+        if self.damaged():
+            set_aside(self._asked)
+        write_text(self._asked, json.dumps([dict(point) for point in points], indent=1))
+
+    def asked(self) -> list[dict[str, Value]]:
+        """Return the points that a search has asked for: a value for each axis but the seeds. Damaged: none."""
+        found = self._read_asked()
+        return [] if isinstance(found, Damage) else found
+
+    def damaged(self) -> list[Damage]:
+        """Return what is wrong with the points that a search has asked for; everything else is written anew."""
+        found = self._read_asked()
+        return [found] if isinstance(found, Damage) else []
+
+    def _read_asked(self) -> list[dict[str, Value]] | Damage:
+        found = damage.read_json(self._asked)
+        if found is None or isinstance(found, Damage):
+            return found or []
+        try:
+            return _POINTS.validate_python(found, strict=True)
+        except ValidationError as error:
+            return Damage(self._asked, f"is damaged (no list of points: {error.errors()[0]['msg']})")
+
+    def points(self, fit: str) -> Path:
+        """Return the CSV of a fit's points."""
+        return self.path / f"points.{fit}.csv"
+
+    def write_cells(self, cells: list[CellRecord]) -> None:
+        """Write the cells of the grid as it was planned."""
+        write_text(self._cells, json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
+
+    def cells(self) -> list[CellRecord]:
+        """Return the cells of the latest run.
+
+        Raises:
+            StoreError: no run of a spec of this name wrote them, or the file is damaged.
+        """
+        found = damage.read_list(self._cells, CellRecord)
+        if found is None:
+            raise StoreError(f"{self._cells}: no such file: nothing was run under the name {self.path.name!r} here")
+        if isinstance(found, Damage):
+            raise StoreError(f"{found}: `mfsweep run` of its spec writes it anew")
+        return found
+
+    def write_outcome(self, figures: list[FigureRecord], claims: list[ClaimRecord]) -> None:
+        """Write what the report shows as plain data, so that an index of reports need not analyse again."""
+        write_text(self._drawn, json.dumps([figure.model_dump(mode="json") for figure in figures], indent=1))
+        write_text(self._claims, json.dumps([claim.model_dump(mode="json") for claim in claims], indent=1))
+
+    def drawn(self) -> list[FigureRecord]:
+        """Return the figures of the report, none where there is no report yet, or the file is damaged."""
+        return _or_none(damage.read_list(self._drawn, FigureRecord))
+
+    def claims(self) -> list[ClaimRecord]:
+        """Return what came out for each statement of the spec, none where there is no report yet, or as of `drawn`."""
+        return _or_none(damage.read_list(self._claims, ClaimRecord))
+
+
+def _or_none(found: list[_PlainT] | Damage | None) -> list[_PlainT]:
+    if isinstance(found, Damage):
+        _LOG.warning(f"{found}: the next report writes it anew")
+        return []
+    return found or []
