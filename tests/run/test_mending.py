@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -78,8 +78,14 @@ def require_equal(folder, expected) -> None:
 
 
 def flipped(path) -> None:
+    """Change one bit: of a checkpoint's largest tensor, or in the middle of another file."""
     raw = bytearray(path.read_bytes())
-    raw[random.Random(0).randrange(len(raw) // 4, len(raw) // 2)] ^= 1
+    place = len(raw) // 2
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            largest = max(archive.infolist(), key=lambda member: member.file_size)
+            place = raw.index(archive.read(largest)) + largest.file_size // 2
+    raw[place] ^= 1
     path.write_bytes(raw)
 
 
@@ -92,6 +98,7 @@ def foreign(path) -> None:
 
 
 DAMAGE = [flipped, cut, foreign]
+NAMES = [damage.__name__ for damage in DAMAGE]
 
 
 @pytest.mark.parametrize("damage", [cut, foreign])
@@ -125,8 +132,9 @@ def test_a_damaged_evaluation_is_made_again_and_nothing_is_trained(sweep, damage
     require_equal(child, expected)
 
 
-@pytest.mark.parametrize("recorded", [True, False], ids=["with digest", "a record of before"])
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    ("damage", "recorded"), [*((damage, True) for damage in DAMAGE), (flipped, False)], ids=[*NAMES, "no digest"]
+)
 def test_damaged_weights_are_never_trained_from(sweep, damage, recorded):
     """Where the plan does not see it, the child does; the next run trains the parent again, and the child too."""
     plan, parent, child = sweep
