@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,7 @@ import yaml
 RAY = Path(sys.executable).with_name("ray")
 HEAD_NODE = "f" * 51 + "00000"
 """Id of the head, by which Ray's fake provider of nodes knows it."""
+TOKEN = "auth_token"
 STORE_BYTES = 80_000_000
 """Of each node's object store; Ray takes no less."""
 
@@ -39,7 +41,7 @@ class Cluster(NamedTuple):
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a command that is to run on it."""
-        return {**_environment(), "RAY_ADDRESS": self.address, **more}
+        return {**_environment(self.folder), "RAY_ADDRESS": self.address, **more}
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """Return the cluster's processes whose command line holds all of these words."""
@@ -83,6 +85,7 @@ def autoscaling(
 @contextlib.contextmanager
 def _started(config: dict | None = None, *, hidden: bool = False) -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="mfs", dir="/tmp"))
+    (folder / TOKEN).write_text(secrets.token_hex(32))
     gcs, dashboard = _free_port(), _free_port()
     made = Cluster(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", folder)
     options = [
@@ -163,22 +166,34 @@ def _start_hidden_autoscaler(made: Cluster, config: Path, fake: Mapping[str, str
     script = made.folder / "hidden.py"
     script.write_text(program)
     with (made.folder / "hidden.log").open("w") as log:
-        subprocess.Popen([sys.executable, script], env={**_environment(), **fake}, stdout=log, stderr=log)
+        subprocess.Popen([sys.executable, script], env={**_environment(made.folder), **fake}, stdout=log, stderr=log)
 
 
 def _ray(*arguments: str, folder: Path, **more: str) -> None:
     done = subprocess.run(
-        [RAY, *arguments], env={**_environment(), **more}, capture_output=True, text=True, timeout=120, check=False
+        [RAY, *arguments],
+        env={**_environment(folder), **more},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"ray {' '.join(arguments)}:\n{done.stdout}{done.stderr}")
-    assert folder.exists()
 
 
-def _environment() -> dict[str, str]:
-    """Return this process' environment without what would lead to another cluster; `mfsweep` is found in it."""
+def _environment(folder: Path) -> dict[str, str]:
+    """Return this process' environment without what would lead to another cluster; `mfsweep` is found in it.
+
+    A token of the cluster's own: Ray would otherwise take that of the machine, where it has one.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_JOB_ID")}
-    return {**kept, "PATH": f"{RAY.parent}{os.pathsep}{kept.get('PATH', '')}"}
+    return {
+        **kept,
+        "PATH": f"{RAY.parent}{os.pathsep}{kept.get('PATH', '')}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(folder / TOKEN),
+    }
 
 
 def _free_port() -> int:

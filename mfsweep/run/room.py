@@ -91,9 +91,11 @@ class Room:
     def _at_most(self) -> float:
         """Return the most stages at a time for the whole run; inf: `at_a_time` judges."""
         stated = self._resources.groups or math.inf
+        if autoscaler.is_ours():
+            return min(stated, self._there)
         if self._autoscaler is None:
-            # Nodes may still be joined to a cluster that runs already, but one started here stays as it is.
-            return stated if self._there or (math.isfinite(stated) and not autoscaler.is_ours()) else 0
+            # Nodes may still join it: what is stated is believed, what is not is looked at again.
+            return stated if self._there or math.isfinite(stated) else 0
         limits = self._autoscaler.limits
         if limits is None:
             return stated

@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 import torch
 from clusters import RAY, autoscaling, cluster
+from mlflow import MlflowClient
 
+from mfsweep.run.tracking import Tracker
 from mfsweep.store import Store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -196,6 +198,33 @@ def test_a_lost_node_is_no_failure_and_is_said_in_log_screen_and_record(spec, tm
     assert f"again  pretrain pretrain_size=20: {lost.what}" in said
     assert "not counted as a failure" in folder.log.read_text()
     assert same(weights(store), weights(tmp_path / "undisturbed"))
+
+
+def test_the_same_spec_run_twice_at_once_trains_and_shows_each_stage_once(spec, tmp_path):
+    path, store = spec(sizes="[20, 30, 40, 60]", steps=100), tmp_path / "store"
+    command = [Path(sys.executable).with_name("mfsweep"), "run", path, "--store", store, "--workers", "1", "--json"]
+    Tracker.open(
+        f"sqlite:///{store / 'mlflow.db'}",
+        "small",
+        sweep="small",
+        artifacts=store / "mlartifacts",
+        guard=tmp_path / "guard",
+    ).close("FINISHED")  # a store that has been in use
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [run.communicate(timeout=600) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    found = [json.loads(out) for out, _ in said]
+    assert sum(one["run"] for one in found) == 4, "each stage is counted by the run that trained it"
+    assert [one["run"] + one["reused"] for one in found] == [4, 4]
+    logs = [folder.log.read_text() for folder in Store(store).stages()]
+    assert all(log.count("starts with") == 1 for log in logs), "no trial waited with a stage's workers"
+    client = MlflowClient(f"sqlite:///{store / 'mlflow.db'}")
+    (experiment,) = [one for one in client.search_experiments() if one.name == "small"]
+    shown = client.search_runs([experiment.experiment_id], "tags.`mfsweep.kind` = 'stage'")
+    assert sorted(run.data.tags["mfsweep.stage_key"] for run in shown) == sorted(
+        folder.key for folder in Store(store).stages()
+    )
+    assert {run.info.status for run in shown} == {"FINISHED"}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")

@@ -208,3 +208,16 @@ def test_a_relative_store_is_refused_inside_a_job(monkeypatch, tmp_path):
     command.refuse_relative_store(tmp_path)
     with pytest.raises(StoreError, match="absolute path"):
         command.refuse_relative_store(Path("mfsweep-store"))
+
+
+def test_a_folder_that_cannot_be_written_fails_its_stage_alone(sweep, write_spec, tmp_path):
+    path = write_spec(("[20, 60]", "[20]"))
+    plan = prepare(path, tmp_path / "store")
+    key = next(
+        key for key, node in plan.graph.nodes.items() if node.values.get("pretrain_size") == 20 and not node.parent
+    )
+    plan.store.stage(key).log.mkdir(parents=True)  # whoever writes there meets an OSError, in trial and driver
+    summary, said = sweep(path, max_failures=0)
+    assert counts(summary) == (3, 0, 1, 1, 1)
+    assert f"cannot write the log of {key}: Is a directory" in said
+    assert "Traceback" not in said

@@ -100,6 +100,7 @@ def test_nodes_may_still_join_a_cluster_that_others_started(cluster_of):
     with pytest.raises(ResourceError, match=r"4 CPU \(it has 2 at most\)") as refused:
         Room(of(4, 1, groups=1))
     assert "join" not in str(refused.value)
+    assert Room(of(1, 1, groups=9)).at_a_time(0) == 2, "a cluster of our own stays as it is"
 
 
 def test_nodes_that_come_later_are_used(cluster_of, monkeypatch):
