@@ -72,11 +72,15 @@ def job(made, *words, cwd=None):
 
 
 def submit(made, spec, store, name, *options, wait=True):
-    """Submit a run as README does."""
+    """Submit a run as README does.
+
+    The raylets of a test share one machine, and so the folder in which each unpacks the working directory anew: the
+    run goes to the specs' own folder at once.
+    """
+    command = f"cd {spec.parent} && exec mfsweep run {spec.name} --store {store} {' '.join(options)}"
     return job(
         made, "submit", "--submission-id", name, *([] if wait else ["--no-wait"]), "--working-dir", ".",
-        "--runtime-env-json", '{"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60"}}',
-        "--", "mfsweep", "run", spec.name, "--store", str(store), *options, cwd=spec.parent,
+        "--runtime-env-json", '{"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60"}}', "--", "sh", "-c", command, cwd=spec.parent,
     )  # fmt: skip
 
 
