@@ -9,10 +9,12 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of the errors by which the system says that there is no more room, of the disk or of a quota."""
@@ -21,6 +23,15 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that readers see the old content or the new, never a part."""
     write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain data as `write_text` does.
+
+    Raises:
+        ValueError: a number that is not finite, which no reader of JSON would take.
+    """
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def write_file(path: Path, write: Callable[[Path], object]) -> None:

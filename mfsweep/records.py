@@ -15,7 +15,13 @@ class Plain(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Share(Plain):
+class Finite(Plain):
+    """Base of what a stage measured: every number is finite, or there is no record. JSON has no other numbers."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Share(Finite):
     """What one labelled set got of a training, requested and realised."""
 
     labels: str
@@ -34,7 +40,7 @@ class Share(Plain):
     """Readout head that learned it; None, in records of before heads had names: that of the labels."""
 
 
-class Best(Plain):
+class Best(Finite):
     """A checkpoint kept because a metric was lowest at its step."""
 
     metric: str
@@ -57,7 +63,7 @@ class Interruption(Plain):
     """Which worker was lost, where, and why."""
 
 
-class Record(Plain):
+class Record(Finite):
     """What one finished training was and gave. Metrics are keyed `validation.<method>.<quantity>` (quantities.py)."""
 
     schema_number: Literal[1] = RECORD_SCHEMA
@@ -120,7 +126,7 @@ class Record(Plain):
         return tuple({best.file: best for best in (self.selected, *self.heads.values())}.values())
 
 
-class EvaluationRecord(Plain):
+class EvaluationRecord(Finite):
     """One evaluation of a trained stage. Metrics are keyed by the bare quantity, for example `energy_mae`."""
 
     name: str

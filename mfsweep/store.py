@@ -39,7 +39,7 @@ from pydantic import ValidationError
 from mfsweep import damage
 from mfsweep.damage import Damage
 from mfsweep.errors import StoreError
-from mfsweep.files import CLAIM, claimed, locked, set_aside, write_text
+from mfsweep.files import CLAIM, claimed, locked, set_aside, write_json
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
 from mfsweep.fingerprint import fingerprint
 from mfsweep.metrics_file import pack
@@ -120,7 +120,7 @@ class StageFolder:
 
     def write_record(self, record: Record) -> None:
         """Write the record: from then on the stage is done."""
-        write_text(self.record_path, record.model_dump_json(indent=1))
+        write_json(self.record_path, record.model_dump(mode="json"))
 
     @property
     def is_tidy(self) -> bool:
@@ -154,7 +154,7 @@ class StageFolder:
 
     def write_evaluation(self, record: EvaluationRecord) -> None:
         """Write one evaluation's record; its predictions are on disk already."""
-        write_text(self.evaluation_paths(record.evaluation)[0], record.model_dump_json(indent=1))
+        write_json(self.evaluation_paths(record.evaluation)[0], record.model_dump(mode="json"))
 
     def has_files(self, evaluations: Iterable[dict[str, Any]]) -> bool:
         """Return whether there are files for the record and the evaluations, whatever is in them."""

@@ -19,8 +19,9 @@ import torch
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import verify_data, verify_file
 from mfsweep.data.structures import SYMBOLS
-from mfsweep.errors import StoreError
+from mfsweep.errors import StoreError, TrainingError
 from mfsweep.files import sha256
+from mfsweep.quantities import Quantity
 from mfsweep.records import Best, EvaluationRecord, Record, Share
 from mfsweep.run.job import Job
 from mfsweep.run.stage_log import warnings_to
@@ -200,13 +201,28 @@ def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evalu
         EvaluationRecord(
             name=evaluation.name,
             evaluation=evaluation.identity(),
-            metrics={**errors(predictions)},
-            offsets_only={**errors(offsets_only(predictions, dataset, offsets, base))},
+            metrics=_finite(evaluation, errors(predictions)),
+            offsets_only=_finite(evaluation, errors(offsets_only(predictions, dataset, offsets, base))),
             structures=len(predictions.index),
             step=weights.step,
             predictions=arrays.name,
         )
     )
+
+
+def _finite(evaluation: Evaluation, found: dict[Quantity, float]) -> dict[str, float]:
+    """Return errors as a record holds them.
+
+    Raises:
+        TrainingError: one is not finite, though all predictions are: they are absurdly large.
+    """
+    for quantity, value in found.items():
+        if not np.isfinite(value):
+            raise TrainingError(
+                f"{evaluation.name}.{quantity} is not finite: the predictions are too large for it. Lower the stage's "
+                "learning_rate"
+            )
+    return {**found}
 
 
 def _save_predictions(path: Path, predictions: Predictions) -> None:

@@ -15,6 +15,7 @@ from mfsweep.data.batch import assemble
 from mfsweep.data.cost_aware import Items, loads
 from mfsweep.data.dataset import Dataset
 from mfsweep.data.reference import offset_energy
+from mfsweep.errors import TrainingError
 from mfsweep.models import Potential
 from mfsweep.quantities import Quantity
 from mfsweep.spec.stage import LossWeights
@@ -72,6 +73,9 @@ def predict(
         max_atoms: atoms in a batch at most (a larger structure is a batch of its own).
         max_edges: edges in a batch at most; None: any.
         world: ranks that share the work, each structure going to one of them; all return the whole.
+
+    Raises:
+        TrainingError: a prediction is not finite, on every rank; the text names the structure.
     """
     world = world or World.alone(next(model.parameters()).device)
     structures = dataset.structures
@@ -96,6 +100,8 @@ def predict(
     world.sum_(energy)
     if forces:
         world.sum_(force)
+    predicted = energy.cpu().numpy(), force.cpu().numpy()
+    _require_finite(dataset, indices, head or method, *predicted)
     reference = _forces(dataset, method, indices) if forces else None
     added = _added(dataset, base, indices, forces=reference is not None)
     return Predictions(
@@ -103,9 +109,28 @@ def predict(
         formula=structures.formula[indices],
         atoms=sizes,
         energy_reference=structures.labels[method].energy[indices],
-        energy_predicted=energy.cpu().numpy() + offset_energy(structures, indices, offsets) + added.energy,
+        energy_predicted=predicted[0] + offset_energy(structures, indices, offsets) + added.energy,
         forces_reference=reference,
-        forces_predicted=None if reference is None else force.cpu().numpy() + added.forces,
+        forces_predicted=None if reference is None else predicted[1] + added.forces,
+    )
+
+
+def _require_finite(dataset: Dataset, indices: np.ndarray, head: str, energy: np.ndarray, forces: np.ndarray) -> None:
+    """Refuse predictions that are not finite: (S,) energies and (A, 3) forces, or none, of some structures."""
+    finite = np.isfinite(energy)
+    if len(forces):
+        sizes = dataset.structures.sizes[indices]
+        finite &= np.logical_and.reduceat(np.isfinite(forces).all(axis=1), np.cumsum(sizes) - sizes)
+    if finite.all():
+        return
+    bad = indices[~finite]
+    if len(bad) == len(indices):
+        advice = "No structure has a finite one: lower the stage's learning_rate"
+    else:
+        advice = "Look at its geometry (two atoms at one place?), mend it or leave the structure out of the data"
+    raise TrainingError(
+        f"{dataset.place}: the prediction of the head {head} for {dataset.structures.describe(int(bad[0]))} is not "
+        f"finite, as {len(bad)} of {len(indices)} are. {advice}"
     )
 
 

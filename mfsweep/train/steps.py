@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mfsweep.data.batch import assemble
 from mfsweep.data.dataset import Dataset
@@ -50,6 +51,17 @@ class Period(NamedTuple):
         return float(self.losses.sum() / self.counts.sum())
 
 
+class _Predicted(NamedTuple):
+    """The energies of one batch, kept on the device so that an error can name the structure."""
+
+    row: int
+    method: str
+    indices: np.ndarray
+    """(S,) structures."""
+    energy: Tensor
+    """(S,) as predicted."""
+
+
 def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period:
     """Run optimiser steps up to and with step `until`, on every rank together.
 
@@ -65,6 +77,7 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
     losses = torch.zeros((number, len(methods)), dtype=torch.float64, device=world.device)
     counts = np.zeros((number, len(methods)), dtype=np.int64)
     history: list[list[Drawn]] = []
+    predicted: list[_Predicted] = []
     passes: list[list[Pass]] = []
     times: list[float] = []
     began = time.monotonic()
@@ -82,6 +95,7 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
             loss = summed_loss(prediction, batch, training.recipe.loss[method])
             (loss / count).backward()
             losses[row, methods.index(method)] += loss.detach()
+            predicted.append(_Predicted(row, method, arrays.index, prediction.energy.detach()))
             state.tally.add(PassId(drawn.set, drawn.number), arrays.index)
         world.sum_(state.flat.gradients)
         state.optimizer.step()
@@ -94,20 +108,36 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
     finished = [PassId(done.set, done.number) for step in passes for done in step]
     trained = {done: state.tally.close(done) for done in finished}
     period = Period(first, times, losses.cpu().numpy(), counts, passes, trained, time.monotonic() - began)
-    _require_finite(period, history, state, dataset)
+    _require_finite(period, history, predicted, state, dataset, world)
     return period
 
 
-def _require_finite(period: Period, history: list[list[Drawn]], state: State, dataset: Dataset) -> None:
+def _require_finite(
+    period: Period,
+    history: list[list[Drawn]],
+    predicted: list[_Predicted],
+    state: State,
+    dataset: Dataset,
+    world: World,
+) -> None:
     bad = np.argwhere(~np.isfinite(period.losses))
     if not len(bad):
         return
     row, column = (int(index) for index in bad[0])
     method = state.training.methods[column]
     indices = np.concatenate([drawn.indices for drawn in history[row] if drawn.method == method])
+    # The losses are those of all ranks: every rank comes here, and each knows its own batches.
+    flags = torch.zeros(len(indices), device=world.device)
+    for own in predicted:
+        if (own.row, own.method) == (row, method):
+            flags[torch.from_numpy(np.isin(indices, own.indices[(~torch.isfinite(own.energy)).cpu().numpy()]))] = 1
+    world.sum_(flags)
+    wrong = flags.cpu().numpy() > 0
+    indices = np.unique(indices[wrong] if wrong.any() else indices)
     names = "; ".join(dataset.structures.describe(int(index)) for index in indices[:3])
     raise TrainingError(
-        f"the {method} loss is not finite at step {period.first + row + 1}, on a batch with {names}"
+        f"{dataset.place}: the {method} loss is not finite at step {period.first + row + 1}, on {names}"
         + (f" and {len(indices) - 3} more" if len(indices) > 3 else "")
-        + ". Expected a finite loss: lower the stage's learning_rate, or look at these structures' labels"
+        + ". Expected a finite loss: look at the geometries (two atoms at one place?) and labels of these structures, "
+        "or lower the stage's learning_rate"
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import re
+import shutil
 
+import h5py
 import numpy as np
 import pytest
 
@@ -12,7 +15,7 @@ import mfsweep.store
 import mfsweep.train.loop
 from mfsweep.data.dataset import open_dataset
 from mfsweep.data.source import digest, resolve
-from mfsweep.errors import DataError
+from mfsweep.errors import DataError, TrainingError
 from mfsweep.metrics_file import entries
 from mfsweep.run import perform as perform_module
 from mfsweep.run.job import Job
@@ -63,7 +66,7 @@ def data(path):
 def go(path, data, store):
     """Perform a stage of some sets, a few steps long, and return its folder; `report` False: it is stopped."""
 
-    def perform_(*sets, evaluations=(), parent_file=None, loss=None, report=True, **training):
+    def perform_(*sets, evaluations=(), parent_file=None, loss=None, report=True, source=path, **training):
         methods = {labelled.labels for labelled in sets}
         recipe = Recipe(
             max_steps=4,
@@ -75,7 +78,7 @@ def go(path, data, store):
         job = Job(
             name="stage",
             training=Training(
-                data=data,
+                data=data.but(digest=digest(source)),
                 model=MODEL,
                 precision="float32",
                 seed=0,
@@ -84,7 +87,7 @@ def go(path, data, store):
                 **training,
             ),
             data=data,
-            sources={"": str(path)},
+            sources={"": str(source)},
             parent_file=parent_file,
             store=str(store.root),
             evaluations=evaluations,
@@ -94,6 +97,47 @@ def go(path, data, store):
         return job.folder
 
     return perform_
+
+
+@pytest.fixture
+def coincident(path, data, tmp_path):
+    """Copy the data with two atoms of a test structure at one place; return the file and the structure's name."""
+    dataset = open_dataset({"": path}, data)
+    structures, index = dataset.structures, int(dataset.partition.train["t"][0])
+    copy = tmp_path / "coincident.h5"
+    shutil.copy(path, copy)
+    with h5py.File(copy, "r+") as file:
+        counts = [len(file[name]["coordinates"]) for name in file]
+        group = int(np.searchsorted(np.cumsum(counts), index, side="right"))
+        coordinates = file[list(file)[group]]["coordinates"]
+        conformer = index - sum(counts[:group])
+        coordinates[conformer, 1] = coordinates[conformer, 0]
+    return copy, structures.describe(index)
+
+
+def test_a_prediction_that_is_not_finite_fails_the_stage_and_leaves_the_store_readable(go, coincident, data, store):
+    copy, name = coincident
+    test = Evaluation(labels="cc", subset="t", head="cc", offsets="cc")
+    sets = LabelledSet(labels="cc", subset="a", size=20)
+    with pytest.raises(TrainingError, match=re.escape(f"head cc for {name} is not finite")):
+        go(sets, evaluations=(test,), source=copy)
+    (folder,) = store.stages()
+    assert folder.record() is not None, "the training itself went well"
+    assert folder.evaluation(test.identity()) is None
+    assert not list(folder.evaluations.glob("*"))
+    assert not folder.is_done([test.identity()])
+
+
+def test_an_evaluation_of_an_older_version_that_is_not_finite_is_made_again(go):
+    test = Evaluation(labels="cc", subset="t", head="cc", offsets="cc")
+    sets = LabelledSet(labels="cc", subset="a", size=20)
+    folder = go(sets, evaluations=(test,))
+    first = folder.evaluation(test.identity())
+    path, _ = folder.evaluation_paths(test.identity())
+    path.write_text(re.sub(r'"energy_mae": [\d.]+', '"energy_mae": null', path.read_text()))
+    assert folder.evaluation(test.identity()) is None
+    assert not folder.is_done([test.identity()])
+    assert go(sets, evaluations=(test,)).evaluation(test.identity()) == first
 
 
 def evaluated(folder, evaluation):

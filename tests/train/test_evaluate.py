@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import copy
+import re
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mfsweep.data.dataset import Dataset
+from mfsweep.errors import TrainingError
 from mfsweep.models import Shape, build
 from mfsweep.quantities import Quantity
-from mfsweep.spec.stage import LossWeights
+from mfsweep.spec.stage import LabelledSet, LossWeights
+from mfsweep.train import World, train
 from mfsweep.train.evaluate import Predictions, chunks, errors, offsets_only, predict
 
 
@@ -134,3 +140,53 @@ def test_within_formula_errors_are_free_of_offsets(shifts, seed):
 def test_formulae_with_one_structure_have_no_within_error():
     found = errors(predictions([1.0, 2.0, 500.0], [4, 4, 9]))
     assert found[Quantity.ENERGY_MAE_WITHIN_FORMULA] == pytest.approx(1000 * 0.25)
+
+
+@pytest.fixture
+def coincident(dataset):
+    """Return the data with the second atom of one structure put where its first one is, and that structure."""
+    index = int(dataset.validation("dft", ["a"])[3])
+    structures = dataset.structures
+    positions = structures.positions.copy()
+    positions[structures.offsets[index] + 1] = positions[structures.offsets[index]]
+    source = copy.copy(dataset._source)
+    source.structures, source._edges, source._derived = structures._replace(positions=positions), {}, {}
+    return Dataset(source, dataset.data), index
+
+
+@pytest.mark.parametrize("forces", [False, True])
+@pytest.mark.parametrize("cap", [20, 400])
+def test_a_prediction_that_is_not_finite_names_its_structure(coincident, model, forces, cap):
+    data, index = coincident
+    indices, offsets = data.validation("dft", ["a"]), data.offsets("dft", ())
+    name = re.escape(data.structures.describe(index))
+    with pytest.raises(TrainingError, match=rf"head dft for {name} is not finite, as 1 of 12 are\. Look at its geom"):
+        predict(model, data, indices, "dft", offsets=offsets, forces=forces, max_atoms=cap)
+    others = indices[indices != index]
+    assert np.isfinite(predict(model, data, others, "dft", offsets=offsets, forces=forces).energy_predicted).all()
+
+
+def test_predictions_none_of_which_is_finite_are_the_models_fault(dataset, model):
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    indices, offsets = dataset.validation("dft", ["a"]), dataset.offsets("dft", ())
+    with pytest.raises(TrainingError, match=r"as 12 of 12 are\. No structure has a finite one: lower"):
+        predict(model, dataset, indices, "dft", offsets=offsets, forces=False)
+
+
+def test_a_training_on_such_a_structure_names_it_and_no_other(coincident, tiny, tmp_path):
+    data, index = coincident
+    members = np.concatenate([[index], data.partition.train["b"][:20]])
+    data.partition.train["b"] = members
+    training = tiny((LabelledSet(labels="dft", subset="b", size=21, probability=1.0),), batch={"max_atoms": 200})
+    name = re.escape(data.structures.describe(index))
+    with pytest.raises(TrainingError, match=rf"the dft loss is not finite at step \d+, on {name}\. Expected"):
+        train(
+            training,
+            data,
+            checkpoints=tmp_path,
+            metrics=tmp_path / "metrics.jsonl",
+            parent=None,
+            world=World.alone(),
+            report=lambda _: True,
+        )
