@@ -41,6 +41,7 @@ from mfsweep.damage import Damage
 from mfsweep.errors import StoreError
 from mfsweep.files import CLAIM, claimed, locked, set_aside, write_json
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
+from mfsweep.files import write_text as write_text  # noqa: PLC0414 (likewise)
 from mfsweep.fingerprint import fingerprint
 from mfsweep.metrics_file import pack
 from mfsweep.records import Best, EvaluationRecord, Interruption, Record

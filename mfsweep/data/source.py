@@ -16,7 +16,7 @@ from mfsweep.data import csr
 from mfsweep.errors import DataError, MissingDataError, nearest
 from mfsweep.files import facts, sha256, write_text
 from mfsweep.fingerprint import canonical
-from mfsweep.spec.data import Content, ResolvedData
+from mfsweep.spec.data import Content, LabelKeys, ResolvedData
 
 BUNDLED = "bundled:"
 """Prefix of the data sets that come with the package."""
@@ -114,13 +114,37 @@ def verify_data(paths: Mapping[str, Path], data: ResolvedData, cache: Path | Non
     places = " and ".join(str(path) for path in paths.values())
     if found.digest != data.digest:
         raise _changed(places, data.digest, found.digest)
-    for method, own in (found.of(data.labels) or {}).items():
-        expected = (data.contents or {}).get(method, "")
-        if own != expected:
-            raise _changed(f"{places}: the labels {method}", expected, own)
+    _verify_labels(places, found, data.labels, data.contents)
     column = found.of_column(data.splits.column)
     if column != data.column:
         raise _changed(f"{places}: the column {data.splits.column}", str(data.column), str(column))
+
+
+def verify_labels(
+    paths: Mapping[str, Path], labels: Mapping[str, LabelKeys], expected: Mapping[str, str], cache: Path | None = None
+) -> None:
+    """Check that labels in data stores are those that an evaluation was planned with.
+
+    Args:
+        paths: name of the source -> its file.
+        labels: label method -> its keys.
+        expected: method -> digest.
+        cache: as of `digest`.
+
+    Raises:
+        DataError: the content of one is another.
+    """
+    places = " and ".join(str(path) for path in paths.values())
+    _verify_labels(places, contents(paths, cache), {method: labels[method] for method in expected}, expected)
+
+
+def _verify_labels(
+    places: str, found: Content, labels: Mapping[str, LabelKeys], expected: Mapping[str, str] | None
+) -> None:
+    for method, own in (found.of(labels) or {}).items():
+        planned = (expected or {}).get(method, "")
+        if own != planned:
+            raise _changed(f"{places}: the labels {method}", planned, own)
 
 
 def verify_file(path: Path, expected: str, cache: Path | None = None) -> None:

@@ -13,9 +13,10 @@ from mfsweep.plan.evaluations import asked_of, check_name, check_short_names, fi
 from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.heads import Widths, resolve_heads, widths
 from mfsweep.plan.recipe import recipe
+from mfsweep.plan.resolved import DataOf
 from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, test_subsets
 from mfsweep.spec.axes import SEEDS, Value
-from mfsweep.spec.data import Content, Derived, ResolvedData, Splits, SubsetName, parts
+from mfsweep.spec.data import Content
 from mfsweep.spec.load import Place, Spec
 from mfsweep.spec.model import Architecture
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, Recipe, Training
@@ -119,7 +120,7 @@ def build(spec: Spec, cells: list[Cell], content: Content, files: Mapping[str, M
 class _Builder:
     def __init__(self, spec: Spec, cells: list[Cell], content: Content, files: Mapping[str, ModelFile]) -> None:
         self.spec = spec
-        self.data = _DataOf(spec, resolved_needs(spec, cells), content)
+        self.data = DataOf(spec, resolved_needs(spec, cells), content)
         self.files = files
         self.tests = test_subsets(cells)
         self.derived = {name for cell in cells for live in cell.stages.values() for name in live.mixture.derived}
@@ -181,6 +182,9 @@ class _Builder:
         key = (id(evaluation), id(live.mixture))
         if key not in self.evaluations:
             whole = filled(self.spec, live, evaluation)
+            asked = [method for method in (whole.labels, whole.offsets, whole.base) if method]
+            contents = self.data.beyond(live.mixture, asked)
+            whole = whole.but(contents=contents) if contents else whole
             self.evaluations[key] = self.distinct.setdefault(whole, whole)
         return self.evaluations[key]
 
@@ -234,35 +238,6 @@ class _Builder:
 class _Parts(NamedTuple):
     sets: tuple[LabelledSet, ...]
     recipe: Recipe
-
-
-class _DataOf:
-    """The resolved data of each split seed and set of methods, each made once."""
-
-    def __init__(self, spec: Spec, needs: dict[SubsetName, tuple[str, ...]], content: Content) -> None:
-        self.data = spec.experiment.data
-        self.needs = needs
-        self.content = content
-        self.made: dict[tuple[int, frozenset[str], tuple[str, ...]], ResolvedData] = {}
-
-    def __call__(self, split_seed: int, methods: Iterable[str], derived: Mapping[str, Derived]) -> ResolvedData:
-        # A method that neither the partition nor this training refers to must not matter to it.
-        used = frozenset(part for method in methods for part in parts(method, derived)).union(*self.needs.values())
-        key = (split_seed, used, tuple(sorted(derived)))
-        if key not in self.made:
-            subsets = {name: subset.but(needs=self.needs[name]) for name, subset in self.data.splits.subsets().items()}
-            labels = {method: keys for method, keys in self.data.labels.items() if method in used}
-            column = self.data.splits.column
-            self.made[key] = ResolvedData(
-                digest=self.content.digest,
-                contents=self.content.of(labels),
-                labels=labels,
-                derived=dict(sorted(derived.items())) or None,
-                splits=Splits(seed=split_seed, by=column, **subsets),
-                column=self.content.of_column(column),
-                offsets=self.data.offsets,
-            )
-        return self.made[key]
 
 
 def _sized(spec: Spec, labelled: LabelledSet) -> LabelledSet:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from mfsweep.data.dataset import Dataset, open_dataset
-from mfsweep.data.source import verify_data, verify_file
+from mfsweep.data.source import verify_data, verify_file, verify_labels
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import StoreError, TrainingError
 from mfsweep.files import sha256
@@ -80,6 +80,7 @@ def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool
         _tidy(folder)
         for evaluation in job.evaluations:
             if folder.evaluation(evaluation.identity()) is None:
+                verify_labels(job.paths, job.data.labels, dict(evaluation.contents or ()), store.digests)
                 _evaluate(job, folder, dataset, evaluation, world.device)
     return True
 

@@ -210,6 +210,9 @@ class Evaluation(Frozen):
     is taken against, where the stage has learned `labels` as a difference only."""
     keys: tuple[LabelKeys, ...] | None = None
     """Filled in by the plan: the file's keys behind all these methods, since a name may come to mean others."""
+    contents: tuple[tuple[Name, str], ...] | None = None
+    """Filled in by the plan: method and digest of the labels behind these methods that the stage's own key leaves out.
+    None where it holds all: labels that are corrected under their name then make another stage."""
 
     own: Literal[True] | None = None
     """Filled in by the plan: `head` is the one that has learned `labels`, under another name."""

@@ -112,6 +112,42 @@ def test_an_evaluation_says_which_keys_its_methods_stood_for(graph_of):
     assert of_xtb[0] != of_xtb[1]
 
 
+LABELS = ("ccsd(t)_631gd.energy", "wb97x_631gd.energy", "wb97x_631gd.forces", "gfn2_xtb.energy", "gfn2_xtb.forces")
+
+
+@pytest.mark.parametrize("changed", LABELS)
+@pytest.mark.parametrize(
+    "evaluation",
+    ["labels: xtb, head: cc", "labels: cc, offsets: xtb", "labels: xtb, head: cc, offsets: dft", "labels: cc"],
+)
+@pytest.mark.parametrize("needs", ["needs: [cc, dft]", "needs: [cc, dft, xtb]"])
+def test_whatever_an_evaluation_reads_is_in_the_identity_of_its_score(graph_of, changed, evaluation, needs):
+    """Corrected labels under the same name: what read them is another stage or evaluation, and nothing else is."""
+    changes = [("evaluate: [{labels: cc, subset: t}]", f"evaluate: [{{{evaluation}, subset: t}}]")]
+    changes += [("t: {size: 40, needs: [cc, dft]}", f"t: {{size: 40, {needs}}}")]
+    before = {key: key * 4 for key in LABELS}
+    found = [graph_of(*changes, parts={"": own}) for own in (before, before | {changed: "corrected"})]
+
+    def scores(graph):
+        nodes = [node for node in graph.nodes.values() if node.name == "finetune"]
+        return {(tuple(node.values.items()), (node.key, node.evaluations[0].key)) for node in nodes}
+
+    method = {"c": "cc", "w": "dft", "g": "xtb"}[changed[0]]
+    # All stages read cc and dft: the partition needs them.
+    read = method in ("cc", "dft") or "xtb" in needs or "xtb" in evaluation
+    assert (scores(found[0]) == scores(found[1])) is not read
+    if "xtb" not in needs:
+        assert (keys(found[0]) == keys(found[1])) is (method == "xtb")
+
+
+def test_an_evaluation_of_what_its_stage_is_made_of_keeps_its_identity(graph_of):
+    # Golden: evaluations of older stores would be made again.
+    parts = {key: key * 4 for key in LABELS}
+    found = {node.evaluations[0].key for node in graph_of(parts={"": parts}).nodes.values() if node.evaluations}
+    assert found == {node.evaluations[0].key for node in graph_of().nodes.values() if node.evaluations}
+    assert found == {"418c9864f5ec1b07e943"}
+
+
 def test_the_texts_of_a_column_matter_to_those_who_split_by_it(graph_of):
     by = ("splits:\n", "splits:\n    by: family\n")
     one, other = ({"": {"columns/family": text, "columns/note": text}} for text in "xy")

@@ -13,13 +13,17 @@ import pytest
 import mfsweep.metrics_file
 import mfsweep.store
 import mfsweep.train.loop
+from mfsweep.data.csr import Labelling, NewLabels, add_labels
 from mfsweep.data.dataset import open_dataset
+from mfsweep.data.importing import Rules, import_files
 from mfsweep.data.source import digest, resolve
 from mfsweep.errors import DataError, TrainingError
 from mfsweep.metrics_file import entries
+from mfsweep.prepare import prepare
 from mfsweep.run import perform as perform_module
 from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
+from mfsweep.run.sweep import _job
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Shuffled, Splits, Subset
 from mfsweep.spec.model import Mace
@@ -315,3 +319,52 @@ def test_a_stage_starts_from_a_file_if_it_is_the_one_of_the_plan(go):
     assert child.record().parent is None
     with pytest.raises(DataError, match=r"selected\.pt: expected .* which the sweep was planned with"):
         go(LabelledSet(labels="cc", subset="a", size=20), file="0" * 64, parent_file=str(selected))
+
+
+SCORED = """\
+name: scored
+data:
+  source: own.h5
+  labels: {cc: {energy: cc.energy}, xtb: {energy: xtb.energy}}
+  splits: {a: {size: 60, validation: 20, needs: [cc]}, t: {size: 40, needs: [cc]}}
+model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}
+stages: {direct: {train: [{labels: cc, subset: a, size: 30}], max_steps: 2, validate_every: 2}}
+result: direct
+evaluate: [{labels: xtb, subset: t, head: cc, offsets: xtb}]
+resources: {workers: 1, gpus_per_worker: 0}
+"""
+
+
+def test_labels_corrected_under_their_name_are_scored_again(path, data, store, tmp_path):
+    """Nothing trains on xtb and no subset needs it: the stage stays, its score against the old labels does not."""
+    own = tmp_path / "own.h5"
+    import_files([path], own, Rules({name: data.labels[name] for name in ("cc", "xtb")}))
+    (tmp_path / "spec.yaml").write_text(SCORED)
+
+    def planned():
+        plan = prepare(tmp_path / "spec.yaml", store.root)
+        (node,) = plan.graph.nodes.values()
+        return plan, node, _job(plan, node, plan.spec.experiment.resources)
+
+    _, node, job = planned()
+    assert perform(job, World.alone(), lambda _: True)
+    (old,) = node.evaluations
+    structures = open_dataset(job.paths, job.data).structures
+    energy = structures.labels["xtb"].energy + np.random.default_rng(0).normal(size=len(structures.formula))
+    labelling = Labelling(np.ones(len(energy), np.float32), {}, {})
+    add_labels(own, "xtb", NewLabels(energy, None, labelling), replace=True)
+
+    plan, node, after = planned()
+    assert after.training.key == job.training.key, "nothing is trained again"
+    assert not plan.done
+    record = job.folder.record()
+    assert perform(after, World.alone(), lambda _: True)
+    assert job.folder.record() == record
+    (new,) = node.evaluations
+    assert planned()[0].done
+    errors = [job.folder.evaluation(own.identity()).metrics["energy_mae"] for own in (old, new)]
+    assert errors[0] != errors[1]
+    assert new.name == old.name
+    stale = job.model_copy(update={"evaluations": (old.but(labels="xtb", offsets="cc"),)})
+    with pytest.raises(DataError, match=r"own\.h5: the labels xtb: expected .* which the sweep was planned with"):
+        perform(stale, World.alone(), lambda _: True)
