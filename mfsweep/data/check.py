@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.dataset import Dataset, shown
+from mfsweep.data.derived import donors
 from mfsweep.data.label_units import left_by_offsets, require_units
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.survey.balance import named_parts
@@ -23,7 +24,7 @@ from mfsweep.data.survey.duplicates import leaks, structure_hashes
 from mfsweep.data.unseen import require_unseen
 from mfsweep.errors import DataError
 from mfsweep.quantities import count
-from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName, parts
+from mfsweep.spec.data import TEST_SUBSET, Difference, Shuffled, SubsetName, parts
 from mfsweep.spec.stage import Evaluation, LabelledSet, Training
 
 Indices = NDArray[np.int64]
@@ -215,6 +216,21 @@ def _leaks(dataset: Dataset) -> Iterator[str]:
         )
 
 
+def _unshuffled(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
+    """Yield which labelled sets of a shuffled method have structures that could change places with no other."""
+    shuffle = dataset.derived.get(method)
+    if not isinstance(shuffle, Shuffled):
+        return
+    takers, givers = donors(dataset.structures, shuffle, dataset.owners)
+    alone = takers[takers == givers]
+    for labelled in sets:
+        if kept := int(np.isin(dataset.training(labelled), alone).sum()):
+            yield (
+                f"{count(kept, 'structure')} of {shown(labelled)} with their own labels: they are the only ones of "
+                "their formula in their part, within which labels are shuffled"
+            )
+
+
 def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
     structures = dataset.structures
     own = [labelled for labelled in sets if labelled.labels == method]
@@ -229,6 +245,7 @@ def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> I
         members = dataset.training(labelled)
         if len(np.unique(structures.formula[members])) < 2:
             yield f"{shown(labelled)} has structures of one formula only"
+    yield from _unshuffled(dataset, method, own)
     fitted, name = dataset.fit_set(method, sets)
     if dataset.data.offsets == "fixed" and "a" in dataset.partition.train:
         a = dataset.partition.train["a"]

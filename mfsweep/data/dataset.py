@@ -27,7 +27,7 @@ from mfsweep.data.structures import Labels, Structures
 from mfsweep.errors import DataError, nearest
 from mfsweep.files import facts
 from mfsweep.fingerprint import canonical
-from mfsweep.spec.data import Derived, Difference, LabelKeys, ResolvedData, SubsetName, parts
+from mfsweep.spec.data import Derived, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName, parts
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
 Indices = NDArray[np.int64]
@@ -51,7 +51,7 @@ class Source:
         return Dataset(self, ResolvedData.model_validate_json(data_json))
 
     def derived(self, method: Derived) -> Labels:
-        """Return the labels of a method that is made of others."""
+        """Return the labels of a method that is made of others, where none is shuffled across parts of a partition."""
         if method not in self._derived:
             self._derived[method] = derive(self.structures, method)
         return self._derived[method]
@@ -72,8 +72,6 @@ class Dataset:
         self.data = data
         self.derived: dict[str, Derived] = data.derived or {}
         """The label methods that are made of others."""
-        labels = {name: source.derived(method) for name, method in self.derived.items()}
-        self.structures: Structures = source.structures._replace(labels=source.structures.labels | labels)
         self._source = source
         self._offsets: dict[tuple[str, bytes], dict[int, float]] = {}
 
@@ -85,6 +83,26 @@ class Dataset:
         return [stores[name] for name in names] if all(name in stores for name in names) else []
 
     @functools.cached_property
+    def structures(self) -> Structures:
+        """Return the structures with the labels of all methods, derived ones too.
+
+        Raises:
+            DataError: labels are to be shuffled within the parts of a partition that cannot be made.
+        """
+        plain, owners = self._source.structures, self.owners
+        labels = {
+            name: self._source.derived(method) if owners is None else derive(plain, method, owners)
+            for name, method in self.derived.items()
+        }
+        return plain._replace(labels=plain.labels | labels)
+
+    @property
+    def owners(self) -> NDArray[np.int16] | None:
+        """Return the part that owns each structure, (S,), where labels are shuffled and a formula may have several."""
+        shuffles = any(isinstance(method, Shuffled) for method in self.derived.values())
+        return self.partition.owners if shuffles and self.data.splits.column is not None else None
+
+    @functools.cached_property
     def partition(self) -> Partition:
         """Return who is in which subset.
 
@@ -92,7 +110,7 @@ class Dataset:
             DataError: a subset cannot be filled.
         """
         with self.named():
-            return partition(self.structures, self.data.splits, self.derived)
+            return partition(self._source.structures, self.data.splits, self.derived)
 
     @functools.cached_property
     def elements(self) -> tuple[int, ...]:

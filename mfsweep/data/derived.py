@@ -1,7 +1,8 @@
 """Label methods that are made of others: differences (delta-learning) and labels shuffled within each formula.
 
 They stand beside the file's methods in `Structures.labels` and are treated like any other from there on. Only whether
-a label exists decides who gets which, never its value.
+a label exists decides who gets which, never its value. No label leaves its part of the partition: what a training
+learns is made of nothing that a test is scored against.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from mfsweep.spec.data import Derived, Difference, Shuffled
 Indices = NDArray[np.int64]
 
 
-def derive(structures: Structures, method: Derived) -> Labels:
+def derive(structures: Structures, method: Derived, owners: NDArray[np.integer] | None = None) -> Labels:
     """Return the labels of a derived method.
 
     Args:
         structures: with the labels of the methods that it is made of.
         method: what it is.
+        owners: (S,) part of the partition that owns each structure (splits.py); None: a formula has one owner.
 
     Returns:
         Energies; forces where all these methods have them. NaN where one is missing.
     """
-    return _difference(structures, method) if isinstance(method, Difference) else _shuffled(structures, method)
+    if isinstance(method, Difference):
+        return _difference(structures, method)
+    return _shuffled(structures, method, owners)
 
 
 def made_of(methods: Iterable[str], derived: Mapping[str, Derived]) -> set[str]:
@@ -37,20 +41,24 @@ def made_of(methods: Iterable[str], derived: Mapping[str, Derived]) -> set[str]:
     return own | {name for name, method in derived.items() if own.intersection(method.methods)}
 
 
-def donors(structures: Structures, method: Shuffled) -> tuple[Indices, Indices]:
+def donors(
+    structures: Structures, method: Shuffled, owners: NDArray[np.integer] | None = None
+) -> tuple[Indices, Indices]:
     """Return who gets labels by a shuffle and whose, twice (n,).
 
-    Those that carry the method change places within their formula: in hash order each gets the labels of the next and
-    the last those of the first, so that none keeps its own unless it is the only one of its formula.
+    Those that carry the method change places within their formula and their part of the partition: in hash order each
+    gets the labels of the next and the last those of the first, so that none keeps its own unless it is alone there.
     """
     carrying = np.flatnonzero(structures.usable(method.shuffled))
-    formula = structures.formula[carrying]
+    place = structures.formula[carrying].astype(np.int64)
+    if owners is not None:  # split by a column, a formula may be in several parts
+        place += len(structures.formulae) * (owners[carrying].astype(np.int64) + 1)
     keys = order_keys(structures, f"{method.seed}:shuffled")[carrying]
-    order = np.lexsort((keys, formula))
-    carrying, formula = carrying[order], formula[order]
+    order = np.lexsort((keys, place))
+    carrying, place = carrying[order], place[order]
     following = np.arange(1, len(carrying) + 1)
-    first = np.searchsorted(formula, formula)
-    last = np.append(formula[1:] != formula[:-1], True)[: len(formula)]
+    first = np.searchsorted(place, place)
+    last = np.append(place[1:] != place[:-1], True)[: len(place)]
     return carrying, carrying[np.where(last, first, following)]
 
 
@@ -62,9 +70,9 @@ def _difference(structures: Structures, method: Difference) -> Labels:
     return Labels(target.energy - minus.energy, forces)
 
 
-def _shuffled(structures: Structures, method: Shuffled) -> Labels:
+def _shuffled(structures: Structures, method: Shuffled, owners: NDArray[np.integer] | None) -> Labels:
     labels = structures.labels[method.shuffled]
-    takers, givers = donors(structures, method)
+    takers, givers = donors(structures, method, owners)
     energy = np.full_like(labels.energy, np.nan)
     energy[takers] = labels.energy[givers]
     if labels.forces is None:

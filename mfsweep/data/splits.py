@@ -42,6 +42,9 @@ class Partition(NamedTuple):
     """(n,) in prefix order: the first k are the subset's training set of size k."""
     validation: dict[SubsetName, Indices]
     """(n,) ascending."""
+    owners: NDArray[np.int16]
+    """(S,) part that owns each structure's group, training or validation of some subset; -1: none. A structure of an
+    owned group is in no other part, though it may be in none: what a straddling group has too much goes nowhere."""
 
 
 def partition(structures: Structures, splits: Splits, derived: Mapping[str, Derived] = {}) -> Partition:
@@ -61,8 +64,11 @@ def partition(structures: Structures, splits: Splits, derived: Mapping[str, Deri
     free = np.ones(len(groups.values), np.bool_)
     train: dict[SubsetName, Indices] = {}
     validation: dict[SubsetName, Indices] = {}
+    owners = np.full(len(groups.values), -1, np.int16)
     subsets = splits.subsets()
-    for name in sorted(subsets, key=lambda name: (subsets[name].source is None, subsets[name].size == "rest", name)):
+    for number, name in enumerate(
+        sorted(subsets, key=lambda name: (subsets[name].source is None, subsets[name].size == "rest", name))
+    ):
         subset = subsets[name]
         members = _by_group(groups, _eligible(structures, name, subset, derived) & free[groups.codes])
         order = order_keys(structures, f"{splits.seed}:{name}")
@@ -72,9 +78,15 @@ def partition(structures: Structures, splits: Splits, derived: Mapping[str, Deri
         kept, trained = _take(members, waiting[used:], size, order)
         _require_filled(structures, splits.column, name, subset, members, len(held), kept)
         free[waiting[: used + trained]] = False
+        owners[waiting[:used]] = 2 * number
+        owners[waiting[used : used + trained]] = 2 * number + 1
         validation[name] = np.sort(held)
         train[name] = kept[np.argsort(order[kept], kind="stable")]
-    return Partition({name: train[name] for name in subsets}, {name: validation[name] for name in subsets})
+    return Partition(
+        train={name: train[name] for name in subsets},
+        validation={name: validation[name] for name in subsets},
+        owners=owners[groups.codes],
+    )
 
 
 def groups_of(structures: Structures, column: str | None) -> Column:

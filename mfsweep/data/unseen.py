@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.dataset import Dataset, shown
-from mfsweep.data.derived import made_of
+from mfsweep.data.derived import donors, made_of
 from mfsweep.errors import DataError
-from mfsweep.spec.data import SubsetName
+from mfsweep.spec.data import Shuffled, SubsetName
 from mfsweep.spec.stage import Evaluation, Training
 
 Indices = NDArray[np.int64]
@@ -37,6 +37,7 @@ class _Seen(NamedTuple):
     place: str
     method: str
     members: Indices
+    """Whose labels these are: of shuffled ones, those who get them and those who give them."""
 
 
 def require_unseen(
@@ -74,17 +75,25 @@ def _held(dataset: Dataset, evaluation: Evaluation) -> _Held:
 
 def _seen(dataset: Dataset, training: Training) -> Iterator[_Seen]:
     for labelled in training.sets:
-        yield _Seen(shown(labelled), labelled.labels, dataset.training(labelled))
+        yield _looked_at(dataset, shown(labelled), labelled.labels, dataset.training(labelled))
     for method in training.methods:
         subsets: list[SubsetName] = sorted({own.subset for own in training.sets if own.labels == method})
         place = f"the validation set of {' and '.join(subsets)}"
-        yield _Seen(place, method, dataset.validation(method, subsets))
+        yield _looked_at(dataset, place, method, dataset.validation(method, subsets))
         yield _fitted(dataset, method, training)
 
 
 def _fitted(dataset: Dataset, method: str, training: Training) -> _Seen:
     members, name = dataset.fit_set(method, training.sets)
-    return _Seen(f"{name}, on which energy offsets are fitted,", method, members)
+    return _looked_at(dataset, f"{name}, on which energy offsets are fitted,", method, members)
+
+
+def _looked_at(dataset: Dataset, place: str, method: str, members: Indices) -> _Seen:
+    shuffle = dataset.derived.get(method)
+    if isinstance(shuffle, Shuffled):
+        takers, givers = donors(dataset.structures, shuffle, dataset.owners)
+        members = np.union1d(members, givers[np.isin(takers, members)])
+    return _Seen(place, method, members)
 
 
 def _refuse(dataset: Dataset, seen: _Seen, held: Sequence[_Held]) -> None:

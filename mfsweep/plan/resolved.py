@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mfsweep.plan.mixture import Mixture
-from mfsweep.spec.data import Content, Derived, ResolvedData, Splits, SubsetName, parts
+from mfsweep.spec.data import Content, Derived, ResolvedData, Shuffled, Splits, SubsetName, parts
 from mfsweep.spec.load import Spec
 
 
@@ -26,11 +26,13 @@ class DataOf:
             subsets = {name: subset.but(needs=self.needs[name]) for name, subset in self.data.splits.subsets().items()}
             labels = {method: keys for method, keys in self.data.labels.items() if method in used}
             column = self.data.splits.column
+            shuffles = any(isinstance(made, Shuffled) for made in derived.values())
             self.made[key] = ResolvedData(
                 digest=self.content.digest,
                 contents=self.content.of(labels),
                 labels=labels,
                 derived=dict(sorted(derived.items())) or None,
+                shuffled="within parts" if shuffles and column is not None else None,
                 splits=Splits(seed=split_seed, by=column, **subsets),
                 column=self.content.of_column(column),
                 offsets=self.data.offsets,

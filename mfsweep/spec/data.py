@@ -212,6 +212,9 @@ class ResolvedData(Frozen):
     """The methods that the partition or this training refers to."""
     derived: dict[Name, Derived] | None = None
     """Those that are made of others; None where there are none."""
+    shuffled: Literal["within parts"] | None = None
+    """Where labels are shuffled and the structures split by a column: not across the parts. None: split by formula a
+    formula is in one part anyhow."""
     splits: Splits
     """With the cell's split seed and every subset's `needs` filled in."""
     column: str | None = None

@@ -261,7 +261,7 @@ def test_geometries_that_two_parts_share_are_warned_of_where_a_column_parts_them
     dataset.data = dataset.data.but(splits=dataset.data.splits.but(by="name"))
     found = {}
     for name, own in (("alone", alone), ("twins", twins)):
-        dataset.structures = own
+        dataset.structures = dataset._source.structures = own
         found[name] = [text for text in _check(dataset, make_training) if "same geometry" in text]
     assert found["alone"] == []
     assert found["twins"]

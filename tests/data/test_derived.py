@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfsweep.data.dataset import open_dataset
+from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.derived import derive, donors
-from mfsweep.data.structures import Labels
+from mfsweep.data.structures import Column, Labels, concatenate
 from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
@@ -170,3 +172,92 @@ def test_training_error_of_a_difference_is_over_the_structures_it_was_learned_on
     delta = LabelledSet(labels="cc-xtb", subset="a", size=50)
     own = Evaluation(labels="cc", subset="a", part="train", head="cc-xtb", offsets="cc-xtb", base="xtb")
     np.testing.assert_array_equal(derived.part(own, [delta]), np.sort(derived.training(delta)))
+
+
+METHODS = [None, DELTA, SHUFFLED, Shuffled(shuffled="xtb", seed=7), Shuffled(shuffled="dft")]
+"""None: a method of the file itself."""
+
+
+def _changed(structures, members):
+    """Return the structures with other labels of all methods on some of them."""
+    rng = np.random.default_rng(5)
+    atoms = structures.atoms_of(members)
+    labels = {}
+    for name, own in structures.labels.items():
+        energy, forces = own.energy.copy(), None if own.forces is None else own.forces.copy()
+        energy[members] += rng.normal(scale=30.0, size=len(members))
+        if forces is not None:
+            forces[atoms] += rng.normal(scale=30.0, size=(len(atoms), 3)).astype(np.float32)
+        labels[name] = Labels(energy, forces)
+    return structures._replace(labels=labels)
+
+
+@pytest.fixture(scope="module", params=["formula", "column", "column of many", "two sources", "two sources by column"])
+def split_data(request, dataset, resolved):
+    """Return structures, and what a spec says of a split of that kind; labels of all methods are on most structures."""
+    structures, rng = dataset.structures, np.random.default_rng(2)
+    subsets = {
+        "a": Subset(size=60, validation=20, needs=("cc", "dft", "xtb")),
+        "b": Subset(size=120, validation=20, needs=("cc", "dft", "xtb")),
+        "t": Subset(size=60, needs=("cc", "dft", "xtb")),
+    }
+    by = "family" if "column" in request.param else None
+    if "sources" in request.param:
+        structures = concatenate({"new": structures, "old": structures})
+        subsets |= {"t": subsets["t"].but(source="new"), "a": subsets["a"].but(source="old")}
+    families = 200 if "many" in request.param else 40
+    codes = rng.integers(families, size=len(structures.formula)).astype(np.int32)
+    texts = tuple(sorted(f"family {number}" for number in range(families)))
+    structures = structures._replace(columns={"family": Column(codes, texts)})
+    return structures, resolved(Splits(by=by, **subsets))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name if method else "its own")
+@pytest.mark.parametrize("split_seed", [0, 1])
+def test_no_label_of_a_test_structure_is_in_what_a_training_sees(dataset, split_data, method, split_seed):
+    """All test labels are changed: labels to train and validate on, and energy offsets, stay bit for bit."""
+    structures, data = split_data
+    derived = {method.name: method} if method else None
+    data = data.but(derived=derived, splits=data.splits.but(seed=split_seed))
+    name = method.name if method else "dft"
+
+    def opened(structures):
+        source = copy.copy(dataset._source)
+        source.structures, source._derived = structures, {}
+        return Dataset(source, data)
+
+    before = opened(structures)
+    test = before.partition.train["t"]
+    after = opened(_changed(structures, test))
+    assert (after.structures.labels["cc"].energy[test] != before.structures.labels["cc"].energy[test]).all()
+    for subset in ("a", "b"):
+        sets = [LabelledSet(labels=name, subset=subset)]
+        seen = [
+            (own.training(sets[0]), own.validation(name, [subset]), own.offsets(name, sets)) for own in (before, after)
+        ]
+        assert seen[0][2] == seen[1][2]
+        for members, same in zip(seen[0][:2], seen[1][:2], strict=True):
+            np.testing.assert_array_equal(members, same)
+            assert len(members)
+            labels = [own.structures.labels[name] for own in (before, after)]
+            np.testing.assert_array_equal(labels[0].energy[members], labels[1].energy[members])
+            if labels[0].forces is not None:
+                atoms = structures.atoms_of(members)
+                np.testing.assert_array_equal(labels[0].forces[atoms], labels[1].forces[atoms])
+
+
+def test_a_shuffle_keeps_to_the_parts_and_to_the_formulae(dataset, split_data):
+    structures, data = split_data
+    source = copy.copy(dataset._source)
+    source.structures = structures
+    own = Dataset(source, data.but(derived={SHUFFLED.name: SHUFFLED}))
+    assert (own.owners is None) == (data.splits.column is None)
+    takers, givers = donors(structures, SHUFFLED, own.owners)
+    owners = own.partition.owners
+    np.testing.assert_array_equal(structures.formula[takers], structures.formula[givers])
+    np.testing.assert_array_equal(owners[takers], owners[givers])
+    np.testing.assert_array_equal(np.sort(takers), np.sort(givers))
+    parts = [*own.partition.train.values(), *own.partition.validation.values()]
+    found = [np.unique(owners[members]).tolist() for members in parts if len(members)]
+    assert all(len(one) == 1 and one[0] >= 0 for one in found)
+    assert len({one[0] for one in found}) == len(found)

@@ -59,7 +59,7 @@ def _formulae(structures, indices):
 @given(source=sources(), splits=splits_of)
 def test_every_formula_has_one_owner_and_sizes_are_exact(make_structures, source, splits):
     structures = make_structures(*source)
-    train, validation = _split(structures, splits)
+    train, validation, _ = _split(structures, splits)
     owners = [_formulae(structures, part) for parts in (train, validation) for part in parts.values()]
     assert sum(map(len, owners)) == len(set.union(*owners))
     for name, subset in splits.subsets().items():
@@ -75,7 +75,7 @@ def test_every_formula_has_one_owner_and_sizes_are_exact(make_structures, source
 @given(source=sources(), splits=splits_of)
 def test_rest_keeps_all_that_the_others_leave(make_structures, source, splits):
     structures = make_structures(*source)
-    train, validation = _split(structures, splits)
+    train, validation, _ = _split(structures, splits)
     taken = _formulae(structures, np.concatenate([train["a"], train["t"], validation["a"]]))
     own = _formulae(structures, np.concatenate([train["b"], validation["b"]]))
     assert taken | own == set(range(len(structures.formulae)))
@@ -149,7 +149,7 @@ def test_seed_changes_the_partition(mini, resolved, dataset):
 
 def test_partition_is_the_same_for_ever(dataset):
     # Golden: another order of formulae or structures would change what every stored key stands for.
-    train, validation = dataset.partition
+    train, validation, _ = dataset.partition
     assert train["a"][:5].tolist() == [4476, 5290, 5267, 4540, 79]
     assert validation["a"][:5].tolist() == [0, 1, 2, 3, 4]
     assert {name: len(part) for name, part in train.items()} == {"a": 120, "b": 331, "t": 200}
@@ -158,7 +158,7 @@ def test_partition_is_the_same_for_ever(dataset):
 def test_surplus_of_a_straddling_formula_goes_nowhere(make_structures):
     structures = make_structures([([6] * n + [1, 1], 10) for n in range(1, 7)])
     splits = Splits(a=Subset(size=15, validation=5, needs=NEEDS_CC), b=Subset(size="rest", needs=NEEDS_CC))
-    train, validation = partition(structures, splits)
+    train, validation, _ = partition(structures, splits)
     assert len(_formulae(structures, validation["a"])) == 1
     assert len(_formulae(structures, train["a"])) == 2
     assert len(train["b"]) == 30
@@ -169,7 +169,7 @@ def test_formula_that_cannot_serve_a_subset_is_left_for_the_others(make_structur
     # conformers 0 to 14, the first three formulae, lack cc
     structures = make_structures(molecules, {"cc": list(range(15)), "xtb": []})
     splits = Splits(a=Subset(size=15, needs=NEEDS_CC), b=Subset(size="rest", needs=("xtb",)))
-    train, _ = partition(structures, splits)
+    train, *_ = partition(structures, splits)
     assert set(train["a"].tolist()) == set(range(15, 30))
     assert set(train["b"].tolist()) == set(range(15))
 
@@ -203,7 +203,7 @@ def test_subset_of_one_source_is_drawn_first_and_keeps_its_formulae(make_structu
         a=Subset(size=8, validation=2, needs=NEEDS_CC),
         b=Subset(size="rest", needs=("xtb",)),
     )
-    train, validation = _split(structures, splits)
+    train, validation, _ = _split(structures, splits)
     assert set(structures.source[train["t"]].tolist()) == {1}
     tested = _formulae(structures, train["t"])
     others = np.concatenate([train["a"], train["b"], validation["a"]])
@@ -218,7 +218,7 @@ def test_subset_of_one_source_is_drawn_first_and_keeps_its_formulae(make_structu
 def test_structure_that_two_sources_have_is_in_one_part_only(make_structures, source, splits):
     one = make_structures(*source)
     structures = concatenate({"x": one, "y": one})
-    train, validation = _split(structures, splits)
+    train, validation, _ = _split(structures, splits)
     size = len(one.formula)
     parts = [*train.values(), *validation.values()]
     geometries = [set((part % size).tolist()) for part in parts]

@@ -5,6 +5,7 @@ import pytest
 
 from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, Source, open_dataset
+from mfsweep.data.derived import donors
 from mfsweep.data.unseen import require_unseen
 from mfsweep.errors import DataError
 from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
@@ -99,3 +100,16 @@ def test_validation_and_training_errors_hold_nothing_out(derived, make_training)
     scores = [Evaluation(labels="cc", subset="a", part=part) for part in ("train", "validation")]
     require_unseen(derived, [training], [(training, score) for score in scores])
     assert len(np.intersect1d(derived.part(scores[0]), derived.training(ON_A)))
+
+
+def test_leak_by_the_donor_of_a_shuffled_label_is_refused(mini, derived, refused):
+    """The taker is no test structure, and the label that it gets is one's: a shuffle across parts."""
+    faulty = Dataset(Source({"": mini}, derived.data.labels), derived.data)
+    shuffled = faulty.derived["cc-shuffled"]
+    takers, givers = donors(faulty.structures, shuffled)
+    place = int(np.flatnonzero(np.isin(takers, faulty.partition.train["t"]) & (takers != givers))[0])
+    # Give the taker to the training set, and leave its donor in the test.
+    faulty.partition.train["b"] = np.append(faulty.partition.train["b"], takers[place])
+    test = faulty.partition.train["t"]
+    faulty.partition.train["t"] = test[test != takers[place]]
+    refused(faulty, "brings cc-shuffled labels of 1 structures of 't'", _set("cc-shuffled", "b"))

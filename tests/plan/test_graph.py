@@ -112,6 +112,20 @@ def test_an_evaluation_says_which_keys_its_methods_stood_for(graph_of):
     assert of_xtb[0] != of_xtb[1]
 
 
+def test_a_shuffle_within_the_parts_is_another_one_than_by_formula(graph_of):
+    """By formula it always was within the parts: those keys stay. By a column it went across them: those change."""
+    shuffle = ("train: [{labels: dft, subset: b", "train: [{labels: {shuffled: dft}, subset: b")
+    by_column = ("splits:\n", "splits:\n    by: family\n")
+
+    def said(*changes):
+        nodes = graph_of(*changes).nodes.values()
+        return {node.name: node.training.data.identity().get("shuffled") for node in nodes}
+
+    assert said(shuffle) == {"pretrain": None, "finetune": None}
+    assert said(by_column) == {"pretrain": None, "finetune": None}
+    assert said(shuffle, by_column) == {"pretrain": "within parts", "finetune": None}
+
+
 LABELS = ("ccsd(t)_631gd.energy", "wb97x_631gd.energy", "wb97x_631gd.forces", "gfn2_xtb.energy", "gfn2_xtb.forces")
 
 
