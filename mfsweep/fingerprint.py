@@ -17,13 +17,12 @@ KEY_LENGTH = 20
 
 
 def canonical(value: Any) -> str:
-    """Return the one JSON text of `value`: sorted keys, no spaces, floats by shortest repr, 1.0 distinct from 1.
+    """Return the one JSON text of `value`: sorted keys, no spaces, floats by shortest repr, 1.0 not 1, no -0.0.
 
     Raises:
         TypeError: a value that is not made of dict (str keys), list, tuple, str, int, finite float, bool, None.
     """
-    _refuse_unstable(value, "")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(_stable(value, ""), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def fingerprint(value: Any) -> str:
@@ -31,23 +30,21 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:KEY_LENGTH]
 
 
-def _refuse_unstable(value: Any, place: str) -> None:
+def _stable(value: Any, place: str) -> Any:
+    """Return the value with one spelling of zero, or refuse it."""
     if value is None or isinstance(value, bool | str | int):
         if type(value) not in (bool, int, str, type(None)):
             raise TypeError(f"no stable identity for a {type(value).__name__} at {place or 'the top'}")
-        return
+        return value
     if type(value) is float:
         if not math.isfinite(value):
             raise TypeError(f"no stable identity for {value} at {place or 'the top'}")
-        return
+        return value + 0.0  # -0.0 becomes 0.0
     if type(value) is dict:
-        for key, item in value.items():
+        for key in value:
             if type(key) is not str:
                 raise TypeError(f"no stable identity for the key {key!r} at {place or 'the top'}: keys are strings")
-            _refuse_unstable(item, f"{place}.{key}")
-        return
+        return {key: _stable(item, f"{place}.{key}") for key, item in value.items()}
     if type(value) in (list, tuple):
-        for index, item in enumerate(value):
-            _refuse_unstable(item, f"{place}[{index}]")
-        return
+        return [_stable(item, f"{place}[{index}]") for index, item in enumerate(value)]
     raise TypeError(f"no stable identity for a {type(value).__name__} at {place or 'the top'}")

@@ -29,6 +29,20 @@ def test_a_known_value_keeps_its_key():
     assert fingerprint({"b": [1, 2.5, None], "a": "x"}) == "ce74053d7a9997b7a9ff"
 
 
+@given(PLAIN)
+def test_a_zero_has_one_spelling(data):
+    def signed(value):
+        if isinstance(value, float) and value == 0:
+            return -value
+        if isinstance(value, dict):
+            return {key: signed(item) for key, item in value.items()}
+        return [signed(item) for item in value] if isinstance(value, list) else value
+
+    assert canonical(signed(data)) == canonical(data)
+    assert canonical([-0.0, {"x": -0.0}]) == canonical([0.0, {"x": 0.0}])
+    assert "-0.0" not in canonical([-0.0])
+
+
 def test_a_float_is_not_an_integer():
     assert canonical(1.0) != canonical(1)
 

@@ -243,7 +243,8 @@ class _Parts(NamedTuple):
 def _sized(spec: Spec, labelled: LabelledSet) -> LabelledSet:
     """Return the set in the one spelling of its extent: equal sets, equal keys.
 
-    A range from 0 on is a size, and `all` the number it is where the subset's size is one.
+    A range from 0 on is a size, and `all` the number it is where the subset's size is one. Where that is `rest`,
+    only the data know the number: a key is made without them, so `all` and that number are two spellings there.
     """
     if labelled.range is not None:
         start, stop = labelled.range

@@ -6,11 +6,16 @@ their own, so that everything after the plan knows methods only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ulp
 from typing import NamedTuple
 
 from mfsweep.spec.data import Derived, parts
 from mfsweep.spec.load import Place, Spec
 from mfsweep.spec.stage import LabelledSet, MixtureSet, Stage
+
+_NOISE = 1e-9
+"""Within which probabilities sum to 1, and are equal."""
 
 
 class Mixture(NamedTuple):
@@ -49,31 +54,52 @@ def mixture(spec: Spec, stage: Stage, place: Place) -> Mixture:
     left = [own for own in left if own.probability == 1] or left
     _check_probabilities(spec, left, place)
     _check_pairs(spec, left, place)
-    given = sum(own.probability or 0 for own in left)
-    open_ended = sum(own.probability is None for own in left)
-    share = (1 - given) / open_ended if open_ended else 0.0
+    ordered = sorted(left, key=lambda own: (own.method, own.subset))
     sets = [
         LabelledSet(
             labels=own.method,
             subset=own.subset,
             size=own.size,
             range=own.range,
-            probability=own.probability if own.probability is not None else share,
+            probability=probability,
             head=own.head if own.head != own.method else None,
         )
-        for own in left
+        for own, probability in zip(ordered, shared([own.probability for own in ordered]), strict=True)
     ]
     return Mixture(
-        sets=tuple(sorted(sets, key=lambda own: (own.labels, own.subset))),
+        sets=tuple(sets),
         derived={own.labels.name: own.labels for own in left if not isinstance(own.labels, str)},
         uses={own.method: frozenset(own.use) for own in left if own.use is not None},
     )
 
 
+def shared(stated: Sequence[float | None]) -> list[float]:
+    """Return the probabilities of sets in sorted order, those that state none sharing evenly what the others leave.
+
+    One mixture, one spelling, whichever of its sets state theirs: all equal are 1/n, and otherwise the first is what
+    the others leave. For the machine 1 - 0.9 is not 0.1.
+    """
+    if not stated:
+        return []
+    given = sum(own or 0.0 for own in stated)
+    open_ended = sum(own is None for own in stated)
+    found = [(1 - given) / open_ended if own is None else own for own in stated]
+    if all(abs(own - 1 / len(found)) < _NOISE for own in found):
+        return [1 / len(found)] * len(found)
+    others = [_without_noise(own) for own in found[1:]]
+    return [1 - sum(others), *others]
+
+
+def _without_noise(value: float) -> float:
+    """Return the short decimal number that a sum or difference of such missed by rounding, else the value itself."""
+    short = float(f"{value:.12g}")
+    return short if abs(short - value) < 4 * ulp(1.0) else value
+
+
 def _check_probabilities(spec: Spec, left: list[MixtureSet], place: Place) -> None:
     given = sum(own.probability or 0 for own in left)
     open_ended = any(own.probability is None for own in left)
-    if left and (given > 1 + 1e-9 or (open_ended and given > 1 - 1e-9) or (not open_ended and given < 1 - 1e-9)):
+    if left and (given > 1 + _NOISE or (open_ended and given > 1 - _NOISE) or (not open_ended and given < 1 - _NOISE)):
         shown = [own.probability for own in left]
         expected = "probabilities that sum to 1, or to less with sets that share the rest"
         raise spec.document.error((*place, "train"), shown, expected)

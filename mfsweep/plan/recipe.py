@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import gcd, lcm
+
 from mfsweep.plan.expand import LiveStage
 from mfsweep.plan.names import has_forces
 from mfsweep.quantities import metric_path
@@ -42,9 +45,23 @@ def loss_weights(spec: Spec, live: LiveStage, method: str) -> LossWeights:
 
 
 def _select_on(asked: str | dict[str, float] | None, methods: tuple[str, ...]) -> str | dict[str, float]:
-    if isinstance(asked, dict):
-        return asked
-    asked = asked or "validation.loss"
-    if len(methods) == 1 and asked.count(".") == 1:
-        return metric_path("validation", methods[0], asked.partition(".")[2])
-    return asked
+    """Return the criterion in its one spelling: whole paths, and weights in their least whole-numbered ratio."""
+    if not isinstance(asked, dict):
+        return _whole_path(asked or "validation.loss", methods)
+    weights: dict[str, Fraction] = {}
+    for path, weight in asked.items():
+        whole = _whole_path(path, methods)
+        # By its decimal digits: 0.1 and 0.3 are as 1 and 3, though not for the machine.
+        weights[whole] = weights.get(whole, Fraction(0)) + Fraction(repr(weight))
+    if len(weights) == 1:
+        return next(iter(weights))
+    over, under = ([getattr(own, name) for own in weights.values()] for name in ("numerator", "denominator"))
+    unit = Fraction(gcd(*over), lcm(*under))
+    return {path: float(weight / unit) for path, weight in sorted(weights.items())}
+
+
+def _whole_path(path: str, methods: tuple[str, ...]) -> str:
+    """Return a metric's path with the method that an only one need not name."""
+    if len(methods) == 1 and path.count(".") == 1:
+        return metric_path("validation", methods[0], path.partition(".")[2])
+    return path

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import ValidationError, model_validator
 
 from mfsweep.errors import nearest
-from mfsweep.spec.base import LARGEST_SEED, Frozen
+from mfsweep.spec.base import LARGEST_SEED, Frozen, Number
 
 Value = str | int | float | bool | None
 """What an axis takes; of a bundle, its name."""
@@ -32,11 +32,11 @@ _ROUNDING = 1e-6
 class Distribution(Frozen):
     """Where the values of a searched axis come from; whole numbers where `low`, `high` and `step` are."""
 
-    low: int | float
-    high: int | float
+    low: Number
+    high: Number
     log: bool = False
     """Equal chances on a logarithmic scale."""
-    step: int | float | None = None
+    step: Number | None = None
     """Distance of the values, from `low` on."""
 
     @model_validator(mode="after")

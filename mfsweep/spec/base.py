@@ -5,15 +5,32 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from mfsweep.fingerprint import fingerprint
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 """A name that a user gives (label method, axis, stage, fit): no dots or spaces, so that it can be part of a path."""
 
+
+def _not_boolean(value: Any) -> Any:
+    # To Python true is 1: a size of one structure, or a rate of 1.
+    if isinstance(value, bool):
+        raise ValueError("a number, not true or false")  # noqa: TRY004 (what Pydantic takes for a refusal)
+    return value
+
+
+_NOT_BOOLEAN = BeforeValidator(_not_boolean)
+Int = Annotated[int, _NOT_BOOLEAN]
+Float = Annotated[float, _NOT_BOOLEAN]
+Number = Annotated[int | float, _NOT_BOOLEAN]
+PositiveInt = Annotated[Int, Field(gt=0)]
+NonNegativeInt = Annotated[Int, Field(ge=0)]
+PositiveFloat = Annotated[Float, Field(gt=0)]
+NonNegativeFloat = Annotated[Float, Field(ge=0)]
+
 LARGEST_SEED = 2**63 - 1
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Seed = Annotated[Int, Field(ge=0, le=LARGEST_SEED)]
 """What NumPy and torch both take."""
 
 

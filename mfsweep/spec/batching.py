@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, NonNegativeFloat, PositiveInt, Tag, model_validator
+from pydantic import Discriminator, Tag, model_validator
 
-from mfsweep.spec.base import Frozen
+from mfsweep.spec.base import Frozen, NonNegativeFloat, PositiveInt
 
 
 class Batching(Frozen):

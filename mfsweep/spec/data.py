@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from mfsweep.fingerprint import fingerprint
 from mfsweep.quantities import BEST
-from mfsweep.spec.base import Frozen, Name, Seed
+from mfsweep.spec.base import Frozen, Name, NonNegativeInt, PositiveInt, Seed
 
 SubsetName = Literal["a", "b", "c", "t"]
 """`a` fine-tuning, `b` pre-training, `c` second auxiliary, `t` test."""

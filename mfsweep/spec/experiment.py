@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from mfsweep.spec.base import Frozen, Name, Seed
+from mfsweep.spec.base import Frozen, Name, PositiveInt, Seed
 from mfsweep.spec.data import Data
 from mfsweep.spec.figures import Claim, Figure
 from mfsweep.spec.resources import Resources

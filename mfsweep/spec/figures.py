@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, model_validator
 
 from mfsweep.spec.axes import Value
-from mfsweep.spec.base import Frozen, Name
+from mfsweep.spec.base import Frozen, Name, NonNegativeFloat
 
 Metric = Annotated[str, Field(min_length=1)]
 Cells = dict[Name, Value | tuple[Value, ...]]

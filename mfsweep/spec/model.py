@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from mfsweep.spec.base import Frozen
+from mfsweep.spec.base import Frozen, Int, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 class Mace(Frozen):
@@ -21,7 +21,7 @@ class Mace(Frozen):
     """Highest order of the spherical harmonics of the edges."""
     correlation: PositiveInt = 3
     """Body order of the product basis, minus one."""
-    layers: Annotated[int, Field(ge=2)] = 2
+    layers: Annotated[Int, Field(ge=2)] = 2
     """Message-passing layers; the last one's readout is the MLP."""
     r_max: PositiveFloat = 5.0
     """Cutoff radius in angstrom."""
@@ -50,13 +50,13 @@ class Allegro(Frozen):
     """Highest order of the spherical harmonics and of the tensor features (the study's value is unknown: assumed)."""
     tensor_channels: PositiveInt = 64
     """Multiplicity of the tensor features."""
-    scalar_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 256
+    scalar_channels: Annotated[Int, Field(ge=2, multiple_of=2)] = 256
     """Width of the scalar features of each pair, half of it from each of its atoms' elements."""
     r_max: PositiveFloat = 5.0
     """Cutoff radius in angstrom."""
     bessel: PositiveInt = 8
     """Radial basis functions."""
-    cutoff_order: Annotated[int, Field(ge=2)] = 6
+    cutoff_order: Annotated[Int, Field(ge=2)] = 6
     """Order p of the polynomial cutoff envelope (nequip-allegro's default, assumed)."""
     mlp_layers: PositiveInt = 2
     """Hidden layers of each network on scalar features (assumed)."""

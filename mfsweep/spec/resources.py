@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from mfsweep.spec.base import Frozen
+from mfsweep.spec.base import Float, Frozen, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 class Resources(Frozen):
     """The worker group of one stage. `workers` must divide `batches_per_step`."""
 
     workers: PositiveInt = 4
-    gpus_per_worker: Annotated[float, Field(ge=0, le=1)] = 1
+    gpus_per_worker: Annotated[Float, Field(ge=0, le=1)] = 1
     """GPUs of each worker; 0 trains on CPUs."""
     cpus_per_worker: PositiveFloat = 1
     max_failures: NonNegativeInt = 2

@@ -10,19 +10,21 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    ConfigDict,
-    Field,
+from pydantic import ConfigDict, Field, model_validator
+
+from mfsweep.fingerprint import fingerprint
+from mfsweep.quantities import score_name
+from mfsweep.spec.base import (
+    Float,
+    Frozen,
+    Int,
+    Name,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    model_validator,
+    Seed,
 )
-
-from mfsweep.fingerprint import fingerprint
-from mfsweep.quantities import score_name
-from mfsweep.spec.base import Frozen, Name, Seed
 from mfsweep.spec.batching import AnyBatching, Batching
 from mfsweep.spec.data import RESERVED, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName
 from mfsweep.spec.model import Model
@@ -44,7 +46,7 @@ class _Slice(Frozen):
     """Training structures: the first `size` of the subset's one shuffle. 0: the set vanishes."""
     range: tuple[NonNegativeInt, NonNegativeInt] | None = None
     """In place of `size`: the structures from i up to, not including, j of the same shuffle. i = j: it vanishes."""
-    probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    probability: Annotated[Float, Field(ge=0, le=1)] | None = None
     """Probability that a batch comes from this set (alpha); sets without one share evenly what is left."""
     head: Name | None = None
     """Readout head that learns the set. Default: that of its labels. Two methods of one head each keep their own energy
@@ -147,7 +149,7 @@ class Lora(Frozen):
 class Schedule(Frozen):
     """Learning-rate drops and early stop, in optimiser steps without a better `select_on`."""
 
-    factor: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    factor: Annotated[Float, Field(gt=0, lt=1)] = 0.8
     """The learning rate is multiplied by this."""
     patience_steps: PositiveInt = 32_000
     """Steps without improvement before a drop."""
@@ -246,7 +248,7 @@ class Stage(Recipe):
 class Training(Frozen):
     """One training by content: equal trainings have equal keys, in any spec, for any user of a store."""
 
-    schema_number: int = SCHEMA
+    schema_number: Int = SCHEMA
     data: ResolvedData
     model: Model
     precision: Literal["float32", "float64"]

@@ -1,8 +1,11 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mfsweep.errors import SpecError
 from mfsweep.plan.expand import expand
 from mfsweep.plan.graph import build, smoke_graph
+from mfsweep.plan.mixture import shared
 from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
 
@@ -110,6 +113,78 @@ def test_an_evaluation_says_which_keys_its_methods_stood_for(graph_of):
         for node in list(graph.nodes.values())[:1]
     ]
     assert of_xtb[0] != of_xtb[1]
+
+
+TRAIN = 'train: [{labels: cc, subset: a, size: "${finetune_size}"}]'
+PATHS = ("validation.cc.energy_mae", "validation.dft.energy_mae")
+
+
+def two_sets(first, second, select_on="null"):
+    """Return `train:` of two methods, with the probability of each, and `select_on:`."""
+    pairs = [("cc", "a", '"${finetune_size}"', first), ("dft", "b", "40", second)]
+    sets = [
+        f"{{labels: {labels}, subset: {subset}, size: {size}" + (f", probability: {own}}}" if own is not None else "}")
+        for labels, subset, size, own in pairs
+    ]
+    return f"train: [{', '.join(sets)}]\n    select_on: {select_on}"
+
+
+def one_set(select_on="null", size='"${finetune_size}"'):
+    return f"train: [{{labels: cc, subset: a, size: {size}}}]\n    select_on: {select_on}"
+
+
+def weighted(one, other, paths=PATHS):
+    return f"{{{paths[0]}: {one}, {paths[1]}: {other}}}"
+
+
+SPELLINGS = {
+    "one metric": [
+        one_set(own)
+        for own in (
+            "null",
+            "validation.loss",
+            "validation.cc.loss",
+            "{validation.cc.loss: 2}",
+            "{validation.loss: 0.5}",
+        )
+    ],
+    "weights of metrics": [
+        two_sets(None, None, own)
+        for own in (weighted(1, 3), weighted(0.1, 0.3), weighted(2.5, 7.5), weighted(0.75, 0.25, PATHS[::-1]))
+    ],
+    "even shares": [two_sets(None, None), two_sets(0.5, None), two_sets(None, 0.5), two_sets(0.5, 0.5)],
+    "a share and the rest": [two_sets(None, 0.9), two_sets(0.1, None), two_sets(0.1, 0.9)],
+}
+
+
+@pytest.mark.parametrize("texts", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_one_training_has_one_key_however_it_is_written(graph_of, texts):
+    assert len({frozenset(keys(graph_of((TRAIN, text)))) for text in texts}) == 1
+
+
+def test_all_of_a_subset_is_its_number_where_the_spec_says_it(graph_of):
+    by_number = graph_of(("[20, 60]", "[60]"))
+    by_name = graph_of(("[20, 60]", "[all]"))
+    assert keys(by_number) == keys(by_name)
+
+
+def test_weights_that_differ_in_more_than_scale_are_other_trainings(graph_of):
+    texts = [two_sets(None, None, weighted(*own)) for own in ((1, 3), (1, 2), (3, 1))]
+    assert len({frozenset(keys(graph_of((TRAIN, text)))) for text in texts}) == 3
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.data())
+def test_probabilities_are_one_mixture_whichever_sets_state_theirs(parts, data):
+    total = sum(parts)
+    whole = [round(part / total, 6) for part in parts[1:]]
+    whole = [round(1 - sum(whole), 6), *whole]
+    canonical = shared(whole)
+    assert sum(canonical) == pytest.approx(1, abs=1e-15)
+    assert canonical == pytest.approx(whole, abs=1e-8)
+    left_out = data.draw(st.integers(0, len(parts) - 1))
+    assert shared([None if index == left_out else own for index, own in enumerate(whole)]) == canonical
+    alike = [index for index, own in enumerate(whole) if own == whole[left_out]]
+    assert shared([None if index in alike else own for index, own in enumerate(whole)]) == canonical
 
 
 def test_a_shuffle_within_the_parts_is_another_one_than_by_formula(graph_of):

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from mfsweep.data.labellers.geometries import Geometry, Label, OneByOne, refuse_periodic, unpaired_electrons
 from mfsweep.data.labellers.xtb import BOHR
 from mfsweep.data.units import HARTREE
 from mfsweep.errors import DataError, nearest
-from mfsweep.spec.base import Frozen
+from mfsweep.spec.base import Frozen, Int, NonNegativeInt, PositiveFloat, PositiveInt
 
 CORRELATED = ("mp2", "ccsd", "ccsd(t)")
 """Methods on top of Hartree-Fock, of which only energies are computed. Beside them stand `hf` and the functionals."""
@@ -37,7 +37,7 @@ class Options(Frozen):
 
     density_fit: bool | None = None
     """Density fitting of the mean field. Default: of functionals, not of `hf` and what stands on it."""
-    grid_level: Annotated[int, Field(ge=0, le=9)] = 3
+    grid_level: Annotated[Int, Field(ge=0, le=9)] = 3
     """PySCF's level of a functional's integration grid. Forces take the grid's response into account."""
     frozen_core: bool = True
     """Leave the core electrons out of MP2 and coupled cluster."""

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from mfsweep.data.labellers.geometries import Geometry, Label, OneByOne, unpaired_electrons
 from mfsweep.data.units import HARTREE
 from mfsweep.errors import DataError
-from mfsweep.spec.base import Frozen
+from mfsweep.spec.base import Frozen, NonNegativeInt, PositiveFloat, PositiveInt
 
 BOHR = 0.529177210903
 """Angstrom (CODATA 2018)."""

@@ -1,0 +1,79 @@
+"""Every field of every model of a spec that takes numbers refuses true and false, wherever the number stands in it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import types
+import typing
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+import mfsweep.spec
+from mfsweep.data.labellers import pyscf_methods, xtb
+from mfsweep.spec.base import Frozen
+
+for module in pkgutil.iter_modules(mfsweep.spec.__path__):
+    importlib.import_module(f"mfsweep.spec.{module.name}")
+LABELLERS = {
+    own
+    for module in (pyscf_methods, xtb)
+    for _, own in inspect.getmembers(module, inspect.isclass)
+    if hasattr(own, "model_fields")
+}
+
+
+def models(base: type = Frozen) -> Iterator[type[Frozen]]:
+    for own in base.__subclasses__():
+        yield own
+        yield from models(own)
+
+
+def numbers_in(kind: Any) -> Iterator[Any]:
+    """Yield values of a type in which one number is True; none where the type takes booleans itself."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if kind in (int, float):
+        yield True
+    elif origin is Annotated:
+        yield from numbers_in(inner[0])
+    elif origin in (typing.Union, types.UnionType):
+        if bool not in inner:
+            for option in inner:
+                yield from numbers_in(option)
+    elif origin is dict:
+        yield from ({"x": value} for value in numbers_in(inner[1]))
+    elif origin is tuple and inner[-1] is Ellipsis:
+        yield from ((value,) for value in numbers_in(inner[0]))
+    elif origin is tuple:
+        yield from (
+            tuple(1 if kind is not own else value for kind in inner) for own in inner for value in numbers_in(own)
+        )
+
+
+CASES = [
+    (model, name, field, value)
+    for model in sorted({*models(), *LABELLERS}, key=lambda own: (own.__module__, own.__name__))
+    if model.__module__.startswith("mfsweep.")
+    for name, field in model.model_fields.items()
+    for value in numbers_in(field.annotation)
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "field", "value"), CASES, ids=[f"{model.__name__}.{name}" for model, name, *_ in CASES]
+)
+def test_a_boolean_is_no_number(model, name, field, value):
+    kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    with pytest.raises(ValidationError, match="not true or false"):
+        TypeAdapter(kind).validate_python(value)
+
+
+def test_the_fields_are_those_that_take_numbers():
+    names = {f"{model.__name__}.{name}" for model, name, *_ in CASES}
+    assert {"MixtureSet.size", "MixtureSet.range", "Mace.channels", "Recipe.select_on", "Splits.seed"} <= names
+    assert {"Subset.size", "Pareto.costs", "Resources.workers", "Distribution.low", "LossWeights.energy"} <= names
+    assert not names & {"Batching.adapt_bins", "Curve.log", "Claim.this"}
