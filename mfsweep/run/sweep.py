@@ -18,29 +18,24 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from mfsweep.errors import ResourceError
 from mfsweep.overlay import overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
-from mfsweep.records import Interruption
 from mfsweep.run import cluster, orphans
 from mfsweep.run.job import Job
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import Display, describe
 from mfsweep.run.room import Room
-from mfsweep.run.stage_queue import BEGUN, LOST, StageQueue, Status
-from mfsweep.run.stage_trial import last_line
+from mfsweep.run.stage_queue import StageQueue, Status
 from mfsweep.run.tracking import Tracker
+from mfsweep.run.watcher import Watcher, take_in
 from mfsweep.spec.resources import Resources
-from mfsweep.store import StageFolder, Store
 
 if TYPE_CHECKING:
     from mfsweep.run.search import Search
 
 STALE_SECONDS = 86400.0
 """Age of what a killed sweep left in the scratch folder, at which the next one removes it."""
-LOOK_SECONDS = 15.0
-"""Between two looks for worker groups that lost their trial, and at what the autoscaler refuses."""
 INTERRUPTED = 130
 """Exit code of a process that SIGINT ended, by the shells' convention."""
 
@@ -116,12 +111,10 @@ def run(plan: Plan, room: Room | None, display: Display, tracker: Tracker, searc
     )
     for key, status in queue.status.items():
         if status is Status.REUSED:
-            mirror.begin(key)
-            mirror.end(key, failed=False)
-            _tidy(store.stage(key))
+            take_in(store.stage(key), mirror)
     if not queue.is_complete:
         assert room is not None, "there is something to train"
-        _tune(queue, _Watcher(queue, room, display, mirror, store), scratch, in_groups=resources.workers > 1)
+        _tune(queue, Watcher(queue, room, display, mirror, store), scratch, in_groups=resources.workers > 1)
     failures = tuple(
         Failure(describe(node(key)), store.stage(key).log)
         for key, status in queue.status.items()
@@ -146,7 +139,7 @@ def _parents(plan: Plan) -> dict[str, str | None]:
     return {key: node.parent for key, node in plan.graph.nodes.items()}
 
 
-def _tune(queue: StageQueue, watcher: _Watcher, scratch: Path, *, in_groups: bool) -> None:
+def _tune(queue: StageQueue, watcher: Watcher, scratch: Path, *, in_groups: bool) -> None:
     _remove_stale(scratch.parent)
     scratch.mkdir(parents=True)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # it logs every failed trial's traceback; the log has it
@@ -189,111 +182,6 @@ class _InOrder(FIFOScheduler):
         return None
 
 
-class _Watcher(tune.Callback, tune.Stopper):
-    """Tells the display and the tracker what becomes of the stages, and ends a run that can never be served."""
-
-    def __init__(self, queue: StageQueue, room: Room, display: Display, mirror: Mirror, store: Store) -> None:
-        self._queue = queue
-        self._room = room
-        self._display = display
-        self._mirror = mirror
-        self._store = store
-        self._orphans = orphans.Orphans()
-        self._looked = time.monotonic()
-        self._refusals = 0
-        self.refused: ResourceError | None = None
-        """Why no stage can ever be served, where that came out."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return nothing, as the queue does."""
-        return {}
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return False: no result ends a trial."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Return whether Tune is to end everything."""
-        return self.refused is not None
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
-    ) -> None:
-        key = self._queue.key_of(trial)
-        if BEGUN in result:
-            self._queue.begin(key, result[BEGUN])
-            self._display.started(key)
-            self._mirror.begin(key)
-        elif LOST in result:
-            self._queue.lose(key)
-            self._display.lost(key, result[LOST])
-        elif "step" in result:
-            self._queue.trials[key].validated()
-        self._display.reported(key, result)
-
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        key = self._queue.key_of(trial)
-        what = _why(trial)
-        self._queue.lose(key)
-        self._display.lost(key, what)
-        self._say(key, f"{what}; it starts again from its last checkpoint")
-        step = (trial.last_result or {}).get("step")
-        with self._told(key):
-            self._store.stage(key).add_interruption(Interruption(time=time.time(), step=step, what=what))
-
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._say(self._queue.key_of(trial), f"failed for good: {_why(trial)}")
-
-    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        # After this, Tune's clean-up may end trials that an interrupt cut short: they are no failures.
-        for key in self._queue.take_ended():
-            status = self._queue.status[key]
-            self._display.ended(key, status, self._mirror.kept(key) if status is Status.DONE else "")
-            if status is Status.REUSED:  # another sweep did it
-                self._mirror.begin(key)
-                _tidy(self._store.stage(key))
-            if status is not Status.SKIPPED:
-                self._mirror.end(key, failed=status is Status.FAILED)
-        self._display.waiting = self._queue.waiting
-        self._display.beat()
-        if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._look()
-            self._looked = time.monotonic()
-
-    def _look(self) -> None:
-        """Give back what lost its trial, and stop where the cluster has come to refuse all there is."""
-        self._orphans.release()
-        refused = self._room.refused(self._queue.waiting, self._queue.begun)
-        self._refusals = self._refusals + 1 if refused else 0
-        if self._refusals > 1:  # at one look alone a node may be on its way out
-            self.refused = refused
-            self._queue.stop()
-
-    def _say(self, key: str, what: str) -> None:
-        """Say in the stage's log why its process ended: one that was killed could not."""
-        with self._told(key):
-            self._store.stage(key).say(what)
-
-    @contextlib.contextmanager
-    def _told(self, key: str) -> Iterator[None]:
-        """Let a file that cannot be written cost its line, not the sweep."""
-        try:
-            yield
-        except OSError as error:
-            self._display.say(f"cannot write the log of {key}: {error.strerror or error}")
-
-
-def _why(trial: Trial) -> str:
-    """Return in a line why a trial's process ended."""
-    error = "its process ended without a word"
-    if trial.error_file:
-        with contextlib.suppress(OSError):
-            # As text: to unpickle the error itself might import torch here.
-            text = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2]
-            error = last_line(text.partition("\n")[2]) or error
-    return f"lost the worker: {error}"
-
-
 def _job(plan: Plan, node: Node, resources: Resources) -> Job:
     return Job(
         name=node.name,
@@ -306,15 +194,6 @@ def _job(plan: Plan, node: Node, resources: Resources) -> Job:
         resources=resources,
         overlay=str(path) if (path := overlay_path(node.training.model.architecture)) else None,
     )
-
-
-def _tidy(folder: StageFolder) -> None:
-    """Tidy a stage that was done before, where a run that was killed or an earlier version of mfsweep left it."""
-    if folder.is_tidy:
-        return
-    with contextlib.suppress(OSError), folder.claim() as mine:  # another user's files are that user's to tidy
-        if mine:
-            folder.tidy()
 
 
 @contextlib.contextmanager

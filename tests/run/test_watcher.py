@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from mfsweep.run.sweep import _tidy
+from mfsweep.run.watcher import take_in
 from mfsweep.store import StageFolder, write_text
+
+
+def shown():
+    """Stand for the mirror, which is another matter."""
+    return SimpleNamespace(begin=lambda key: None, end=lambda key, *, failed: None)
 
 
 @pytest.fixture
@@ -20,16 +27,16 @@ def untidy(store, monkeypatch):
 def test_a_reused_stage_is_tidied_unless_another_sweep_holds_it(untidy):
     folder, tidied = untidy
     with folder.claim():
-        _tidy(folder)
+        take_in(folder, shown())
         assert tidied == []
-    _tidy(folder)
+    take_in(folder, shown())
     assert tidied == ["k"]
 
 
 def test_a_tidy_stage_is_left_alone(untidy):
     folder, tidied = untidy
     folder.last.unlink()
-    _tidy(folder)
+    take_in(folder, shown())
     assert tidied == []
 
 
@@ -38,4 +45,4 @@ def test_another_users_stage_fails_nothing(untidy, monkeypatch):
         raise PermissionError(13, "Permission denied", str(own.last))
 
     monkeypatch.setattr(StageFolder, "tidy", refuse)
-    _tidy(untidy[0])
+    take_in(untidy[0], shown())

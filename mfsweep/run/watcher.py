@@ -1,0 +1,144 @@
+"""What becomes of the stages while Tune runs: told to the display and the tracker, written into the stages' logs."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from mfsweep.errors import ResourceError
+from mfsweep.records import Interruption
+from mfsweep.run import orphans
+from mfsweep.run.mirror import Mirror
+from mfsweep.run.progress import Display
+from mfsweep.run.room import Room
+from mfsweep.run.stage_queue import BEGUN, LOST, StageQueue, Status
+from mfsweep.run.stage_trial import last_line
+from mfsweep.store import StageFolder, Store
+
+LOOK_SECONDS = 15.0
+"""Between two looks for worker groups that lost their trial, and at what the autoscaler refuses."""
+
+
+class Watcher(tune.Callback, tune.Stopper):
+    """Tells the display and the tracker what becomes of the stages, and ends a run that can never be served."""
+
+    def __init__(self, queue: StageQueue, room: Room, display: Display, mirror: Mirror, store: Store) -> None:
+        self._queue = queue
+        self._room = room
+        self._display = display
+        self._mirror = mirror
+        self._store = store
+        self._orphans = orphans.Orphans()
+        self._looked = time.monotonic()
+        self._refusals = 0
+        self.refused: ResourceError | None = None
+        """Why no stage can ever be served, where that came out."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing, as the queue does."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: no result ends a trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether Tune is to end everything."""
+        return self.refused is not None
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Show what a trial reports."""
+        key = self._queue.key_of(trial)
+        if BEGUN in result:
+            self._queue.begin(key, result[BEGUN])
+            self._display.started(key)
+            self._mirror.begin(key)
+        elif LOST in result:
+            self._queue.lose(key)
+            self._display.lost(key, result[LOST])
+        elif "step" in result:
+            self._queue.trials[key].validated()
+        self._display.reported(key, result)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Say why a stage starts again."""
+        key = self._queue.key_of(trial)
+        what = _why(trial)
+        self._queue.lose(key)
+        self._display.lost(key, what)
+        self._say(key, f"{what}; it starts again from its last checkpoint")
+        step = (trial.last_result or {}).get("step")
+        with self._told(key):
+            self._store.stage(key).add_interruption(Interruption(time=time.time(), step=step, what=what))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Say why a stage does not start again."""
+        self._say(self._queue.key_of(trial), f"failed for good: {_why(trial)}")
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Show which stages have ended, and look at the cluster now and then."""
+        # After this, Tune's clean-up may end trials that an interrupt cut short: they are no failures.
+        for key in self._queue.take_ended():
+            status = self._queue.status[key]
+            self._display.ended(key, status, self._mirror.kept(key) if status is Status.DONE else "")
+            if status is Status.REUSED:  # another sweep did it
+                take_in(self._store.stage(key), self._mirror)
+            elif status is not Status.SKIPPED:
+                self._mirror.end(key, failed=status is Status.FAILED)
+        self._display.waiting = self._queue.waiting
+        self._display.beat()
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._look()
+            self._looked = time.monotonic()
+
+    def _look(self) -> None:
+        """Give back what lost its trial, and stop where the cluster has come to refuse all there is."""
+        self._orphans.release()
+        refused = self._room.refused(self._queue.waiting, self._queue.begun)
+        self._refusals = self._refusals + 1 if refused else 0
+        if self._refusals > 1:  # at one look alone a node may be on its way out
+            self.refused = refused
+            self._queue.stop()
+
+    def _say(self, key: str, what: str) -> None:
+        """Say in the stage's log why its process ended: one that was killed could not."""
+        with self._told(key):
+            self._store.stage(key).say(what)
+
+    @contextlib.contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        """Let a file that cannot be written cost its line, not the sweep."""
+        try:
+            yield
+        except OSError as error:
+            self._display.say(f"cannot write the log of {key}: {error.strerror or error}")
+
+
+def _why(trial: Trial) -> str:
+    """Return in a line why a trial's process ended."""
+    error = "its process ended without a word"
+    if trial.error_file:
+        with contextlib.suppress(OSError):
+            # As text: to unpickle the error itself might import torch here.
+            text = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2]
+            error = last_line(text.partition("\n")[2]) or error
+    return f"lost the worker: {error}"
+
+
+def take_in(folder: StageFolder, mirror: Mirror) -> None:
+    """Show a stage that was not trained by this sweep, and tidy it where a killed run or an earlier version left it."""
+    mirror.begin(folder.key)
+    mirror.end(folder.key, failed=False)
+    if folder.is_tidy:
+        return
+    with contextlib.suppress(OSError), folder.claim() as mine:  # another user's files are that user's to tidy
+        if mine:
+            folder.tidy()
