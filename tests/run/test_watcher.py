@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
+from mfsweep.run.mirror import Mirror
 from mfsweep.run.watcher import take_in
 from mfsweep.store import StageFolder, write_text
 
 
 def shown():
     """Stand for the mirror, which is another matter."""
-    return SimpleNamespace(begin=lambda key: None, end=lambda key, *, failed: None)
+    return Mock(spec=Mirror)
 
 
 @pytest.fixture
