@@ -185,13 +185,20 @@ class StageFolder:
         """Get damaged files out of the way, so that they are made again; the caller holds the stage.
 
         With the record or weights goes all that rests on them: the record first, since a stage without it is not done.
+
+        Raises:
+            StoreError: they are another user's.
         """
         paths = [one.path for one in damaged]
         if any(path.parent != self.evaluations for path in paths):
             paths = [self.record_path, self.evaluations, *(path for path in paths if path != self.record_path)]
         for path in paths:
-            if os.path.lexists(path):
-                set_aside(path)
+            try:
+                if os.path.lexists(path):
+                    set_aside(path)
+            except OSError as error:
+                why = f"cannot be set aside ({error.strerror or error}): rename it, or ask its owner to"
+                raise StoreError(f"{path} is damaged, or rests on what is, and {why}") from error
 
 
 class Store:
