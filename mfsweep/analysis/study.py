@@ -21,7 +21,7 @@ from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.table import Points, as_records, points
 from mfsweep.analysis.transfer import RESAMPLES, FitRequest, fit
 from mfsweep.errors import FitError
-from mfsweep.quantities import RESULT, MetricPath, Quantity
+from mfsweep.quantities import RESULT, MetricPath, Quantity, count
 from mfsweep.records import CellRecord, ClaimRecord
 from mfsweep.spec.figures import Claim, Figure
 from mfsweep.store import Store
@@ -36,6 +36,28 @@ class Differences(NamedTuple):
     """(M, n) target less method, meV/atom."""
     pearson: NDArray[np.float64]
     """(M, M) correlation of the methods' values."""
+
+
+class Unpaid(NamedTuple):
+    """Labels of a method that energy offsets have seen and a cell has not paid for (`data.offsets: fixed`)."""
+
+    method: str
+    labels: int
+    """The most of any cell."""
+    tested: tuple[float, float | None] | None
+    """Of a method that is tested: the test error of these offsets alone, and of offsets fitted on what the cell pays
+    for, meV/atom; the latter None where that does not determine any."""
+
+    @property
+    def sentence(self) -> str:
+        """Return what a figure of costs has to say of it."""
+        labels = count(self.labels, "label")
+        said = f"Energy offsets of {self.method} have seen up to {labels} that a cell does not pay for"
+        if self.tested is None:
+            return f"{said}."
+        error, strict = self.tested
+        alone = "there are none" if strict is None else f"they are off by {strict:.3g} meV/atom, not {error:.3g}"
+        return f"{said} (fitted on its own alone, {alone})."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +79,8 @@ class Study:
     """Name -> statement."""
     differences: Mapping[str, Differences] = field(default_factory=dict)
     """Name of a figure of residuals -> its data."""
+    unpaid: Sequence[Unpaid] = ()
+    """Of a study with a figure of costs."""
     search: Sequence[SearchedStudy] = ()
     """What a search of axes has found so far."""
 

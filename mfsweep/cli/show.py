@@ -22,6 +22,7 @@ from mfsweep.analysis.table import points_csv
 from mfsweep.analysis.tables import claim_table, gain_table, law_table
 from mfsweep.analysis.transfer import FitRequest
 from mfsweep.cli import residuals
+from mfsweep.cli.unpaid import unpaid
 from mfsweep.data.residuals import residual
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
@@ -137,6 +138,7 @@ def analyse(plan: Plan) -> Shown:
         figures=plan.figures,
         claims=experiment.claims,
         differences=residuals.differences(plan, asked) if (asked := residuals.asked(plan)) else {},
+        unpaid=unpaid(plan),
         search=searched(plan.store, cells, list(plan.spec.searched), experiment.search.objective)
         if experiment.search
         else (),

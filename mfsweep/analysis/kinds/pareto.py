@@ -64,8 +64,9 @@ def pareto(name: str, wanted: Pareto, study: Study, analysis: Analysis) -> Pictu
     each = ", ".join(f"{method} {cost:g}" for method, cost in wanted.numbers.items())
     costs_said = f"Cost of the distinct training labels that a cell's stages use, {wanted.unit} each: {each}."
     free = f"Left out: {count(len(every) - len(places), 'setting')} that cost nothing." if places != every else ""
+    unpaid = " ".join(one.sentence for one in study.unpaid)
     main = f"Each point a setting, geometric mean over seeds; {BARS}."
-    return Picture(name, caption(wanted.title, main, costs_said, free, HOLLOW if capped else ""), figure)
+    return Picture(name, caption(wanted.title, main, costs_said, free, unpaid, HOLLOW if capped else ""), figure)
 
 
 def front(places: Iterable[Place]) -> list[Place]:
