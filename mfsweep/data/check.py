@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mfsweep.data.dataset import Dataset, shown
 from mfsweep.data.derived import donors
 from mfsweep.data.label_units import left_by_offsets, require_units
+from mfsweep.data.rounding import float32_rounding
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.survey.balance import named_parts
 from mfsweep.data.survey.duplicates import leaks, structure_hashes
@@ -79,6 +80,7 @@ def check(
                 # as if the stage trained on the part itself
                 alike = [own.but(labels=part) for own in training.sets if own.labels == method]
                 warnings |= dict.fromkeys(require_units(dataset, part, alike))
+                warnings |= dict.fromkeys(_rounded(dataset, part, alike))
             warnings |= dict.fromkeys(_weaknesses(dataset, method, training.sets))
     warnings |= dict.fromkeys(_leaks(dataset))
     return list(warnings)
@@ -214,6 +216,14 @@ def _leaks(dataset: Dataset) -> Iterator[str]:
             f"{count(len(leak.pairs.other), 'structure')} of {other} with the same geometry as one of {one}, the first "
             f"are {first}: split by {column}, copies are not kept together"
         )
+
+
+def _rounded(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
+    """Yield that the energies which a training learns were rounded on their way here."""
+    members = np.unique(np.concatenate([dataset.training(own) for own in sets]))
+    structures = dataset.structures
+    if found := float32_rounding(structures.labels[method].energy[members], structures.sizes[members]):
+        yield f"the {method} {found.sentence} ({structures.describe(int(members[found.first]))} most)"
 
 
 def _unshuffled(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:

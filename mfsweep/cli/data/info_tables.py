@@ -242,6 +242,8 @@ def _notes_on_units(method: str, own: Method, provenance: Mapping[str, Any] | No
 def _notes_on(method: str, own: Method) -> Iterator[str]:
     for what, number in own.flaws.items():
         yield f"{method}: {count(number, 'structure')} with {what}"
+    if own.rounding:
+        yield f"{method}: {own.rounding.sentence}"
     if not own.determined:
         yield f"{method}: the compositions do not fix all energy offsets: those shown are the smallest that fit"
     kinds = {"energy per atom after the offsets": own.far} | ({"largest force": own.forces.far} if own.forces else {})

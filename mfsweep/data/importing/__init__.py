@@ -25,6 +25,7 @@ from mfsweep.data.importing.ase_files import AseSource
 from mfsweep.data.importing.keys import Units, storable
 from mfsweep.data.importing.parts import Filter, Part, Source, carries, complete
 from mfsweep.data.importing.scale import Sample
+from mfsweep.data.rounding import float32_rounding
 from mfsweep.data.source import digest
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -134,10 +135,14 @@ def import_files(
             raise DataError(f"{_names(sources)}: no structure is left of {tally.done:,}: {_left_out(passes)}")
         writer.finish(_provenance(sources, opened, rules, passes))
         structures, atoms = writer.structures, writer.atoms
+    made = csr.read(target, {method: LabelKeys(energy=f"{method}.energy") for method in tally.energies})
+    for method, labels in made.labels.items():
+        if found := float32_rounding(labels.energy, made.sizes):
+            warnings.append(f"{method}: {found.sentence} ({made.describe(found.first)} most)")
     return Summary(
         structures=structures,
         atoms=atoms,
-        formulae=len(csr.read(target, {}).formulae),
+        formulae=len(made.formulae),
         energies=tally.energies,
         forces=tally.forces,
         columns=tuple(tally.columns),

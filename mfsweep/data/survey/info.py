@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfsweep.data.rounding import Rounding, float32_rounding
 from mfsweep.data.structures import SYMBOLS, Structures
 from mfsweep.data.survey.blocks import blocks
 from mfsweep.data.survey.composition import Composition, Left, composition, left
@@ -103,6 +104,8 @@ class Method(NamedTuple):
     """Standard deviation of the energies after the offsets, eV/atom."""
     looks_like: str | None
     """A unit that the energies would fit better, had they been hartree; None: they are plausible."""
+    rounding: Rounding | None
+    """Of energies that were stored as float32."""
     far: Far
     """By energy per atom after the offsets, eV."""
     histogram: Histogram | None
@@ -239,6 +242,7 @@ def _method(structures: Structures, made_of: Composition, method: str, own: Left
         determined=own.determined,
         spread=float(own.per_atom[known].std()) if len(known) else np.nan,
         looks_like=_energy_unit(structures, made_of, energy, own, known) if own.determined and len(known) else None,
+        rounding=float32_rounding(np.asarray(energy), structures.sizes),
         far=_far(structures, own.per_atom, threshold),
         histogram=_histogram(1000 * own.per_atom[known]),
     )
