@@ -78,6 +78,7 @@ class Experiment:
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what the sink says itself
         try:
             database = _is_database(uri)
             if database:
@@ -143,10 +144,10 @@ class Experiment:
         else:
             self._client.log_artifact(run.run_id, str(path))
 
-    def answers(self, run: RunState) -> bool:
-        """Return whether the server answers a question about a run that exists."""
+    def takes(self, run: RunState, tag: str, value: str) -> bool:
+        """Return whether the server takes a tag of a run that exists; on a full disk it still answers questions."""
         try:
-            self._client.get_run(run.run_id)
+            self._client.set_tag(run.run_id, tag, value)
         except Exception:  # noqa: BLE001  whatever it is, the answer is no
             return False
         return True

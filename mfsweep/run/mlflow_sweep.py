@@ -93,8 +93,8 @@ class SweepRuns:
         self._run = found
 
     def answers(self) -> bool:
-        """Return whether the server answers at all."""
-        return self._experiment.answers(self._run)
+        """Return whether the server takes anything at all."""
+        return self._experiment.takes(self._run, KIND, "sweep")
 
     def write(self, mirror: Mirror) -> bool:
         """Bring one stage's run up to date; return whether it is complete."""

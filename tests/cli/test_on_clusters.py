@@ -19,6 +19,7 @@ import torch
 from clusters import RAY, autoscaling, cluster
 from mlflow import MlflowClient
 
+from mfsweep.metrics_file import entries
 from mfsweep.run.tracking import Tracker
 from mfsweep.store import Store
 
@@ -247,13 +248,13 @@ def test_a_full_disk_pauses_the_stages_and_says_so(spec, tmp_path):
             while True:
                 ballast.write(b"\0" * (1 << 16))
         said = tmp_path / "said"
-        until(lambda: "pauses" in said.read_text(), 120)
+        until(lambda: "pauses  pretrain pretrain_size=20: " in said.read_text(), 120)
         assert f"the disk of {disk / 'store'} is full" in said.read_text()
         (disk / "ballast").unlink()
         assert process.wait(240) == 0, said.read_text()
         (folder,) = Store(disk / "store").stages()
         assert folder.record().steps == 400
-        steps = [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines() if "train.loss" in line]
+        steps = [entry["step"] for entry in entries(folder.metrics) if "train.loss" in entry["metrics"]]
         assert steps == list(range(1, 401)), "no step lost, none twice"
         assert "Traceback" not in said.read_text()
     finally:
