@@ -254,7 +254,7 @@ def test_a_full_disk_pauses_the_stages_and_says_so(spec, tmp_path):
         assert process.wait(240) == 0, said.read_text()
         (folder,) = Store(disk / "store").stages()
         assert folder.record().steps == 400
-        steps = [entry["step"] for entry in entries(folder.metrics) if "train.loss" in entry["metrics"]]
+        steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
         assert steps == list(range(1, 401)), "no step lost, none twice"
         assert "Traceback" not in said.read_text()
     finally:
