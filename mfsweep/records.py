@@ -52,6 +52,20 @@ class Best(Finite):
     """Of the file; None in records of before it was kept."""
 
 
+class Machine(Finite):
+    """What a process computed on."""
+
+    device: Literal["cpu", "cuda"]
+    name: str
+    """Model of the GPU, or of the CPU."""
+    driver: str | None = None
+    """Version of the GPU's driver."""
+    cuda: str | None = None
+    """Version of CUDA that torch was built for."""
+    threads: int
+    """CPU threads of torch."""
+
+
 class Interruption(Plain):
     """Something that cut a training short; it went on from its last checkpoint."""
 
@@ -97,6 +111,9 @@ class Record(Finite):
     workers: int
     host: str
     versions: dict[str, str]
+    """Package -> version, and Python's (versions.py)."""
+    machines: list[Machine] = []
+    """The different ones of the group that finished the training; none in records of before they were kept."""
     interruptions: list[Interruption] = []
     """Lost workers and nodes, in time order."""
 
@@ -139,6 +156,9 @@ class EvaluationRecord(Finite):
     structures: int
     step: int | None = None
     """Optimiser step of the weights; None in records of before it was written: the selected checkpoint's."""
+    versions: dict[str, str] = {}
+    """As of the training's record, of the process that made this; empty in records of before they were kept."""
+    machine: Machine | None = None
     predictions: str
     """The .npz beside this file: index (S,), formula (S,), atoms (S,), energy_reference and energy_predicted (S,) eV,
     and for a method with forces: forces_reference and forces_predicted (A, 3) eV/angstrom."""

@@ -48,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "inventory": {"plan", "store", "damage"},
     "prepare": BASE | {"spec", "plan", "records", "store", "inventory", "data", "points", "modelfiles", "labelcosts"},
     "overlay": {"errors"},
+    "versions": {"overlay"},
     "run": BASE
     | {
         "metrics_file",
@@ -62,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "points",
         "prepare",
         "overlay",
+        "versions",
     },
 }
 ALLOWED["cli"] = set(ALLOWED) - {"__main__"} | {"__init__"}

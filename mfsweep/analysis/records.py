@@ -35,6 +35,7 @@ class Stage:
     """The same keys, for the null model of energy offsets alone; evaluations only."""
     weights: dict[str, Weights]
     """Name without its quantity, `test.cc`, -> the weights behind it."""
+    evaluations: tuple[EvaluationRecord, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -117,6 +118,7 @@ def _join(record: Record, evaluations: Iterable[EvaluationRecord]) -> Stage:
     metrics = {**record.metrics, **{best_path(path): value for path, value in record.own_best.items()}}
     weights = _own_weights(record)
     offsets_only: dict[str, float] = {}
+    evaluations = tuple(evaluations)
     for one in evaluations:
         name = score_of(one.evaluation)
         assert name not in weights, f"two scores of stage {record.key} are called {name}"
@@ -124,7 +126,7 @@ def _join(record: Record, evaluations: Iterable[EvaluationRecord]) -> Stage:
         weights[name] = Weights(head, record.selected.step if one.step is None else one.step)
         metrics |= {f"{name}.{quantity}": value for quantity, value in one.metrics.items()}
         offsets_only |= {f"{name}.{quantity}": value for quantity, value in one.offsets_only.items()}
-    return Stage(record, metrics, offsets_only, weights)
+    return Stage(record, metrics, offsets_only, weights, evaluations)
 
 
 def _own_weights(record: Record) -> dict[str, Weights]:

@@ -271,6 +271,9 @@ def _provenance(study: Study, analysis: Analysis) -> str:
     total = sum(stage.record.seconds for key in names if (stage := analysis.records.stage(key)))
     packages = ", ".join(f"{package} {' and '.join(sorted(found))}" for package, found in sorted(versions.items()))
     parts = ["<h2>Provenance</h2>", f"<p>{total:,.0f} s of training in all. {escape(packages)}</p>"]
+    if analysis.mixed:
+        items = "".join(f"<li>{escape(one.sentence)}.</li>" for one in analysis.mixed)
+        parts.append(f"<p>Not all stages ran alike: numbers may differ by this too.</p><ul>{items}</ul>")
     parts.append(folded("Every stage", table(f"{len(body)} stages", head, body, text={0, 1, 2, 5, 6, 10}), len(body)))
     if study.commands:
         parts.append(f"<h3>To make this again</h3><pre><code>{escape(chr(10).join(study.commands))}</code></pre>")

@@ -16,6 +16,7 @@ from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.gain import Gain, Outcome, gains, outcomes
 from mfsweep.analysis.law import Law, Refusal
 from mfsweep.analysis.metric import find
+from mfsweep.analysis.mixed import Mixed, mixed
 from mfsweep.analysis.records import Records, score_of
 from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.table import Points, as_records, points
@@ -115,6 +116,8 @@ class Analysis:
     """One for each target metric of the fits; without fits, for each test error."""
     claims: tuple[ClaimRecord, ...] = ()
     """What came out for each claim of the spec."""
+    mixed: tuple[Mixed, ...] = ()
+    """Software and hardware that is not the same for all stages."""
 
 
 def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES) -> Analysis:
@@ -134,7 +137,7 @@ def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES)
         judge(records, study.cells, name, claim, study.fits, resamples=resamples)
         for name, claim in study.claims.items()
     )
-    return Analysis(records, laws, tuple(results.values()), claims)
+    return Analysis(records, laws, tuple(results.values()), claims, tuple(mixed(records, study.cells)))
 
 
 def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest, *, resamples: int = RESAMPLES) -> Law:

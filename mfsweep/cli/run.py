@@ -15,6 +15,7 @@ from rich.text import Text
 from mfsweep import overlay
 from mfsweep.cli import DEFAULT_STORE, searching, show
 from mfsweep.cli.planned import near
+from mfsweep.cli.requirements import require_same_versions
 from mfsweep.errors import StoreError
 from mfsweep.inventory import Inventory
 from mfsweep.plan.graph import smoke_graph
@@ -54,11 +55,12 @@ def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[
         among: the plans of the whole command, where there are several: an interrupt ends them all.
 
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or has stages of other versions where the spec forbids it.
         ResourceError: the cluster can never serve a stage.
         TrackingError: the tracking server cannot be used.
     """
     plan.store.prepare()
+    require_same_versions(plan, here=True)
     with _searching(plan, console) as search:
         summary = _run(plan, search, console, tracking_uri)
     _say_end(plan, console, summary, among or [plan])

@@ -22,6 +22,7 @@ from mfsweep.analysis.table import points_csv
 from mfsweep.analysis.tables import claim_table, gain_table, law_table
 from mfsweep.analysis.transfer import FitRequest
 from mfsweep.cli import residuals
+from mfsweep.cli.requirements import require_same_versions
 from mfsweep.cli.unpaid import unpaid
 from mfsweep.data.residuals import residual
 from mfsweep.plan.graph import Node
@@ -107,6 +108,8 @@ class Shown:
                 console.print(gain_table(result))
         if self.analysis.claims:
             console.print(claim_table(self.analysis.claims))
+        for one in self.analysis.mixed:
+            console.print(one.sentence, style="yellow", soft_wrap=True, markup=False)
 
     def write_points(self) -> None:
         """Write the points of every law as CSV, with the keys of their stages."""
@@ -123,7 +126,12 @@ class Shown:
 
 
 def analyse(plan: Plan) -> Shown:
-    """Return what can be shown of a plan."""
+    """Return what can be shown of a plan.
+
+    Raises:
+        StoreError: the spec requires one version of everything, and the stages have several.
+    """
+    require_same_versions(plan)
     experiment = plan.spec.experiment
     fits = [FitRequest(name, fit.x, fit.y, fit.group_by) for name, fit in experiment.fits.items()]
     cells = plan.cells()

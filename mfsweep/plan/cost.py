@@ -15,9 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from pydantic import PositiveFloat, PositiveInt
-
-from mfsweep.spec.base import Frozen
+from mfsweep.spec.base import Frozen, PositiveFloat, PositiveInt
 from mfsweep.spec.model import Architecture, Mace, Model
 from mfsweep.spec.stage import Training
 

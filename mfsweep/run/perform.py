@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import platform
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +20,9 @@ from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import StoreError, TrainingError
 from mfsweep.files import sha256
 from mfsweep.quantities import Quantity
-from mfsweep.records import Best, EvaluationRecord, Record, Share
+from mfsweep.records import Best, EvaluationRecord, Machine, Record, Share
 from mfsweep.run.job import Job
+from mfsweep.run.machine import machine, machines
 from mfsweep.run.stage_log import warnings_to
 from mfsweep.run.weights import sound_weights
 from mfsweep.spec.stage import Evaluation
@@ -32,9 +31,9 @@ from mfsweep.train.checkpoint import load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
 from mfsweep.train.loop import Kept, Outcome, Progress, train
 from mfsweep.train.world import World
+from mfsweep.versions import versions
 
 _LOG = logging.getLogger(__name__)
-_RECORDED_PACKAGES = ("mfsweep", "torch", "mace-torch", "e3nn", "nequip", "nequip-allegro", "numpy", "ray")
 
 
 def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
@@ -74,8 +73,9 @@ def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool
         )
         if outcome is None:
             return False
+        found = machines(world)
         if world.rank == 0:
-            folder.write_record(_record(job, outcome, started, world))
+            folder.write_record(_record(job, outcome, started, found, world))
     if world.rank == 0:
         _tidy(folder)
         for evaluation in job.evaluations:
@@ -133,7 +133,7 @@ def _parent(job: Job, store: Store) -> Path | None:
     return sound_weights(parent, record.selected)
 
 
-def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
+def _record(job: Job, outcome: Outcome, started: float, found: list[Machine], world: World) -> Record:
     return Record(
         key=job.training.key,
         training=job.training.identity(),
@@ -158,21 +158,14 @@ def _record(job: Job, outcome: Outcome, started: float, world: World) -> Record:
         parameters=outcome.parameters,
         workers=world.size,
         host=platform.node(),
-        versions=_versions(),
+        versions=versions(),
+        machines=found,
         interruptions=job.folder.interruptions(),
     )
 
 
 def _best(job: Job, kept: Kept) -> Best:
     return Best(**kept._asdict(), sha256=sha256(job.folder.path / kept.file))
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in _RECORDED_PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):  # nequip, but in a process of the overlay
-            versions[package] = version(package)
-    return versions
 
 
 def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evaluation, device: torch.device) -> None:
@@ -206,6 +199,8 @@ def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evalu
             offsets_only=_finite(evaluation, errors(offsets_only(predictions, dataset, offsets, base))),
             structures=len(predictions.index),
             step=weights.step,
+            versions=versions(),
+            machine=machine(device),
             predictions=arrays.name,
         )
     )

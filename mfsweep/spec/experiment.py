@@ -83,3 +83,6 @@ class Experiment(Frozen):
     """What is drawn; without any, errors against target labels and the laws."""
     claims: dict[Name, Claim] = {}
     """Statements that the results are held against."""
+    require: Literal["same_versions"] | None = None
+    """`same_versions`: all stages have one version of Python and of each package on which numbers depend, or nothing is
+    run and nothing fitted. Default: what differs is said. Never part of a stage's identity."""

@@ -9,6 +9,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+import torch
 
 import mfsweep.metrics_file
 import mfsweep.store
@@ -22,6 +23,7 @@ from mfsweep.metrics_file import entries
 from mfsweep.prepare import prepare
 from mfsweep.run import perform as perform_module
 from mfsweep.run.job import Job
+from mfsweep.run.machine import machine
 from mfsweep.run.perform import perform
 from mfsweep.run.sweep import _job
 from mfsweep.spec.batching import Batching
@@ -368,3 +370,13 @@ def test_labels_corrected_under_their_name_are_scored_again(path, data, store, t
     stale = job.model_copy(update={"evaluations": (old.but(labels="xtb", offsets="cc"),)})
     with pytest.raises(DataError, match=r"own\.h5: the labels xtb: expected .* which the sweep was planned with"):
         perform(stale, World.alone(), lambda _: True)
+
+
+def test_records_and_scores_hold_what_they_were_made_with(go):
+    test = Evaluation(labels="cc", subset="t", head="cc", offsets="cc")
+    folder = go(LabelledSet(labels="cc", subset="a", size=20), evaluations=(test,))
+    record, score = folder.record(), folder.evaluation(test.identity())
+    (own,) = record.machines
+    assert own == score.machine == machine(torch.device("cpu"))
+    assert record.versions == score.versions
+    assert {"python", "torch", "e3nn", "numpy", "mfsweep"} <= record.versions.keys()
