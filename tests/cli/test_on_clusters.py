@@ -107,7 +107,7 @@ while True:
     with file.open("w") as out:
         process = subprocess.Popen([sys.executable, "-c", program], env=made.environment(), stdout=out)
     try:
-        yield lambda: [json.loads(line) for line in file.read_text().splitlines()]
+        yield lambda: [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
     finally:
         process.kill()
         process.wait()
