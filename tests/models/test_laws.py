@@ -124,7 +124,7 @@ def test_a_crystal_far_apart_is_a_molecule(model, make_crystal, make_graph, ice)
 def test_heads_differ(model, make_graph, molecules):
     graph = make_graph(*molecules)
     difference = model(graph, "cc", forces=False).energy - model(graph, "dft", forces=False).energy
-    assert difference.abs().min() > 1e-4
+    assert difference.abs().max() > 1e-3, "of one molecule two heads may agree by chance"
 
 
 def test_a_batch_of_one_head_leaves_the_other_heads_alone(model, make_graph, molecules):
