@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfsweep.analysis.records import Records
-from mfsweep.quantities import count
 from mfsweep.records import CellRecord, EvaluationRecord, Machine, Record
 
 NO_NUMBERS = frozenset({"ray"})
@@ -35,7 +34,7 @@ class Mixed:
         for value, made in others:
             more = f" and {len(made) - _NAMED} more" if len(made) > _NAMED else ""
             told.append(f"{value} for {', '.join(made[:_NAMED])}{more}")
-        return f"{self.what} differs: {'; '.join(told)}; {common} for the other {count(len(most), 'stage or score')}"
+        return f"{self.what} differs: {'; '.join(told)}; {common} for the other {len(most)}"
 
 
 def mixed(records: Records, cells: Sequence[CellRecord]) -> list[Mixed]:
