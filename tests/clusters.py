@@ -93,7 +93,7 @@ def _started(config: dict | None = None, *, hidden: bool = False) -> Iterator[Cl
         f"--temp-dir={folder}", f"--object-store-memory={STORE_BYTES}", f"--dashboard-port={dashboard}",
         f"--dashboard-agent-listen-port={_free_port()}", f"--ray-client-server-port={_free_port()}",
     ]  # fmt: skip
-    fake = {}
+    fake, monitor = {}, None
     if config:
         config["provider"]["gcs_address"] = made.address
         file = folder / "autoscaling.yaml"
@@ -109,11 +109,12 @@ def _started(config: dict | None = None, *, hidden: bool = False) -> Iterator[Cl
         options += ["--no-monitor"] if hidden else [f"--autoscaling-config={file}"]
     try:
         _ray("start", *options, folder=folder, **fake)
-        if config and hidden:
-            _start_hidden_autoscaler(made, file, fake)
+        monitor = _start_hidden_autoscaler(made, file, fake) if config and hidden else None
         yield made
     finally:
         _end(folder)
+        if monitor:
+            monitor.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -154,7 +155,7 @@ def _config(node: Mapping[str, int], most: int, idle_minutes: float) -> dict:
     }
 
 
-def _start_hidden_autoscaler(made: Cluster, config: Path, fake: Mapping[str, str]) -> None:
+def _start_hidden_autoscaler(made: Cluster, config: Path, fake: Mapping[str, str]) -> subprocess.Popen[bytes]:
     from ray.autoscaler.v2 import monitor
 
     logs = made.folder / "session_latest" / "logs"
@@ -166,7 +167,9 @@ def _start_hidden_autoscaler(made: Cluster, config: Path, fake: Mapping[str, str
     script = made.folder / "hidden.py"
     script.write_text(program)
     with (made.folder / "hidden.log").open("w") as log:
-        subprocess.Popen([sys.executable, script], env={**_environment(made.folder), **fake}, stdout=log, stderr=log)
+        return subprocess.Popen(
+            [sys.executable, script], env={**_environment(made.folder), **fake}, stdout=log, stderr=log
+        )
 
 
 def _ray(*arguments: str, folder: Path, **more: str) -> None:

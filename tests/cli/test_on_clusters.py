@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,7 +108,8 @@ while True:
     with file.open("w") as out:
         process = subprocess.Popen([sys.executable, "-c", program], env=made.environment(), stdout=out)
     try:
-        yield lambda: [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        # Ray has a word there, too; and the last line may be half written.
+        yield lambda: [json.loads(line) for line in re.findall(r"^\{.*\}$", file.read_text(), re.MULTILINE)]
     finally:
         process.kill()
         process.wait()
