@@ -23,6 +23,15 @@ LOGICAL_CPUS = 4
 """CPUs that the test cluster claims, whatever the machine has: a four-worker group must find room."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all tests that start Ray to one process, first: it is the longest piece of work, and one cluster is enough."""
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
     """Start one local Ray for the whole session; give its address."""
