@@ -17,7 +17,7 @@ from typing import Any
 import ray
 import torch
 from ray import tune
-from ray.exceptions import RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError
 from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.train.v2.api.exceptions import PreemptionError, TrainingFailedError, WorkerGroupError
@@ -30,7 +30,7 @@ from mfsweep.run.cluster import worker_resources
 from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
 from mfsweep.run.stage_queue import LOST
-from mfsweep.run.stage_trial import is_gone, last_line
+from mfsweep.run.stage_trial import UNREACHABLE_SECONDS, is_gone, last_line
 from mfsweep.train.loop import Progress
 from mfsweep.train.world import World
 
@@ -97,8 +97,17 @@ def _what(error: Exception, group: _Group, gone: dict[str, list[int]]) -> str:
 
 def _died(failure: BaseException) -> bool:
     """Return whether a rank's process ended, in place of an error of its code."""
-    cause = getattr(failure, "health_check_failure", failure)
-    return isinstance(cause, RayActorError)
+    return isinstance(_cause(failure), RayActorError)
+
+
+def _unreachable(error: Exception) -> bool:
+    """Return whether a rank did not answer, of which nobody knows yet what became of it."""
+    failures = error.worker_failures.values() if isinstance(error, WorkerGroupError) else ()
+    return any(isinstance(_cause(failure), ActorUnavailableError) for failure in failures)
+
+
+def _cause(failure: BaseException) -> BaseException:
+    return getattr(failure, "health_check_failure", failure)
 
 
 def _last_line(error: BaseException) -> str:
@@ -122,7 +131,8 @@ class _Group:
 
     def lost_nodes(self, error: Exception) -> dict[str, list[int]]:
         """Return host -> ranks of the group's nodes that have gone, or were announced to go."""
-        deadline = time.monotonic() + NODE_SECONDS
+        spoken = time.monotonic()
+        deadline = spoken + (UNREACHABLE_SECONDS if _unreachable(error) else NODE_SECONDS)
         while True:
             gone: dict[str, list[int]] = {}
             for rank, (node, host) in sorted(self._nodes.items()):
@@ -130,6 +140,9 @@ class _Group:
                     gone.setdefault(host, []).append(rank)
             if gone or time.monotonic() > deadline:
                 break
+            for item in _waiting(spoken):
+                tune.report(item)
+                spoken = time.monotonic()
             time.sleep(POLL_SECONDS)
         if not gone and isinstance(error, PreemptionError):
             for rank in error.preemption_info.preempted_ranks:

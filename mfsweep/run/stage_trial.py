@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import ray
+from ray.exceptions import ActorUnavailableError
 from ray.tune.experiment import Trial
+
+UNREACHABLE_SECONDS = 90.0
+"""How long a node of which nothing is heard may still be shown as alive: Ray gives it up after five looks that fail."""
+POLL_SECONDS = 0.5
 
 
 class StageTrial(Trial):
     """A trial that is given up after `max_failures` failures without a validation in between.
 
     What a stage has validated is in its checkpoint: each failure after that costs the steps since, and says nothing of
-    the next. A trial whose node went away, as spot machines do, has not failed at all.
+    the next. A trial whose node went away, as spot machines do, has not failed at all, also where that is known later.
     """
 
     node: str | None = None
     """Where its process runs, once it does."""
+    _nodes: tuple[str, ...] = ()
+    """Where the failures happened that count."""
 
     def validated(self) -> None:
         """Forget the failures so far."""
+        self._nodes = ()
         self.run_metadata.num_failures = 0
 
     def handle_error(self, exc: Any = None) -> None:
-        """Take in a failure; what Tune calls."""
-        before = self.run_metadata.num_failures
+        """Take in a failure; what Tune calls.
+
+        Only where the trial would be given up, and nobody knows yet what became of its node, is that waited for.
+        """
         super().handle_error(exc)
-        if self.node is not None and is_gone(self.node):
-            self.run_metadata.num_failures = before
+        self._nodes += (self.node or "",)
+        self._forget_gone()
+        deadline = time.monotonic() + UNREACHABLE_SECONDS
+        while isinstance(exc, ActorUnavailableError) and not self.should_recover() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            self._forget_gone()
+
+    def _forget_gone(self) -> None:
+        self._nodes = tuple(node for node in self._nodes if not node or not is_gone(node))
+        self.run_metadata.num_failures = len(self._nodes)
 
 
 def is_gone(node: str) -> bool:

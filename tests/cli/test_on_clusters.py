@@ -209,6 +209,7 @@ def test_a_lost_node_is_no_failure_and_is_said_in_log_screen_and_record(spec, tm
 
 def test_the_same_spec_run_twice_at_once_trains_and_shows_each_stage_once(spec, tmp_path):
     path, store = spec(sizes="[20, 30, 40, 60]", steps=100), tmp_path / "store"
+    store.mkdir()
     command = [Path(sys.executable).with_name("mfsweep"), "run", path, "--store", store, "--workers", "1", "--json"]
     Tracker.open(
         f"sqlite:///{store / 'mlflow.db'}",

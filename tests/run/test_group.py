@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
@@ -135,3 +135,22 @@ def test_a_line_that_was_cut_off_costs_only_itself(tmp_path):
         json.dumps({"time": 1.0, "step": None, "what": "first"}).encode() + b'\n{"time": 2.0, "st\n\xff\xfe\n'
     )
     assert [lost.what for lost in folder.interruptions()] == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [(ActorUnavailableError("connection reset", None), True), (ActorDiedError(), False)],
+    ids=["out of reach", "dead"],
+)
+def test_a_node_is_waited_for_where_nobody_knows_what_became_of_it(monkeypatch, error, waits):
+    looks, words = [], []
+    made = group._Group(SimpleNamespace(resources=SimpleNamespace(workers=1)))
+    made._nodes = {0: ("node", "host")}
+    monkeypatch.setattr(group, "NODE_SECONDS", 0)
+    monkeypatch.setattr(group, "WORD_SECONDS", 0)
+    monkeypatch.setattr(group, "POLL_SECONDS", 0)
+    monkeypatch.setattr(group.tune, "report", words.append)
+    monkeypatch.setattr(group, "is_gone", lambda _node: looks.append(1) or len(looks) > 4)
+    found = made.lost_nodes(of(r0=WorkerHealthCheckFailedError("A worker health check failed.", error)))
+    assert found == ({"host": [0]} if waits else {})
+    assert bool(words) is waits, "a stop is heard meanwhile"

@@ -1,6 +1,7 @@
 """Which failures of a trial count."""
 
 import pytest
+from ray.exceptions import ActorUnavailableError
 from ray.tune.experiment import Trial
 
 from mfsweep.run import stage_trial
@@ -39,3 +40,27 @@ def test_a_node_that_is_gone_is_no_failure_of_the_trial(trial, monkeypatch, node
     for _ in range(9):
         trial.handle_error()
     assert trial.should_recover()
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_a_node_of_which_that_is_known_late_is_no_failure_either(trial, monkeypatch, most):
+    """A process that dies with its node is first only out of reach."""
+    trial.max_failures, looks = most, []
+
+    def nodes():
+        looks.append(1)
+        return [{"NodeID": "here", "Alive": len(looks) < 5 * (most + 1)}]
+
+    monkeypatch.setattr(stage_trial, "POLL_SECONDS", 0)
+    monkeypatch.setattr(stage_trial.ray, "nodes", nodes)
+    for _ in range(9):
+        trial.handle_error(ActorUnavailableError("connection reset", None))
+        assert trial.should_recover()
+
+
+def test_what_stays_out_of_reach_on_a_node_that_is_there_is_given_up_in_the_end(trial, monkeypatch):
+    monkeypatch.setattr(stage_trial, "UNREACHABLE_SECONDS", 0.01)
+    for _ in range(3):
+        assert trial.should_recover()
+        trial.handle_error(ActorUnavailableError("connection reset", None))
+    assert not trial.should_recover()
