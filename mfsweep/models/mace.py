@@ -25,9 +25,13 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     from e3nn.nn import FullyConnectedNet
 
 from mfsweep.models.base import Graph, Potential, Shape, building
+from mfsweep.models.convolution import Convolution
+from mfsweep.models.equivariant import Mix, MixByElement, radial_weights
 from mfsweep.models.harmonics import Harmonics
 from mfsweep.models.lora import LinearMap
+from mfsweep.models.product_basis import HIGHEST_CORRELATION, ProductBasis
 from mfsweep.models.readout import HeadMLPs, copy_head, matrices
+from mfsweep.models.slots import Slots
 from mfsweep.spec.model import Mace
 
 
@@ -87,45 +91,92 @@ class MacePotential(Potential):
             )
             if any(hidden != (spec.readout_hidden,) for hidden in widths):
                 self.network.readouts[-1] = HeadMLPs(spec.channels, widths)
+        self._convolutions = nn.ModuleList(
+            Convolution(layer.conv_tp, o3.wigner_3j, dtype) for layer in self.network.interactions
+        )
+        self._maps = nn.ModuleList(
+            nn.ModuleList(
+                [
+                    Mix(layer.linear_up),
+                    Mix(layer.linear, layer.avg_num_neighbors),
+                    MixByElement(layer.skip_tp),
+                    Mix(product.linear),
+                ]
+            )
+            for layer, product in zip(self.network.interactions, self.network.products, strict=True)
+        )
+        # Above, mace-torch's own: its contraction holds for any order.
+        own = spec.correlation <= HIGHEST_CORRELATION
+        orders = range(spec.max_ell + 1)
+        self._bases = nn.ModuleList(
+            ProductBasis(product.symmetric_contractions.contractions, orders, dtype) if own else nn.Identity()
+            for product in self.network.products
+        )
+        self.register_load_state_dict_post_hook(lambda *_: self._derive())
         # In float64 whatever the precision: rounding E0 would cost more than the model's error.
         self.network.atomic_energies_fn.atomic_energies = torch.from_numpy(table)
 
     def atomic_energies(self, graph: Graph, head: str) -> Tensor:
         """Return the (A,) atoms' interaction energies by one head, eV.
 
-        This is ScaleShiftMACE.forward without what a training never reads (offsets, stress), with harmonics of our own
-        (harmonics.py says why), and with what a pair's two directions share computed once: radial weights are equal,
-        harmonics equal up to their parity.
+        This is ScaleShiftMACE.forward without what a training never reads (offsets, stress), on mace-torch's parameters
+        but by layers of our own, which move less memory (convolution.py, product_basis.py) and whose bits do not depend
+        on what the process did before (harmonics.py). What a pair's two directions share is computed once. The atoms
+        are sorted by element, since each element has weights of its own.
         """
-        network = self.network
-        sender, receiver = graph.edges
-        pairs = graph.edges.shape[1] // 2
+        network, elements = self.network, len(self.shape.elements)
+        species, order = torch.sort(graph.species, stable=True)
+        counts = torch.bincount(species, minlength=elements).tolist()
+        place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+        edges = place[graph.edges]
+        slots = Slots.of(edges, len(species))
         vectors = graph.vectors()
         lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-        attributes = nn.functional.one_hot(graph.species, len(self.shape.elements)).to(vectors.dtype)
-        harmonics = self._harmonics(vectors / lengths)
-        harmonics = torch.cat([harmonics, harmonics * self._parity])
-        radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
-        features = network.node_embedding(attributes)
+        attributes = nn.functional.one_hot(species, elements).to(vectors.dtype)
+        harmonics = slots.of_pairs(self._harmonics(vectors / lengths)) * slots.signs(self._parity)
+        basis, _ = network.radial_embedding(lengths, attributes, edges[:, : len(vectors)], network.atomic_numbers)
+        features = [network.node_embedding(attributes).unsqueeze(1)]
         column = self.shape.heads.index(head)
-        heads = torch.full_like(graph.species, column)
-        atomic = vectors.new_zeros(len(graph.species))
+        heads = torch.full_like(species, column)
+        atomic = vectors.new_zeros(len(species))
         layers = zip(network.interactions, network.products, network.readouts, strict=True)
         for number, (layer, product, readout) in enumerate(layers):
-            weights = layer.conv_tp_weights(radial)
-            messages = layer.conv_tp(
-                layer.linear_up(features).index_select(0, sender), harmonics, torch.cat([weights, weights])
-            )
-            message = messages.new_zeros(len(graph.species), messages.shape[1]).index_add(0, receiver, messages)
-            message = layer.linear(message) / layer.avg_num_neighbors
+            weights = radial_weights(layer.conv_tp_weights, basis)
+            up, joined, skipped, mixed = self._maps[number].children()
+            sent = up(layer.linear_up.weight, [[feature] for feature in features])
+            summed = self._convolutions[number](sent, harmonics, weights, slots)
+            message = joined(layer.linear.weight, summed)
             if number == 0 and not self._first_is_residual:  # the element acts on the message
-                skip = None
-                message = layer.skip_tp(message, attributes)
+                skip = []
+                message = skipped(layer.skip_tp.weight, message, counts)
             else:  # it acts on the layer's input, which is added to the product
-                skip = layer.skip_tp(features, attributes)
-            features = product(node_feats=layer.reshape(message), sc=skip, node_attrs=attributes)
-            atomic = atomic + readout(features, heads)[:, column]
-        return atomic
+                skip = skipped(layer.skip_tp.weight, features, counts)
+            products = self._products(number, message, counts)
+            features = mixed(product.linear.weight, [[part] for part in products])
+            features = [part + skip[order] if order < len(skip) else part for order, part in enumerate(features)]
+            flat = torch.cat([feature.transpose(1, 2).flatten(1) for feature in features], 1)
+            atomic = atomic + readout(flat, heads)[:, column]
+        return atomic.index_select(0, place)
+
+    def _products(self, number: int, message: list[Tensor], counts: list[int]) -> list[Tensor]:
+        """Return the product basis of a layer's message, order -> (A, 2l+1, C)."""
+        contractions = self.network.products[number].symmetric_contractions
+        basis = self._bases[number]
+        if isinstance(basis, ProductBasis):
+            components = torch.cat(message, 1).permute(2, 1, 0).contiguous()
+            return [part.permute(2, 1, 0) for part in basis(components, contractions.contractions, counts)]
+        element = torch.repeat_interleave(torch.tensor(counts, device=message[0].device))
+        attributes = nn.functional.one_hot(element, len(counts)).to(message[0].dtype)
+        made = contractions(torch.cat(message, 1).transpose(1, 2), attributes)
+        sizes = [irreps.dim for irreps in contractions.irreps_out]
+        parts = zip(made.split(sizes, 1), contractions.irreps_out, strict=True)
+        return [part.unflatten(1, (-1, irreps.ir.dim)).transpose(1, 2) for part, irreps in parts]
+
+    def _derive(self) -> None:
+        """Follow couplings that were loaded."""
+        for basis, product in zip(self._bases, self.network.products, strict=True):
+            if isinstance(basis, ProductBasis):
+                basis.derive(product.symmetric_contractions.contractions)
 
     def readout_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of both readouts of every head."""
@@ -156,6 +207,7 @@ class MacePotential(Potential):
         for name, tensor in own.items():
             if name.startswith("network.") and name in state and not name.startswith(_PER_HEAD):
                 tensor.copy_(state[name])
+        self._derive()
         columns = {self.shape.heads.index(head): parent.heads.index(source) for head, source in sources.items()}
         heads, parents = len(self.shape.heads), len(parent.heads)
         *linear, last = [f"network.readouts.{layer}." for layer in range(len(self.network.readouts))]

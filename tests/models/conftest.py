@@ -31,7 +31,7 @@ ALLEGRO: dict[str, Architecture] = {
 IN_OVERLAY = importlib.util.find_spec("nequip") is not None
 ARCHITECTURES = ALLEGRO if IN_OVERLAY else MACE
 DEFAULT = next(iter(ARCHITECTURES.values()))
-collect_ignore = ["test_mace.py", "test_harmonics.py"] if IN_OVERLAY else ["test_allegro.py"]
+collect_ignore = ["test_mace.py", "test_mace_layers.py", "test_harmonics.py"] if IN_OVERLAY else ["test_allegro.py"]
 
 
 @pytest.fixture(params=ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
