@@ -86,6 +86,10 @@ class Potential(nn.Module, ABC):
     """(H, Z) eV, added for each atom of element z by head h. Zero, unless the model started from a file whose energies
     stand against another reference."""
 
+    fixed_shapes: bool = False
+    """Whether the shapes of what is computed may depend on those of the graph alone, as compilers and CUDA graphs want;
+    it may be slower then."""
+
     def __init__(self, spec: Architecture, shape: Shape, *, seed: int, dtype: torch.dtype) -> None:
         """Keep what all architectures share; a subclass adds its modules.
 

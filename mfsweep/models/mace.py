@@ -105,14 +105,13 @@ class MacePotential(Potential):
             )
             for layer, product in zip(self.network.interactions, self.network.products, strict=True)
         )
-        # Above, mace-torch's own: its contraction holds for any order.
-        own = spec.correlation <= HIGHEST_CORRELATION
-        orders = range(spec.max_ell + 1)
+        self._has_bases = spec.correlation <= HIGHEST_CORRELATION
         self._bases = nn.ModuleList(
-            ProductBasis(product.symmetric_contractions.contractions, orders, dtype) if own else nn.Identity()
+            ProductBasis(product.symmetric_contractions.contractions, range(spec.max_ell + 1), dtype)
             for product in self.network.products
+            if self._has_bases
         )
-        self.register_load_state_dict_post_hook(lambda *_: self._derive())
+        self.register_load_state_dict_post_hook(_follow_couplings)
         # In float64 whatever the precision: rounding E0 would cost more than the model's error.
         self.network.atomic_energies_fn.atomic_energies = torch.from_numpy(table)
 
@@ -124,6 +123,8 @@ class MacePotential(Potential):
         on what the process did before (harmonics.py). What a pair's two directions share is computed once. The atoms
         are sorted by element, since each element has weights of its own.
         """
+        if self.fixed_shapes or not self._has_bases:
+            return self._by_blocks(graph, head)
         network, elements = self.network, len(self.shape.elements)
         species, order = torch.sort(graph.species, stable=True)
         counts = torch.bincount(species, minlength=elements).tolist()
@@ -151,32 +152,45 @@ class MacePotential(Potential):
                 message = skipped(layer.skip_tp.weight, message, counts)
             else:  # it acts on the layer's input, which is added to the product
                 skip = skipped(layer.skip_tp.weight, features, counts)
-            products = self._products(number, message, counts)
-            features = mixed(product.linear.weight, [[part] for part in products])
-            features = [part + skip[order] if order < len(skip) else part for order, part in enumerate(features)]
+            components = torch.cat(message, 1).permute(2, 1, 0).contiguous()
+            products = self._bases[number](components, product.symmetric_contractions.contractions, counts)
+            features = mixed(product.linear.weight, [[part.permute(2, 1, 0)] for part in products])
+            features = [part + skip[degree] if degree < len(skip) else part for degree, part in enumerate(features)]
             flat = torch.cat([feature.transpose(1, 2).flatten(1) for feature in features], 1)
             atomic = atomic + readout(flat, heads)[:, column]
         return atomic.index_select(0, place)
 
-    def _products(self, number: int, message: list[Tensor], counts: list[int]) -> list[Tensor]:
-        """Return the product basis of a layer's message, order -> (A, 2l+1, C)."""
-        contractions = self.network.products[number].symmetric_contractions
-        basis = self._bases[number]
-        if isinstance(basis, ProductBasis):
-            components = torch.cat(message, 1).permute(2, 1, 0).contiguous()
-            return [part.permute(2, 1, 0) for part in basis(components, contractions.contractions, counts)]
-        element = torch.repeat_interleave(torch.tensor(counts, device=message[0].device))
-        attributes = nn.functional.one_hot(element, len(counts)).to(message[0].dtype)
-        made = contractions(torch.cat(message, 1).transpose(1, 2), attributes)
-        sizes = [irreps.dim for irreps in contractions.irreps_out]
-        parts = zip(made.split(sizes, 1), contractions.irreps_out, strict=True)
-        return [part.unflatten(1, (-1, irreps.ir.dim)).transpose(1, 2) for part, irreps in parts]
-
-    def _derive(self) -> None:
-        """Follow couplings that were loaded."""
-        for basis, product in zip(self._bases, self.network.products, strict=True):
-            if isinstance(basis, ProductBasis):
-                basis.derive(product.symmetric_contractions.contractions)
+    def _by_blocks(self, graph: Graph, head: str) -> Tensor:
+        """Return what `atomic_energies` does, by mace-torch's own blocks: for any correlation, and of fixed shapes."""
+        network = self.network
+        sender, receiver = graph.edges
+        pairs = graph.edges.shape[1] // 2
+        vectors = graph.vectors()
+        lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+        attributes = nn.functional.one_hot(graph.species, len(self.shape.elements)).to(vectors.dtype)
+        harmonics = self._harmonics(vectors / lengths)
+        harmonics = torch.cat([harmonics, harmonics * self._parity])
+        radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
+        features = network.node_embedding(attributes)
+        column = self.shape.heads.index(head)
+        heads = torch.full_like(graph.species, column)
+        atomic = vectors.new_zeros(len(graph.species))
+        layers = zip(network.interactions, network.products, network.readouts, strict=True)
+        for number, (layer, product, readout) in enumerate(layers):
+            weights = layer.conv_tp_weights(radial)
+            messages = layer.conv_tp(
+                layer.linear_up(features).index_select(0, sender), harmonics, torch.cat([weights, weights])
+            )
+            message = messages.new_zeros(len(graph.species), messages.shape[1]).index_add(0, receiver, messages)
+            message = layer.linear(message) / layer.avg_num_neighbors
+            if number == 0 and not self._first_is_residual:  # the element acts on the message
+                skip = None
+                message = layer.skip_tp(message, attributes)
+            else:  # it acts on the layer's input, which is added to the product
+                skip = layer.skip_tp(features, attributes)
+            features = product(node_feats=layer.reshape(message), sc=skip, node_attrs=attributes)
+            atomic = atomic + readout(features, heads)[:, column]
+        return atomic
 
     def readout_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of both readouts of every head."""
@@ -207,7 +221,7 @@ class MacePotential(Potential):
         for name, tensor in own.items():
             if name.startswith("network.") and name in state and not name.startswith(_PER_HEAD):
                 tensor.copy_(state[name])
-        self._derive()
+        _follow_couplings(self)
         columns = {self.shape.heads.index(head): parent.heads.index(source) for head, source in sources.items()}
         heads, parents = len(self.shape.heads), len(parent.heads)
         *linear, last = [f"network.readouts.{layer}." for layer in range(len(self.network.readouts))]
@@ -231,6 +245,12 @@ class MacePotential(Potential):
 
 _PER_HEAD = ("network.readouts.", "network.atomic_energies_fn.", "network.scale_shift.")
 """What of mace's state belongs to the heads."""
+
+
+def _follow_couplings(model: Any, _: Any = None) -> None:
+    """Tabulate anew the couplings of a model, which a state that was loaded may have changed."""
+    for basis, product in zip(model._bases, model.network.products, strict=False):  # noqa: SLF001 (our own)
+        basis.derive(product.symmetric_contractions.contractions)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
