@@ -194,7 +194,7 @@ def test_a_lost_node_is_no_failure_and_is_said_in_log_screen_and_record(spec, tm
             with contextlib.suppress(Exception):
                 process.send_signal(signal.SIGKILL)
         made.add_node(CPU=2)
-        until(lambda: "SUCCEEDED" in job(made, "status", "spot").stdout, 240)
+        until(lambda: "succeeded" in job(made, "status", "spot").stdout, 240)
         said = job(made, "logs", "spot").stdout
         (folder,) = Store(store).stages()
         undisturbed = submit(made, path, tmp_path / "undisturbed", "undisturbed")
