@@ -34,8 +34,9 @@ quickstart: env  ## A transfer law on real labels in a few minutes
 mini: env allegro  ## Every experiment of the source study, scaled down, in one store
 	$(BIN)/mfsweep run search_spaces/mini/*.yaml
 
+# Two processes: one has the Ray cluster and all that runs on it, the other takes the rest meanwhile.
 test: env allegro  ## The tests, without the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 slow: env allegro  ## The slow tests alone
 	$(BIN)/python -m pytest -m slow
