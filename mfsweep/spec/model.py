@@ -17,8 +17,8 @@ class Mace(Frozen):
     """Multiplicity of each hidden irrep."""
     max_L: NonNegativeInt = 1
     """Highest rotation order of the hidden features (0: scalars only)."""
-    max_ell: NonNegativeInt = 3
-    """Highest order of the spherical harmonics of the edges."""
+    max_ell: PositiveInt = 3
+    """Highest order of the spherical harmonics of the edges (mace-torch makes no product basis of scalars alone)."""
     correlation: PositiveInt = 3
     """Body order of the product basis, minus one."""
     layers: Annotated[Int, Field(ge=2)] = 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from mfsweep.models import Shape, build
 from mfsweep.spec.model import Mace
@@ -90,3 +91,9 @@ def test_a_file_of_a_version_without_shifts_loads(make_model):
     del state["shifts"]
     model.load_state_dict(state)
     assert not model.shifts.any()
+
+
+def test_a_model_of_no_harmonics_is_refused_before_it_is_built():
+    """mace-torch breaks on it."""
+    with pytest.raises(ValidationError, match="max_ell"):
+        Mace(max_ell=0)
