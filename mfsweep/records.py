@@ -64,6 +64,21 @@ class Machine(Finite):
     """Version of CUDA that torch was built for."""
     threads: int
     """CPU threads of torch."""
+    memory_gib: float | None = None
+    """Of the GPU."""
+    capability: str | None = None
+    """Compute capability of the GPU, for example 9.0."""
+
+
+class Execution(Plain):
+    """How the steps of a training were computed (train/execution.py)."""
+
+    backend: str
+    tf32: bool
+    cuda_graphs: bool
+    pad: str
+    fallback: str | None = None
+    """Why it was not what the spec asked for."""
 
 
 class Interruption(Plain):
@@ -114,6 +129,8 @@ class Record(Finite):
     """Package -> version, and Python's (versions.py)."""
     machines: list[Machine] = []
     """The different ones of the group that finished the training; none in records of before they were kept."""
+    execution: Execution | None = None
+    """Of the group that finished the training; None in records of before it was kept."""
     interruptions: list[Interruption] = []
     """Lost workers and nodes, in time order."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -124,8 +124,12 @@ class Potential(nn.Module, ABC):
 
     def energy(self, graph: Graph, head: str) -> Tensor:
         """Return the (S,) interaction energies by one head, eV, differentiable in `graph.positions`."""
+        return self.summed(self.atomic_energies(graph, head), graph, head)
+
+    def summed(self, atomic: Tensor, graph: Graph, head: str) -> Tensor:
+        """Return the (S,) sums over structures of (A,) atoms' energies by one head, its shifts added."""
         shifts = self.shifts[self.shape.heads.index(head)]
-        atomic = self.atomic_energies(graph, head) + shifts.index_select(0, graph.species)
+        atomic = atomic + shifts.index_select(0, graph.species)
         return atomic.new_zeros(graph.size).index_add(0, graph.structure, atomic)
 
     def adapter_parameters(self) -> list[nn.Parameter]:
@@ -193,18 +197,33 @@ class Potential(nn.Module, ABC):
 
         While the model is in training mode the forces can be differentiated once more, for a loss on them.
         """
-        if not forces:
-            return Prediction(self.energy(graph, head), None)
-        with torch.enable_grad():
-            positions = graph.positions.detach().requires_grad_()
-            energy = self.energy(graph._replace(positions=positions), head)
-            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=self.training)
-        return Prediction(energy, -gradient)
+        return predict(self.energy, graph, head, forces=forces, differentiable=self.training)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         # Files of older versions hold no shifts: they were zero.
         state_dict.setdefault(f"{prefix}shifts", torch.zeros_like(self.shifts))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def predict(
+    energy: Callable[[Graph, str], Tensor], graph: Graph, head: str, *, forces: bool, differentiable: bool
+) -> Prediction:
+    """Return energies and, if asked, forces = -dE/dR of a function that gives (S,) energies by one head.
+
+    Args:
+        energy: of a graph and a head, differentiable in the graph's positions.
+        graph: the structures.
+        head: readout head.
+        forces: whether to compute forces.
+        differentiable: whether the forces can be differentiated once more, for a loss on them.
+    """
+    if not forces:
+        return Prediction(energy(graph, head), None)
+    with torch.enable_grad():
+        positions = graph.positions.detach().requires_grad_()
+        found = energy(graph._replace(positions=positions), head)
+        (gradient,) = torch.autograd.grad(found.sum(), positions, create_graph=differentiable)
+    return Prediction(found, -gradient)
 
 
 @contextlib.contextmanager

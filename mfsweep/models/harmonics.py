@@ -41,7 +41,7 @@ class Harmonics(nn.Module):
 
     def forward(self, unit: Tensor) -> Tensor:
         """Return the (P, (highest + 1)^2) harmonics of (P, 3) unit vectors, by growing order."""
-        found = [unit.new_ones(len(unit), 1)]
+        found = [unit.new_ones(unit.shape[0], 1)]
         for order in range(self._highest):
             outer = (found[-1].unsqueeze(2) * unit.unsqueeze(1)).flatten(1)
             found.append(outer @ self.get_buffer(f"_coupling{order}"))

@@ -168,20 +168,19 @@ class MacePotential(Potential):
         vectors = graph.vectors()
         lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         attributes = nn.functional.one_hot(graph.species, len(self.shape.elements)).to(vectors.dtype)
-        harmonics = self._harmonics(vectors / lengths)
-        harmonics = torch.cat([harmonics, harmonics * self._parity])
+        harmonics = self.harmonics(vectors / lengths)
         radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
         features = network.node_embedding(attributes)
         column = self.shape.heads.index(head)
         heads = torch.full_like(graph.species, column)
-        atomic = vectors.new_zeros(len(graph.species))
+        atomic = vectors.new_zeros(graph.species.shape[0])
         layers = zip(network.interactions, network.products, network.readouts, strict=True)
         for number, (layer, product, readout) in enumerate(layers):
             weights = layer.conv_tp_weights(radial)
             messages = layer.conv_tp(
                 layer.linear_up(features).index_select(0, sender), harmonics, torch.cat([weights, weights])
             )
-            message = messages.new_zeros(len(graph.species), messages.shape[1]).index_add(0, receiver, messages)
+            message = messages.new_zeros(graph.species.shape[0], messages.shape[1]).index_add(0, receiver, messages)
             message = layer.linear(message) / layer.avg_num_neighbors
             if number == 0 and not self._first_is_residual:  # the element acts on the message
                 skip = None
@@ -191,6 +190,11 @@ class MacePotential(Potential):
             features = product(node_feats=layer.reshape(message), sc=skip, node_attrs=attributes)
             atomic = atomic + readout(features, heads)[:, column]
         return atomic
+
+    def harmonics(self, unit: Tensor) -> Tensor:
+        """Return the (E, harmonics) of the (E / 2, 3) unit vectors of pairs, then of the same turned round."""
+        found = self._harmonics(unit)
+        return torch.cat([found, found * self._parity])
 
     def readout_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of both readouts of every head."""

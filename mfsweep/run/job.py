@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mfsweep.spec.base import Frozen
 from mfsweep.spec.data import ResolvedData
+from mfsweep.spec.execution import Execution
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, Training
 from mfsweep.store import StageFolder, Store
@@ -26,6 +27,7 @@ class Job(Frozen):
     store: str
     evaluations: tuple[Evaluation, ...]
     resources: Resources
+    execution: Execution = Execution()
     overlay: str | None = None
     """Folder of packages that goes in front of the workers' own, for an architecture that needs one."""
 

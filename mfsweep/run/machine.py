@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import subprocess
 from pathlib import Path
 
 import torch
@@ -14,6 +15,8 @@ from mfsweep.train.world import World
 _LONGEST = 1024
 """Bytes of a machine's description that ranks tell each other."""
 _NVIDIA = Path("/proc/driver/nvidia/version")
+_PATIENCE = 10.0
+"""Seconds for which nvidia-smi may take."""
 _CPUS = Path("/proc/cpuinfo")
 
 
@@ -21,8 +24,16 @@ def machine(device: torch.device) -> Machine:
     """Return what this process computes on."""
     threads = torch.get_num_threads()
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        return Machine(device="cuda", name=name, driver=_driver(), cuda=torch.version.cuda, threads=threads)
+        own = torch.cuda.get_device_properties(device)
+        return Machine(
+            device="cuda",
+            name=own.name,
+            driver=_driver(),
+            cuda=torch.version.cuda,
+            threads=threads,
+            memory_gib=round(own.total_memory / 2**30, 1),
+            capability=f"{own.major}.{own.minor}",
+        )
     return Machine(device="cpu", name=_cpu(), threads=threads)
 
 
@@ -46,8 +57,14 @@ def _cpu() -> str:
 
 
 def _driver() -> str | None:
+    """Return the version of the NVIDIA driver, by the kernel, or where that is silent by nvidia-smi."""
     try:
-        found = re.search(r"\d+\.\d+(\.\d+)?", _NVIDIA.read_text(encoding="utf-8"))
+        text = _NVIDIA.read_text(encoding="utf-8")
     except OSError:
-        return None
+        ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]  # of the PATH: no fixed place
+        try:
+            text = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=_PATIENCE).stdout
+        except (OSError, subprocess.SubprocessError):
+            return None
+    found = re.search(r"\d+\.\d+(\.\d+)?", text)
     return found[0] if found else None

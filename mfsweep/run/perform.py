@@ -20,7 +20,7 @@ from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import StoreError, TrainingError
 from mfsweep.files import sha256
 from mfsweep.quantities import Quantity
-from mfsweep.records import Best, EvaluationRecord, Machine, Record, Share
+from mfsweep.records import Best, EvaluationRecord, Execution, Machine, Record, Share
 from mfsweep.run.job import Job
 from mfsweep.run.machine import machine, machines
 from mfsweep.run.stage_log import warnings_to
@@ -70,6 +70,7 @@ def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool
             parent=_parent(job, store),
             world=world,
             report=report,
+            execution=job.execution,
         )
         if outcome is None:
             return False
@@ -160,6 +161,7 @@ def _record(job: Job, outcome: Outcome, started: float, found: list[Machine], wo
         host=platform.node(),
         versions=versions(),
         machines=found,
+        execution=Execution(**outcome.ran._asdict()),
         interruptions=job.folder.interruptions(),
     )
 

@@ -192,6 +192,7 @@ def _job(plan: Plan, node: Node, resources: Resources) -> Job:
         store=str(plan.store.root),
         evaluations=tuple(node.evaluations),
         resources=resources,
+        execution=plan.spec.experiment.execution,
         overlay=str(path) if (path := overlay_path(node.training.model.architecture)) else None,
     )
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mfsweep.spec.base import Frozen, Name, PositiveInt, Seed
 from mfsweep.spec.data import Data
+from mfsweep.spec.execution import Execution
 from mfsweep.spec.figures import Claim, Figure
 from mfsweep.spec.resources import Resources
 
@@ -72,6 +73,7 @@ class Experiment(Frozen):
     """Templates of the evaluations of the result; one `${axis.field}` may stand for them all."""
     fits: dict[Name, Fit] = {}
     resources: Resources = Resources()
+    execution: Execution = Execution()
     tracking: Tracking = Tracking()
     precision: Literal["float32", "float64"] = "float32"
     """Of weights and activations; energies stay float64 until the offsets are off."""

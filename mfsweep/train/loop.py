@@ -17,8 +17,10 @@ from mfsweep.data.sampler import SetShare
 from mfsweep.errors import CheckpointError
 from mfsweep.files import set_aside
 from mfsweep.metrics_file import append, cut, line
+from mfsweep.spec.execution import Execution
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import load, load_step, save, save_weights
+from mfsweep.train.execution import Ran, choose
 from mfsweep.train.schedule import HeadReason, Reason, head_reason
 from mfsweep.train.selection import Best, selection
 from mfsweep.train.state import State
@@ -30,6 +32,7 @@ from mfsweep.train.world import World
 _LOG = logging.getLogger(__name__)
 LAST = "last.pt"
 SELECTED = "selected.pt"
+EAGER = Execution(backend="eager")
 PATIENCE = 30.0
 """Seconds for which a rank waits for the last.pt that rank 0 resumes from to appear on its machine."""
 
@@ -79,6 +82,8 @@ class Outcome(NamedTuple):
     shares: list[SetShare]
     parameters: int
     """Trainable parameters."""
+    ran: Ran
+    """How its steps were computed, since it was last resumed."""
 
 
 def train(
@@ -90,6 +95,7 @@ def train(
     parent: Path | None,
     world: World,
     report: Callable[[Progress], bool],
+    execution: Execution = EAGER,
 ) -> Outcome | None:
     """Train until the schedule or the step limit ends it; called on every rank.
 
@@ -101,6 +107,7 @@ def train(
         parent: the selected.pt of the stage to start from, or the model file (`training.file`).
         world: this rank among its group.
         report: called on rank 0 at every validation, when the state is saved; False stops the training there.
+        execution: by which kernels its steps are computed.
 
     Returns:
         What it gave, or None on every rank where `report` stopped it.
@@ -120,9 +127,10 @@ def train(
     _resume(state, checkpoints / LAST, world)
     if world.rank == 0:
         cut(metrics, state.step)
+    chosen = choose(execution, state, dataset, world)
     earlier = state.seconds
     while state.stop_reason is None:
-        period = optimise(state, dataset, _next_validation(training, state.step), world)
+        period = optimise(state, dataset, _next_validation(training, state.step), world, chosen)
         found = validate(state, dataset, validations, world)
         rate = state.plateau.learning_rate
         state.observe(found)
@@ -136,7 +144,7 @@ def train(
             go_on = report(Progress(state.step, limit, period.mean_loss, rate, speed, found))
         if not world.agree(flag=go_on):
             return None
-    return _finish(state, checkpoints, world)
+    return _finish(state, checkpoints, world, chosen.ran)
 
 
 def _resume(state: State, last: Path, world: World) -> None:
@@ -187,7 +195,7 @@ def _shares(sets: list[SetShare]) -> dict[str, float]:
     return found
 
 
-def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
+def _finish(state: State, checkpoints: Path, world: World, ran: Ran) -> Outcome:
     """Write the kept models and return the outcome."""
     reason, kept = state.stop_reason, state.selection
     assert reason is not None
@@ -227,4 +235,5 @@ def _finish(state: State, checkpoints: Path, world: World) -> Outcome:
         offsets=state.offsets,
         shares=state.sampler.shares(),
         parameters=state.flat.count,
+        ran=ran,
     )

@@ -11,20 +11,24 @@ Nothing here waits for the device: losses stay on it until the next validation.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mfsweep.data.batch import assemble
+from mfsweep.data.batch import Batch, assemble
 from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import Drawn, Pass
 from mfsweep.errors import TrainingError
-from mfsweep.train.loss import learns_forces, summed_loss
+from mfsweep.train.execution import Chosen, Ran, task_of
+from mfsweep.train.loss import summed_loss
 from mfsweep.train.state import State
+from mfsweep.train.step import Task, moving
 from mfsweep.train.tally import PassId
-from mfsweep.train.tensors import Sender
+from mfsweep.train.tensors import Labelled, Sender
 from mfsweep.train.world import World
 
 
@@ -62,16 +66,44 @@ class _Predicted(NamedTuple):
     """(S,) as predicted."""
 
 
-def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period:
+class _Ready(NamedTuple):
+    """One batch of this rank, on its device."""
+
+    drawn: Drawn
+    arrays: Batch
+    batch: Labelled
+
+
+class _Step(NamedTuple):
+    """One step, before it is computed."""
+
+    drawn: list[Drawn]
+    """Its batches on all ranks."""
+    passes: list[Pass]
+    """Those that it finishes."""
+    own: list[_Ready]
+
+
+EAGER = Chosen(None, Ran())
+"""Eager PyTorch, batch by batch."""
+
+
+def optimise(state: State, dataset: Dataset, until: int, world: World, chosen: Chosen = EAGER) -> Period:
     """Run optimiser steps up to and with step `until`, on every rank together.
+
+    Args:
+        state: the training; it moves on.
+        dataset: its data.
+        until: the step to stop after.
+        world: this rank among its group.
+        chosen: what computes the batches.
 
     Raises:
         TrainingError: a loss that is not finite (the text names step, method and structures), or a pass that did not
             train on each structure once.
     """
     training, model, methods = state.training, state.model, state.training.methods
-    heads = {method: training.head_of(method) for method in methods}
-    forces = {method: learns_forces(training, method) for method in methods}
+    tasks = {method: task_of(training, method) for method in methods}
     sender = Sender(model.shape.elements, state.flat.values.dtype, world.device)
     first, number = state.step, until - state.step
     losses = torch.zeros((number, len(methods)), dtype=torch.float64, device=world.device)
@@ -80,28 +112,34 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
     predicted: list[_Predicted] = []
     passes: list[list[Pass]] = []
     times: list[float] = []
-    began = time.monotonic()
-    for row in range(number):
+    compute = _computation(state, chosen)
+
+    def ready(drawn: Drawn) -> _Ready:
+        method = drawn.method
+        arrays = assemble(dataset, drawn.indices, method, state.offsets[method], model.cutoff, tasks[method].forces)
+        arrays = chosen.fit(arrays, model.cutoff)
+        return _Ready(drawn, arrays, sender.labelled(arrays))
+
+    def prepare() -> _Step:
         step = state.sampler.step()
-        for drawn in step:
+        return _Step(step, state.sampler.passes(), [ready(drawn) for drawn in step[world.rank :: world.size]])
+
+    began = time.monotonic()
+    for row, step in enumerate(_ahead(prepare, number, world)):
+        for drawn in step.drawn:
             counts[row, methods.index(drawn.method)] += len(drawn.indices)
         count = int(counts[row].sum())
         state.flat.gradients.zero_()
-        for drawn in step[world.rank :: world.size]:
-            method = drawn.method
-            arrays = assemble(dataset, drawn.indices, method, state.offsets[method], model.cutoff, forces[method])
-            batch = sender.labelled(arrays)
-            prediction = model(batch.graph, heads[method], forces=forces[method])
-            loss = summed_loss(prediction, batch, training.recipe.loss[method])
-            (loss / count).backward()
-            losses[row, methods.index(method)] += loss.detach()
-            predicted.append(_Predicted(row, method, arrays.index, prediction.energy.detach()))
+        for drawn, arrays, batch in step.own:
+            loss, energy = compute(batch, tasks[drawn.method], count)
+            losses[row, methods.index(drawn.method)] += loss
+            predicted.append(_Predicted(row, drawn.method, arrays.index, energy[: len(arrays.index)]))
             state.tally.add(PassId(drawn.set, drawn.number), arrays.index)
         world.sum_(state.flat.gradients)
         state.optimizer.step()
         state.step += 1
-        history.append(step)
-        passes.append(state.sampler.passes())
+        history.append(step.drawn)
+        passes.append(step.passes)
         times.append(time.time())
     world.sum_(losses)
     state.tally.gather({PassId(drawn.set, drawn.number) for step in history for drawn in step}, world)
@@ -110,6 +148,43 @@ def optimise(state: State, dataset: Dataset, until: int, world: World) -> Period
     period = Period(first, times, losses.cpu().numpy(), counts, passes, trained, time.monotonic() - began)
     _require_finite(period, history, predicted, state, dataset, world)
     return period
+
+
+def _ahead(prepare: Callable[[], _Step], number: int, world: World) -> Iterator[_Step]:
+    """Yield so many steps; beside a GPU that computes one, a thread prepares the next."""
+    if world.device.type != "cuda":
+        for _ in range(number):
+            yield prepare()
+        return
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(prepare)
+        for row in range(number):
+            step = coming.result()
+            if row + 1 < number:
+                coming = thread.submit(prepare)
+            yield step
+
+
+def _computation(state: State, chosen: Chosen) -> Callable[[Labelled, Task, int], tuple[Tensor, Tensor]]:
+    """Return what adds the gradients of a batch's loss / count to the others', and gives its loss and energies."""
+    backend = chosen.backend
+    if backend is None:
+
+        def eager(batch: Labelled, task: Task, count: int) -> tuple[Tensor, Tensor]:
+            prediction = state.model(batch.graph, task.head, forces=task.forces)
+            loss = summed_loss(prediction, batch, task.weights)
+            (loss / count).backward()
+            return loss.detach(), prediction.energy.detach()
+
+        return eager
+    views = [parameter.grad for parameter in moving(state.model).values()]
+
+    def compute(batch: Labelled, task: Task, count: int) -> tuple[Tensor, Tensor]:
+        found = backend(batch, task)
+        torch._foreach_add_(views, list(found.gradients), alpha=1 / count)
+        return found.loss, found.energy
+
+    return compute
 
 
 def _require_finite(

@@ -5,7 +5,7 @@ Legend: S structures, A atoms, E edges.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,18 @@ class Labelled(NamedTuple):
     """(S,) interaction energies, eV: the method's offsets were subtracted in float64."""
     forces: Tensor | None
     """(A, 3) eV/angstrom."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what there is of it by name, always in the same order; `of` makes it whole again."""
+        found = {**self.graph._asdict(), "atoms": self.atoms, "energy": self.energy, "forces": self.forces}
+        return {name: own for name, own in found.items() if isinstance(own, Tensor)}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Labelled:
+        """Return the batch of some tensors."""
+        own = dict(tensors)
+        atoms, energy, forces = own.pop("atoms"), own.pop("energy"), own.pop("forces", None)
+        return cls(Graph(**own, size=energy.shape[0]), atoms, energy, forces)
 
 
 class Sender:

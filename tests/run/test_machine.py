@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import NamedTuple
 
+import pytest
 import torch
 
 from mfsweep.records import Machine
@@ -42,3 +44,43 @@ def test_a_group_has_each_kind_of_machine_once():
     assert sorted(machines(Group((other, own, other))), key=lambda one: one.name) == sorted(
         [own, other], key=lambda one: one.name
     )
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Stand in for torch's view of one H100."""
+    own = SimpleNamespace(name="NVIDIA H100 80GB HBM3", total_memory=85_520_809_984, major=9, minor=0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: own)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+
+
+def test_a_gpu_is_told_by_model_memory_driver_and_cuda(gpu, monkeypatch, tmp_path):
+    version = tmp_path / "version"
+    version.write_text("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build\n")
+    monkeypatch.setattr("mfsweep.run.machine._NVIDIA", version)
+    found = machine(torch.device("cuda"))
+    assert (found.device, found.name, found.driver, found.cuda) == (
+        "cuda",
+        "NVIDIA H100 80GB HBM3",
+        "580.159.04",
+        "13.0",
+    )
+    assert (found.memory_gib, found.capability) == (79.6, "9.0")
+
+
+@pytest.mark.parametrize(
+    ("said", "driver"), [("echo 580.159.04", "580.159.04"), ("exit 9", None), ("echo No devices", None)]
+)
+def test_where_the_kernel_is_silent_nvidia_smi_tells_the_driver(gpu, monkeypatch, tmp_path, said, driver):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{said}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("mfsweep.run.machine._NVIDIA", tmp_path / "absent")
+    assert machine(torch.device("cuda")).driver == driver
+
+
+def test_without_either_no_driver_is_told(gpu, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("mfsweep.run.machine._NVIDIA", tmp_path / "absent")
+    assert machine(torch.device("cuda")).driver is None

@@ -102,14 +102,20 @@ def ranks():
     context.set_forkserver_preload(["mfsweep.train", "mfsweep.models.mace"])
 
     def go(
-        training: Training, folder: Path, *, size: int = 1, parent: Path | None = None, kill_at: int | None = None
+        training: Training,
+        folder: Path,
+        *,
+        size: int = 1,
+        parent: Path | None = None,
+        kill_at: int | None = None,
+        device: str = "cpu",
     ) -> list[int | None]:
         folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         common = {"training_json": training.model_dump_json(), "source": str(SOURCE), "folder": str(folder)}
-        common["parent"] = str(parent) if parent else None
+        common |= {"parent": str(parent) if parent else None, "device": device}
         script = str(Path(__file__).with_name("rank.py"))
         processes = []
         for rank in range(size):

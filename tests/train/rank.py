@@ -1,6 +1,6 @@
 """One rank of a training, run by tests in a process of its own (not a test; see the `ranks` fixture).
 
-Takes from `init_globals` of runpy: training_json, source, folder, rank, size, port, parent, kill_at.
+Takes from `init_globals` of runpy: training_json, source, folder, rank, size, port, parent, kill_at, device.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def kill_at_batch(number: int) -> None:
     mfsweep.train.steps.assemble = counted
 
 
-def main(training_json, source, folder, parent, rank, size, port, kill_at) -> None:
+def main(training_json, source, folder, parent, rank, size, port, kill_at, device) -> None:
     torch.set_num_threads(1)
     if size > 1:
         torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
@@ -46,7 +46,7 @@ def main(training_json, source, folder, parent, rank, size, port, kill_at) -> No
         checkpoints=folder / "checkpoints",
         metrics=folder / "metrics.jsonl",
         parent=Path(parent) if parent else None,
-        world=World(rank, size, torch.device("cpu")),
+        world=World(rank, size, torch.device(device)),
         report=lambda _: True,
     )
     (folder / f"outcome.{rank}.json").write_text(json.dumps(outcome._replace(seconds=0.0)._asdict()))
@@ -54,4 +54,4 @@ def main(training_json, source, folder, parent, rank, size, port, kill_at) -> No
         torch.distributed.destroy_process_group()
 
 
-main(training_json, source, folder, parent, rank, size, port, kill_at)  # noqa: F821 (init_globals)
+main(training_json, source, folder, parent, rank, size, port, kill_at, device)  # noqa: F821 (init_globals)

@@ -1,0 +1,35 @@
+"""`execution:` of a spec: by which kernels a stage's steps are computed. Never part of a stage's identity."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from mfsweep.spec.base import Frozen
+
+
+class Execution(Frozen):
+    """How the optimiser steps of a stage run on its device.
+
+    Numbers differ between these by rounding only: a backend that does not give eager PyTorch's energies, forces and
+    gradients on the stage's own data does not train it. The spec's `precision` is what changes a stage.
+    """
+
+    backend: Literal["auto", "eager", "compile", "cueq"] = "auto"
+    """`eager`: PyTorch as it is. `compile`: each kind of step traced whole, its double backward too, and compiled by
+    torch.compile. `cueq`: NVIDIA's cuEquivariance kernels for the convolution and the product basis of MACE. `auto`: on
+    a GPU cueq where it is installed, else eager."""
+    tf32: bool = False
+    """Whether a GPU may multiply float32 matrices in TF32, with errors of about 1e-3."""
+    cuda_graphs: bool = False
+    """Record the step of each padded size once and replay it: quicker where kernels are small; with `pad: bucketed`."""
+    pad: Literal["dynamic", "bucketed"] = "dynamic"
+    """`bucketed`: batches are filled up with atoms that count nothing, to few sizes, at most a fifth over their own.
+    `dynamic`: each batch as large as it is."""
+
+    @model_validator(mode="after")
+    def _graphs_need_sizes(self) -> Self:
+        if self.cuda_graphs and self.pad != "bucketed":
+            raise ValueError("cuda_graphs: false, or true with `pad: bucketed` (a graph is of one size)")
+        return self

@@ -1,0 +1,197 @@
+"""What a GPU computes and keeps: these tests run where there is one (`pytest -m gpu tests/gpu`)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+import torch
+
+from mfsweep.models import cueq
+from mfsweep.run.machine import machine
+from mfsweep.spec.execution import Execution
+from mfsweep.spec.model import Mace
+from mfsweep.train import World, load_weights, train
+from mfsweep.train.checkpoint import load
+from mfsweep.train.execution import Ran, choose, samples, task_of
+from mfsweep.train.loop import EAGER
+from mfsweep.train.parity import TOLERANCES, difference
+from mfsweep.train.selection import selection
+from mfsweep.train.state import State
+from mfsweep.train.step import find, moving
+from mfsweep.train.tensors import Sender
+
+GPU = torch.device("cuda")
+SPEC = Mace(channels=16, max_L=1, max_ell=3, correlation=3)
+STAGE = {"model": SPEC, "precision": "float64"}
+"""Of trainings that are compared: Adam makes a step out of any gradient, be it the rounding of float32."""
+
+
+def started(training, dataset, device):
+    """Return a training before its first step."""
+    heads = {method: {method: 1.0} for method in training.methods}
+    keep = selection(training.recipe.select_on, heads, {method: [] for method in training.methods})
+    return State(training, dataset, keep, None, World.alone(device))
+
+
+def trained(training, dataset, folder, *, execution=EAGER, world=None, report=lambda _: True):
+    return train(
+        training,
+        dataset,
+        checkpoints=folder / "checkpoints",
+        metrics=folder / "metrics.jsonl",
+        parent=None,
+        world=world or World.alone(GPU),
+        report=report,
+        execution=execution,
+    )
+
+
+def parameters(folder):
+    return load(folder / "checkpoints" / "last.pt")["parameters"].cpu()
+
+
+def require_near(folder, other):
+    torch.testing.assert_close(parameters(folder), parameters(other), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("method", ["cc", "dft"])
+def test_a_gpu_computes_what_a_cpu_does(dataset, tiny, precision, method):
+    training = tiny(precision=precision, model=SPEC)
+    found = []
+    for device in (torch.device("cpu"), GPU):
+        state = started(training, dataset, device)
+        arrays = dict(samples(state, dataset))[method]
+        batch = Sender(state.model.shape.elements, state.flat.values.dtype, device).labelled(arrays)
+        own = find(state.model, list(moving(state.model).values()), batch, task_of(training, method))
+        found.append(
+            own._replace(
+                loss=own.loss.cpu(),
+                energy=own.energy.cpu(),
+                forces=None if own.forces is None else own.forces.cpu(),
+                gradients=[gradient.cpu() for gradient in own.gradients],
+            )
+        )
+    names = list(moving(started(training, dataset, GPU).model))
+    assert difference(*found, names, TOLERANCES[precision]) is None
+
+
+ASKED = {
+    "graphs": Execution(backend="eager", pad="bucketed", cuda_graphs=True),
+    "cueq": Execution(backend="cueq"),
+    "cueq filled up": Execution(backend="cueq", pad="bucketed"),
+    "cueq in graphs": Execution(backend="cueq", pad="bucketed", cuda_graphs=True),
+}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_backend_passes_the_gate(dataset, tiny, precision, asked):
+    execution = ASKED[asked]
+    if execution.backend == "cueq" and not cueq.is_installed():
+        pytest.skip("cuEquivariance is not installed")
+    state = started(tiny(precision=precision, model=SPEC), dataset, GPU)
+    chosen = choose(execution, state, dataset, World.alone(GPU))
+    assert chosen.ran == Ran(execution.backend, cuda_graphs=execution.cuda_graphs, pad=execution.pad)
+
+
+def test_tf32_passes_the_gate_and_is_kept(dataset, tiny):
+    state = started(tiny(model=SPEC), dataset, GPU)
+    backend = "cueq" if cueq.is_installed() else "eager"
+    graphs = {"pad": "bucketed", "cuda_graphs": True} if backend == "eager" else {}
+    chosen = choose(Execution(backend=backend, tf32=True, **graphs), state, dataset, World.alone(GPU))
+    assert chosen.ran.fallback is None
+    assert chosen.ran.tf32
+
+
+@pytest.mark.parametrize("asked", ["graphs", "cueq", "cueq in graphs"])
+def test_a_backend_trains_as_eager_pytorch_does(dataset, tiny, tmp_path, asked):
+    execution = ASKED[asked]
+    if execution.backend == "cueq" and not cueq.is_installed():
+        pytest.skip("cuEquivariance is not installed")
+    outcome = trained(tiny(**STAGE), dataset, tmp_path / "own", execution=execution)
+    assert outcome.ran.fallback is None
+    trained(tiny(**STAGE), dataset, tmp_path / "eager")
+    require_near(tmp_path / "own", tmp_path / "eager")
+
+
+def test_auto_trains_by_what_it_says(dataset, tiny, tmp_path):
+    outcome = trained(tiny(**STAGE), dataset, tmp_path, execution=Execution())
+    assert outcome.ran == Ran("cueq" if cueq.is_installed() else "eager")
+
+
+@pytest.mark.parametrize("asked", [None, "graphs"])
+def test_a_training_resumes_from_its_checkpoint(dataset, tiny, tmp_path, asked):
+    execution = ASKED[asked] if asked else EAGER
+    trained(tiny(**STAGE), dataset, tmp_path / "whole", execution=execution)
+    folder = tmp_path / "parts"
+    assert trained(tiny(**STAGE), dataset, folder, execution=execution, report=lambda _: False) is None
+    outcome = trained(tiny(**STAGE), dataset, folder, execution=execution)
+    assert outcome.steps == 6
+    require_near(tmp_path / "whole", folder)
+
+
+def test_a_stage_of_a_cpu_and_of_a_gpu_hold_the_same_names(dataset, tiny, tmp_path):
+    backend = "cueq" if cueq.is_installed() else "eager"
+    trained(tiny(**STAGE), dataset, tmp_path / "gpu", execution=Execution(backend=backend))
+    trained(tiny(**STAGE), dataset, tmp_path / "cpu", world=World.alone())
+    kept = [load_weights(tmp_path / name / "checkpoints" / "selected.pt") for name in ("gpu", "cpu")]
+    assert list(kept[0].state) == list(kept[1].state)
+    require_near(tmp_path / "gpu", tmp_path / "cpu")
+
+
+def test_a_record_names_the_gpu():
+    found = machine(GPU)
+    ask = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    name, driver = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[0].split(", ")
+    assert (found.device, found.name, found.driver, found.cuda) == ("cuda", name, driver, torch.version.cuda)
+    assert found.memory_gib == pytest.approx(torch.cuda.mem_get_info()[1] / 2**30, rel=0.02)
+    assert found.capability == ".".join(map(str, torch.cuda.get_device_capability()))
+    assert json.loads(found.model_dump_json())["memory_gib"]
+
+
+class Together(World):
+    """A world whose collectives run even alone."""
+
+    def sum_(self, tensor):
+        torch.distributed.all_reduce(tensor)
+
+    def share_(self, tensor):
+        torch.distributed.broadcast(tensor, src=0)
+
+    def follow(self, number):
+        tensor = torch.tensor([number], device=self.device)
+        self.share_(tensor)
+        return int(tensor.item())
+
+
+@pytest.mark.parametrize("asked", [None, "graphs"])
+def test_nccl_carries_the_collectives(dataset, tiny, tmp_path, asked):
+    execution = ASKED[asked] if asked else EAGER
+    torch.distributed.init_process_group(
+        "nccl", f"file://{tmp_path}/meeting", rank=0, world_size=1, device_id=torch.device("cuda:0")
+    )
+    try:
+        world = Together(0, 1, torch.device("cuda:0"))
+        outcome = trained(tiny(**STAGE), dataset, tmp_path / "nccl", world=world, execution=execution)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert outcome.ran.fallback is None
+    trained(tiny(**STAGE), dataset, tmp_path / "alone", execution=execution)
+    require_near(tmp_path / "nccl", tmp_path / "alone")
+
+
+def test_two_processes_share_a_gpu_over_gloo(ranks, dataset, tiny, tmp_path):
+    # NCCL refuses two ranks on one GPU.
+    assert ranks(tiny(**STAGE), tmp_path / "two", size=2, device="cuda:0") == [0, 0]
+    trained(tiny(**STAGE), dataset, tmp_path / "one")
+    require_near(tmp_path / "two", tmp_path / "one")
+
+
+@pytest.mark.parametrize("pad", ["dynamic", "bucketed"])
+def test_compiled_steps_pass_the_gate(dataset, tiny, pad):
+    state = started(tiny(model=SPEC), dataset, GPU)
+    chosen = choose(Execution(backend="compile", pad=pad), state, dataset, World.alone(GPU))
+    assert chosen.ran == Ran("compile", pad=pad)
