@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mfsweep.models.base import Graph, Prediction, building, predict
 from mfsweep.models.mace import MacePotential
+from mfsweep.models.readout import head_energies
 
 
 def is_installed() -> bool:
@@ -74,7 +75,6 @@ class CueqMace:
         radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
         features = network.node_embedding(attributes)
         column = model.shape.heads.index(head)
-        heads = torch.full_like(graph.species, column)
         species = graph.species.int()
         atomic = vectors.new_zeros(graph.species.shape[0])
         layers = zip(network.interactions, network.products, network.readouts, strict=True)
@@ -88,7 +88,7 @@ class CueqMace:
                 skip = layer.skip_tp(features, attributes)
             basis = self._contract(number, layer.reshape(message), species)
             features = product.linear(basis) if skip is None else product.linear(basis) + skip
-            atomic = atomic + readout(features, heads)[:, column]
+            atomic = atomic + head_energies(readout, features[:, : model.spec.channels], column)
         return atomic
 
     def _convolve(

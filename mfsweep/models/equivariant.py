@@ -1,9 +1,9 @@
-"""e3nn's linear layers and radial network on features that are kept component by component.
+"""e3nn's linear layers and networks on features that are kept component by component.
 
 mace-torch's modules hold the parameters; what is computed is theirs. A feature of order l is an (A, 2l+1, C) tensor
 here, where e3nn lays channels outermost: mixing channels is then one matrix product for each order.
 
-Legend: A atoms, P pairs, C channels, Z elements.
+Legend: A atoms, C channels, Z elements.
 """
 
 from __future__ import annotations
@@ -82,13 +82,13 @@ class MixByElement(nn.Module):
         return made
 
 
-def radial_weights(network: Any, basis: Tensor) -> Tensor:
-    """Return e3nn's `FullyConnectedNet` with SiLU of (P, basis functions): (P, weights).
+def fully_connected(network: Any, inputs: Tensor) -> Tensor:
+    """Return e3nn's `FullyConnectedNet` with SiLU of (N, inputs): (N, outputs).
 
     The constant by which e3nn multiplies an activation goes into the next layer's matrix.
     """
     *hidden, last = network.children()
-    values, constant = basis, 1.0
+    values, constant = inputs, 1.0
     for layer in hidden:
         values = silu(values @ (layer.weight * (constant / math.sqrt(layer.h_in * layer.var_in))))
         constant = layer.act.cst * math.sqrt(layer.var_out)

@@ -26,11 +26,11 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
 
 from mfsweep.models.base import Graph, Potential, Shape, building
 from mfsweep.models.convolution import Convolution
-from mfsweep.models.equivariant import Mix, MixByElement, radial_weights
+from mfsweep.models.equivariant import Mix, MixByElement, fully_connected
 from mfsweep.models.harmonics import Harmonics
 from mfsweep.models.lora import LinearMap
 from mfsweep.models.product_basis import HIGHEST_CORRELATION, ProductBasis
-from mfsweep.models.readout import HeadMLPs, copy_head, matrices
+from mfsweep.models.readout import HeadMLPs, copy_head, head_energies, matrices
 from mfsweep.models.slots import Slots
 from mfsweep.spec.model import Mace
 
@@ -38,6 +38,7 @@ from mfsweep.spec.model import Mace
 class MacePotential(Potential):
     """MACE with scale 1 and shift 0; the first layers' readouts are linear, the last one's an MLP with SiLU."""
 
+    spec: Mace  # pyright: ignore[reportIncompatibleVariableOverride]
     network: Any
     """The ScaleShiftMACE; its submodules have no static types."""
     _parity: Tensor
@@ -138,11 +139,10 @@ class MacePotential(Potential):
         basis, _ = network.radial_embedding(lengths, attributes, edges[:, : len(vectors)], network.atomic_numbers)
         features = [network.node_embedding(attributes).unsqueeze(1)]
         column = self.shape.heads.index(head)
-        heads = torch.full_like(species, column)
         atomic = vectors.new_zeros(len(species))
         layers = zip(network.interactions, network.products, network.readouts, strict=True)
         for number, (layer, product, readout) in enumerate(layers):
-            weights = radial_weights(layer.conv_tp_weights, basis)
+            weights = fully_connected(layer.conv_tp_weights, basis)
             up, joined, skipped, mixed = self._maps[number].children()
             sent = up(layer.linear_up.weight, [[feature] for feature in features])
             summed = self._convolutions[number](sent, harmonics, weights, slots)
@@ -156,8 +156,7 @@ class MacePotential(Potential):
             products = self._bases[number](components, product.symmetric_contractions.contractions, counts)
             features = mixed(product.linear.weight, [[part.permute(2, 1, 0)] for part in products])
             features = [part + skip[degree] if degree < len(skip) else part for degree, part in enumerate(features)]
-            flat = torch.cat([feature.transpose(1, 2).flatten(1) for feature in features], 1)
-            atomic = atomic + readout(flat, heads)[:, column]
+            atomic = atomic + head_energies(readout, features[0][:, 0], column)
         return atomic.index_select(0, place)
 
     def _by_blocks(self, graph: Graph, head: str) -> Tensor:
@@ -172,7 +171,6 @@ class MacePotential(Potential):
         radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
         features = network.node_embedding(attributes)
         column = self.shape.heads.index(head)
-        heads = torch.full_like(graph.species, column)
         atomic = vectors.new_zeros(graph.species.shape[0])
         layers = zip(network.interactions, network.products, network.readouts, strict=True)
         for number, (layer, product, readout) in enumerate(layers):
@@ -188,7 +186,7 @@ class MacePotential(Potential):
             else:  # it acts on the layer's input, which is added to the product
                 skip = layer.skip_tp(features, attributes)
             features = product(node_feats=layer.reshape(message), sc=skip, node_attrs=attributes)
-            atomic = atomic + readout(features, heads)[:, column]
+            atomic = atomic + head_energies(readout, features[:, : self.spec.channels], column)
         return atomic
 
     def harmonics(self, unit: Tensor) -> Tensor:

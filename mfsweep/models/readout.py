@@ -6,10 +6,14 @@ Legend: A atoms, C channels, H heads.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from e3nn.nn import FullyConnectedNet  # mace.py alone imports this module: mace-torch must come before e3nn
 from torch import Tensor, nn
+
+from mfsweep.models.equivariant import fully_connected
+from mfsweep.models.silu import silu
 
 
 class HeadMLPs(nn.Module):
@@ -27,6 +31,29 @@ class HeadMLPs(nn.Module):
     def forward(self, features: Tensor, heads: Tensor | None = None) -> Tensor:  # noqa: ARG002 (mace's signature)
         """Return the (A, H) energies of (A, C) features by every head, eV."""
         return torch.cat([head(features) for head in self.heads], dim=-1)
+
+
+def head_energies(readout: Any, scalars: Tensor, column: int) -> Tensor:
+    """Return the (A,) energies of (A, C) invariant features by one head of any of MACE's readouts, eV.
+
+    mace-torch's own forward computes all heads and hides the others by a mask, which no CUDA graph can hold.
+
+    Args:
+        readout: `HeadMLPs`, or mace-torch's linear or nonlinear block.
+        scalars: the features.
+        column: the head's place among the model's.
+    """
+    if isinstance(readout, HeadMLPs):
+        return fully_connected(readout.heads[column], scalars)[:, 0]
+    if not hasattr(readout, "linear_1"):
+        (path,) = readout.linear.instructions
+        return scalars @ (readout.linear.weight.view(path.path_shape)[:, column] * path.path_weight)
+    first, second = readout.linear_1, readout.linear_2
+    weights = {"linear_1.weight": first.weight, "linear_2.weight": second.weight}
+    inward, outward = matrices(weights, column, readout.num_heads)
+    hidden = silu(scalars @ (inward * first.instructions[0].path_weight))
+    constant = readout.non_linearity.acts[0].cst * second.instructions[0].path_weight
+    return (hidden @ (outward * constant))[:, 0]
 
 
 def matrices(block: Mapping[str, Tensor], column: int, heads: int) -> list[Tensor]:
