@@ -42,5 +42,5 @@ class _Slope(torch.autograd.Function):
         (outer,) = gradients
         gradient, x, gate, rest, slope = ctx.saved_tensors
         # d slope / dx = s (1 - s) (2 + x (1 - 2 s)), and 1 - 2 s = (1 - s) - s.
-        curvature = torch.addcmul(x.new_full((), 2.0), x, rest - gate).mul_(gate).mul_(rest)
+        curvature = (x * (rest - gate)).add_(2.0).mul_(gate).mul_(rest)
         return outer * slope, curvature.mul_(gradient).mul_(outer), None

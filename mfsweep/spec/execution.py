@@ -19,17 +19,27 @@ class Execution(Frozen):
     backend: Literal["auto", "eager", "compile", "cueq"] = "auto"
     """`eager`: PyTorch as it is. `compile`: each kind of step traced whole, its double backward too, and compiled by
     torch.compile. `cueq`: NVIDIA's cuEquivariance kernels for the convolution and the product basis of MACE. `auto`: on
-    a GPU cueq where it is installed, else eager."""
+    a GPU cueq where it is installed, else eager, in CUDA graphs; on a CPU eager."""
     tf32: bool = False
     """Whether a GPU may multiply float32 matrices in TF32, with errors of about 1e-3."""
-    cuda_graphs: bool = False
-    """Record the step of each padded size once and replay it: quicker where kernels are small; with `pad: bucketed`."""
-    pad: Literal["dynamic", "bucketed"] = "dynamic"
+    cuda_graphs: bool | None = None
+    """Record the step of each padded size once and replay it: quicker where kernels are small. Default: with `auto`."""
+    pad: Literal["dynamic", "bucketed"] | None = None
     """`bucketed`: batches are filled up with atoms that count nothing, to few sizes, at most a fifth over their own.
-    `dynamic`: each batch as large as it is."""
+    `dynamic`: each batch as large as it is. Default: bucketed for CUDA graphs."""
+
+    @property
+    def graphs(self) -> bool:
+        """Return whether steps are recorded as CUDA graphs, where there is a GPU."""
+        return self.backend == "auto" and self.pad != "dynamic" if self.cuda_graphs is None else self.cuda_graphs
+
+    @property
+    def padding(self) -> Literal["dynamic", "bucketed"]:
+        """Return how batches are filled up."""
+        return self.pad or ("bucketed" if self.graphs else "dynamic")
 
     @model_validator(mode="after")
     def _graphs_need_sizes(self) -> Self:
-        if self.cuda_graphs and self.pad != "bucketed":
+        if self.cuda_graphs and self.pad == "dynamic":
             raise ValueError("cuda_graphs: false, or true with `pad: bucketed` (a graph is of one size)")
         return self

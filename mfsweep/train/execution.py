@@ -64,7 +64,7 @@ def _eager(model: Potential, _: Execution) -> Backend:
 
 def _compiled(model: Potential, execution: Execution) -> Backend:
     # In CUDA graphs each size is recorded, which takes a second; compiled, it would take minutes.
-    return Compiled(model, dynamic=execution.cuda_graphs or execution.pad == "dynamic")
+    return Compiled(model, dynamic=execution.graphs or execution.padding == "dynamic")
 
 
 def _cueq(model: Potential, _: Execution) -> Backend:
@@ -96,37 +96,47 @@ def choose(execution: Execution, state: State, dataset: Dataset, world: World) -
     on_gpu = world.device.type == "cuda"
     if on_gpu:  # of a CPU "high" means something else
         torch.set_float32_matmul_precision("high" if execution.tf32 else "highest")
-    name = execution.backend if execution.backend != "auto" else _best(state.model, on_gpu=on_gpu)
-    graphs = execution.cuda_graphs and on_gpu
-    ran = Ran(name, execution.tf32 and on_gpu, graphs, execution.pad if name != "eager" or graphs else "dynamic")
-    if ran.backend == "eager" and not graphs:
-        return Chosen(None, ran)
-    chosen, fault = None, None
-    try:
-        backend = BACKENDS[name](state.model, execution)
-        chosen = Chosen(Graphed(backend) if graphs else backend, ran)
-        fault = _fault(chosen, state, dataset, world.device)
-    except Exception as error:  # noqa: BLE001 (whatever a compiler or a foreign kernel raises, eager PyTorch can train)
-        fault = f"{type(error).__name__}: {_first_line(error)}"
-        _LOG.debug("the whole error", exc_info=True)
-    failed = torch.tensor([float(fault is not None)], device=world.device)
-    world.sum_(failed)
-    if chosen is not None and not failed.item():
-        return chosen
-    fault = fault or "it failed on another worker"
-    word = f"{name}{' in CUDA graphs' if graphs else ''} does not train this stage, eager PyTorch does: {fault}"
-    _LOG.warning(word)
-    return Chosen(None, Ran(tf32=ran.tf32, fallback=word))
+    words: list[str] = []
+    for ran in _candidates(execution, state.model, on_gpu=on_gpu):
+        if ran.backend == "eager" and not ran.cuda_graphs:
+            break
+        chosen, fault = None, None
+        try:
+            backend = BACKENDS[ran.backend](state.model, execution)
+            chosen = Chosen(Graphed(backend) if ran.cuda_graphs else backend, ran)
+            fault = _fault(chosen, state, dataset, world.device)
+        except Exception as error:  # noqa: BLE001 (whatever a compiler or a foreign kernel raises, eager PyTorch can train)
+            fault = f"{type(error).__name__}: {_first_line(error)}"
+            _LOG.debug("the whole error", exc_info=True)
+        failed = torch.tensor([float(fault is not None)], device=world.device)
+        world.sum_(failed)
+        if chosen is not None and not failed.item():
+            return chosen._replace(ran=ran._replace(fallback="; ".join(words) or None))
+        what = f"{ran.backend}{' in CUDA graphs' if ran.cuda_graphs else ''}"
+        words.append(f"{what} does not train this stage: {fault or 'it failed on another worker'}")
+        _LOG.warning(words[-1])
+    return Chosen(None, Ran(tf32=execution.tf32 and on_gpu, fallback="; ".join(words) or None))
 
 
-def _best(model: Potential, *, on_gpu: bool) -> str:
-    """Return the backend that `auto` stands for."""
-    if on_gpu and model.spec.architecture == "mace":
-        from mfsweep.models.cueq import is_installed
+def _candidates(execution: Execution, model: Potential, *, on_gpu: bool) -> list[Ran]:
+    """Return what is tried one after another before eager PyTorch, batch by batch."""
+    names = [execution.backend]
+    if execution.backend == "auto":
+        names = ["cueq", "eager"] if on_gpu and _has_cueq(model) else ["eager"]
+    graphs = execution.graphs and on_gpu
+    return [
+        Ran(name, execution.tf32 and on_gpu, graphs, execution.padding if name != "eager" or graphs else "dynamic")
+        for name in names
+    ]
 
-        if is_installed():
-            return "cueq"
-    return "eager"
+
+def _has_cueq(model: Potential) -> bool:
+    """Return whether cuEquivariance can compute a model here."""
+    if model.spec.architecture != "mace":
+        return False
+    from mfsweep.models.cueq import is_installed
+
+    return is_installed()
 
 
 def _fault(chosen: Chosen, state: State, dataset: Dataset, device: torch.device) -> str | None:

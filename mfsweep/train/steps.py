@@ -177,7 +177,7 @@ def _computation(state: State, chosen: Chosen) -> Callable[[Labelled, Task, int]
             return loss.detach(), prediction.energy.detach()
 
         return eager
-    views = [parameter.grad for parameter in moving(state.model).values()]
+    views = [parameter.grad for parameter in moving(state.model).values() if parameter.grad is not None]
 
     def compute(batch: Labelled, task: Task, count: int) -> tuple[Tensor, Tensor]:
         found = backend(batch, task)

@@ -94,13 +94,13 @@ def test_a_backend_passes_the_gate(dataset, tiny, precision, asked):
         pytest.skip("cuEquivariance is not installed")
     state = started(tiny(precision=precision, model=SPEC), dataset, GPU)
     chosen = choose(execution, state, dataset, World.alone(GPU))
-    assert chosen.ran == Ran(execution.backend, cuda_graphs=execution.cuda_graphs, pad=execution.pad)
+    assert chosen.ran == Ran(execution.backend, cuda_graphs=execution.graphs, pad=execution.padding)
 
 
 def test_tf32_passes_the_gate_and_is_kept(dataset, tiny):
     state = started(tiny(model=SPEC), dataset, GPU)
     backend = "cueq" if cueq.is_installed() else "eager"
-    graphs = {"pad": "bucketed", "cuda_graphs": True} if backend == "eager" else {}
+    graphs = {"cuda_graphs": True} if backend == "eager" else {}
     chosen = choose(Execution(backend=backend, tf32=True, **graphs), state, dataset, World.alone(GPU))
     assert chosen.ran.fallback is None
     assert chosen.ran.tf32
@@ -119,7 +119,7 @@ def test_a_backend_trains_as_eager_pytorch_does(dataset, tiny, tmp_path, asked):
 
 def test_auto_trains_by_what_it_says(dataset, tiny, tmp_path):
     outcome = trained(tiny(**STAGE), dataset, tmp_path, execution=Execution())
-    assert outcome.ran == Ran("cueq" if cueq.is_installed() else "eager")
+    assert outcome.ran == Ran("cueq" if cueq.is_installed() else "eager", cuda_graphs=True, pad="bucketed")
 
 
 @pytest.mark.parametrize("asked", [None, "graphs"])

@@ -155,7 +155,26 @@ def test_zeros_equal_zeros():
 
 def test_graphs_need_padding():
     with pytest.raises(ValidationError, match="pad: bucketed"):
-        Execution(cuda_graphs=True)
+        Execution(cuda_graphs=True, pad="dynamic")
+    assert Execution(backend="cueq", cuda_graphs=True).padding == "bucketed"
+
+
+@pytest.mark.parametrize(
+    ("execution", "installed", "tried"),
+    [
+        (Execution(), True, ["cueq in graphs, bucketed", "eager in graphs, bucketed"]),
+        (Execution(), False, ["eager in graphs, bucketed"]),
+        (Execution(pad="dynamic"), True, ["cueq, dynamic", "eager, dynamic"]),
+        (Execution(cuda_graphs=False), True, ["cueq, dynamic", "eager, dynamic"]),
+        (Execution(backend="cueq"), True, ["cueq, dynamic"]),
+        (Execution(backend="eager", cuda_graphs=True), True, ["eager in graphs, bucketed"]),
+        (Execution(backend="compile", pad="bucketed"), True, ["compile, bucketed"]),
+    ],
+)
+def test_what_is_tried_on_a_gpu(monkeypatch, execution, installed, tried):
+    monkeypatch.setattr(choosing, "_has_cueq", lambda _: installed)
+    found = choosing._candidates(execution, None, on_gpu=True)
+    assert [f"{one.backend}{' in graphs' if one.cuda_graphs else ''}, {one.pad}" for one in found] == tried
 
 
 def test_how_a_stage_is_computed_is_no_part_of_its_key(tiny):
