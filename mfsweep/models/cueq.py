@@ -20,6 +20,7 @@ from torch import Tensor
 from mfsweep.models.base import Graph, Prediction, building, predict
 from mfsweep.models.mace import MacePotential
 from mfsweep.models.readout import head_energies
+from mfsweep.spec.model import Mace
 
 
 def is_installed() -> bool:
@@ -41,7 +42,10 @@ class CueqMace:
         """
         if importlib.util.find_spec("cuequivariance_torch") is None:
             raise ImportError("cuequivariance_torch is not installed")
+        spec = model.spec
+        assert isinstance(spec, Mace)
         self._model = model
+        self._first_is_residual = spec.interaction_first == "residual"
         example = next(model.parameters())
         kind = (example.dtype, example.device)
         self._fused = example.device.type == "cuda"
@@ -51,7 +55,7 @@ class CueqMace:
             for own in (layer.conv_tp for layer in network.interactions)
         ]
         self._contractions = [
-            _contraction(own.irreps_in, own.irreps_out, model.spec.correlation, elements, *kind)
+            _contraction(own.irreps_in, own.irreps_out, spec.correlation, elements, *kind)
             for own in (product.symmetric_contractions for product in network.products)
         ]
         self._weights = [_weight_names(product.symmetric_contractions) for product in model.network.products]
@@ -82,7 +86,7 @@ class CueqMace:
             weights = layer.conv_tp_weights(radial)
             message = self._convolve(number, layer, features, harmonics, torch.cat([weights, weights]), graph.edges)
             message = layer.linear(message) / layer.avg_num_neighbors
-            if number == 0 and model.spec.interaction_first != "residual":
+            if number == 0 and not self._first_is_residual:
                 skip, message = None, layer.skip_tp(message, attributes)
             else:
                 skip = layer.skip_tp(features, attributes)

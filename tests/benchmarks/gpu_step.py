@@ -278,6 +278,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("commit", nargs="?", default="unknown")
     parser.add_argument("--seconds", type=float, default=200, help="no case is begun after these")
+    parser.add_argument("--only", choices=[*MODELS, "compiled"], help="one model's rows, or those of compiled steps")
     parser.add_argument("--cpu", action="store_true", help="try the script without a GPU")
     asked = parser.parse_args()
     began = time.monotonic()
@@ -296,6 +297,10 @@ def main() -> None:
             cases = [cases[0]._replace(atoms=28)]
         runs += [(case, quick, True) for case in cases]
         runs += [(case, ["eager", *slow], False) for case in cases if case.name in COMPILED]
+    if asked.only == "compiled":
+        runs = [run for run in runs if not run[2]]
+    elif asked.only:
+        runs = [run for run in runs if run[2] and run[0].name == asked.only]
     for case, names, with_mace in runs:
         if time.monotonic() - began > asked.seconds:
             row(case, "not begun: time is up")

@@ -106,7 +106,8 @@ def test_on_a_cpu_eager_pytorch_trains(with_backend, execution):
     assert with_backend(None, execution=execution).ran == choosing.Ran()
 
 
-@pytest.mark.parametrize("code", ["traced", pytest.param("aot_eager", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("code", ["traced", "aot_eager"])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_whole_step_can_be_compiled(dataset, tiny, tmp_path, precision, code, monkeypatch):
     # `traced` runs the traced steps as they are; aot_eager does what a compilation does, but for writing kernels.
