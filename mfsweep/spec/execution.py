@@ -25,7 +25,7 @@ class Execution(Frozen):
     cuda_graphs: bool | None = None
     """Record the step of each padded size once and replay it: quicker where kernels are small. Default: with `auto`."""
     pad: Literal["dynamic", "bucketed"] | None = None
-    """`bucketed`: batches are filled up with atoms that count nothing, to few sizes, at most a fifth over their own.
+    """`bucketed`: batches are filled up with atoms that count nothing, to few sizes (data/padding.py).
     `dynamic`: each batch as large as it is. Default: bucketed for CUDA graphs."""
 
     @property
