@@ -8,14 +8,24 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mfsweep.overlay import PINS
 
-PACKAGES = ("mfsweep", "torch", "mace-torch", "e3nn", "nequip", "nequip-allegro", "numpy", "ray")
+PACKAGES = (
+    "mfsweep",
+    "torch",
+    "mace-torch",
+    "e3nn",
+    "nequip",
+    "nequip-allegro",
+    "cuequivariance-torch",
+    "numpy",
+    "ray",
+)
 
 
 def versions() -> dict[str, str]:
     """Return package -> version of this process, and Python's."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):  # nequip, but in a process of the overlay
+        with contextlib.suppress(PackageNotFoundError):  # as nequip, but in a process of the overlay
             found[package] = version(package)
     return found
 

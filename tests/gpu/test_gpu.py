@@ -93,8 +93,12 @@ def test_a_backend_passes_the_gate(dataset, tiny, precision, asked):
     if execution.backend == "cueq" and not cueq.is_installed():
         pytest.skip("cuEquivariance is not installed")
     state = started(tiny(precision=precision, model=SPEC), dataset, GPU)
-    chosen = choose(execution, state, dataset, World.alone(GPU))
-    assert chosen.ran == Ran(execution.backend, cuda_graphs=execution.graphs, pad=execution.padding)
+    ran = choose(execution, state, dataset, World.alone(GPU)).ran
+    if execution.backend == "cueq" and precision == "float64":  # it keeps some constants in float32
+        assert ran.backend == "eager"
+        assert "from eager PyTorch's, more than" in ran.fallback
+        return
+    assert ran == Ran(execution.backend, cuda_graphs=execution.graphs, pad=execution.padding)
 
 
 def test_tf32_passes_the_gate_and_is_kept(dataset, tiny):
@@ -106,19 +110,15 @@ def test_tf32_passes_the_gate_and_is_kept(dataset, tiny):
     assert chosen.ran.tf32
 
 
-@pytest.mark.parametrize("asked", ["graphs", "cueq", "cueq in graphs"])
-def test_a_backend_trains_as_eager_pytorch_does(dataset, tiny, tmp_path, asked):
-    execution = ASKED[asked]
-    if execution.backend == "cueq" and not cueq.is_installed():
-        pytest.skip("cuEquivariance is not installed")
-    outcome = trained(tiny(**STAGE), dataset, tmp_path / "own", execution=execution)
+def test_graphs_train_as_eager_pytorch_does(dataset, tiny, tmp_path):
+    outcome = trained(tiny(**STAGE), dataset, tmp_path / "own", execution=ASKED["graphs"])
     assert outcome.ran.fallback is None
     trained(tiny(**STAGE), dataset, tmp_path / "eager")
     require_near(tmp_path / "own", tmp_path / "eager")
 
 
 def test_auto_trains_by_what_it_says(dataset, tiny, tmp_path):
-    outcome = trained(tiny(**STAGE), dataset, tmp_path, execution=Execution())
+    outcome = trained(tiny(model=SPEC), dataset, tmp_path, execution=Execution())
     assert outcome.ran == Ran("cueq" if cueq.is_installed() else "eager", cuda_graphs=True, pad="bucketed")
 
 
