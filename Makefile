@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env allegro quickstart mini test slow lint bench clean
+.PHONY: help env allegro quickstart mini test slow drill lint bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: env allegro  ## The tests, without the slow ones
 
 slow: env allegro  ## The slow tests alone
 	$(BIN)/python -m pytest -m slow
+
+drill: env  ## Faults on purpose: kills, races, full disks, second users (as root); tests/README.md lists them
+	$(BIN)/python -m pytest -m drill
 
 lint: env  ## ruff and basedpyright
 	$(BIN)/ruff check .

@@ -1,6 +1,9 @@
 """Files that readers meet whole: a temporary file in the same folder, flushed to disk, then renamed.
 
 And what becomes of one that is damaged all the same: `sha256` finds it out, `set_aside` gets it out of the way.
+
+Who may read and write them is for the umask and the folder to say (002 and set-group-ID, where a group shares a store):
+nothing here narrows it, as Python's tempfile would.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
-import tempfile
+import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,18 +42,21 @@ def write_json(path: Path, value: Any) -> None:
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path` (with its suffix), flush it to disk, rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = beside(path)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it the owner's alone, and a store is shared
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def beside(path: Path) -> Path:
+    """Return a hidden name beside a path, with its suffix, that no other process uses."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
 
 
 def write_hashed(path: Path, write: Callable[[Path], object]) -> str:
@@ -91,30 +99,55 @@ def set_aside(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[bool]:
+def locked(path: Path, *, wait: bool, patience: float = math.inf) -> Iterator[bool]:
     """Hold the lock that a file or folder stands for, which the system gives back when its holder dies.
 
     On a file system without locks everyone holds it.
 
     Args:
-        path: a folder, or a file, which is made where it is missing.
+        path: a folder, or a file, which is made where it is missing. To be read is enough.
         wait: until it is free; else yield False at once where another process holds it.
+        patience: seconds to wait at most, then yield False: whoever holds it may have been stopped, as by Ctrl-Z.
     """
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o644)
+    handle = _opened(path)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF):
-                raise
-        yield True
+        yield _lock(handle, (time.monotonic() + patience) if wait else 0.0)
     finally:
         os.close(handle)
 
 
+def _lock(handle: int, deadline: float) -> bool:
+    """Take the lock of an open file; return whether it was free in time."""
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if deadline == math.inf else fcntl.LOCK_NB))
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF):
+                raise
+            return True
+        else:
+            return True
+
+
+def _opened(path: Path) -> int:
+    if path.is_dir():
+        return os.open(path, os.O_RDONLY)
+    try:
+        return os.open(path, os.O_RDWR)  # a network file system locks only what may be written
+    except FileNotFoundError:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return os.open(path, os.O_RDONLY)
+
+
+_LOOK_SECONDS = 0.1
+"""Between two looks at a lock that somebody holds."""
 CLAIM = ".claim"
 """Name of the file in a folder that stands for the lock on it."""
 

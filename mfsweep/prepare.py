@@ -125,6 +125,7 @@ class Plan:
                 sizes={name: sizes[key] for name, key in planned.keys.items()},
                 sets={name: sets[key] for name, key in planned.keys.items()},
                 evaluations={name: evaluations[key] for name, key in planned.keys.items()},
+                axes={name: list(self.graph.nodes[key].values) for name, key in planned.keys.items()},
             )
             for planned in self.graph.cells
         ]

@@ -210,6 +210,8 @@ class CellRecord(Plain):
     whatever else a shared store holds of the stage is another spec's."""
     sets: dict[str, list[SetRecord]] = {}
     """Stage name -> its labelled sets."""
+    axes: dict[str, list[str]] = {}
+    """Stage name -> the axes on which it or its ancestors depend; empty in records of before they were kept."""
 
 
 class ClaimRecord(Plain):

@@ -6,6 +6,7 @@
         metrics.jsonl          one JSON object a line, appended by rank 0; of a trained stage metrics.jsonl.gz
         train.log              the worker's log
         interruptions.jsonl    lost workers and nodes, one JSON object a line; there when there were any
+        failure.json           why the latest training of it failed; gone once the next one begins
         checkpoints/last.pt    whole state, to resume from; it goes when the record is there
         checkpoints/selected.pt, best.<head>.pt    weights; the record says which file is whose
         record.json            written when all these are there: a stage is trained when it exists
@@ -15,6 +16,7 @@
       sweeps/index.html, claims.md    one page of all reports
       optuna.db                the studies of the searches
       mlflow.db, mlartifacts/  the default tracking store
+      .mlflow.db.lock, .optuna.db.lock, .tracking    stand for locks on making these files, and runs in MLflow
       digests.json             content of the source files seen, so that a large one is hashed once
       edges/                   neighbours of the source files' atoms, by geometry and cutoff
       costs.json               seconds per batch, as `mfsweep bench` measured them
@@ -39,7 +41,7 @@ from pydantic import ValidationError
 from mfsweep import damage
 from mfsweep.damage import Damage
 from mfsweep.errors import StoreError
-from mfsweep.files import CLAIM, claimed, locked, set_aside, write_json
+from mfsweep.files import CLAIM, FULL_DISK, claimed, locked, set_aside, write_json
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
 from mfsweep.files import write_text as write_text  # noqa: PLC0414 (likewise)
 from mfsweep.fingerprint import fingerprint
@@ -58,6 +60,7 @@ class StageFolder:
         self.metrics = path / "metrics.jsonl"
         self.log = path / "train.log"
         self._interruptions = path / "interruptions.jsonl"
+        self._failure = path / "failure.json"
         self.checkpoints = path / "checkpoints"
         self.selected = self.checkpoints / "selected.pt"
         self.last = self.checkpoints / "last.pt"
@@ -74,7 +77,11 @@ class StageFolder:
             yield mine
 
     def is_claimed(self) -> bool:
-        """Return whether another process holds the stage at this moment; nothing is written."""
+        """Return whether another process holds the stage at this moment; nothing is written.
+
+        Raises:
+            OSError: the system does not let us look.
+        """
         if not (self.path / CLAIM).exists():
             return False
         with locked(self.path / CLAIM, wait=False) as free:
@@ -99,6 +106,28 @@ class StageFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         with self._interruptions.open("a", encoding="utf-8") as file:
             file.write(interruption.model_dump_json() + "\n")
+
+    def fail(self, reason: str) -> None:
+        """Keep why the stage has failed, until it begins again.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_json(self._failure, {"time": round(time.time(), 3), "reason": reason})
+
+    def begin(self) -> None:
+        """Forget how the stage failed before."""
+        self._failure.unlink(missing_ok=True)
+
+    def failure(self) -> str | None:
+        """Return why the stage has failed, in at least a word; None where it has not, or has begun again since."""
+        found = damage.read_json(self._failure)
+        if found is None:
+            return None
+        if isinstance(found, Damage):
+            return str(found)
+        reason = found.get("reason") if isinstance(found, dict) else None
+        return reason if isinstance(reason, str) and reason.strip() else "no reason was kept"
 
     def interruptions(self) -> list[Interruption]:
         """Return what cut the training short so far; a line that cannot be read is left out."""
@@ -222,6 +251,14 @@ class Store:
         stages = self.root / "stages"
         return {path.name for path in stages.iterdir()} if stages.is_dir() else set()
 
+    def is_abandoned(self, key: str) -> bool:
+        """Return whether the store has begun a stage that no process is at now."""
+        folder = self.stage(key)
+        try:
+            return folder.path.exists() and not folder.is_claimed()
+        except OSError:
+            return False
+
     def sweep(self, name: str) -> SweepFolder:
         """Return the folder of a spec's latest run."""
         return SweepFolder(self.sweeps / name)
@@ -249,7 +286,7 @@ class Store:
     @property
     def search_uri(self) -> str:
         """Return the default Optuna storage URL, an sqlite file in the store."""
-        return f"sqlite:///{self.root / 'optuna.db'}"
+        return f"sqlite:///{self.search_database}"
 
     @property
     def costs(self) -> Path:
@@ -259,7 +296,17 @@ class Store:
     @property
     def tracking_uri(self) -> str:
         """Return the default MLflow tracking URI, an sqlite file in the store."""
-        return f"sqlite:///{self.root / 'mlflow.db'}"
+        return f"sqlite:///{self.tracking_database}"
+
+    @property
+    def tracking_database(self) -> Path:
+        """Return the file of the default MLflow tracking URI."""
+        return self.root / "mlflow.db"
+
+    @property
+    def search_database(self) -> Path:
+        """Return the file of the default Optuna storage URL."""
+        return self.root / "optuna.db"
 
     @property
     def tracking_guard(self) -> Path:
@@ -271,16 +318,43 @@ class Store:
         """Return the default MLflow artifact folder."""
         return self.root / "mlartifacts"
 
+    def require_writable(self) -> None:
+        """Refuse a store whose folder this user may only read; one that is not there yet is no matter.
+
+        Raises:
+            StoreError: with what can be done with it.
+        """
+        if self.root.is_dir():
+            _prove_writable(self.root)
+
     def prepare(self) -> None:
         """Create the store's folders and prove that they can be written.
 
         Raises:
             StoreError: the folder cannot be made or written.
         """
+        stages = self.root / "stages"
         try:
-            (self.root / "stages").mkdir(parents=True, exist_ok=True)
+            stages.mkdir(parents=True, exist_ok=True)
             self.sweeps.mkdir(exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
         except OSError as error:
-            raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
+            if error.errno in FULL_DISK:
+                raise
+            raise _not_written(self.root, error) from error
+        for folder in (self.root, stages, self.sweeps):
+            _prove_writable(folder)
+
+
+def _prove_writable(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            raise
+        raise _not_written(folder, error) from error
+
+
+def _not_written(folder: Path, error: OSError) -> StoreError:
+    can = "`plan`, `status`, `fit` and `report --out FOLDER` only read it; another is named with --store"
+    return StoreError(f"the store {folder} cannot be written: {error.strerror or error}. {can}")

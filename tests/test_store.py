@@ -182,3 +182,39 @@ def test_evaluations_of_different_content_have_different_files(store):
     one = folder.evaluation_paths({"labels": "cc", "subset": "t", "part": "test"})
     other = folder.evaluation_paths({"labels": "cc", "subset": "t", "part": "test", "offsets": "dft"})
     assert one != other
+
+
+def test_a_failure_is_known_until_the_stage_begins_again(store):
+    folder = store.stage("k")
+    assert folder.failure() is None
+    folder.begin()
+    folder.fail("the loss is not finite")
+    assert folder.failure() == "the loss is not finite"
+    folder.fail("again")
+    assert folder.failure() == "again"
+    folder.begin()
+    assert folder.failure() is None
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"reason": 1}', '{"reason": " "}', "\0"])
+def test_a_damaged_failure_is_one_all_the_same(store, content):
+    folder = store.stage("k")
+    folder.fail("once")
+    (folder.path / "failure.json").write_text(content)
+    assert folder.failure().strip()
+
+
+def test_a_stage_is_abandoned_when_it_was_begun_and_no_process_is_at_it(store):
+    assert not store.is_abandoned("k"), "another store's"
+    with store.stage("k").claim():
+        assert not store.is_abandoned("k")
+    assert store.is_abandoned("k")
+
+
+def test_a_full_disk_is_no_store_that_may_only_be_read(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mfsweep.store.tempfile.TemporaryFile", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        Store(tmp_path).prepare()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,18 +23,28 @@ from mfsweep.cli.options import (
     spec_and_store,
     specs_and_store,
     store_option,
+    writable,
 )
 from mfsweep.cli.plan import bench, plan
+from mfsweep.cli.screen import lenient_output
+from mfsweep.cli.track import track
 from mfsweep.errors import MfsweepError
 from mfsweep.files import FULL_DISK
 
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake ends in one message and exit code 2, Ctrl-C in 130."""
+    with lenient_output():
+        code = _code_of(args)
+    sys.exit(code)
+
+
+def _code_of(args: Sequence[str] | None) -> int:
     try:
         code = cli.main(args, prog_name="mfsweep", standalone_mode=False)
     except MfsweepError as error:
@@ -46,16 +56,16 @@ def main(args: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("mfsweep: interrupted", err=True)
         code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone (`mfsweep plan ... | head`): say no more, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except OSError as error:
-        if error.errno not in FULL_DISK:
+        if error.errno in FULL_DISK:
+            click.echo(f"mfsweep: the disk is full ({error.filename or error}). Make room and run it again", err=True)
+            code = FAILED
+        elif error.errno in _NOT_ALLOWED:
+            click.echo(f"mfsweep: {error.filename or 'a file'}: {error.strerror}", err=True)
+            code = WRONG_INPUT
+        else:
             raise
-        click.echo(f"mfsweep: the disk is full ({error.filename or error}). Make room and run it again", err=True)
-        code = FAILED
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -78,6 +88,7 @@ cli.add_command(plan)
 cli.add_command(env)
 cli.add_command(bench)
 cli.add_command(data)
+cli.add_command(track)
 
 
 @cli.command()
@@ -122,7 +133,10 @@ def run(
     from mfsweep.cli import run as running
     from mfsweep.cli import sweeps
     from mfsweep.cli.planned import print_plan
+    from mfsweep.cli.space import warn_of_space
+    from mfsweep.run.signals import as_interrupts
 
+    writable(store)
     screen = console(stderr=as_json)
     overrides = {name: value for name, value in over.items() if value is not None}
     plans = [prepared(spec, store, overrides) for spec in specs]
@@ -130,9 +144,10 @@ def run(
     running.refuse_relative_store(store)
     for one in plans:
         print_plan(screen, one)
-    if smoke:
-        ctx.exit(sweeps.smoke(plans, screen))
-    outcome = sweeps.run(plans, screen, tracking_uri)
+    if not smoke:
+        warn_of_space(plans, screen)
+    with as_interrupts():
+        outcome = sweeps.smoke(plans, screen) if smoke else sweeps.run(plans, screen, tracking_uri)
     if as_json:
         click.echo(json.dumps(outcome.as_json()))
     ctx.exit(outcome.exit_code)
@@ -142,7 +157,7 @@ def run(
 @spec_and_store
 @as_json
 def status(spec: Path, store: Path, *, as_json: bool) -> None:
-    """Show each stage of SPEC: done (with its error), begun, or to do.
+    """Show each stage of SPEC: done (with its error), failed (with the reason), begun, or to do.
 
     \b
     Example:  mfsweep status search_spaces/quickstart.yaml
@@ -170,22 +185,35 @@ def fit(spec: Path, store: Path, *, as_json: bool) -> None:
     analysed = show.analyse(readable(spec, store))
     if as_json:
         click.echo(json.dumps(analysed.rows(), indent=1))
-    else:
+        return
+    analysed.print(console())
+    try:
         analysed.write_points()
-        analysed.print(console())
+    except OSError as error:
+        if error.errno not in _NOT_ALLOWED:
+            raise
+        console(stderr=True).print(f"The points of the laws are not written: {error.filename}: {error.strerror}")
 
 
 @cli.command()
 @spec_and_store
-def report(spec: Path, store: Path) -> None:
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the page and its figures; default: that of the sweep in the store.",
+)
+def report(spec: Path, store: Path, out: Path | None) -> None:
     """Write one HTML page with the plan, tables, figures and provenance of SPEC.
 
     \b
-    Example:  mfsweep report search_spaces/quickstart.yaml
+    Examples:  mfsweep report search_spaces/quickstart.yaml
+               mfsweep report search_spaces/quickstart.yaml --store /theirs/store --out quickstart-report
     """  # noqa: D301
+    if out is None:
+        writable(store)
     from mfsweep.cli import show
 
-    click.echo(show.analyse(readable(spec, store)).write_report())
+    click.echo(show.analyse(readable(spec, store)).write_report(out))
 
 
 @cli.command()
@@ -203,6 +231,8 @@ def ui(store: Path, port: int, tracking_uri: str | None) -> None:
     from mfsweep.run.ui import serve
     from mfsweep.store import Store
 
+    if tracking_uri is None:
+        writable(store)
     serve(Store(store.absolute()), tracking_uri, port)
 
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import click
 
 from mfsweep.cli import DEFAULT_STORE
+from mfsweep.cli.screen import console as console  # noqa: PLC0414 (for the commands)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mfsweep.prepare import Plan
 
 _P = ParamSpec("_P")
@@ -57,11 +56,15 @@ def readable(spec: Path, store: Path) -> Plan:
     return plan
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return the console that commands print on."""
-    from rich.console import Console
+def writable(store: Path) -> None:
+    """Refuse a store that this user may only read, before anything else is done.
 
-    return Console(stderr=stderr, highlight=False)
+    Raises:
+        StoreError: with what can be done with it.
+    """
+    from mfsweep.store import Store
+
+    Store(store.absolute()).require_writable()
 
 
 def show_ray_the_token() -> None:

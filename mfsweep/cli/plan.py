@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mfsweep.cli.options import as_json, console, prepared, specs_and_store
+from mfsweep.cli.options import as_json, console, prepared, specs_and_store, writable
 
 
 @click.command()
@@ -72,6 +72,7 @@ def bench(specs: tuple[Path, ...], store: Path, *, as_json: bool, steps: int, de
     Examples:  mfsweep bench search_spaces/quickstart.yaml
                mfsweep bench search_spaces/paper/*.yaml --device cuda
     """  # noqa: D301
+    writable(store)
     plans = [prepared(spec, store, without_data=True) for spec in specs]
     from mfsweep.cli.bench import bench
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,15 +22,22 @@ from mfsweep.inventory import Inventory
 from mfsweep.plan.graph import smoke_graph
 from mfsweep.points import tried
 from mfsweep.prepare import Plan
+from mfsweep.quantities import count
 from mfsweep.run import cluster, orphans, sweep
+from mfsweep.run.mlflow_experiment import SPEC, reason
 from mfsweep.run.progress import Display
+from mfsweep.run.rebuild import rebuild, unmirrored
 from mfsweep.run.room import Room
+from mfsweep.run.store_tracking import open_or_go_on
 from mfsweep.run.sweep import Summary
-from mfsweep.run.tracking import Tracker
+from mfsweep.run.tracking import Tracker, Untracked
 from mfsweep.store import Store, write_text
 
 if TYPE_CHECKING:
     from mfsweep.run.search import Search
+
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+"""MLflow's own environment variable, in place of `tracking.uri`."""
 
 
 def refuse_relative_store(store: Path) -> None:
@@ -62,28 +70,33 @@ def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[
     plan.store.prepare()
     require_same_versions(plan, here=True)
     with _searching(plan, console) as search:
-        summary = _run(plan, search, console, tracking_uri)
+        summary = _run(plan, search, console, tracking_uri, among or [plan])
     _say_end(plan, console, summary, among or [plan])
     return summary
 
 
-def _run(plan: Plan, search: Search | None, console: Console, tracking_uri: str | None) -> Summary:
+def _run(
+    plan: Plan, search: Search | None, console: Console, tracking_uri: str | None, among: Sequence[Plan]
+) -> Summary:
     folder = plan.store.sweep(plan.name)
     write_text(folder.spec, plan.spec.document.text)
     plan = search.plan if search else plan
     folder.write_cells(plan.cells())
     uri = tracking_uri or plan.spec.experiment.tracking.uri
-    with _room(plan, console) as room, _tracked(plan, plan.name, uri, console) as tracker:
+    with _room(plan, console) as room, _tracked(plan, uri, console) as tracker:
         summary = _trained(plan, room, console, tracker.tracker, search)
         if search:
             plan = search.plan
             folder.write_cells(plan.cells())
-        tracker.status = "KILLED" if summary.interrupted else "FAILED" if summary.failed else "FINISHED"
-        if not summary.interrupted:
+        broken_off = summary.interrupted or summary.full
+        tracker.status = "KILLED" if broken_off else "FAILED" if summary.failed else "FINISHED"
+        if not broken_off:
             tracker.artifacts = [folder.spec, *_show_results(plan, console)]
             if search:
                 tracker.tags = searching.show(plan, console, search.failed, search.refused)
                 tracker.artifacts.append(folder.search)
+    if not broken_off and uri is None and isinstance(tracker.tracker, Tracker):
+        _mirror_others(plan, among, console)
     return summary
 
 
@@ -102,8 +115,8 @@ def _searching(plan: Plan, console: Console) -> Iterator[Search | None]:
         yield search
 
 
-def smoke(plan: Plan, console: Console) -> int:
-    """Run a few steps and one evaluation of each kind of stage in a store that is thrown away; return the exit code."""
+def smoke(plan: Plan, console: Console) -> Summary:
+    """Run a few steps and one evaluation of each kind of stage in a store that is thrown away; say how it went."""
     graph = smoke_graph(_tried(plan).graph)
     # In the store's folder, which every node sees: a cluster's head and its workers need not share a /tmp.
     plan.store.prepare()
@@ -111,13 +124,13 @@ def smoke(plan: Plan, console: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="smoke-", dir=plan.store.scratch) as folder:
         small = replace(plan, graph=graph, store=Store(Path(folder)), inventory=Inventory())
         small.store.prepare()
-        with _room(small, console) as room, _tracked(small, "smoke", None, console) as tracker:
-            summary = _trained(small, room, console, tracker.tracker)
+        with _room(small, console) as room:
+            summary = _trained(small, room, console, Untracked())
         for failure in summary.failures:
             said = failure.log.read_text(encoding="utf-8") if failure.log.exists() else "it left no log"
             console.print(Text(f"failed: {failure.stage}\n{said}", style="red"))
     console.print(f"smoke: {summary.run} of {len(graph.nodes)} stages ran, {summary.failed} failed; nothing was kept")
-    return summary.exit_code
+    return summary
 
 
 def _tried(plan: Plan) -> Plan:
@@ -127,34 +140,74 @@ def _tried(plan: Plan) -> Plan:
 
 @dataclass
 class _Tracked:
-    tracker: Tracker
+    tracker: Tracker | Untracked
     status: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
     artifacts: list[Path] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
-def _tracked(plan: Plan, sweep_name: str, uri: str | None, console: Console) -> Iterator[_Tracked]:
-    """Open the tracker before anything runs; close it with what the body left as status and artifacts."""
-    tracker = Tracker.open(
-        uri or plan.store.tracking_uri,
-        plan.name,
-        sweep=sweep_name,
-        params={
-            "spec": str(plan.spec.document.path),
-            **plan.summary(),
-            **plan.spec.experiment.resources.identity(),
-        },
-        artifacts=plan.store.artifacts,
-        steps_per_decade=plan.spec.experiment.tracking.steps_per_decade,
-        guard=plan.store.tracking_guard,
-    )
+def _tracked(plan: Plan, uri: str | None, console: Console) -> Iterator[_Tracked]:
+    """Open the tracker before anything runs; close it with what the body left as status and artifacts.
+
+    Raises:
+        TrackingError: the server that the user has named cannot be used. The store's own file never ends a run.
+    """
+    tracker = _opened_tracker(plan, uri, console)
     tracked = _Tracked(tracker)
     try:
         yield tracked
     finally:
         for lost in tracker.close(tracked.status, tracked.artifacts, tags=tracked.tags):
             console.print(f"MLflow: {lost}", style="yellow")
+
+
+def _opened_tracker(plan: Plan, uri: str | None, console: Console) -> Tracker | Untracked:
+    params = {"spec": str(plan.spec.document.path), **plan.summary(), **plan.spec.experiment.resources.identity()}
+    per_decade = plan.spec.experiment.tracking.steps_per_decade
+    store = plan.store
+    if uri is None:
+
+        def say(text: str) -> None:
+            console.print(f"MLflow: {text}", style="yellow", soft_wrap=True, markup=False)
+
+        return open_or_go_on(store, plan.name, say, sweep=plan.name, params=params, steps_per_decade=per_decade)
+    return Tracker.open(
+        uri,
+        plan.name,
+        sweep=plan.name,
+        params=params,
+        artifacts=store.artifacts,
+        steps_per_decade=per_decade,
+        guard=store.tracking_guard,
+        given=_where_given(plan, uri),
+        abandoned=store.is_abandoned,
+    )
+
+
+def _where_given(plan: Plan, uri: str) -> str:
+    """Return where the user has named a tracking URI."""
+    if uri == os.environ.get(TRACKING_VARIABLE):
+        return TRACKING_VARIABLE
+    return SPEC if uri == plan.spec.experiment.tracking.uri else "--tracking-uri"
+
+
+def _mirror_others(plan: Plan, among: Sequence[Plan], console: Console) -> None:
+    """Show the store's earlier sweeps in a file that was made anew; what goes wrong there is no failure of this run."""
+    own = {one.name for one in among}
+
+    def say(text: str) -> None:
+        console.print(f"MLflow: {text}", soft_wrap=True, markup=False)
+
+    try:
+        if others := [name for name in unmirrored(plan.store) if name not in own]:
+            what = f"{plan.store.tracking_database.name} lacks {count(len(others), 'earlier sweep')} of this store"
+            say(f"{what}, written into it from the records now. Ctrl-C leaves that to `mfsweep track rebuild`")
+            rebuild(plan.store, say, others)
+    except KeyboardInterrupt:
+        say("the rest is left to `mfsweep track rebuild`")
+    except Exception as error:  # noqa: BLE001  a mirror ends no run, whatever goes wrong in it
+        say(f"the earlier sweeps are not complete: {reason(error)}")
 
 
 @contextlib.contextmanager
@@ -191,7 +244,7 @@ def require_overlays(plan: Plan) -> None:
 
 
 def _trained(
-    plan: Plan, room: Room | None, console: Console, tracker: Tracker, search: Search | None = None
+    plan: Plan, room: Room | None, console: Console, tracker: Tracker | Untracked, search: Search | None = None
 ) -> Summary:
     with Display(console, plan.graph, plan.done) as display:
         if search:
@@ -218,12 +271,19 @@ def _command(plans: Sequence[Plan]) -> str:
 
 def _say_end(plan: Plan, console: Console, summary: Summary, among: Sequence[Plan]) -> None:
     for failure in summary.failures:
-        console.print(f"failed: {failure.stage}, see {failure.log}", style="red", soft_wrap=True)
+        why = f"{failure.reason.strip().splitlines()[0]}, see {failure.log}"
+        console.print(f"failed: {failure.stage}: {why}", style="red", soft_wrap=True, markup=False)
     console.print(
         f"{summary.run} stages run, {summary.reused} reused, {summary.failed} failed"
         + (f", {summary.skipped} not run because of that" if summary.skipped else "")
     )
-    if summary.interrupted:
+    if summary.full:
+        console.print(
+            f"The disk of {plan.store.root} is full. What was done stays. Make room and go on with: {_command(among)}",
+            style="red",
+            soft_wrap=True,
+        )
+    elif summary.interrupted:
         console.print(f"Interrupted. Go on with: {_command(among)}", soft_wrap=True)
     elif summary.failed:
         console.print(f"Run it again to try the failed stages once more: {_command([plan])}", soft_wrap=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mfsweep.analysis import report
@@ -38,8 +39,12 @@ def status(plan: Plan) -> list[dict[str, Any]]:
     for key, node in plan.graph.nodes.items():
         folder = plan.store.stage(key)
         record = folder.record()
-        state = "done" if key in plan.done else "trained" if record else "begun" if folder.path.exists() else "to do"
+        failure = None if key in plan.done else folder.failure()
+        state = "trained" if record else "begun" if folder.path.exists() else "to do"
+        state = "done" if key in plan.done else "failed" if failure else state
         row: dict[str, Any] = {"key": key, "stage": node.name, "values": node.values, "state": state}
+        if failure:
+            row |= {"reason": failure, "log": str(folder.log)}
         if record:
             row |= {"steps": record.steps, "stop_reason": record.stop_reason, "metrics": record.metrics}
             row |= {"selected_step": record.selected.step, "head_reasons": record.head_reasons}
@@ -65,6 +70,8 @@ def status_table(rows: Iterable[dict[str, Any]]) -> Table:
             if path.endswith(".energy_mae")
         ]
         errors += [f"{name} {metrics['energy_mae']:.1f}" for name, metrics in row.get("evaluations", {}).items()]
+        if "reason" in row:
+            errors.append(escape(f"{row['reason'].strip().splitlines()[0]} ({row['log']})"))
         table.add_row(
             row["key"], f"{row['stage']} {values}", row["state"], str(row.get("steps", "")), ", ".join(errors)
         )
@@ -120,9 +127,10 @@ class Shown:
         """Write figures, claims and page; return their paths, the page's last."""
         return report.write(self.folder, self.study, self.analysis, self.drawn)
 
-    def write_report(self) -> Path:
-        """Write figures, claims and page; return the page's path."""
-        return self.write()[-1]
+    def write_report(self, out: Path | None = None) -> Path:
+        """Write figures, claims and page, into a folder in place of the sweep's own; return the page's path."""
+        folder = self.folder if out is None else SweepFolder(out)
+        return report.write(folder, self.study, self.analysis, self.drawn)[-1]
 
 
 def analyse(plan: Plan) -> Shown:

@@ -6,6 +6,7 @@ import contextlib
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 
@@ -13,6 +14,7 @@ from mfsweep.analysis.index import write_index
 from mfsweep.cli import run as running
 from mfsweep.cli.planned import near
 from mfsweep.errors import MfsweepError
+from mfsweep.files import FULL_DISK
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
 from mfsweep.run.sweep import Summary
@@ -29,23 +31,44 @@ class Outcome:
     """Spec name -> how it ended, of those that ran."""
     refused: int = 0
     """Specs that could not begin, or broke off."""
+    full: int = 0
+    """Specs that a full disk broke off."""
 
     @property
     def exit_code(self) -> int:
         """Return the worst of the specs': 130 interrupted, 2 refused, 1 a stage failed, 0 all done."""
-        return max([WRONG if self.refused else 0, *(summary.exit_code for summary in self.summaries.values())])
+        return max(
+            [WRONG if self.refused else int(self.full > 0), *(summary.exit_code for summary in self.summaries.values())]
+        )
 
     @property
     def is_interrupted(self) -> bool:
         """Return whether the user ended it."""
         return any(summary.interrupted for summary in self.summaries.values())
 
-    def as_json(self) -> dict[str, int]:
-        """Return the stages that were run, reused and failed, all specs together."""
+    def counts(self) -> dict[str, int]:
+        """Return the stages that were run, reused, failed and skipped, all specs together."""
         return {
             count: sum(getattr(summary, count) for summary in self.summaries.values())
-            for count in ("run", "reused", "failed")
+            for count in ("run", "reused", "failed", "skipped")
         }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts, and each stage that failed, or was skipped because of that, with its reason."""
+        return {
+            **self.counts(),
+            "interrupted": self.is_interrupted,
+            "disk_full": bool(self.full) or any(summary.full for summary in self.summaries.values()),
+            "failed_stages": self._stages("failures"),
+            "skipped_stages": self._stages("not_run"),
+        }
+
+    def _stages(self, which: str) -> list[dict[str, str]]:
+        return [
+            {"spec": name, **one.as_json()}
+            for name, summary in self.summaries.items()
+            for one in getattr(summary, which)
+        ]
 
 
 def refuse_same_names(plans: Sequence[Plan]) -> None:
@@ -95,18 +118,20 @@ def _run_each(plans: Sequence[Plan], console: Console, tracking_uri: str | None,
         except MfsweepError as error:
             outcome.refused += 1
             console.print(f"{plan.name} did not run: {error}", style="red", soft_wrap=True, markup=False)
-        except Exception:  # noqa: BLE001 (a defect of ours, said with its traceback: the other specs are none of it)
-            outcome.refused += 1
-            said = f"{plan.name} broke off:\n{traceback.format_exc()}"
-            console.print(said, style="red", soft_wrap=True, markup=False)
+        except Exception as error:  # noqa: BLE001 (a defect of ours, said with its traceback: the other specs are none of it)
+            full = isinstance(error, OSError) and error.errno in FULL_DISK
+            outcome.full += full
+            outcome.refused += not full
+            why = f"the disk is full ({error})" if full else f"\n{traceback.format_exc()}"
+            console.print(f"{plan.name} broke off: {why}", style="red", soft_wrap=True, markup=False)
         if outcome.is_interrupted:
             return
 
 
-def smoke(plans: Sequence[Plan], console: Console) -> int:
-    """Try out each plan; return the worst exit code."""
+def smoke(plans: Sequence[Plan], console: Console) -> Outcome:
+    """Try out each plan."""
     with _one_cluster(plans):
-        return max(running.smoke(plan, console) for plan in plans)
+        return Outcome({plan.name: running.smoke(plan, console) for plan in plans})
 
 
 @contextlib.contextmanager
@@ -120,7 +145,7 @@ def _one_cluster(plans: Sequence[Plan]) -> Iterator[None]:
 
 
 def _say_end(plans: Sequence[Plan], console: Console, outcome: Outcome) -> None:
-    counts = outcome.as_json()
+    counts = outcome.counts()
     console.print(
         f"\n{len(plans)} specs: {counts['run']} stages run, {counts['reused']} reused, {counts['failed']} failed"
         + (f"; {outcome.refused} specs did not run to their end" if outcome.refused else "")

@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from mfsweep.data.neighbours import Edges, neighbours
 from mfsweep.data.structures import Structures, geometry_digest
 from mfsweep.errors import DataError
-from mfsweep.files import facts, locked, set_aside, sha256, write_hashed, write_text
+from mfsweep.files import beside, facts, locked, set_aside, sha256, write_hashed, write_text
 
 VERSION = 2
 """Of the files: another one where older files would be misread, or hold what was wrong."""
@@ -137,14 +136,14 @@ def _digest(path: Path, _facts: tuple[int, ...]) -> str:
 
 
 def _write(edges: Edges, folder: Path) -> None:
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    temporary = beside(folder)
+    temporary.mkdir()
     try:
         digests = {}
         for name, array in edges._asdict().items():
             if array is not None:
                 digests[name] = write_hashed(temporary / f"{name}.npy", functools.partial(np.save, arr=array))
         write_text(temporary / _DIGESTS, json.dumps(digests))
-        temporary.chmod(0o755)
         try:
             temporary.replace(folder)
         except OSError:

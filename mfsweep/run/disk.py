@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +22,16 @@ def is_full(folder: Path) -> bool:
             file.flush()
     except OSError as error:
         return error.errno in FULL_DISK
+    return False
+
+
+def is_why(error: BaseException) -> bool:
+    """Return whether an error, or what led to it, says that a disk or a quota is full."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if getattr(seen, "errno", None) in FULL_DISK or any(os.strerror(code) in str(seen) for code in FULL_DISK):
+            return True
+        seen = seen.__cause__ or seen.__context__
     return False
 
 

@@ -8,7 +8,7 @@ from mfsweep.plan.graph import Graph
 from mfsweep.quantities import BEST
 from mfsweep.run.kept import final_metrics, in_words
 from mfsweep.run.progress import describe
-from mfsweep.run.tracking import TrackedStage, Tracker
+from mfsweep.run.tracking import TrackedStage, Tracker, Untracked
 from mfsweep.store import Store
 
 KEPT = "kept/"
@@ -18,7 +18,7 @@ KEPT = "kept/"
 class Mirror:
     """Brings the stages of one sweep into its tracker."""
 
-    def __init__(self, tracker: Tracker, graph: Graph, store: Store) -> None:
+    def __init__(self, tracker: Tracker | Untracked, graph: Graph, store: Store) -> None:
         self._tracker = tracker
         self._graph = graph
         self._store = store

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
 
 from mfsweep.errors import TrackingError
 from mfsweep.run.tail import Point
@@ -27,6 +28,9 @@ PARAMS_PER_CALL = 100
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
 RUNS_PER_PAGE = 200
+
+SPEC = "`tracking:` in the spec"
+"""Where a URI comes from, if nothing else is said."""
 
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -57,28 +61,27 @@ class RunState:
     """Metric -> highest step."""
     values: dict[str, float] = field(default_factory=dict)
     """Metric -> value at that step."""
+    artifacts: str = ""
+    """URI of the folder of its artifacts."""
 
 
 class Experiment:
     """One MLflow experiment on one tracking server."""
 
-    def __init__(self, uri: str, name: str, artifacts: Path) -> None:
+    def __init__(self, uri: str, name: str, artifacts: Path, given: str = SPEC) -> None:
         """Get or create the experiment; with a database, a new one keeps its artifacts in the folder `artifacts`.
 
-        A server decides itself where they go.
+        A server decides itself where they go. `given` says where the user has named the URI.
 
         Raises:
             TrackingError: the server cannot be reached within about ten seconds, or refuses.
         """
-        for variable, value in _ENVIRONMENT.items():
-            os.environ.setdefault(variable, value)
+        prepare_mlflow()
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
-        logging.getLogger("alembic").setLevel(logging.ERROR)
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what the sink says itself
+        self.name = name
         try:
             database = _is_database(uri)
             if database:
@@ -87,8 +90,8 @@ class Experiment:
             self._id = self._get_or_create(name, artifacts.absolute().as_uri() if database else None)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             raise TrackingError(
-                f"the tracking server {without_password(uri)} cannot be used: {reason(error)}\n"
-                "Start it, correct `tracking:` in the spec, or leave that out to track into a file of the store."
+                f"{given}: the tracking server {without_password(uri)} cannot be used: {reason(error)}\n"
+                "Start it, correct that, or leave it out to track into a file of the store."
             ) from error
 
     def runs(self, tags: Mapping[str, str] | None = None) -> Iterator[RunState]:
@@ -139,6 +142,7 @@ class Experiment:
 
     def upload(self, run: RunState, path: Path) -> None:
         """Upload a file, or a folder under its own name."""
+        _make_way(run.artifacts, path.name)
         if path.is_dir():
             self._client.log_artifacts(run.run_id, str(path), artifact_path=path.name)
         else:
@@ -151,6 +155,20 @@ class Experiment:
         except Exception:  # noqa: BLE001  whatever it is, the answer is no
             return False
         return True
+
+    def is_running(self, run: RunState) -> bool:
+        """Return whether a run was not ended by now, by whomever."""
+        run.status = self._client.get_run(run.run_id).info.status
+        return run.status == "RUNNING"
+
+    def deletion(self) -> str:
+        """Return that the experiment was deleted and how to bring it back; empty while it stands."""
+        try:
+            found = self._client.get_experiment(self._id)
+        except Exception as error:  # noqa: BLE001  a server that does not answer has deleted nothing
+            gone = getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
+            return f"the MLflow experiment {self.name!r} was deleted for good" if gone else ""
+        return "" if found.lifecycle_stage == "active" else _deleted(self.name, found.experiment_id)
 
     def set_status(self, run: RunState, status: str, time: int | None = None) -> None:
         """Set RUNNING, or end the run with FINISHED, FAILED or KILLED at a time (ms; default now)."""
@@ -173,11 +191,32 @@ class Experiment:
                 if found is None:
                     raise
         if found.lifecycle_stage != "active":
-            raise TrackingError(
-                f"the MLflow experiment {name!r} was deleted. Bring it back with `mlflow experiments restore "
-                f"--experiment-id {found.experiment_id}`, or give the spec another name."
-            )
+            raise TrackingError(f"{_deleted(name, found.experiment_id)}, or give the spec another name")
         return found.experiment_id
+
+
+def prepare_mlflow() -> None:
+    """Make MLflow's settings, before its first call: where the user has none, and how much it logs."""
+    for variable, value in _ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    import mlflow  # noqa: F401 (it sets up its own logging)
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what the sink says itself
+
+
+def reconnect(uri: str) -> None:
+    """Let MLflow open a database anew: it keeps connections for good, to a file that may have been replaced since."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    if (engine := SqlAlchemyStore._engine_map.get(uri)) is not None:  # noqa: SLF001 (there is no public way)
+        engine.dispose()
+
+
+def _deleted(name: str, number: str) -> str:
+    back = f"`mlflow experiments restore --experiment-id {number}`"
+    return f"the MLflow experiment {name!r} was deleted. Bring it back with {back}"
 
 
 def is_refusal(error: Exception) -> bool:
@@ -222,7 +261,19 @@ def _state(run: Run) -> RunState:
         params=set(run.data.params),
         steps={metric.key: metric.step for metric in metrics},
         values={metric.key: metric.value for metric in metrics},
+        artifacts=run.info.artifact_uri or "",
     )
+
+
+def _make_way(folder: str, name: str) -> None:
+    """Remove another user's file of a name, where artifacts lie in a shared folder.
+
+    MLflow copies into the file that is there and then sets its times, which only its owner may.
+    """
+    place = urlparse(folder)
+    target = Path(unquote(place.path)) / name
+    if place.scheme in ("", "file") and target.is_file() and target.stat().st_uid != os.geteuid():
+        target.unlink()
 
 
 def _short_tags(tags: Mapping[str, str]) -> dict[str, str]:

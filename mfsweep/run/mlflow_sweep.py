@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,8 @@ EndStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 KIND, SWEEP, STAGE_KEY = "mfsweep.kind", "mfsweep.sweep", "mfsweep.stage_key"
 """Tags of the runs: `sweep` or `stage`; the sweep's name; the stage's key."""
+GUARD_SECONDS = 60.0
+"""To wait for another sweep that makes a run at this moment; one that was stopped meanwhile is passed by."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,13 @@ class SweepRuns:
         tags: Mapping[str, str],
         steps_per_decade: int | Literal["all"],
         guard: Path,
+        abandoned: Callable[[str], bool],
     ) -> None:
-        """Find the sweep's run by its name, or start one; `guard` is the file that stands for the lock on doing so."""
+        """Find the sweep's run by its name, or start one; arguments as of `Tracker.open`."""
         self._experiment = experiment
         self._sweep = sweep
         self._guard = guard
+        self._abandoned = abandoned
         self._per_decade: int | Literal["all"] = steps_per_decade
         self._tags = {**tags, SWEEP: sweep}
         self._stages: dict[str, RunState] = {}
@@ -85,7 +89,7 @@ class SweepRuns:
         self.notes: list[str] = []
         """What was left out, a line each."""
         own_tags = {**{key: str(value) for key, value in params.items()}, **self._tags, KIND: "sweep"}
-        with locked(guard, wait=True):
+        with locked(guard, wait=True, patience=GUARD_SECONDS):
             found = self._look_up() or experiment.create(sweep, own_tags)
         if found.status != "RUNNING":
             experiment.set_status(found, "RUNNING")
@@ -123,8 +127,15 @@ class SweepRuns:
             self.progress = time.monotonic()
         return True
 
+    def deletion(self) -> str:
+        """Return that the experiment was deleted; empty while it stands."""
+        return self._experiment.deletion()
+
     def end(self, status: EndStatus, artifacts: Sequence[Path], tags: Mapping[str, str]) -> None:
-        """End the sweep's own run."""
+        """End the sweep's own run, and what no process will end: runs of stages that the spec no longer has."""
+        for key, run in self._stages.items():
+            if run.status == "RUNNING" and self._abandoned(key) and self._experiment.is_running(run):
+                self._experiment.set_status(run, "KILLED")
         self._experiment.describe(self._run, {}, tags)
         self._upload(self._run, self._sweep, artifacts)
         self._experiment.set_status(self._run, status)
@@ -143,7 +154,7 @@ class SweepRuns:
             self._look_up()
         run = self._stages.get(stage.key)
         if run is None:
-            with locked(self._guard, wait=True):
+            with locked(self._guard, wait=True, patience=GUARD_SECONDS):
                 # Another sweep of the same spec, at work at the same time, may have made it.
                 run = next(self._experiment.runs({STAGE_KEY: stage.key}), None)
                 run = self._stages[stage.key] = run or self._experiment.create(stage.name, tags)

@@ -10,7 +10,7 @@ number and the study's values alone: a search that goes on asks for what it woul
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,11 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from mfsweep.errors import StoreError
+from mfsweep.run.databases import OptunaTables, whole
 from mfsweep.run.mlflow_experiment import reason, without_password
 from mfsweep.spec.axes import Distribution, Value
 from mfsweep.spec.experiment import Search
+from mfsweep.store import Store
 
 STARTUP_POINTS = 4
 """Points that TPE draws at random first. Optuna's own ten are most of a search in which each point is trainings."""
@@ -41,6 +43,23 @@ class Asked:
     trial: optuna.Trial
     values: dict[str, Value]
     """Searched axis -> value."""
+
+
+def open_in_store(store: Store, say: Callable[[str], object]) -> BaseStorage:
+    """Return the storage of a store's own file; where that cannot be used, one in memory.
+
+    A study in memory begins with the points that were asked for and takes their values from the store: it goes on as
+    if it had been kept.
+    """
+    try:
+        with whole(store.search_database, OptunaTables()) as mended:
+            if mended:
+                say(mended)
+            return open_storage(store.search_uri)
+    except Exception as error:  # noqa: BLE001  whatever Optuna, Alembic and SQLAlchemy make of somebody else's file
+        why = f"{store.search_database} cannot be used ({reason(error)})"
+        say(f"{why}: the search goes on from the points that the store knows, and does not write there")
+        return optuna.storages.InMemoryStorage()
 
 
 def open_storage(url: str) -> BaseStorage:

@@ -19,7 +19,7 @@ from mfsweep.points import is_admitted, text, without_seeds
 from mfsweep.prepare import Plan
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.run.kept import final_metrics
-from mfsweep.run.optuna_study import Asked, Study, another_name, open_storage
+from mfsweep.run.optuna_study import Asked, Study, another_name, open_in_store, open_storage
 from mfsweep.spec.axes import SEEDS, Value
 
 
@@ -29,7 +29,7 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[Search]:
 
     Args:
         plan: with the points that were asked for in earlier runs.
-        say: is told of each point that cannot be planned.
+        say: is told of each point that cannot be planned, and of what was wrong with the store's own storage.
 
     Raises:
         StoreError: another process runs it; the Optuna storage cannot be used; its studies are another spec's.
@@ -42,7 +42,7 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[Search]:
             raise StoreError(
                 f"{folder.path}: another process runs this search. Wait for its end: two would ask for points twice"
             )
-        storage = open_storage(settings.storage or plan.store.search_uri)
+        storage = open_storage(settings.storage) if settings.storage else open_in_store(plan.store, say)
         try:
             studies = {
                 Study(

@@ -100,6 +100,8 @@ class StageQueue(SearchAlgorithm):
         self._running: set[str] = set()
         self._begun: set[str] = set()
         """Those of them that have their workers."""
+        self._performed: set[str] = set()
+        """Those that had them at some time of this run."""
         self._held: set[str] = set()
         self._looked = time.monotonic()
         """When the held ones were looked at last."""
@@ -137,6 +139,7 @@ class StageQueue(SearchAlgorithm):
     def begin(self, key: str, node: str) -> None:
         """Take in that a stage has its workers, and the node of its trial."""
         self._begun.add(key)
+        self._performed.add(key)
         self.trials[key].node = node
 
     def lose(self, key: str) -> None:
@@ -229,11 +232,11 @@ class StageQueue(SearchAlgorithm):
 
     def _end_of(self, key: str) -> Status:
         trial = self.trials[key]
+        last = trial.last_result or {}
         if self._done(key):
-            return Status.DONE
+            return Status.REUSED if last.get(CLAIMED) and key not in self._performed else Status.DONE
         if trial.status == Trial.ERROR:
             return Status.FAILED
-        last = trial.last_result or {}
         if not last.get(ENDED):
             return Status.STOPPED
         if last.get(CLAIMED):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import signal
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +19,17 @@ from ray.tune.schedulers import FIFOScheduler
 from mfsweep.overlay import overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
-from mfsweep.run import cluster, orphans
+from mfsweep.run import cluster, disk, orphans
 from mfsweep.run.job import Job
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import Display, describe
 from mfsweep.run.room import Room
+from mfsweep.run.signals import as_interrupts
 from mfsweep.run.stage_queue import StageQueue, Status
-from mfsweep.run.tracking import Tracker
+from mfsweep.run.tracking import Tracker, Untracked
 from mfsweep.run.watcher import Watcher, take_in
 from mfsweep.spec.resources import Resources
+from mfsweep.store import StageFolder
 
 if TYPE_CHECKING:
     from mfsweep.run.search import Search
@@ -42,10 +42,16 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Failure:
-    """A stage that failed in this run."""
+    """A stage that failed in this run, or was not run because an ancestor did."""
 
+    key: str
     stage: str
     log: Path
+    reason: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as plain data."""
+        return {"key": self.key, "stage": self.stage, "reason": self.reason, "log": str(self.log)}
 
 
 @dataclass(frozen=True)
@@ -59,14 +65,20 @@ class Summary:
     """Not run because an ancestor failed."""
     interrupted: bool
     failures: tuple[Failure, ...]
+    not_run: tuple[Failure, ...] = ()
+    """Those that `skipped` counts."""
+    full: bool = False
+    """Whether a full disk ended it."""
 
     @property
     def exit_code(self) -> int:
-        """Return 130 after an interrupt, 1 when a stage failed, else 0."""
-        return INTERRUPTED if self.interrupted else int(self.failed > 0)
+        """Return 130 after an interrupt, 1 when a stage failed or the disk was full, else 0."""
+        return INTERRUPTED if self.interrupted else int(self.failed > 0 or self.full)
 
 
-def run(plan: Plan, room: Room | None, display: Display, tracker: Tracker, search: Search | None = None) -> Summary:
+def run(
+    plan: Plan, room: Room | None, display: Display, tracker: Tracker | Untracked, search: Search | None = None
+) -> Summary:
     """Run every stage of a plan that has no record, once, parents first.
 
     Args:
@@ -105,41 +117,60 @@ def run(plan: Plan, room: Room | None, display: Display, tracker: Tracker, searc
         lambda key: cluster.trial_resources(resources, node(key).training.model.architecture),
         room.at_a_time if room else lambda _: 0,
         lambda key: now().is_done(key),
-        lambda key: store.stage(key).is_claimed(),
+        lambda key: _is_claimed(store.stage(key)),
         resources.max_failures,
         supply if search else None,
     )
     for key, status in queue.status.items():
         if status is Status.REUSED:
             take_in(store.stage(key), mirror)
+    full = False
     if not queue.is_complete:
         assert room is not None, "there is something to train"
-        _tune(queue, Watcher(queue, room, display, mirror, store), scratch, in_groups=resources.workers > 1)
-    failures = tuple(
-        Failure(describe(node(key)), store.stage(key).log)
-        for key, status in queue.status.items()
-        if status is Status.FAILED
-    )
-    return _summary(queue, failures)
+        watcher = Watcher(queue, room, display, mirror, store)
+        full = _tune(queue, watcher, scratch, in_groups=resources.workers > 1)
+    return _summary(queue, now(), full=full)
 
 
-def _summary(queue: StageQueue, failures: tuple[Failure, ...]) -> Summary:
+def _summary(queue: StageQueue, plan: Plan, *, full: bool) -> Summary:
     counts = {status: sum(s is status for s in queue.status.values()) for status in Status}
+    failures: dict[str, Failure] = {}
+    not_run: list[Failure] = []
+    for key, status in queue.status.items():  # parents first
+        folder, name = plan.store.stage(key), describe(plan.graph.nodes[key])
+        if status is Status.FAILED:
+            failures[key] = Failure(key, name, folder.log, folder.failure() or "it ended without a word")
+        elif status is Status.SKIPPED:
+            above = next(one for one in plan.graph.lineage(key) if one.key in failures)
+            not_run.append(Failure(key, name, failures[above.key].log, f"{describe(above)} failed"))
     return Summary(
         run=counts[Status.DONE],
         reused=counts[Status.REUSED],
         failed=counts[Status.FAILED],
         skipped=counts[Status.SKIPPED],
-        interrupted=not queue.is_complete,
-        failures=failures,
+        interrupted=not queue.is_complete and not full,
+        failures=tuple(failures.values()),
+        not_run=tuple(not_run),
+        full=full,
     )
+
+
+def _is_claimed(folder: StageFolder) -> bool:
+    try:
+        return folder.is_claimed()
+    except OSError:  # another user's: its trial meets the same, and says so
+        return False
 
 
 def _parents(plan: Plan) -> dict[str, str | None]:
     return {key: node.parent for key, node in plan.graph.nodes.items()}
 
 
-def _tune(queue: StageQueue, watcher: Watcher, scratch: Path, *, in_groups: bool) -> None:
+def _tune(queue: StageQueue, watcher: Watcher, scratch: Path, *, in_groups: bool) -> bool:
+    """Train; return whether that was broken off while the disk was full.
+
+    Stages that meet a full disk wait for room, until the user has waited enough. Tune itself does not.
+    """
     _remove_stale(scratch.parent)
     scratch.mkdir(parents=True)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # it logs every failed trial's traceback; the log has it
@@ -149,14 +180,20 @@ def _tune(queue: StageQueue, watcher: Watcher, scratch: Path, *, in_groups: bool
         run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0, callbacks=[watcher], stop=watcher),
     )
     try:
-        with _sigterm_as_sigint():
+        with as_interrupts():  # once more: Ray has put a handler of its own in the place of the command's
             tuner.fit()
+        full = not queue.is_complete and disk.is_full(scratch)
+    except Exception as error:
+        full = disk.is_why(error) or disk.is_full(scratch)
+        if not full:
+            raise
     finally:
         if in_groups:
             orphans.release_at_end()
         shutil.rmtree(scratch, ignore_errors=True)
     if watcher.refused:
         raise watcher.refused
+    return full
 
 
 def _remove_stale(scratch: Path) -> None:
@@ -195,16 +232,3 @@ def _job(plan: Plan, node: Node, resources: Resources) -> Job:
         execution=plan.spec.experiment.execution,
         overlay=str(path) if (path := overlay_path(node.training.model.architecture)) else None,
     )
-
-
-@contextlib.contextmanager
-def _sigterm_as_sigint() -> Iterator[None]:
-    """Let SIGTERM, by which a Ray job is stopped, end a sweep as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

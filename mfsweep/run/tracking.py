@@ -14,16 +14,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mfsweep.errors import TrackingError
-from mfsweep.run.mlflow_experiment import Experiment, is_refusal, reason, without_password
+from mfsweep.run.mlflow_experiment import SPEC, Experiment, is_refusal, reason, without_password
 from mfsweep.run.mlflow_sweep import Ending, EndStatus, Mirror, SweepRuns, TrackedStage
 
-__all__ = ["EndStatus", "TrackedStage", "Tracker"]
+__all__ = ["EndStatus", "TrackedStage", "Tracker", "Untracked"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,10 @@ class Tracker:
         self._wake = threading.Event()
         self._closing: _Closing | None = None
         self._outage = False
+        self._end_failures = 0
+        """Times the server answered and did not take the end of the sweep's run."""
+        self._deleted = False
+        """The experiment was deleted meanwhile: nothing more is written."""
         self._writer = threading.Thread(target=self._write_until_closed, name="mfsweep-tracking", daemon=True)
         self._writer.start()
 
@@ -73,6 +77,8 @@ class Tracker:
         tags: Mapping[str, str] | None = None,
         steps_per_decade: int | Literal["all"] = "all",
         guard: Path,
+        given: str = SPEC,
+        abandoned: Callable[[str], bool] = lambda _: False,
     ) -> Tracker:
         """Connect, get or make the experiment and the sweep's run, and start the writer.
 
@@ -87,14 +93,17 @@ class Tracker:
             steps_per_decade: how many of what every step writes are shown (thinning.py).
             guard: a file in the store; whoever holds its lock looks for a run and makes it where there is none, so that
                 two sweeps at a time make no run twice.
+            given: where the user has named the URI, for messages.
+            abandoned: whether no process trains the stage of a key, of those that a run in MLflow says are at work.
 
         Raises:
             TrackingError: the server cannot be reached (within about ten seconds), or refuses.
         """
         where = without_password(uri)
-        opened = Experiment(uri, experiment, artifacts)
+        opened = Experiment(uri, experiment, artifacts, given)
         try:
-            return cls(SweepRuns(opened, sweep, params or {}, tags or {}, steps_per_decade, guard), where)
+            runs = SweepRuns(opened, sweep, params or {}, tags or {}, steps_per_decade, guard, abandoned)
+            return cls(runs, where)
         except Exception as error:
             raise TrackingError(f"the tracking server {where} does not take a run: {reason(error)}") from error
 
@@ -105,7 +114,8 @@ class Tracker:
         earlier runs too (with their `finish`), and what an outage kept back then is written now.
         """
         with self._lock:
-            self._active.setdefault(stage.key, Mirror(stage))
+            if not self._deleted:
+                self._active.setdefault(stage.key, Mirror(stage))
 
     def finish(
         self, key: str, status: EndStatus, metrics: Mapping[str, float] | None = None, artifacts: Sequence[Path] = ()
@@ -163,7 +173,7 @@ class Tracker:
             wait = INTERVAL if answers else min(2 * wait, LONGEST_WAIT)
             if closing:
                 wait = CLOSING_INTERVAL
-                if answers and not self._active and self._end_sweep(closing):
+                if self._deleted or (answers and not self._active and self._end_sweep(closing)):
                     return
                 if time.monotonic() - max(self._runs.progress, closing.since) > closing.patience:
                     self._lost.append(self._what_is_missing())
@@ -171,6 +181,8 @@ class Tracker:
 
     def _write_round(self) -> bool:
         """Write what is new of every stage once; return False as soon as the server does not answer."""
+        if self._deleted:
+            return True
         if self._outage:
             if not self._runs.answers():
                 return False
@@ -183,8 +195,8 @@ class Tracker:
                 done = self._runs.write(mirror)
             except Exception as error:  # noqa: BLE001  a sink never ends a training, whatever goes wrong in it
                 done = self._is_lost(mirror, error)
-                if self._outage:
-                    return False
+                if self._outage or self._deleted:
+                    return self._deleted
             if done:
                 with self._lock:
                     del self._active[mirror.stage.key]
@@ -193,6 +205,8 @@ class Tracker:
     def _is_lost(self, mirror: Mirror, error: Exception) -> bool:
         """Judge a failure: an outage, which passes, or one of this stage, which is given up after a few tries."""
         self._runs.doubtful = True
+        if self._is_deleted():
+            return False
         if not is_refusal(error) and not self._runs.answers():
             self._say_outage(error)
             return False
@@ -207,9 +221,25 @@ class Tracker:
         try:
             self._runs.end(closing.status, closing.artifacts, closing.tags)
         except Exception as error:  # noqa: BLE001  as in _write_round
-            self._say_outage(error)
-            return False
+            if self._is_deleted():
+                return True
+            if not is_refusal(error) and not self._runs.answers():
+                self._say_outage(error)
+                return False
+            self._end_failures += 1
+            if not is_refusal(error) and self._end_failures < TRIES:
+                return False
+            self._lost.append(f"the sweep's run is not ended: {reason(error)}")
         return True
+
+    def _is_deleted(self) -> bool:
+        """Return whether the experiment is gone, which is said once: every run of it refuses whatever is written."""
+        if why := self._runs.deletion():
+            with self._lock:
+                self._deleted = True
+                self._active.clear()
+            logger.warning("tracking: %s; this run is mirrored no further, the spec's next one writes the rest", why)
+        return self._deleted
 
     def _say_outage(self, error: Exception) -> None:
         if not self._outage:
@@ -225,3 +255,21 @@ class Tracker:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         stages = f"{len(names)} stages are not complete there ({shown}), " if names else ""
         return f"{self._where} did not answer: {stages}the sweep's run is not ended; the next run of this spec does it"
+
+
+class Untracked:
+    """Stands for a tracker where there is none."""
+
+    def add(self, stage: TrackedStage) -> None:
+        """Do nothing."""
+
+    def finish(
+        self, key: str, status: EndStatus, metrics: Mapping[str, float] | None = None, artifacts: Sequence[Path] = ()
+    ) -> None:
+        """Do nothing."""
+
+    def close(
+        self, status: EndStatus, artifacts: Sequence[Path] = (), *, tags: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Return that nothing is missing but what was said before."""
+        return []

@@ -35,6 +35,7 @@ from mfsweep.run.group import WORD_SECONDS, perform_in_group
 from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
 from mfsweep.run.stage_queue import BEGUN, CLAIMED, ENDED, PAUSED
+from mfsweep.run.stage_trial import last_line
 from mfsweep.train.loop import Progress
 from mfsweep.train.world import World
 
@@ -103,13 +104,16 @@ def _in_spite_of_full_disks(job: Job, work: Callable[[], None]) -> None:
 def _logged(job: Job) -> Iterator[None]:
     """Write the stage's begin, end and any error to its log; an MfsweepError ends here."""
     say = job.folder.say
+    job.folder.begin()
     say(f"stage {job.name} starts with {job.resources.workers} worker(s)")
     try:
         yield
     except MfsweepError as error:
         say(f"{type(error).__name__}: {error}")
-    except Exception:
-        say(traceback.format_exc())
+        job.folder.fail(str(error))
+    except Exception as error:
+        full = f"the disk of {job.store} is full: {last_line(str(error))}"
+        say(full if disk.is_why(error) else traceback.format_exc())
         raise
     else:
         say("done")

@@ -81,7 +81,10 @@ class Watcher(tune.Callback, tune.Stopper):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Say why a stage does not start again."""
-        self._say(self._queue.key_of(trial), f"failed for good: {_why(trial)}")
+        key, why = self._queue.key_of(trial), _why(trial)
+        self._say(key, f"failed for good: {why}")
+        with self._told(key):
+            self._store.stage(key).fail(why)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Show which stages have ended, and look at the cluster now and then."""

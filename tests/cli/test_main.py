@@ -12,7 +12,7 @@ from mfsweep.cli.main import main
 from mfsweep.metrics_file import entries
 from mfsweep.store import Store
 
-COMMANDS = ("plan", "run", "bench", "status", "fit", "report", "ui")
+COMMANDS = ("plan", "run", "bench", "status", "fit", "report", "ui", "track rebuild")
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def test_help_lists_every_command_and_the_exit_codes(capsys):
     text = capsys.readouterr().out
     assert ended.value.code == 0
     assert "130 interrupted" in text
-    assert all(f"\n  {command} " in text for command in COMMANDS)
+    assert all(f"\n  {command.split()[0]} " in text for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_shows_an_example(capsys, command):
     with pytest.raises(SystemExit):
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert f"mfsweep {command} " in capsys.readouterr().out.partition("Example")[2]
 
 
@@ -111,6 +111,24 @@ def test_an_unreachable_tracking_server_ends_in_2_before_anything_runs(mfsweep, 
     assert not list((tmp_path / "store" / "stages").iterdir())
 
 
+def test_a_refused_tracking_uri_is_named_by_what_has_named_it(mfsweep, write_spec, monkeypatch):
+    address = "http://someone:secret@127.0.0.1:9"
+    by_spec = write_spec(("resources:", f"tracking: {{uri: '{address}'}}\nresources:"))
+    refused = {
+        "--tracking-uri": mfsweep("run", write_spec(name="plain.yaml"), "--tracking-uri", address),
+        "`tracking:` in the spec": mfsweep("run", by_spec),
+    }
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    refused["MLFLOW_TRACKING_URI"] = mfsweep("run", by_spec)
+    for given, (code, _, err) in refused.items():
+        said = err.splitlines()
+        assert code == 2
+        assert any(line.startswith(f"mfsweep: {given}: the tracking server http://***@127.0.0.1:9") for line in said), (
+            err
+        )
+        assert "secret" not in err
+
+
 def test_status_and_fit_of_an_empty_store_say_so(mfsweep, write_spec):
     code, out, _ = mfsweep("status", write_spec(), "--json")
     assert (code, {row["state"] for row in json.loads(out)}) == (0, {"to do"})
@@ -136,7 +154,15 @@ def test_ui_of_a_store_without_runs_ends_in_2(mfsweep):
 
 
 @pytest.mark.cluster
-def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(write_spec, tmp_path):
+@pytest.mark.parametrize(
+    "ending",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.drill),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.drill),
+    ],
+)
+def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(write_spec, tmp_path, ending):
     spec = write_spec(("max_steps: 4", "max_steps: 100"), ("[0, 20, 40]", "[0, 20]"))
     store = tmp_path / "store"
     command = [sys.executable, "-m", "mfsweep", "run", str(spec), "--store", str(store), "--json"]
@@ -147,18 +173,27 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(write_spec, tmp_path):
         if list(store.glob("stages/*/checkpoints/last.pt")):
             break
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert f"Go on with: mfsweep run {spec}" in err
     assert "Traceback" not in err
     first = json.loads(out)
-    assert first["failed"] == 0
+    assert (first["failed"], first["interrupted"]) == (0, True)
 
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
     second = json.loads(done.stdout)
-    assert second == {"run": 5 - first["run"], "reused": first["run"], "failed": 0}
+    assert second == {
+        "run": 5 - first["run"],
+        "reused": first["run"],
+        "failed": 0,
+        "skipped": 0,
+        "interrupted": False,
+        "disk_full": False,
+        "failed_stages": [],
+        "skipped_stages": [],
+    }
     for folder in Store(store).stages():
         steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
         assert steps == list(range(1, 101)), "no step lost, none twice"

@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from mfsweep.cli import run as command
+from mfsweep.cli import show
 from mfsweep.errors import ResourceError, StoreError
 from mfsweep.metrics_file import entries, packed
 from mfsweep.prepare import prepare
@@ -125,6 +126,15 @@ def test_a_failed_stage_fails_its_descendants_only_and_is_named_with_its_log(swe
     assert "rate=1e+38" in failure.stage
     assert str(failure.log) in said.replace("\n", "")
     assert "not finite" in failure.log.read_text()
+    assert "not finite" in failure.reason
+    assert f"failed: {failure.stage}: {failure.reason.splitlines()[0]}" in said.replace("\n", "")
+    (skipped,) = summary.not_run
+    assert skipped.reason == f"{failure.stage} failed"
+    rows = {row["key"]: row for row in show.status(prepare(path, tmp_path / "store"))}
+    assert [row["state"] for row in rows.values()].count("failed") == 1
+    assert rows[failure.key]["state"] == "failed"
+    assert rows[failure.key]["reason"] == failure.reason
+    assert rows[skipped.key]["state"] == "to do"
     assert "Traceback" not in failure.log.read_text()
 
 

@@ -116,7 +116,7 @@ def test_each_value_of_another_axis_has_a_study_and_they_share_what_is_the_same(
         ("trials: 3, parallel: 1", "trials: 2, parallel: 2, sampler: random"),
     )
     store = Store(tmp_path / "store")
-    assert command.smoke(prepare(path, store.root), Console(file=io.StringIO())) == 0
+    assert command.smoke(prepare(path, store.root), Console(file=io.StringIO())).exit_code == 0
     assert not records(store)
 
     summary, said = sweep(path)

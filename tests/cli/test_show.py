@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 
 import pytest
+from finished import evaluate, finish
 from rich.console import Console
 
 from mfsweep.analysis.kinds import grid, law
 from mfsweep.cli import run as command
 from mfsweep.cli import show
 from mfsweep.prepare import prepare
-from mfsweep.records import Best, EvaluationRecord, Record
 from mfsweep.run import mirror
-
-BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
 
 
 @pytest.fixture
@@ -23,47 +21,13 @@ def finished(write_spec, store):
 
     def plan(*changes):
         made = prepare(write_spec(*changes), store.root)
-        for number, node in enumerate(made.graph.nodes.values(), 1):
-            (method,) = node.training.methods
-            store.stage(node.key).write_record(
-                Record(
-                    key=node.key,
-                    training=node.training.identity(),
-                    parent=node.parent,
-                    started=1.7e9,
-                    seconds=1,
-                    steps=4,
-                    stop_reason="max_steps",
-                    selected=BEST,
-                    heads={method: BEST},
-                    metrics={f"validation.{method}.energy_mae": 10.0 + number, "validation.loss": 1.0},
-                    offsets={},
-                    shares=[],
-                    parameters=9,
-                    workers=1,
-                    host="node-1",
-                    versions={},
-                )
-            )
+        finish(made)
+        for node in made.graph.nodes.values():
             for evaluation in node.evaluations:
-                _evaluate(store, node, evaluation, 20.0 + number)
-                _evaluate(store, node, evaluation.but(subset="b"), 99.0)  # another spec's, of the same name
+                evaluate(store, node, evaluation.but(subset="b"), 99.0)  # another spec's, of the same name
         return prepare(write_spec(*changes), store.root)
 
     return plan
-
-
-def _evaluate(store, node, evaluation, error):
-    store.stage(node.key).write_evaluation(
-        EvaluationRecord(
-            name=evaluation.name,
-            evaluation=evaluation.identity(),
-            metrics={"energy_mae": error},
-            offsets_only={"energy_mae": 200.0},
-            structures=40,
-            predictions="none.npz",
-        )
-    )
 
 
 def test_another_specs_evaluation_of_a_stage_is_nowhere_shown(finished, store):

@@ -1,7 +1,9 @@
 """`mfsweep run` of several specs: one store, one Ray, the worst exit code."""
 
 import contextlib
+import errno
 import io
+import json
 
 import pytest
 from rich.console import Console
@@ -11,7 +13,7 @@ from mfsweep.cli import sweeps
 from mfsweep.cli.main import main
 from mfsweep.errors import ResourceError, SpecError
 from mfsweep.prepare import prepare
-from mfsweep.run.sweep import Summary
+from mfsweep.run.sweep import Failure, Summary
 
 
 @pytest.fixture
@@ -35,13 +37,13 @@ def summary(run=0, reused=0, failed=0, interrupted=False):
 def test_specs_run_one_after_another_and_share_their_stages(ray_cluster, specs, console, tmp_path):
     plans = [prepare(spec, tmp_path / "store", {"cpus_per_worker": 2}) for spec in specs]
     outcome = sweeps.run(plans, console, None)
-    assert outcome.as_json() == {"run": 5, "reused": 1, "failed": 0}, "direct training is the same in both"
+    assert outcome.counts() == {"run": 5, "reused": 1, "failed": 0, "skipped": 0}, "direct training is the same in both"
     assert outcome.exit_code == 0
     index = (tmp_path / "store" / "sweeps" / "index.html").read_text()
     assert "small/report.html" in index
     assert "other/report.html" in index
     again = sweeps.run([prepare(spec, tmp_path / "store") for spec in specs], console, None)
-    assert again.as_json() == {"run": 0, "reused": 6, "failed": 0}
+    assert again.counts() == {"run": 0, "reused": 6, "failed": 0, "skipped": 0}
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,7 @@ def test_specs_run_one_after_another_and_share_their_stages(ray_cluster, specs, 
         ([summary(run=2, failed=1), summary(run=1)], 1, 2),
         ([ResourceError("no GPU"), summary(run=1, failed=1)], 2, 1),
         ([RuntimeError("a defect"), summary(run=1)], 2, 1),
+        ([OSError(errno.ENOSPC, "No space left on device"), summary(run=1)], 1, 1),
         ([summary(run=1, interrupted=True), summary()], 130, 1),
     ],
 )
@@ -129,3 +132,26 @@ def test_two_specs_of_one_name_are_refused(specs, write_spec, tmp_path):
     plans = [prepare(spec, tmp_path / "store") for spec in (specs[0], write_spec(name="again.yaml"))]
     with pytest.raises(SpecError, match=r"again.yaml:1: name: got 'small', expected another name"):
         sweeps.refuse_same_names(plans)
+
+
+@pytest.mark.parametrize("smoke", [False, True])
+def test_json_of_a_run_names_the_stages_that_failed_and_were_skipped(specs, tmp_path, monkeypatch, capsys, smoke):
+    failed = Failure("k1", "pretrain seed=0", tmp_path / "train.log", "the loss is not finite")
+    skipped = Failure("k2", "finetune seed=0", tmp_path / "train.log", "pretrain seed=0 failed")
+    end = Summary(run=3, reused=1, failed=1, skipped=1, interrupted=False, failures=(failed,), not_run=(skipped,))
+    monkeypatch.setattr(running, "smoke" if smoke else "run", lambda *_: end)
+    command = ["run", str(specs[0]), "--store", str(tmp_path / "store"), "--json"]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--smoke"] if smoke else command)
+    assert ended.value.code == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "run": 3,
+        "reused": 1,
+        "failed": 1,
+        "skipped": 1,
+        "interrupted": False,
+        "disk_full": False,
+        "failed_stages": [{"spec": "small", **failed.as_json()}],
+        "skipped_stages": [{"spec": "small", **skipped.as_json()}],
+    }
+    assert failed.as_json()["reason"] == "the loss is not finite"

@@ -1,7 +1,9 @@
 """Searches without training: real Optuna studies in sqlite, a plan on real data, and a stand-in that writes records."""
 
+import contextlib
 import json
 import sqlite3
+from pathlib import Path
 
 import optuna
 import pytest
@@ -384,11 +386,46 @@ def test_test_labels_are_no_objective(searching):
         pass
 
 
-def test_a_storage_of_another_optuna_is_said_so(searching, tmp_path):
-    with searching(("trials: 6", "trials: 1")):
-        pass
-    with sqlite3.connect(tmp_path / "store" / "optuna.db") as database:
+def of_another_optuna(path):
+    with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'")
-    database.close()
-    with pytest.raises(StoreError, match=r"optuna storage upgrade"), searching():
+        database.commit()
+
+
+def test_a_storage_of_another_optuna_is_said_so(searching, tmp_path):
+    elsewhere = ("trials: 6", f"trials: 1, storage: 'sqlite:///{tmp_path / 'own.db'}'")
+    with searching(elsewhere):
         pass
+    of_another_optuna(tmp_path / "own.db")
+    with pytest.raises(StoreError, match=r"optuna storage upgrade"), searching(elsewhere):
+        pass
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def overwritten(path):
+    path.write_text("no database")
+
+
+def later(path):
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'of tomorrow'")
+        database.commit()
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, cut_short, overwritten, of_another_optuna, later])
+def test_no_state_of_the_stores_own_storage_costs_a_point(searching, tmp_path, said, spoil):
+    with searching() as search:
+        run(search)
+    whole = values(trials(tmp_path / "store"))
+    (tmp_path / "store").rename(tmp_path / "whole")
+    with searching() as search:
+        run(search, 7)
+    spoil(tmp_path / "store" / "optuna.db")
+    with searching() as search:
+        assert run(search) == 12 - 7, "what is done is told without training"
+        points = search.plan.points
+    assert [point["alpha"] for point in points] == whole, "the same points, in the same order"
+    assert len(said) == (spoil is not Path.unlink)

@@ -246,6 +246,17 @@ def test_what_is_done_meanwhile_by_another_sweep_is_not_handed_out():
     assert sorted(made.take_ended()) == ["a", "b"]
 
 
+def test_what_another_sweep_has_done_when_a_trial_looks_counts_as_reused_and_its_own_does_not():
+    made, records = queue({"a": None, "b": None})
+    trials = {made.key_of(trial): trial for trial in (made.next_trial(), made.next_trial())}
+    made.begin("b", "node")  # its process was lost behind the record; the next one finds that
+    for trial in trials.values():
+        trial.last_result, trial.finished = {ENDED: True, CLAIMED: True}, True
+    records |= {"a", "b"}
+    made.reconcile()
+    assert made.status == {"a": Status.REUSED, "b": Status.DONE}
+
+
 def test_the_room_is_asked_with_those_that_have_begun():
     made, _ = queue(dict.fromkeys("abcdef"), room=lambda begun: begun + 2)
     first, second = made.next_trial(), made.next_trial()

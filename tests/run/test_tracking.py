@@ -19,6 +19,7 @@ import pytest
 from mfsweep.errors import TrackingError
 from mfsweep.run import tracking
 from mfsweep.run.mlflow_experiment import Experiment
+from mfsweep.run.mlflow_sweep import SweepRuns
 from mfsweep.run.thinning import keeps
 from mfsweep.run.tracking import TrackedStage, Tracker
 from mfsweep.run.ui import UI_ENVIRONMENT, ui_command
@@ -243,6 +244,19 @@ def test_what_mlflow_refuses_is_given_up_and_told(open_tracker, uri, tmp_path):
     [lost] = tracker.close("FINISHED")
     assert "odd name" in lost
     assert {run.data.tags["mfsweep.stage_key"]: run.info.status for run in runs(uri)}["good"] == "FINISHED"
+
+
+@pytest.mark.parametrize("code", ["INVALID_PARAMETER_VALUE", "INTERNAL_ERROR"])
+def test_an_end_that_mlflow_does_not_take_is_told_once(open_tracker, uri, monkeypatch, caplog, code):
+    def refuse(*_):
+        error = RuntimeError("no end")
+        error.error_code = code
+        raise error
+
+    tracker = open_tracker(uri)
+    monkeypatch.setattr(SweepRuns, "end", refuse)
+    assert tracker.close("FINISHED") == ["the sweep's run is not ended: RuntimeError: no end"]
+    assert caplog.text == ""
 
 
 def test_a_missing_artifact_does_not_keep_a_run_open(open_tracker, uri, tmp_path):

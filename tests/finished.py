@@ -1,0 +1,58 @@
+"""A sweep without its trainings: every stage of a plan with a record, curves and evaluations, as a run leaves them."""
+
+from __future__ import annotations
+
+from mfsweep.metrics_file import append, line, pack
+from mfsweep.prepare import Plan
+from mfsweep.records import Best, EvaluationRecord, Record
+from mfsweep.store import Store, write_text
+
+BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
+
+
+def finish(plan: Plan) -> None:
+    """Write what a run of a plan leaves in its stages' folders, but for weights and predictions."""
+    for number, node in enumerate(plan.graph.nodes.values(), 1):
+        folder = plan.store.stage(node.key)
+        (method,) = node.training.methods
+        curve = f"validation.{method}.energy_mae"
+        write_text(folder.training, node.training.model_dump_json(indent=1))
+        lines = [line(step, {"train.loss": 1 / step, curve: 10.0 + number + 4 - step}, 1.7e9 + step) for step in (2, 4)]
+        append(folder.metrics, lines)
+        pack(folder.metrics)
+        folder.write_record(
+            Record(
+                key=node.key,
+                training=node.training.identity(),
+                parent=node.parent,
+                started=1.7e9,
+                seconds=1,
+                steps=4,
+                stop_reason="max_steps",
+                selected=BEST,
+                heads={method: BEST},
+                metrics={curve: 10.0 + number, "validation.loss": 1.0},
+                offsets={},
+                shares=[],
+                parameters=9,
+                workers=1,
+                host="node-1",
+                versions={},
+            )
+        )
+        for evaluation in node.evaluations:
+            evaluate(plan.store, node, evaluation, 20.0 + number)
+
+
+def evaluate(store: Store, node, evaluation, error: float) -> None:
+    """Write an evaluation of a stage with an error."""
+    store.stage(node.key).write_evaluation(
+        EvaluationRecord(
+            name=evaluation.name,
+            evaluation=evaluation.identity(),
+            metrics={"energy_mae": error},
+            offsets_only={"energy_mae": 200.0},
+            structures=40,
+            predictions="none.npz",
+        )
+    )
