@@ -22,7 +22,7 @@ from mfsweep.plan.fits import check_fits, check_search
 from mfsweep.plan.graph import Graph, ModelFile, Node, build
 from mfsweep.points import Point, asked, text, tried
 from mfsweep.records import CellRecord, SetRecord
-from mfsweep.spec.data import Content, Derived, ResolvedData
+from mfsweep.spec.data import INDICES, Content, Derived, ResolvedData
 from mfsweep.spec.figures import Figure
 from mfsweep.spec.load import Spec, load
 from mfsweep.spec.stage import LabelledSet
@@ -180,12 +180,14 @@ def prepare(
     warnings: tuple[str, ...] = ()
     try:
         sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
+        if indices := spec.experiment.data.splits.indices:
+            sources[INDICES] = resolve(indices, folder, place="data.splits.given")
         hashed = kept.digests if store.is_dir() else None
-        content = contents(sources, hashed)
+        content = contents(sources, hashed, atoms=spec.experiment.data.offsets == "isolated_atoms")
     except MissingDataError as error:
         if not allow_missing_data:
             raise
-        sources, content = {}, Content(digest=f"not at hand: {spec.experiment.data.files}")
+        sources, content = {}, Content(digest=f"not at hand: {spec.experiment.data.files}", at_hand=False)
         warnings = (f"{error} Planned without the data: sizes, labels and what is done already were not looked at",)
     graph = build(spec, cells, content, heads)
     check_fits(spec, graph)

@@ -187,3 +187,18 @@ def misspelt(path: str) -> str | None:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, `1 point` or `3 points`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+ABOVE_OFFSETS = "! above the error of the energy offsets alone: worse than no model"
+"""What the mark of `beside_offsets` means, for the foot of a table."""
+
+
+def beside_offsets(text: str, error: float, offsets_only: float | None) -> str:
+    """Return an error's text, marked where energy offsets without any model do better.
+
+    Args:
+        text: the error as it is shown.
+        error: its value.
+        offsets_only: that of the null model, where it is known.
+    """
+    return f"{text}!" if offsets_only is not None and error > offsets_only else text

@@ -18,7 +18,7 @@ from mfsweep.analysis.records import Records
 from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.shares import MIXTURES_HEAD, TEXT, realised
 from mfsweep.analysis.study import Analysis, Result, Study, analyse
-from mfsweep.quantities import count
+from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets, count
 from mfsweep.store import Store, SweepFolder, write_text
 
 CLAIMS_HEAD = ("stated", "came out", "rests on", "verdict")
@@ -75,6 +75,8 @@ def _plan(study: Study, analysis: Analysis) -> str:
             "<p>Stages that max_steps stopped, and heads that were still improving at the end of theirs, have not "
             "converged, nor has what starts from them: drawn hollow, and no claim is made.</p>"
         )
+    if study.warnings:
+        text += f"<ul>{''.join(f'<li>{escape(warning)}</li>' for warning in study.warnings)}</ul>"
     if finished < len(study.cells):
         text += f"<p>{count(len(study.cells) - finished, 'cell')} not finished, left out of what follows.</p>"
     return text
@@ -190,11 +192,13 @@ def _result(result: Result) -> str:
     text = f"<h2>Results: {escape(str(result.path))}</h2>"
     if result.offsets_only is not None:
         text += f"<p>Energy offsets alone, without any model, give {result.offsets_only:.3g} {unit}.</p>"
+        if any(one.offsets_only is not None and one.error > one.offsets_only for one in result.outcomes):
+            text += f"<p>{escape(ABOVE_OFFSETS)}.</p>"
     axes = _axes([gain.values for gain in result.gains])
     if result.gains:
         head = [*axes, f"direct, {unit}", f"error, {unit}", "change, 95 % interval"]
         body = [
-            (*_values(gain.values, axes), f"{gain.direct_error:.3g}", f"{gain.error:.3g}", gain.sentence)
+            (*_values(gain.values, axes), *_marked(result.offsets_only, gain.direct_error, gain.error), gain.sentence)
             for gain in result.gains
         ]
         text += table(
@@ -204,6 +208,10 @@ def _result(result: Result) -> str:
             text={*range(len(axes)), len(head) - 1},
         )
     return text + _cells(result)
+
+
+def _marked(offsets_only: float | None, *errors: float) -> list[str]:
+    return [beside_offsets(f"{error:.3g}", error, offsets_only) for error in errors]
 
 
 def _cells(result: Result) -> str:
@@ -223,7 +231,12 @@ def _cells(result: Result) -> str:
     def row(one: Outcome) -> tuple[str, ...]:
         beside = direct.get(id(one))
         change = "direct" if one.direct else f"{one.error / beside - 1:+.0%}" if beside else ""
-        measured = [f"{one.error:.3g}", _optional(one.within_formula), _optional(one.offsets_only), change]
+        measured = [
+            *_marked(one.offsets_only, one.error),
+            _optional(one.within_formula),
+            _optional(one.offsets_only),
+            change,
+        ]
         return (*_values(one.cell.values, axes), *measured, "yes" if one.converged else "no, capped", one.key)
 
     rows = [row(one) for one in result.outcomes]

@@ -84,6 +84,8 @@ class Study:
     """Of a study with a figure of costs."""
     search: Sequence[SearchedStudy] = ()
     """What a search of axes has found so far."""
+    warnings: Sequence[str] = ()
+    """What the plan has to say of the spec and its data."""
 
     @property
     def methods(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mfsweep.analysis.law import POOLED, Law, Verdict
 from mfsweep.analysis.study import Result
-from mfsweep.quantities import count
+from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets, count
 from mfsweep.records import ClaimRecord
 
 STYLES = {
@@ -72,12 +72,16 @@ def gain_table(result: Result) -> Table:
     notes = [f"energy offsets alone, no model: {result.offsets_only:.3g} {unit}"] if result.offsets_only else []
     if any(gain.capped for gain in result.gains):
         notes.append("no claim where training was capped: max_steps, or a head still improving")
+    null = result.offsets_only
+    if any(null is not None and max(gain.error, gain.direct_error) > null for gain in result.gains):
+        notes.append(ABOVE_OFFSETS)
     table.caption = "; ".join([*dict.fromkeys(gain.resampled for gain in result.gains), *notes]) or None
     for name in ("direct", "error", "change", "95 % interval", "capped"):
         table.add_column(name, justify="right", no_wrap=True)
     for gain in result.gains:
         interval = f"{gain.interval.low:+.0%} to {gain.interval.high:+.0%}" if gain.interval else "no interval"
-        numbers = f"{gain.direct_error:.3g}", f"{gain.error:.3g}", f"{gain.change:+.0%}", interval
+        errors = [beside_offsets(f"{own:.3g}", own, null) for own in (gain.direct_error, gain.error)]
+        numbers = *errors, f"{gain.change:+.0%}", interval
         names = [_text(gain.values.get(axis)) for axis in axes] or ["all"]
         table.add_row(*names, *numbers, f"{gain.capped} of {gain.pairs}")
     return table

@@ -28,6 +28,7 @@ from mfsweep.cli.unpaid import unpaid
 from mfsweep.data.residuals import residual
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
+from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets
 from mfsweep.store import SweepFolder, write_text
 
 MEV = 1000.0
@@ -48,18 +49,16 @@ def status(plan: Plan) -> list[dict[str, Any]]:
         if record:
             row |= {"steps": record.steps, "stop_reason": record.stop_reason, "metrics": record.metrics}
             row |= {"selected_step": record.selected.step, "head_reasons": record.head_reasons}
-            row["evaluations"] = {
-                evaluation.name: made.metrics
-                for evaluation in node.evaluations
-                if (made := folder.evaluation(evaluation.identity()))
-            }
+            made = {one.name: found for one in node.evaluations if (found := folder.evaluation(one.identity()))}
+            row["evaluations"] = {name: one.metrics for name, one in made.items()}
+            row["offsets_only"] = {name: one.offsets_only for name, one in made.items()}
         rows.append(row)
     return rows
 
 
 def status_table(rows: Iterable[dict[str, Any]]) -> Table:
     """Return the rows of `status` as a table: errors in meV/atom, validation unless said otherwise."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, caption_justify="left")
     for column in ("key", "stage", "state", "steps", "energy MAE, meV/atom"):
         table.add_column(column, no_wrap=column != "stage")
     for row in rows:
@@ -69,7 +68,11 @@ def status_table(rows: Iterable[dict[str, Any]]) -> Table:
             for path, value in row.get("metrics", {}).items()
             if path.endswith(".energy_mae")
         ]
-        errors += [f"{name} {metrics['energy_mae']:.1f}" for name, metrics in row.get("evaluations", {}).items()]
+        for name, metrics in row.get("evaluations", {}).items():
+            error, null = metrics["energy_mae"], row.get("offsets_only", {}).get(name, {}).get("energy_mae")
+            errors.append(beside_offsets(f"{name} {error:.1f}", error, null))
+        if any(error.endswith("!") for error in errors):
+            table.caption = ABOVE_OFFSETS
         if "reason" in row:
             errors.append(escape(f"{row['reason'].strip().splitlines()[0]} ({row['log']})"))
         table.add_row(
@@ -149,6 +152,7 @@ def analyse(plan: Plan) -> Shown:
         cells=cells,
         fits=fits,
         plan=plan.summary(),
+        warnings=plan.warnings,
         residuals=_residuals(plan),
         commands=[f"mfsweep run {plan.spec.document.path}"],
         figures=plan.figures,

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfsweep.data.hdf5 import opened, require_keys, require_size, require_stored
 from mfsweep.data.structures import SYMBOLS, Labels, Structures, hill_formula
-from mfsweep.data.units import HARTREE
+from mfsweep.data.units import ANI_UNITS, HARTREE, Units
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
 
@@ -28,6 +28,8 @@ _EITHER = f"{LAYOUT}, or a data store"
 """What a spec's source can be: of a file that cannot be opened nobody knows which it was to be."""
 
 
+CHARGE = "charge"
+"""Key of the total charge."""
 _POSITION = 24
 """Bytes of an atom's position in memory."""
 
@@ -80,6 +82,34 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
         return _read(path, groups, labels, absent or ())
 
 
+def single_atoms(path: Path) -> list[tuple[str, int, float]]:
+    """Return the energies of groups of one atom: key, atomic number, lowest energy of its conformers in eV.
+
+    Raises:
+        DataError: as of `read`.
+    """
+    found: list[tuple[str, int, float]] = []
+    with opened(path, _EITHER) as file:
+        if not any(_is_single(node) for node in file.values()):
+            return found
+        for group in survey(path, file):
+            if len(group.numbers) > 1:
+                continue
+            for key, node in group.node.items():
+                if not (isinstance(node, h5py.Dataset) and node.shape == group.shape[:1] and node.dtype.kind == "f"):
+                    continue
+                energies = values(path, group, str(key), group.shape[:1]).astype(np.float64)
+                known = energies[np.isfinite(energies)]
+                if len(known):
+                    found.append((str(key), int(group.numbers[0]), float(known.min()) * HARTREE))
+    return found
+
+
+def _is_single(node: object) -> bool:
+    listed = node.get("atomic_numbers") if isinstance(node, h5py.Group) else None
+    return isinstance(listed, h5py.Dataset) and listed.shape == (1,)
+
+
 def _read(path: Path, groups: list[Group], labels: Mapping[str, LabelKeys], absent: Collection[str]) -> Structures:
     last = groups[-1]
     structures, atoms = last.conformers.stop, last.atoms.stop
@@ -87,12 +117,22 @@ def _read(path: Path, groups: list[Group], labels: Mapping[str, LabelKeys], abse
     sizes = np.empty(structures, np.int64)
     species = np.empty(atoms, np.uint8)
     positions = np.empty((atoms, 3), np.float64)
+    here = {method: keys for method, keys in labels.items() if method not in absent}
+    energies = {method: np.full(structures, np.nan) for method in labels}
+    forces = {method: np.full((atoms, 3), np.nan, np.float32) for method, keys in labels.items() if keys.forces}
+    charge = np.zeros(structures, np.int16) if any(CHARGE in group.node for group in groups) else None
     names: list[str] = []
     for group in groups:
         sizes[group.conformers] = len(group.numbers)
         species[group.atoms] = np.tile(group.numbers, group.shape[0])
-        with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused below
-            positions[group.atoms] = values(path, group, "coordinates", (*group.shape, 3)).reshape(-1, 3)
+        found = numbers(path, group, here, ANI_UNITS)
+        positions[group.atoms] = found.positions
+        for method in here:
+            energies[method][group.conformers] = found.energies[method]
+            if method in forces:
+                forces[method][group.atoms] = found.forces[method]
+        if charge is not None:
+            charge[group.conformers] = charges(path, group, CHARGE)
         names.append(hill_formula(group.numbers))
     _refuse(path, groups, "coordinates", ~np.isfinite(positions).all(axis=1), "atom")
 
@@ -108,9 +148,81 @@ def _read(path: Path, groups: list[Group], labels: Mapping[str, LabelKeys], abse
 
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     read_labels = {
-        method: _labels(path, [] if method in absent else groups, keys, offsets) for method, keys in labels.items()
+        method: _sound(path, groups, keys, Labels(energies[method], forces.get(method)), offsets)
+        for method, keys in labels.items()
     }
-    return Structures(offsets, species, positions, formula, formulae, rank, read_labels, _charge(path, groups))
+    return Structures(offsets, species, positions, formula, formulae, rank, read_labels, charge)
+
+
+class Numbers(NamedTuple):
+    """Positions and labels of n conformers of a group, in angstrom and eV."""
+
+    positions: NDArray[np.float64]
+    """(n * Na, 3)."""
+    energies: dict[str, NDArray[np.float64]]
+    """Method -> (n,), NaN where there is no label."""
+    forces: dict[str, NDArray[np.float32]]
+    """Method with forces -> (n * Na, 3)."""
+
+
+def numbers(
+    path: Path, group: Group, labels: Mapping[str, LabelKeys], units: Units, rows: slice | None = None
+) -> Numbers:
+    """Read positions and labels of a group.
+
+    Args:
+        path: the file, for messages.
+        group: the group.
+        labels: label method -> keys; a group without a key has no such label.
+        units: of the file.
+        rows: conformers to read. Default: all.
+
+    Raises:
+        DataError: as of `values`.
+    """
+    begin, end, _ = (rows or slice(None)).indices(group.shape[0])
+    energies: dict[str, NDArray[np.float64]] = {}
+    forces: dict[str, NDArray[np.float32]] = {}
+    for method, keys in labels.items():
+        energies[method] = np.full(end - begin, np.nan)
+        if keys.energy in group.node:
+            found = values(path, group, keys.energy, group.shape[:1], rows)
+            energies[method] = found.astype(np.float64) * units.energy_factor
+        if keys.forces is None:
+            continue
+        forces[method] = np.full(((end - begin) * len(group.numbers), 3), np.nan, np.float32)
+        if keys.forces in group.node:
+            # The product is taken before rounding to float32: float64 files lose nothing by the conversion.
+            found = values(path, group, keys.forces, (*group.shape, 3), rows).reshape(-1, 3)
+            with np.errstate(over="ignore", invalid="ignore"):  # becomes inf, which is refused later
+                forces[method] = (found.astype(np.float64) * units.forces_factor).astype(np.float32)
+    found = values(path, group, "coordinates", (*group.shape, 3), rows).reshape(-1, 3)
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused later
+        return Numbers(found.astype(np.float64) * units.positions_factor, energies, forces)
+
+
+def charges(path: Path, group: Group, key: str, rows: slice | None = None) -> NDArray[np.int16]:
+    """Read the total charges of a group: of all conformers together or of each, 0 where the key is not there.
+
+    Raises:
+        DataError: as of `values`, or numbers that are not whole.
+    """
+    begin, end, _ = (rows or slice(None)).indices(group.shape[0])
+    node = group.node.get(key)
+    if node is None:
+        return np.zeros(end - begin, np.int16)
+    if isinstance(node, h5py.Dataset) and node.shape == ():
+        found = np.broadcast_to(values(path, group, key, ()), end - begin)
+    else:
+        found = values(path, group, key, group.shape[:1], rows)
+    with np.errstate(invalid="ignore"):  # what no int16 holds becomes another number, which is refused
+        charge = found.astype(np.int16)
+    if not np.array_equal(charge, found):
+        raise DataError(
+            f"{path}: group {group.node.name!r}, key {key!r}: expected whole numbers, got others. Import the file: "
+            "--charge KEY for another key, or --charge none to take no charges"
+        )
+    return charge
 
 
 def survey(path: Path, file: h5py.File) -> list[Group]:
@@ -169,40 +281,21 @@ def label_keys(groups: list[Group]) -> set[str]:
     return {str(key) for group in groups for key in group.node} - {"atomic_numbers", "coordinates"}
 
 
-def _labels(path: Path, groups: list[Group], keys: LabelKeys, offsets: NDArray[np.int64]) -> Labels:
-    energy = np.full(len(offsets) - 1, np.nan)
-    for group in groups:
-        if keys.energy in group.node:
-            energy[group.conformers] = values(path, group, keys.energy, group.shape[:1])
-    energy *= HARTREE
-    _refuse(path, groups, keys.energy, np.isinf(energy), "conformer")
-    if keys.forces is None:
-        return Labels(energy, None)
-    forces = np.full((offsets[-1], 3), np.nan, np.float32)
-    for group in groups:
-        if keys.forces in group.node:
-            # The product is taken before rounding to float32: float64 files lose nothing by the conversion.
-            found = values(path, group, keys.forces, (*group.shape, 3))
-            with np.errstate(over="ignore", invalid="ignore"):  # becomes inf, which is refused below
-                forces[group.atoms] = (found.astype(np.float64) * HARTREE).reshape(-1, 3)
-    _refuse(path, groups, keys.forces, np.isinf(forces).any(axis=1), "atom")
-    missing = np.isnan(forces).any(axis=1)
-    absent = np.logical_and.reduceat(np.isnan(forces).all(axis=1), offsets[:-1])
-    part = np.logical_or.reduceat(missing, offsets[:-1]) & ~absent
+def _sound(path: Path, groups: list[Group], keys: LabelKeys, labels: Labels, offsets: NDArray[np.int64]) -> Labels:
+    """Return labels that are finite, or missing as a whole.
+
+    Raises:
+        DataError: others, by group and conformer.
+    """
+    _refuse(path, groups, keys.energy, np.isinf(labels.energy), "conformer")
+    if labels.forces is None or keys.forces is None:
+        return labels
+    _refuse(path, groups, keys.forces, np.isinf(labels.forces).any(axis=1), "atom")
+    missing = np.isnan(labels.forces)
+    absent = np.logical_and.reduceat(missing.all(axis=1), offsets[:-1])
+    part = np.logical_or.reduceat(missing.any(axis=1), offsets[:-1]) & ~absent
     _refuse(path, groups, keys.forces, part, "conformer", "are NaN for a part of it; forces come for all atoms or none")
-    return Labels(energy, forces)
-
-
-def _charge(path: Path, groups: list[Group]) -> NDArray[np.int16] | None:
-    if not any("charge" in group.node for group in groups):
-        return None
-    charge = np.zeros(groups[-1].conformers.stop, np.int16)
-    for group in groups:
-        if "charge" in group.node:
-            node = group.node["charge"]
-            scalar = isinstance(node, h5py.Dataset) and node.shape == ()
-            charge[group.conformers] = values(path, group, "charge", () if scalar else group.shape[:1])
-    return charge
+    return labels
 
 
 def values(

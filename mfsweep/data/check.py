@@ -1,47 +1,38 @@
 """The E0 check: everything about data that would spoil a sweep, found before anything trains.
 
-It goes over the labelled sets, validation sets and evaluations that the stages will use, and over nothing else: a
-file may hold what no stage asks for. Of the structures of an evaluation it looks at geometries and at which labels
-exist, never at a label's value (README rule 4).
+It goes over the labelled sets, validation sets and evaluations that the stages will use, and over nothing else but to
+tell units: a file may hold what no stage asks for. Of the structures of an evaluation it looks at geometries and at
+which labels exist, never at a label's value (README rule 4).
 
-A label method that is made of others is checked like any other, but for its unit: that is looked for in its parts.
+A label method that is made of others is checked like any other, but judged (judged.py) by its parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.dataset import Dataset, shown
 from mfsweep.data.derived import donors
-from mfsweep.data.label_units import left_by_offsets, require_units
+from mfsweep.data.judged import judge_labels, judge_structures
+from mfsweep.data.reference import freedom
+from mfsweep.data.residuals import left_by_offsets
 from mfsweep.data.rounding import float32_rounding
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.survey.balance import named_parts
 from mfsweep.data.survey.duplicates import leaks, structure_hashes
 from mfsweep.data.unseen import require_unseen
+from mfsweep.data.uses import Use, distinct, evaluation_uses, training_uses
 from mfsweep.errors import DataError
 from mfsweep.quantities import count
 from mfsweep.spec.data import TEST_SUBSET, Difference, Shuffled, SubsetName, parts
 from mfsweep.spec.stage import Evaluation, LabelledSet, Training
 
 Indices = NDArray[np.int64]
-
-
-class _Use(NamedTuple):
-    """Some structures with one method's labels, and what they are for."""
-
-    place: str
-    method: str
-    members: Indices
-    reference: str
-    """Label method whose energy offsets are used with them."""
-    sets: tuple[LabelledSet, ...]
-    """Labelled sets of the training."""
-    max_atoms: int
+MUCH = 1.0
+"""eV/atom that offsets leave on average, from which on it is told; those that are fitted leave none."""
 
 
 def check(
@@ -60,82 +51,61 @@ def check(
         Warnings: what is allowed, but weakens a conclusion.
 
     Raises:
-        DataError: an unknown subset or label method; a size above the subset's; missing labels; a subset with fewer
-            than two formulae; no validation structures; a structure above the atom cap, charged or open-shell; an
-            element without an energy offset; offsets that the fit set does not determine; labels that look like
-            another unit; labels of a test that a stage would see.
+        DataError: an unknown subset or label method; a size above the subset's; missing labels; no
+            validation structures; a structure above the atom cap, charged or open-shell; an
+            element without an energy offset; labels that the
+            judge of data refuses; labels of a test that a stage would see.
     """
-    distinct = _distinct(trainings)
-    for training in distinct:
-        for use in _training_uses(dataset, training):
+    several = distinct(trainings)
+    for training in several:
+        for use in training_uses(dataset, training):
             _require_sound(dataset, use)
         _require_under_edges(dataset, training)
-    for use in _evaluation_uses(dataset, evaluations):
+    for use in evaluation_uses(dataset, evaluations):
         _require_sound(dataset, use)
-    require_unseen(dataset, distinct, evaluations)
-    warnings: dict[str, None] = {}
-    for training in distinct:
+    require_unseen(dataset, several, evaluations)
+    warnings = dict.fromkeys(_judged(dataset, several, evaluations))
+    uses = [use for training in several for use in training_uses(dataset, training)]
+    warnings |= dict.fromkeys(_open_offsets(dataset, [*uses, *evaluation_uses(dataset, evaluations)]))
+    for training in several:
         for method in training.methods:
             for part in parts(method, dataset.derived):
                 # as if the stage trained on the part itself
                 alike = [own.but(labels=part) for own in training.sets if own.labels == method]
-                warnings |= dict.fromkeys(require_units(dataset, part, alike))
                 warnings |= dict.fromkeys(_rounded(dataset, part, alike))
             warnings |= dict.fromkeys(_weaknesses(dataset, method, training.sets))
     warnings |= dict.fromkeys(_leaks(dataset))
     return list(warnings)
 
 
-def _data_of(training: Training) -> tuple[Hashable, ...]:
-    """Return all of a training that matters to the data: many trainings of a sweep have it in common."""
-    sets = tuple((own.labels, own.subset, own.size, own.range) for own in training.sets)
-    return sets, training.recipe.batch.max_atoms, training.edge_cap
+def _judged(
+    dataset: Dataset, trainings: Sequence[Training], evaluations: Sequence[tuple[Training, Evaluation]]
+) -> Iterator[str]:
+    """Yield what the judge of data warns of; what it refuses is raised."""
+    nothing = np.zeros(len(dataset.structures.formula), np.bool_)
+    used, tested, trained = nothing.copy(), nothing.copy(), dict[str, NDArray[np.bool_]]()
+    for training in trainings:
+        for use in training_uses(dataset, training):
+            used[use.members] = True
+            for part in parts(use.method, dataset.derived):
+                trained.setdefault(part, nothing.copy())[use.members] = True
+    for use in evaluation_uses(dataset, evaluations):
+        used[use.members] = True
+    for _, own in evaluations:
+        if own.part == "test":
+            tested[dataset.part(own)] = True
+    judge_structures(dataset, used, {method: own & ~tested for method, own in trained.items()})
+    for method in trained:
+        yield from judge_labels(dataset, method, ~tested)
 
 
-def _distinct(trainings: Sequence[Training]) -> list[Training]:
-    return list({_data_of(training): training for training in trainings}.values())
-
-
-def _training_uses(dataset: Dataset, training: Training) -> Iterator[_Use]:
-    cap = training.recipe.batch.max_atoms
-    for own in training.sets:
-        yield _Use(shown(own), own.labels, dataset.training(own), own.labels, training.sets, cap)
-    for method in training.methods:
-        subsets: list[SubsetName] = sorted({own.subset for own in training.sets if own.labels == method})
-        members = dataset.validation(method, subsets)
-        names = " and ".join(subsets)
-        if not len(members):
-            raise DataError(
-                f"{dataset.place}: {method} is trained on {names}, which has no validation structures with its labels: "
-                f"schedule, stop and best checkpoint need some. Set data.splits.{subsets[0]}.validation, and let needs "
-                f"name {method}"
-            )
-        yield _Use(f"the validation set of {names}", method, members, method, training.sets, cap)
-
-
-def _evaluation_uses(dataset: Dataset, evaluations: Sequence[tuple[Training, Evaluation]]) -> Iterator[_Use]:
-    distinct = {
-        (_data_of(training), own.labels, own.subset, own.part, own.offsets, own.base): (training, own)
-        for training, own in evaluations
-    }
-    for training, own in distinct.values():
-        yield _Use(
-            f"the {own.part} structures of {own.subset}",
-            own.labels,
-            dataset.part(own, training.sets),
-            own.offsets or own.labels,
-            training.sets,
-            training.recipe.batch.max_atoms,
-        )
-
-
-def _require_sound(dataset: Dataset, use: _Use) -> None:
+def _require_sound(dataset: Dataset, use: Use) -> None:
     _require_closed_shell(dataset, use)
     _require_under_cap(dataset, use)
     _require_offsets(dataset, use)
 
 
-def _require_closed_shell(dataset: Dataset, use: _Use) -> None:
+def _require_closed_shell(dataset: Dataset, use: Use) -> None:
     structures = dataset.structures
     if structures.charge is not None:
         charged = use.members[structures.charge[use.members] != 0]
@@ -159,7 +129,7 @@ def _require_closed_shell(dataset: Dataset, use: _Use) -> None:
         )
 
 
-def _require_under_cap(dataset: Dataset, use: _Use) -> None:
+def _require_under_cap(dataset: Dataset, use: Use) -> None:
     sizes = dataset.structures.sizes[use.members]
     above = use.members[sizes > use.max_atoms]
     if len(above):
@@ -187,34 +157,67 @@ def _require_under_edges(dataset: Dataset, training: Training) -> None:
             )
 
 
-def _require_offsets(dataset: Dataset, use: _Use) -> None:
+def _require_offsets(dataset: Dataset, use: Use) -> None:
     structures = dataset.structures
     offsets = dataset.offsets(use.reference, use.sets)
     for z in structures.elements_of(use.members):
         if z not in offsets:
-            fitted, name = dataset.fit_set(use.reference, use.sets)
             first = np.argmax(structures.counts(use.members, [z])[:, 0] > 0)
             example = structures.describe(int(use.members[first]))
+            known = ", ".join(SYMBOLS[e] for e in sorted(offsets))
+            why = f"data.offsets gives those of {known} alone. Add it there"
+            if dataset.given(use.reference) is None:
+                fitted, name = dataset.fit_set(use.reference, use.sets)
+                why = (
+                    f"the {len(fitted)} structures of {name}, on which the offsets are fitted, hold only {known}. "
+                    f"Enlarge that set until it has {SYMBOLS[z]}, take another split seed"
+                )
             raise DataError(
                 f"{dataset.place}: {use.place}: {SYMBOLS[z]} (in {example}) has no energy offset of {use.reference}: "
-                f"the {len(fitted)} structures of {name}, on which the offsets are fitted, hold only "
-                f"{', '.join(SYMBOLS[e] for e in sorted(offsets))}. Enlarge that set until it has {SYMBOLS[z]}, "
-                "take another split seed, or leave these structures out of the file"
+                f"{why}, or leave these structures out of the file"
             )
+
+
+def _open_offsets(dataset: Dataset, uses: Sequence[Use]) -> Iterator[str]:
+    """Yield which energy offsets the compositions leave open, and how many structures it matters to."""
+    affected: dict[tuple[str, bytes], list[Use]] = {}
+    for use in uses:
+        if dataset.given(use.reference) is None:
+            fitted, _ = dataset.fit_set(use.reference, use.sets)
+            affected.setdefault((use.reference, fitted.tobytes()), []).append(use)
+    for (method, _), own in affected.items():
+        fitted, name = dataset.fit_set(method, own[0].sets)
+        free = freedom(dataset.structures, fitted)
+        if not len(free.directions):
+            continue
+        members = np.unique(np.concatenate([use.members for use in own]))
+        touched = int(free.open(dataset.structures, members).sum())
+        text = (
+            f"the compositions of {name} ({count(len(fitted), 'structure')}) fix "
+            f"{len(free.elements) - len(free.directions)} of the {len(free.elements)} energy offsets of {method} "
+            f"({', '.join(SYMBOLS[z] for z in free.elements)}); free: {free.shown}. Those of least length are taken"
+        )
+        if touched:
+            text += (
+                f": {count(touched, 'structure')} of other sets have other compositions, whose energies are then off "
+                "by what was left open. Give `offsets: isolated_atoms` or a table, or fit on more compositions"
+            )
+        yield text
 
 
 def _leaks(dataset: Dataset) -> Iterator[str]:
     """Yield which parts share geometries. Copies have one formula, so a partition by formula cannot part them."""
-    column = dataset.data.splits.column
-    if column is None:
+    splits = dataset.data.splits
+    if splits.by_formula:
         return
     structures = dataset.structures
+    way = "by the parts given" if splits.given else f"split by {splits.by}"
     for leak in leaks(structure_hashes(structures), named_parts(dataset.partition)):
         one, other = leak.parts
         first = f"{structures.describe(int(leak.pairs.first[0]))} and {structures.describe(int(leak.pairs.other[0]))}"
         yield (
             f"{count(len(leak.pairs.other), 'structure')} of {other} with the same geometry as one of {one}, the first "
-            f"are {first}: split by {column}, copies are not kept together"
+            f"are {first}: {way}, copies are not kept together"
         )
 
 
@@ -241,6 +244,26 @@ def _unshuffled(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> I
             )
 
 
+def _on_offsets(
+    dataset: Dataset, method: str, own: Sequence[LabelledSet], sets: Sequence[LabelledSet]
+) -> Iterator[str]:
+    """Yield what to know of a method's energy offsets: `own` are the sets with it."""
+    if dataset.given(method) is not None:
+        left = float(left_by_offsets(dataset, method, own)[1].mean())
+        if abs(left) > MUCH:
+            yield (
+                f"the offsets given for {method} leave {left:.3g} eV/atom of its training labels on average, which the "
+                "model has to learn first (isolated atoms leave the binding energy): allow more steps than with others"
+            )
+    elif dataset.data.offsets != "paid" and "a" in dataset.partition.train:
+        fitted, name = dataset.fit_set(method, sets)
+        a = dataset.partition.train["a"]
+        if not np.isin(fitted, a).all():
+            yield f"{method} has no labels in the training part of a: its energy offsets are fitted on {name}"
+        elif len(fitted) < len(a):
+            yield f"{len(fitted)} of {len(a)} training structures of a carry {method}: its offsets are fitted on these"
+
+
 def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
     structures = dataset.structures
     own = [labelled for labelled in sets if labelled.labels == method]
@@ -256,13 +279,7 @@ def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> I
         if len(np.unique(structures.formula[members])) < 2:
             yield f"{shown(labelled)} has structures of one formula only"
     yield from _unshuffled(dataset, method, own)
-    fitted, name = dataset.fit_set(method, sets)
-    if dataset.data.offsets == "fixed" and "a" in dataset.partition.train:
-        a = dataset.partition.train["a"]
-        if not np.isin(fitted, a).all():
-            yield f"{method} has no labels in the training part of a: its energy offsets are fitted on {name}"
-        elif len(fitted) < len(a):
-            yield f"{len(fitted)} of {len(a)} training structures of a carry {method}: its offsets are fitted on these"
+    yield from _on_offsets(dataset, method, own, sets)
     difference = dataset.derived.get(method)
     if isinstance(difference, Difference):
         spread = 1000 * left_by_offsets(dataset, method, own)[1].std()

@@ -19,15 +19,16 @@ from numpy.typing import NDArray
 from mfsweep.data import csr
 from mfsweep.data.derived import derive
 from mfsweep.data.edge_files import kept_neighbours
+from mfsweep.data.given import with_indices
 from mfsweep.data.neighbours import Edges, neighbours
 from mfsweep.data.reading import read
 from mfsweep.data.reference import fit_offsets
 from mfsweep.data.splits import Partition, partition
-from mfsweep.data.structures import Labels, Structures
+from mfsweep.data.structures import SYMBOLS, Labels, Structures
 from mfsweep.errors import DataError, nearest
 from mfsweep.files import facts
 from mfsweep.fingerprint import canonical
-from mfsweep.spec.data import Derived, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName, parts
+from mfsweep.spec.data import INDICES, Derived, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName, parts
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
 Indices = NDArray[np.int64]
@@ -37,10 +38,15 @@ class Source:
     """The structures of one file, or of several, with some methods' labels; shared by every `Dataset` on them."""
 
     def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys], folder: Path | None = None) -> None:
+        indices = paths.get(INDICES)
+        paths = {name: path for name, path in paths.items() if name != INDICES}
         self.place = " and ".join(str(path) for path in paths.values())
         self.structures: Structures = read(paths, labels)
+        if indices is not None:
+            self.structures = with_indices(self.structures, indices)
         self.stores = {name: path for name, path in paths.items() if csr.is_csr(path)}
-        self.names = tuple(paths)
+        self.paths = dict(paths)
+        self.judged: dict[str, NDArray[np.bool_]] = {}
         self._edges: dict[float, Edges] = {}
         self._folder = folder
         self._derived: dict[Derived, Labels] = {}
@@ -75,10 +81,24 @@ class Dataset:
         self._source = source
         self._offsets: dict[tuple[str, bytes], dict[int, float]] = {}
 
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Return the files by the names of the sources; that of a single one is empty."""
+        return self._source.paths
+
+    def all_stores(self) -> list[Path]:
+        """Return all files where they are data stores; where one is not, no file."""
+        return list(self._source.stores.values()) if len(self._source.stores) == len(self._source.paths) else []
+
+    @property
+    def judged(self) -> dict[str, NDArray[np.bool_]]:
+        """Return which structures, (S,), have been judged by now: their geometry, under the empty text, and labels."""
+        return self._source.judged
+
     def stores(self, method: str) -> list[Path]:
         """Return the data stores of a method's labels, none where a file of another layout may hold some."""
         source = self.data.labels[method].source
-        names = self._source.names if source is None else (source,)
+        names = tuple(self._source.paths) if source is None else (source,)
         stores = self._source.stores
         return [stores[name] for name in names] if all(name in stores for name in names) else []
 
@@ -100,7 +120,7 @@ class Dataset:
     def owners(self) -> NDArray[np.int16] | None:
         """Return the part that owns each structure, (S,), where labels are shuffled and a formula may have several."""
         shuffles = any(isinstance(method, Shuffled) for method in self.derived.values())
-        return self.partition.owners if shuffles and self.data.splits.column is not None else None
+        return self.partition.owners if shuffles and not self.data.splits.by_formula else None
 
     @functools.cached_property
     def partition(self) -> Partition:
@@ -204,12 +224,40 @@ class Dataset:
             )
         return members, name
 
+    def given(self, method: str) -> dict[int, float] | None:
+        """Return the energy offsets of a method that the spec gives, atomic number -> eV; None where they are fitted.
+
+        A shuffled method has those of its labels, a difference those of its parts where both are given.
+
+        Raises:
+            DataError: a symbol that no element has.
+        """
+        if not isinstance(self.data.offsets, dict):
+            return None
+        made = self.derived.get(method)
+        tables = [self.data.offsets.get(part) for part in (made.methods if made else (method,))]
+        if any(table is None for table in tables):
+            return None
+        found = [{self._number(symbol): energy for symbol, energy in (table or {}).items()} for table in tables]
+        if isinstance(made, Difference):
+            return {z: energy - found[1][z] for z, energy in found[0].items() if z in found[1]}
+        return found[0]
+
+    def _number(self, symbol: str) -> int:
+        if symbol not in SYMBOLS[1:]:
+            raise DataError(
+                f"data.offsets: expected the symbol of an element, got {symbol!r}.{nearest(symbol, SYMBOLS)}"
+            )
+        return SYMBOLS.index(symbol)
+
     def offsets(self, method: str, sets: Sequence[LabelledSet]) -> dict[int, float]:
         """Return the energy offsets of a method for a training on `sets`: atomic number -> eV.
 
         Raises:
-            DataError: there is nothing to fit on, or the structures do not determine the offsets.
+            DataError: there is nothing to fit on, or a symbol that no element has.
         """
+        if (known := self.given(method)) is not None:
+            return known
         members, name = self.fit_set(method, sets)
         key = (method, members.tobytes())
         if key not in self._offsets:

@@ -7,6 +7,7 @@ rule 5), never of a training. Shapes: `n` structures asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from mfsweep.data.structures import SYMBOLS, Structures
 from mfsweep.errors import DataError
 
 Indices = NDArray[np.int64]
+TINY = 1e-8
+"""Below which a number made of element counts is zero."""
 
 
 def fit_offsets(structures: Structures, method: str, indices: Indices) -> dict[int, float]:
@@ -26,10 +29,11 @@ def fit_offsets(structures: Structures, method: str, indices: Indices) -> dict[i
         indices: (n,) structures to fit on, all of them with the method's energy.
 
     Returns:
-        Atomic number -> energy offset, eV, for every element of these structures.
+        Atomic number -> energy offset, eV, for every element of these structures; where their counts do not determine
+        the offsets (`freedom`), those of least length.
 
     Raises:
-        DataError: a structure without the label, or element counts that do not determine the offsets.
+        DataError: a structure without the label, or no structures.
     """
     energy = structures.labels[method].energy[indices]
     if np.isnan(energy).any():
@@ -38,19 +42,56 @@ def fit_offsets(structures: Structures, method: str, indices: Indices) -> dict[i
             f"energy offsets of {method}: {int(np.isnan(energy).sum())} of {len(indices)} structures have no {method} "
             f"energy, the first is {structures.describe(first)}"
         )
+    if not len(indices):
+        raise DataError(f"energy offsets of {method}: there are no structures to fit them on")
     elements = structures.elements_of(indices)
     counts = structures.counts(indices, elements).astype(np.float64)
-    solution, _, rank, _ = np.linalg.lstsq(counts, energy, rcond=None)
-    if rank < len(elements) or not len(indices):
-        names = ", ".join(SYMBOLS[z] for z in elements) or "no elements"
-        formulae = sorted({structures.formulae[i] for i in np.unique(structures.formula[indices])})
-        shown = ", ".join(formulae[:6]) + (", ..." if len(formulae) > 6 else "")
-        raise DataError(
-            f"energy offsets of {method}: the element counts of {len(indices)} structures ({len(formulae)} formulae: "
-            f"{shown}) fix only {rank} of the {len(elements)} offsets ({names}). Use more formulae whose ratios of "
-            "elements differ: a larger `a`, or another split seed"
-        )
+    # Of least length where the counts leave some open.
+    solution = np.linalg.lstsq(counts, energy, rcond=None)[0]
     return dict(zip(elements, solution.tolist(), strict=True))
+
+
+class Freedom(NamedTuple):
+    """What element counts leave open of energy offsets."""
+
+    elements: tuple[int, ...]
+    """(Z,) atomic numbers."""
+    directions: NDArray[np.float64]
+    """(f, Z) changes of the offsets that change no energy; none where the counts determine them."""
+
+    @property
+    def shown(self) -> str:
+        """Return the directions as messages name them: `H +1, O -2`."""
+        return " and ".join(
+            ", ".join(f"{SYMBOLS[z]} {change:+.4g}" for z, change in zip(self.elements, row, strict=True) if change)
+            for row in self.directions.tolist()
+        )
+
+    def open(self, structures: Structures, indices: Indices) -> NDArray[np.bool_]:
+        """Return whose offset energy depends on what was left open, (n,)."""
+        counts = structures.counts(indices, self.elements).astype(np.float64)
+        return np.asarray((np.abs(counts @ self.directions.T) > TINY).any(axis=1))
+
+
+def freedom(structures: Structures, indices: Indices) -> Freedom:
+    """Return what the element counts of some structures leave open of energy offsets.
+
+    Args:
+        structures: the source.
+        indices: (n,) structures that offsets are fitted on.
+    """
+    elements = structures.elements_of(indices)
+    counts = np.unique(structures.counts(indices, elements), axis=0).astype(np.float64)
+    _, values, rows = np.linalg.svd(counts, full_matrices=True)
+    rank = int((values > TINY * max(values[0], 1.0)).sum())
+    found = rows[rank:]
+    for place, row in enumerate(found):  # to whole numbers, where they are some: the echelon form
+        pivot = int(np.argmax(np.abs(row) > TINY))
+        found[place] = row / row[pivot]
+        others = [other for other in range(len(found)) if other != place]
+        found[others] -= np.outer(found[others][:, pivot], found[place])
+    found[np.abs(found) < TINY] = 0.0
+    return Freedom(elements, found)
 
 
 def offset_energy(structures: Structures, indices: Indices, offsets: Mapping[int, float]) -> NDArray[np.float64]:

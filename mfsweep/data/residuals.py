@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.dataset import Dataset
-from mfsweep.data.reference import fit_offsets, offset_energy
+from mfsweep.data.reference import fit_offsets, freedom, offset_energy
 from mfsweep.data.structures import Structures
 from mfsweep.errors import DataError
+from mfsweep.spec.stage import LabelledSet
 
 Indices = NDArray[np.int64]
 
@@ -46,8 +47,8 @@ def residuals(dataset: Dataset, target: str, methods: Sequence[str], among: Indi
         among: (m,) structures to look at. Default: all.
 
     Raises:
-        DataError: an unknown method, fewer than two structures that carry all of them, or structures that do not
-            determine the offsets.
+        DataError: an unknown method, or structures that carry all of them and are fewer than two, or so few that the
+            offsets leave nothing.
     """
     structures = dataset.structures
     carrying = np.zeros(len(structures.formula), np.bool_)
@@ -59,6 +60,13 @@ def residuals(dataset: Dataset, target: str, methods: Sequence[str], among: Indi
     names = ", ".join((target, *methods))
     if len(index) < 2:
         raise DataError(f"{dataset.place}: expected structures that carry all of {names}, got {len(index)}")
+    free = freedom(structures, index)
+    rank = len(free.elements) - len(free.directions)
+    if len(index) <= rank:
+        raise DataError(
+            f"{dataset.place}: the {len(index)} structures that carry all of {names} have {rank} compositions that "
+            "energy offsets tell apart, and leave nothing to look at: expected more structures"
+        )
     with dataset.named(f"the {len(index)} structures that carry all of {names}: "):
         offsets = {method: fit_offsets(structures, method, index) for method in (target, *methods)}
     values = np.array(
@@ -83,3 +91,11 @@ def residual(
     own = structures.labels[method].energy[indices] - offset_energy(structures, indices, offsets)
     others = structures.labels[other].energy[indices] - offset_energy(structures, indices, other_offsets)
     return (own - others) / structures.sizes[indices]
+
+
+def left_by_offsets(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> tuple[Indices, NDArray[np.float64]]:
+    """Return the structures trained on with a method, (n,), and what its offsets leave of the labels, (n,) eV/atom."""
+    members = np.unique(np.concatenate([dataset.training(own) for own in sets if own.labels == method]))
+    energy = dataset.structures.labels[method].energy[members]
+    offsets = offset_energy(dataset.structures, members, dataset.offsets(method, sets))
+    return members, (energy - offsets) / dataset.structures.sizes[members]

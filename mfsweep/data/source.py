@@ -13,28 +13,30 @@ from importlib import resources
 from pathlib import Path
 
 from mfsweep.data import csr
+from mfsweep.data.lone import isolated_energies
 from mfsweep.errors import DataError, MissingDataError, nearest
 from mfsweep.files import facts, sha256, write_text
 from mfsweep.fingerprint import canonical
-from mfsweep.spec.data import Content, LabelKeys, ResolvedData
+from mfsweep.spec.data import INDICES, Content, LabelKeys, ResolvedData
 
 BUNDLED = "bundled:"
 """Prefix of the data sets that come with the package."""
 
 
-def resolve(source: str, base: Path, name: str = "") -> Path:
+def resolve(source: str, base: Path, name: str = "", place: str | None = None) -> Path:
     """Return the file of one source.
 
     Args:
         source: `bundled:<name>`, or a path.
         base: folder that a relative path starts from (the spec's).
         name: its name in `data.sources`.
+        place: where it stands in the spec. Default: as of the name.
 
     Raises:
         MissingDataError: there is no such file.
         DataError: no such bundled set, or a file that is empty or no file.
     """
-    place = f"data.sources.{name}" if name else "data.source"
+    place = place or (f"data.sources.{name}" if name else "data.source")
     if source.startswith(BUNDLED):
         return _bundled(source.removeprefix(BUNDLED), place)
     path = (base / Path(source).expanduser()).resolve()
@@ -82,21 +84,25 @@ def _remembered(
     return found
 
 
-def contents(paths: Mapping[str, Path], cache: Path | None = None) -> Content:
+def contents(paths: Mapping[str, Path], cache: Path | None = None, *, atoms: bool = False) -> Content:
     """Return what is in the data files, as digests. Of a data store every array is compared with its own first.
 
     Args:
         paths: name of the source -> its file; that of a single one is empty.
         cache: as of `digest`.
+        atoms: whether to look for isolated atoms.
 
     Raises:
         DataError: a file cannot be read, or a data store is damaged.
     """
+    indices = digest(paths[INDICES], cache) if INDICES in paths else None
+    paths = {name: path for name, path in paths.items() if name != INDICES}
     parts = {name: _parts(path, cache) for name, path in paths.items() if csr.is_csr(path)}
     files = {name: parts[name][""] if name in parts else digest(path, cache) for name, path in paths.items()}
     whole = files[""] if set(files) == {""} else hashlib.sha256(canonical(files).encode()).hexdigest()
     labels = {name: {key: own for key, own in found.items() if key} for name, found in parts.items()}
-    return Content(digest=whole, parts=labels)
+    isolated = {name: isolated_energies(path) for name, path in paths.items()} if atoms else {}
+    return Content(digest=whole, parts=labels, isolated_atoms=isolated, indices=indices)
 
 
 def verify_data(paths: Mapping[str, Path], data: ResolvedData, cache: Path | None = None) -> None:

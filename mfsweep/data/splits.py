@@ -1,7 +1,8 @@
 """The partition of the structures by chemical formula, and the one order in which each subset's sizes nest.
 
-In place of the formula the groups that stay whole may be the values of a text column (`splits.by`): what is said here
-of formulae then holds for these.
+In place of the formula the groups that stay whole may be the values of a text column, or each structure with its copies
+(`splits.by`): what is said here of formulae then holds for these. Or there is no draw, and a column says who is where
+(`splits.given`). Isolated atoms are in no part.
 
 A formula's place in the queue is the sha256 of seed and formula, a structure's place in its subset's order a hash of
 (seed, subset, source, formula, rank): no state, no random generator whose stream a library may change, no dependence
@@ -24,14 +25,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfsweep.data.lone import isolated
 from mfsweep.data.order import order_keys
 from mfsweep.data.structures import Column, Structures
+from mfsweep.data.survey.duplicates import structure_hashes
 from mfsweep.errors import DataError, nearest
-from mfsweep.spec.data import Derived, Splits, Subset, SubsetName, parts
+from mfsweep.spec.data import BY_FORMULA, BY_STRUCTURE, Derived, Splits, Subset, SubsetName, parts
 
-FEWEST_FORMULAE = 2
-"""Of a training part: with one formula neither offsets nor a split by formula mean anything."""
-
+FEW = 3
+"""Groups, from which on they are too few for a message to leave it at that."""
 Indices = NDArray[np.int64]
 
 
@@ -56,10 +58,12 @@ def partition(structures: Structures, splits: Splits, derived: Mapping[str, Deri
         derived: the label methods that are made of others; to need one is to need those.
 
     Raises:
-        DataError: a subset cannot be filled, has fewer than two formulae to train on where it is split by these, or
-            needs unknown labels or an unknown source; the structures have no such column.
+        DataError: a subset cannot be filled, or needs unknown labels or an unknown source; the structures have no such
+            column.
     """
-    groups = groups_of(structures, splits.column)
+    if splits.given is not None:
+        return _given(structures, splits, derived)
+    groups = groups_of(structures, splits.by)
     queue = _queue(groups.values, splits.seed)
     free = np.ones(len(groups.values), np.bool_)
     train: dict[SubsetName, Indices] = {}
@@ -76,7 +80,7 @@ def partition(structures: Structures, splits: Splits, derived: Mapping[str, Deri
         held, used = _take(members, waiting, subset.validation, order)
         size = None if subset.size == "rest" else subset.size
         kept, trained = _take(members, waiting[used:], size, order)
-        _require_filled(structures, splits.column, name, subset, members, len(held), kept)
+        _require_filled(splits, name, subset, members, len(held), kept)
         free[waiting[: used + trained]] = False
         owners[waiting[:used]] = 2 * number
         owners[waiting[used : used + trained]] = 2 * number + 1
@@ -89,24 +93,73 @@ def partition(structures: Structures, splits: Splits, derived: Mapping[str, Deri
     )
 
 
-def groups_of(structures: Structures, column: str | None) -> Column:
-    """Return the groups that a partition keeps whole: formulae (None), or the values of a text column.
+def groups_of(structures: Structures, by: str | None) -> Column:
+    """Return the groups that a partition keeps whole: formulae (None), structures, or the values of a text column.
 
-    Structures without a text in that column, if any, are one group.
+    Structures of the same geometry are one. Structures without a text in a column, if any, are one group.
 
     Raises:
         DataError: there is no such column.
     """
-    if column is None:
+    if by in (None, BY_FORMULA):
         return Column(structures.formula, structures.formulae)
-    if column not in structures.columns:
+    if by == BY_STRUCTURE:
+        hashes, codes = np.unique(structure_hashes(structures), return_inverse=True)
+        return Column(codes.reshape(-1).astype(np.int32), tuple(f"{own:016x}" for own in hashes.tolist()))
+    return _column(structures, str(by), "data.splits.by", f"{BY_FORMULA}, {BY_STRUCTURE} or a text column of the data")
+
+
+def _column(structures: Structures, name: str, place: str, expected: str) -> Column:
+    if name not in structures.columns:
         known = ", ".join(sorted(structures.columns))
         there = f"There are {known}" if known else "There are none: `mfsweep data import` makes a data store with some"
-        raise DataError(
-            f"data.splits.by: expected formula or a text column of the data, got {column!r}."
-            f"{nearest(column, ['formula', *structures.columns])} {there}"
-        )
-    return structures.columns[column]
+        near = nearest(name, [BY_FORMULA, BY_STRUCTURE, *structures.columns])
+        raise DataError(f"{place}: expected {expected}, got {name!r}.{near} {there}")
+    return structures.columns[name]
+
+
+def _given(structures: Structures, splits: Splits, derived: Mapping[str, Derived]) -> Partition:
+    """Return the partition that a column says.
+
+    Raises:
+        DataError: no such column, a part that no structure is in, or one that is smaller than its size.
+    """
+    assert splits.given is not None
+    column = _column(structures, splits.given, "data.splits.given", "a text column of the data, or a JSON file")
+    train: dict[SubsetName, Indices] = {}
+    validation: dict[SubsetName, Indices] = {}
+    for name, subset in splits.subsets().items():
+        eligible = _eligible(structures, name, subset, derived)
+        order = order_keys(structures, f"{splits.seed}:{name}")
+        own = _named(column, eligible, subset.given or name)
+        own = own[np.argsort(order[own], kind="stable")]
+        held = _named(column, eligible, subset.given_validation or f"{name} validation")
+        if subset.given_validation is None and not len(held):
+            held, own = own[: subset.validation], own[subset.validation :]
+        size = len(own) if subset.size == "rest" else subset.size
+        if not len(own) or size > len(own) or len(held) < subset.validation:
+            known = ", ".join(f"{value} ({number})" for value, number in _counts(column))
+            raise DataError(
+                f"data.splits.{name} asks for {subset.validation} validation and {subset.size} training structures; "
+                f"of {subset.given or name!r} there are {len(held)} and {len(own)} with what it needs "
+                f"({', '.join(subset.needs or ()) or 'no labels'}). The parts given are {known}"
+            )
+        train[name], validation[name] = own[:size], np.sort(held)
+    owners = np.full(len(column.codes), -1, np.int16)
+    for number, members in enumerate(part[name] for name in train for part in (validation, train)):
+        owners[members] = number
+    return Partition(train, validation, owners)
+
+
+def _named(column: Column, eligible: NDArray[np.bool_], value: str) -> Indices:
+    if value not in column.values:
+        return np.empty(0, np.int64)
+    return np.flatnonzero(eligible & (column.codes == column.values.index(value)))
+
+
+def _counts(column: Column) -> list[tuple[str, int]]:
+    numbers = np.bincount(column.codes, minlength=len(column.values)).tolist()
+    return [(repr(value), number) for value, number in zip(column.values, numbers, strict=True) if number][:12]
 
 
 def _queue(names: Sequence[str], seed: int) -> list[int]:
@@ -115,7 +168,7 @@ def _queue(names: Sequence[str], seed: int) -> list[int]:
 
 def _eligible(structures: Structures, name: str, subset: Subset, derived: Mapping[str, Derived]) -> NDArray[np.bool_]:
     assert subset.needs is not None, "the spec's loader fills in every subset's needs"
-    eligible = np.ones(len(structures.formula), np.bool_)
+    eligible = ~isolated(structures.sizes, structures.cell, structures.pbc)
     if subset.source is not None:
         if subset.source not in structures.sources:
             known = ", ".join(filter(None, structures.sources)) or "none: data.source names one file"
@@ -161,29 +214,15 @@ def _take(
 
 
 def _require_filled(
-    structures: Structures,
-    column: str | None,
-    name: str,
-    subset: Subset,
-    members: dict[int, Indices],
-    held: int,
-    kept: Indices,
+    splits: Splits, name: str, subset: Subset, members: dict[int, Indices], held: int, kept: Indices
 ) -> None:
     needs = ", ".join(subset.needs or ()) or "no labels"
-    available = sum(map(len, members.values()))
-    groups = "formulae" if column is None else f"groups of {column}"
-    left = f"{available} structures of {len(members)} {groups} that carry what it needs ({needs}) are left for it"
-    wanted = f"{subset.validation} validation and {subset.size} training structures"
-    if held < subset.validation or (subset.size != "rest" and len(kept) < subset.size) or (column and not len(kept)):
+    available, groups = sum(map(len, members.values())), splits.groups
+    if held < subset.validation or (subset.size != "rest" and len(kept) < subset.size) or not len(kept):
+        few = f". Of so few {groups}, `by: {BY_STRUCTURE}` shares out the structures" if len(members) < FEW else ""
         raise DataError(
-            f"data.splits.{name} asks for {wanted}, and its validation set keeps {groups} of its own; {left}: "
-            f"this gave {held} and {len(kept)}. Lower size or validation here or in the subsets drawn before it, "
-            "or need fewer labels"
-        )
-    formulae = len(np.unique(structures.formula[kept]))
-    if column is None and formulae < FEWEST_FORMULAE:
-        raise DataError(
-            f"data.splits.{name}: expected at least {FEWEST_FORMULAE} formulae in the training part, got {formulae} "
-            f"({len(kept)} structures); {left}. Raise its size, lower its validation, need fewer labels, "
-            "or take another split seed"
+            f"data.splits.{name} asks for {subset.validation} validation and {subset.size} training structures, and "
+            f"its validation set keeps {groups} of its own; {available} structures of {len(members)} {groups} that "
+            f"carry what it needs ({needs}) are left for it: this gave {held} and {len(kept)}. Lower size or "
+            f"validation here or in the subsets drawn before it, or need fewer labels{few}"
         )

@@ -27,6 +27,11 @@ UNITS = {
 }
 """Units in which labels come, in eV, the largest first."""
 
+BOHR = 0.529177210903
+"""Angstrom (CODATA 2018)."""
+LENGTHS = {"Ang": 1.0, "bohr": BOHR}
+"""Units of length, in angstrom."""
+
 THOMAS_FERMI = 0.7687 * HARTREE
 """-E / Z^(7/3) of the Thomas-Fermi atom, eV: above the true value for every Z."""
 HIGHEST_RATIO = 1.1
@@ -37,6 +42,36 @@ HIGHEST_SPREAD = 2.0
 """Standard deviation of the energy per atom after the offsets at most, eV; 0.1 to 0.3 in usual sets."""
 HIGHEST_FORCE, USUAL_FORCE = 12.0, 1.5
 """Root mean square of force components at most, and as in usual sets, eV/angstrom."""
+
+
+class Units(NamedTuple):
+    """The units of a file, by the names in which a user gives them."""
+
+    energy: str
+    forces: str
+    positions: str
+
+    @property
+    def energy_factor(self) -> float:
+        """Return eV per unit of energy."""
+        return UNITS[self.energy]
+
+    @property
+    def forces_factor(self) -> float:
+        """Return eV/angstrom per unit of force."""
+        energy, _, length = self.forces.rpartition("/")
+        return UNITS[energy] / LENGTHS[length]
+
+    @property
+    def positions_factor(self) -> float:
+        """Return angstrom per unit of length."""
+        return LENGTHS[self.positions]
+
+
+ANI_UNITS = Units("hartree", "hartree/Ang", "Ang")
+"""Of the ANI-1x layout."""
+ASE_UNITS = Units("eV", "eV/Ang", "Ang")
+"""Of ASE, and of a data store."""
 
 
 class EnergyScale(NamedTuple):

@@ -84,6 +84,8 @@ def _seen(dataset: Dataset, training: Training) -> Iterator[_Seen]:
 
 
 def _fitted(dataset: Dataset, method: str, training: Training) -> _Seen:
+    if dataset.given(method) is not None:
+        return _Seen("", method, np.empty(0, np.int64))
     members, name = dataset.fit_set(method, training.sets)
     return _looked_at(dataset, f"{name}, on which energy offsets are fitted,", method, members)
 

@@ -31,19 +31,27 @@ def in_words(store: Store, node: Node) -> str:
     if record is None:
         return ""
     ending = f".{Quantity.ENERGY_MAE}"
+    null = _scores(store, node, offsets_only=True)
     errors = [
-        f"{path.removesuffix(ending).replace('.', ' ')} {value:.1f}"
+        f"{path.removesuffix(ending).replace('.', ' ')} {value:.1f}" + _beside(value, null.get(path))
         for path, value in {**record.metrics, **_scores(store, node)}.items()
         if path.endswith(ending)
     ]
     return f"step {record.selected.step:,}, {', '.join(errors)} {Quantity.ENERGY_MAE.unit}"
 
 
-def _scores(store: Store, node: Node) -> dict[str, float]:
+def _beside(error: float, offsets_only: float | None) -> str:
+    """Return what is said of an error that energy offsets alone beat."""
+    worse = offsets_only is not None and error > offsets_only
+    return f" (above the {offsets_only:.1f} of energy offsets alone)" if worse else ""
+
+
+def _scores(store: Store, node: Node, *, offsets_only: bool = False) -> dict[str, float]:
+    """Return what this spec's evaluations of a stage measured, or what energy offsets alone give for them."""
     folder = store.stage(node.key)
     return {
         f"{evaluation.name}.{quantity}": value
         for evaluation in node.evaluations
         if (made := folder.evaluation(evaluation.identity()))
-        for quantity, value in made.metrics.items()
+        for quantity, value in (made.offsets_only if offsets_only else made.metrics).items()
     }

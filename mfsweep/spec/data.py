@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from mfsweep.fingerprint import fingerprint
 from mfsweep.quantities import BEST
-from mfsweep.spec.base import Frozen, Name, NonNegativeInt, PositiveInt, Seed
+from mfsweep.spec.base import Float, Frozen, Name, NonNegativeInt, PositiveInt, Seed
 
 SubsetName = Literal["a", "b", "c", "t"]
 """`a` fine-tuning, `b` pre-training, `c` second auxiliary, `t` test."""
 SUBSETS: tuple[SubsetName, ...] = ("a", "b", "c", "t")
 TEST_SUBSET: SubsetName = "t"
-BY_FORMULA = "formula"
+BY_FORMULA, BY_STRUCTURE = "formula", "structure"
+INDICES = "@splits"
+"""In place of a column: the structures of each part stand in a JSON file, which goes with the sources by this name."""
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][a-z]?$")]
+Energies = dict[Symbol, Float]
+"""Element -> energy offset, eV."""
 RESERVED = {
     "parent": "says where a head comes from",
     "fresh": "says where a head comes from",
@@ -92,6 +97,11 @@ class Subset(Frozen):
     others, and what the other sources hold of its formulae goes nowhere."""
     needs: tuple[Name, ...] | None = None
     """Label methods that every structure counted here carries. Default: those that the spec uses on this subset."""
+    given: Annotated[str, Field(min_length=1)] | None = None
+    """What the training part is called in `splits.given`. Default: as the subset."""
+    given_validation: Annotated[str, Field(min_length=1)] | None = None
+    """What the validation part is called there. Default: the subset's name and ` validation`; where there is no such,
+    `validation` structures are drawn from the training part."""
 
 
 class Splits(Frozen):
@@ -100,7 +110,11 @@ class Splits(Frozen):
     seed: Seed = 0
     """Seed of the partition and of the nested prefixes; an axis named `split_seed` replaces it."""
     by: Annotated[str, Field(min_length=1)] | None = None
-    """`formula`, the default, or a text column of the data store, whose values are the groups in place of formulae."""
+    """`formula`, the default; `structure`: each by itself, copies together; or a text column of the data store, whose
+    values are the groups in place of formulae."""
+    given: Annotated[str, Field(min_length=1)] | None = None
+    """In place of a draw: a text column that says in which part each structure is, or a JSON file (NAME.json) with the
+    numbers of the structures of each part, counted from 0 in the order of the source."""
     a: Subset | None = None
     b: Subset | None = None
     c: Subset | None = None
@@ -108,8 +122,38 @@ class Splits(Frozen):
 
     @property
     def column(self) -> str | None:
-        """Return the column by which the structures are split, None for the formula."""
-        return None if self.by == BY_FORMULA else self.by
+        """Return the column by which the structures are split, None where there is none."""
+        if self.given is not None:
+            return self.given
+        return None if self.by in (BY_FORMULA, BY_STRUCTURE) else self.by
+
+    @property
+    def by_formula(self) -> bool:
+        """Return whether a formula is in one part only."""
+        return self.given is None and self.by in (None, BY_FORMULA)
+
+    @property
+    def groups(self) -> str:
+        """Return what stays whole, in words."""
+        if self.by_formula:
+            return "formulae"
+        return "structures" if self.by == BY_STRUCTURE else f"groups of {self.column}"
+
+    @property
+    def indices(self) -> str | None:
+        """Return the JSON file of `given`, None where it is a column or nothing."""
+        return self.given if self.given is not None and self.given.lower().endswith(".json") else None
+
+    @model_validator(mode="after")
+    def _require_one_way(self) -> Self:
+        if self.given is not None and self.by is not None:
+            raise ValueError("`by:` (what the draw keeps whole) or `given:` (no draw), and not both")
+        for name, subset in self.subsets().items():
+            if self.given is None and (subset.given or subset.given_validation):
+                raise ValueError(
+                    f"{name}.given with `splits.given:` (a column, or a JSON file), which says what it names"
+                )
+        return self
 
     def subsets(self) -> dict[SubsetName, Subset]:
         """Return the declared subsets by name, in alphabetical order."""
@@ -127,9 +171,11 @@ class Data(Frozen):
     """Label method -> its keys."""
     splits: Splits
     """How formulae are shared out."""
-    offsets: Literal["fixed", "paid"] = "fixed"
+    offsets: Literal["fixed", "paid", "isolated_atoms"] | dict[Name, Energies] = "fixed"
     """`fixed`: a method's energy offsets are fitted once on the training part of `a` (README rule 5).
-    `paid`: on the stage's own training structures only, so that no label is used that the cell did not pay for."""
+    `paid`: on the stage's own training structures only, so that no label is used that the cell did not pay for.
+    `isolated_atoms`: the energies of the isolated atoms in the data. A table: label method -> element -> eV; methods
+    that are not in it are fitted as with `fixed`."""
     allow_auxiliary_on_test: tuple[Name, ...] = ()
     """Label methods that may be trained on the test structures themselves; never the target."""
 
@@ -157,6 +203,14 @@ class Data(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _require_known_tables(self) -> Self:
+        if isinstance(self.offsets, dict):
+            for name in self.offsets:
+                if name not in self.labels:
+                    raise ValueError(f"offsets.{name}: one of the label methods {', '.join(self.labels)}")
+        return self
+
+    @model_validator(mode="after")
     def _require_known_sources(self) -> Self:
         named = {f"labels.{name}": keys.source for name, keys in self.labels.items()}
         named |= {f"splits.{name}": subset.source for name, subset in self.splits.subsets().items()}
@@ -176,6 +230,12 @@ class Content(Frozen):
     """sha256 of a file; of a data store, of its geometry alone; of several sources, of their names and digests."""
     parts: dict[str, dict[str, str]] = {}
     """Source that is a data store -> key of its labels, or `columns/` and the name of a text column -> sha256."""
+    isolated_atoms: dict[str, dict[str, dict[str, Float]]] = {}
+    """Source -> key of energies -> element -> eV, of the isolated atoms among its structures."""
+    indices: str | None = None
+    """sha256 of the JSON file of `splits.given`."""
+    at_hand: bool = True
+    """Whether the files are there: else nothing is known of them."""
 
     def of(self, labels: Mapping[Name, LabelKeys]) -> dict[Name, str] | None:
         """Return a digest for each method that has labels in data stores, None where there is no store.
@@ -195,10 +255,21 @@ class Content(Frozen):
         return found
 
     def of_column(self, column: str | None) -> str | None:
-        """Return a digest of the text column by which the structures are split; None where it is by formula."""
+        """Return a digest of the text column by which the structures are split; None where there is none."""
         if column is None:
             return None
+        if column == INDICES:
+            return self.indices
         return fingerprint({source: parts.get(f"columns/{column}") for source, parts in self.parts.items()})
+
+    def isolated(self, keys: LabelKeys) -> dict[str, float]:
+        """Return the energies of the isolated atoms of a label method: element -> eV, of several the lowest."""
+        found: dict[str, float] = {}
+        for source, own in sorted(self.isolated_atoms.items()):
+            if keys.source in (None, source):
+                for symbol, energy in own.get(keys.energy, {}).items():
+                    found[symbol] = min(energy, found.get(symbol, energy))
+        return dict(sorted(found.items()))
 
 
 class ResolvedData(Frozen):
@@ -218,8 +289,9 @@ class ResolvedData(Frozen):
     splits: Splits
     """With the cell's split seed and every subset's `needs` filled in."""
     column: str | None = None
-    """`Content.of_column` of what `splits.by` names; None where it is the formula."""
-    offsets: Literal["fixed", "paid"] = "fixed"
+    """`Content.of_column` of what `splits.by` or `splits.given` names; None where that is no column."""
+    offsets: Literal["fixed", "paid"] | dict[Name, Energies] = "fixed"
+    """Those of isolated atoms are a table like any other."""
 
     def has_forces(self, method: Name) -> bool:
         """Return whether a label method, derived or not, has forces."""

@@ -60,6 +60,7 @@ def page(world, tmp_path):
         plan={"stages_without_sharing": 77},
         residuals=[Residual("dft", "cc", 18.2)],
         commands=["mfsweep run spec.yaml", "mfsweep report spec.yaml"],
+        warnings=["free: H +1, O -2 <of water>"],
     )
     folder = world.store.sweep("demo")
     write_report(world.store, study, folder)
@@ -93,6 +94,7 @@ def test_the_page_says_what_was_planned_fitted_and_where_it_comes_from(page, wor
         "The spec",
     ]
     assert "<b>77</b> stages without sharing" in text
+    assert "<li>free: H +1, O -2 &lt;of water&gt;</li>" in text
     assert "1 cell not finished" in text
     assert text.count('<svg role="img" aria-label=') == 2
     assert "with replacement" in text

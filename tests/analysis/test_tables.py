@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.console import Console
 
@@ -45,3 +47,14 @@ def test_a_refused_law_still_prints(world, sizes):
     text = printed(law_table(analysis.laws[0])) + printed(gain_table(analysis.results[0]))
     assert "refused" in text
     assert "no interval" in text
+
+
+def test_errors_above_that_of_the_offsets_alone_are_marked(world):
+    analysis = analysed(world.grid({"dft": 1.35}, seeds=(0, 1), noise=0.05))
+    (result,) = analysis.results
+    errors = sorted({error for gain in result.gains for error in (gain.error, gain.direct_error)})
+    for null in (errors[0] / 2, errors[len(errors) // 2], errors[-1]):
+        text = printed(gain_table(replace(result, offsets_only=null)))
+        for error in errors:
+            assert (f"{error:.3g}!" in text) == (error > null)
+        assert ("worse than no model" in " ".join(text.split())) == any(error > null for error in errors)

@@ -81,3 +81,15 @@ def test_derived_labels_have_no_residual_line(write_spec, store):
     shuffled = write_spec(("labels: dft, subset: b", "labels: {shuffled: dft}, subset: b"))
     assert show.analyse(prepare(shuffled, store.root)).study.residuals == []
     assert [one.method for one in show.analyse(prepare(write_spec(), store.root)).study.residuals] == ["dft"]
+
+
+def test_status_marks_errors_above_those_of_energy_offsets_alone(finished):
+    plan = finished()
+    rows = show.status(plan)
+    for factor, marked in ((0.5, True), (2.0, False)):
+        for row in rows:
+            for name, metrics in row.get("evaluations", {}).items():
+                row["offsets_only"][name] = {"energy_mae": factor * metrics["energy_mae"]}
+        table = show.status_table(rows)
+        assert any("!" in str(cell) for cell in table.columns[-1].cells) == marked
+        assert bool(table.caption) == marked

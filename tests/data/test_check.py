@@ -6,7 +6,7 @@ import pytest
 from mfsweep.data import csr
 from mfsweep.data.check import check
 from mfsweep.data.dataset import open_dataset
-from mfsweep.data.structures import Column
+from mfsweep.data.structures import SYMBOLS, Column
 from mfsweep.errors import DataError
 from mfsweep.spec.batching import CostAwareBatching
 from mfsweep.spec.data import Difference, ResolvedData, Shuffled, Splits, Subset
@@ -75,9 +75,9 @@ def test_nan_in_a_requested_set_is_refused(open_small, make_training):
     )
 
 
-def test_subset_of_one_formula_is_refused(open_small, make_training):
+def test_subset_of_one_formula_is_warned_of(open_small, make_training):
     dataset = open_small(Splits(a=Subset(size=6, validation=6, needs=BOTH)))
-    _refused(dataset, make_training, r"splits\.a: expected at least 2 formulae in the training part, got 1")
+    assert "the set (cc; a; all) has structures of one formula only" in _check(dataset, make_training)
 
 
 def test_training_without_validation_is_refused(open_small, make_training):
@@ -166,23 +166,25 @@ def test_element_that_only_the_test_subset_has_is_refused(open_small, make_train
     _refused(dataset, make_training, message, evaluations=[TEST])
 
 
-def test_rank_deficient_fit_is_refused(open_small, make_training):
+def test_offsets_that_the_composition_leaves_open_are_told(open_small, make_training):
     molecules = {f"C{n}H{2 * n}": [6] * n + [1] * (2 * n) for n in range(2, 8)}
-    message = r"the training part of a: energy offsets of cc: .* fix only 1 of the 2 offsets \(H, C\)"
-    splits = Splits(a=SPLITS.a)
-    _refused(open_small(splits, molecules=molecules), make_training, message)
+    dataset = open_small(Splits(a=SPLITS.a), molecules=molecules)
+    (warning,) = [text for text in _check(dataset, make_training) if "energy offsets of cc" in text]
+    assert "fix 1 of the 2 energy offsets of cc (H, C)" in warning
+    assert "free: H +1, C -2" in warning
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("eV", 27.2114), ("kcal/mol", 627.51), ("kJ/mol", 2625.5), ("Ry", 2.0)])
 def test_energies_in_another_unit_are_refused_with_the_unit(open_small, make_training, unit, factor):
     dataset = open_small(SPLITS, change=_scale("cc.energy", factor))
-    message = rf"the cc energies \('cc.energy'\) do not look like hartree.*They would fit as {unit}: convert"
+    message = rf"the cc energies do not look like hartree.*As energies in {unit} they would fit: mfsweep data import .*"
+    message += f"--unit cc:energy={unit}"
     _refused(dataset, make_training, message)
 
 
 def test_forces_in_another_unit_are_refused_with_the_unit(open_small, make_training):
     dataset = open_small(SPLITS, change=_scale("dft.forces", 27.2114))
-    _refused(dataset, make_training, r"the dft forces \('dft.forces'\) do not look like.*fit as eV/angstrom", DFT)
+    _refused(dataset, make_training, "the dft forces do not look like.*--unit dft:forces=eV/Ang", DFT)
 
 
 def test_values_of_test_labels_are_not_looked_at(open_small, make_training):
@@ -201,6 +203,14 @@ def test_evaluation_of_labels_that_are_not_there_is_refused(open_small, make_tra
     splits = Splits(a=Subset(size=20, validation=5, needs=BOTH), t=Subset(size="rest", needs=("dft",)))
     dataset = open_small(splits, change=change)
     _refused(dataset, make_training, "the test structures of 't': .* have no cc energy", evaluations=[TEST])
+
+
+@pytest.mark.parametrize(("energy", "told"), [(0.0, True), (None, False)])
+def test_offsets_given_that_leave_much_are_told(open_small, make_training, energy, told):
+    fitted = open_small(SPLITS).offsets("cc", [CC])
+    table = {SYMBOLS[z]: own if energy is None else energy for z, own in fitted.items()}
+    dataset = open_small(SPLITS, offsets={"cc": table})
+    assert any("the offsets given for cc leave" in text for text in _check(dataset, make_training)) == told
 
 
 def test_weaknesses_are_warned_of(open_small, make_training):
@@ -223,7 +233,7 @@ def test_weaknesses_are_warned_of(open_small, make_training):
 @pytest.mark.parametrize("labelled", [DELTA, SHUFFLED])
 def test_unit_of_derived_labels_is_looked_for_in_their_parts(open_small, make_training, labelled, offsets):
     dataset = open_small(SPLITS, offsets, derived=DERIVED, change=_scale("dft.energy", 27.2114))
-    _refused(dataset, make_training, r"the dft energies \('dft.energy'\) do not look like hartree", labelled)
+    _refused(dataset, make_training, "the dft energies do not look like hartree", labelled)
     dataset = open_small(SPLITS, offsets, derived=DERIVED)
     _check(dataset, make_training, labelled)
 
@@ -285,8 +295,7 @@ def test_unit_of_a_data_store_is_eV_and_mended_by_importing_again(
         return open_dataset({"": path}, ResolvedData(digest="0" * 64, labels=small_labels, splits=SPLITS))
 
     quantity = {"dft.energy": "energies", "dft.forces": "forces"}[key]
-    said = rf"the dft {quantity} \('{key}'\) do not look like eV.*"
-    mend = said + r"Import them again with `mfsweep data import`: --unit .*--trust-units"
+    mend = f"the dft {quantity} do not look like eV.*import it again with the --unit of its file, or with --trust-units"
     for number, provenance in enumerate(({}, {"units_trusted": False})):
         _refused(opened(f"{number}.h5", provenance), make_training, mend, labelled)
     warnings = _check(opened("trusted.h5", {"units_trusted": True}), make_training, labelled)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.reference import fit_offsets
 from mfsweep.errors import DataError
-from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
+from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Shuffled, Splits, Subset
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
 CC_A = LabelledSet(labels="cc", subset="a")
@@ -213,3 +213,30 @@ def test_missing_file_is_a_data_error(tmp_path):
     data = ResolvedData(digest="0" * 64, labels={"cc": LabelKeys(energy="e")}, splits=Splits())
     with pytest.raises(DataError, match="cannot be read"):
         open_dataset({"": tmp_path / "absent.h5"}, data)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_offsets_of_a_table_are_taken_and_those_of_other_methods_fitted(open_small, named):
+    table = {"H": -13.6, "C": -1030.0, "N": -1485.0, "O": -2042.0}
+    dataset = open_small(offsets={"cc": table} if named else "fixed", derived=DERIVED)
+    found = dataset.offsets("cc", [])
+    assert (found == {1: -13.6, 6: -1030.0, 7: -1485.0, 8: -2042.0}) == named
+    assert dataset.given("cc-shuffled") == dataset.given("cc")
+    assert (dataset.given("cc") is not None) == named
+    assert dataset.given("dft") is None
+    assert dataset.given("dft-cc") is None  # a difference needs both
+    assert dataset.offsets("dft", []) == open_small().offsets("dft", [])
+
+
+def test_offsets_of_a_difference_are_those_of_its_parts(open_small):
+    tables = {"cc": {"H": -13.6, "C": -1030.0}, "dft": {"H": -13.1, "C": -1031.0, "N": -1485.0}}
+    dataset = open_small(offsets=tables, derived=DERIVED)
+    assert dataset.given("dft-cc") == {1: pytest.approx(0.5), 6: pytest.approx(-1.0)}
+
+
+def test_a_symbol_that_no_element_has_is_refused(open_small):
+    with pytest.raises(DataError, match=r"data\.offsets: expected the symbol of an element, got 'Xx'"):
+        open_small(offsets={"cc": {"Xx": 1.0}}).offsets("cc", [])
+
+
+DERIVED = {own.name: own for own in (Difference(target="dft", minus="cc"), Shuffled(shuffled="cc"))}

@@ -291,10 +291,12 @@ def test_files_that_compress_well_are_read(write_file, tmp_path, reader):
     """No labels for most, charges of zero, coordinates that repeat: all of it compressed."""
 
     def change(file):
-        group = file.create_group("C")
-        group["atomic_numbers"] = np.array([6])
+        group = file.create_group("H2")
+        group["atomic_numbers"] = np.array([1, 1])
         count = 50_000
-        group.create_dataset("coordinates", data=np.zeros((count, 1, 3), np.float32), compression="gzip")
+        places = np.zeros((count, 2, 3), np.float32)
+        places[:, 1, 2] = 0.74
+        group.create_dataset("coordinates", data=places, compression="gzip")
         group.create_dataset("dft.energy", data=np.full(count, np.nan), compression="gzip")
         group.create_dataset("charge", data=np.zeros(count, np.int8), compression="gzip")
 

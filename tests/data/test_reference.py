@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfsweep.data.reference import fit_offsets, offset_energy
+from mfsweep.data.reference import fit_offsets, freedom, offset_energy
 from mfsweep.data.structures import Labels
 from mfsweep.errors import DataError
 
@@ -41,20 +41,35 @@ def test_what_is_left_is_free_of_the_zero_of_energy(make_structures):
 
 
 @pytest.mark.parametrize(
-    ("molecules", "message"),
+    ("molecules", "told"),
     [
-        (
-            [([6, 1, 1], 4), ([6, 6, 1, 1, 1, 1], 4)],
-            r"8 structures \(2 formulae: .* fix only 1 of the 2 offsets \(H, C\)",
-        ),
-        ([([8, 1, 1], 9)], r"9 structures \(1 formulae: H2O\) fix only 1 of the 2 offsets \(H, O\)"),
-        ([([6, 7, 1], 1), ([6, 1, 1], 1)], r"fix only 2 of the 3 offsets \(H, C, N\)"),
+        ([([6, 1, 1], 4), ([6, 6, 1, 1, 1, 1], 4)], "H +1, C -2"),
+        ([([8, 1, 1], 9)], "H +1, O -2"),
+        ([([6, 7, 1], 1), ([6, 1, 1], 1)], "H +1, C -2, N +1"),
+        ([([13, 29], 3)], "Al +1, Cu -1"),
+        ([([6, 7, 1], 5)], "H +1, N -1 and C +1, N -1"),
+        (MOLECULES, ""),
     ],
 )
-def test_counts_that_do_not_determine_the_offsets_are_refused(make_structures, molecules, message):
+def test_what_the_compositions_leave_open_is_told(make_structures, molecules, told):
     structures = make_structures(molecules)
-    with pytest.raises(DataError, match=message):
-        fit_offsets(structures, "cc", np.arange(len(structures.formula)))
+    assert freedom(structures, np.arange(len(structures.formula))).shown == told
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3).filter(any), min_size=1, max_size=4),
+    st.lists(st.floats(-2000, 0), min_size=3, max_size=3),
+)
+def test_offsets_of_least_length_give_the_energies_whatever_the_compositions(make_structures, compositions, planted):
+    structures = make_structures([(np.repeat([1, 6, 8], own), 2) for own in compositions])
+    everyone = np.arange(len(structures.formula))
+    energy = structures.counts(everyone, (1, 6, 8)) @ np.array(planted)
+    offsets = fit_offsets(_with_energy(structures, energy), "cc", everyone)
+    np.testing.assert_allclose(offset_energy(structures, everyone, offsets), energy, atol=1e-6)
+    free = freedom(structures, everyone)
+    assert len(free.directions) == len(offsets) - np.linalg.matrix_rank(structures.counts(everyone, tuple(offsets)))
+    assert not free.open(structures, everyone).any()
+    np.testing.assert_allclose(free.directions @ list(offsets.values()), 0.0, atol=1e-6)  # of least length
 
 
 def test_structure_without_the_label_is_refused_by_name(make_structures):

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from mfsweep.data import given as given_parts
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.splits import partition
 from mfsweep.data.structures import Column, concatenate
 from mfsweep.errors import DataError
-from mfsweep.spec.data import Splits, Subset
+from mfsweep.spec.data import INDICES, Splits, Subset
 from mfsweep.spec.stage import LabelledSet
 
 NEEDS_CC = ("cc",)
@@ -182,8 +185,10 @@ def test_formula_that_cannot_serve_a_subset_is_left_for_the_others(make_structur
             r"splits\.a asks for 0 validation and 500 training.*60 struct",
         ),
         (Splits(a=Subset(size=10, validation=60, needs=NEEDS_CC)), "this gave 60 and 0"),
-        (Splits(a=Subset(size=5, needs=NEEDS_CC)), "at least 2 formulae in the training part, got 1"),
-        (Splits(a=Subset(size=60, needs=NEEDS_CC), b=Subset(size="rest", needs=NEEDS_CC)), r"splits\.b.*got 0"),
+        (
+            Splits(a=Subset(size=60, needs=NEEDS_CC), b=Subset(size="rest", needs=NEEDS_CC)),
+            r"splits\.b.*this gave 0 and 0",
+        ),
         (Splits(a=Subset(size=5, needs=("ccc",))), r"splits\.a\.needs: no label method 'ccc'.*Did you mean 'cc'"),
     ],
 )
@@ -284,3 +289,82 @@ def test_a_column_that_is_not_there_is_refused_with_the_nearest(dataset):
         partition(_with_column(dataset.structures, 9), splits)
     with pytest.raises(DataError, match=r"There are none: `mfsweep data import` makes a data store with some"):
         partition(dataset.structures, splits)
+
+
+@few_examples
+@given(seed=st.integers(0, 50), size=st.integers(1, 20), validation=st.integers(0, 10), copies=st.integers(0, 5))
+def test_structures_are_shared_out_one_by_one_and_copies_stay_together(make_structures, seed, size, validation, copies):
+    structures = make_structures([([8, 1, 1], 40)])
+    places = structures.positions.reshape(40, 3, 3).copy()
+    places[40 - copies :] = places[:copies]  # copies of the first
+    structures = structures._replace(positions=places.reshape(-1, 3))
+    splits = Splits(
+        seed=seed,
+        by="structure",
+        a=Subset(size=size, validation=validation, needs=NEEDS_CC),
+        t=Subset(size="rest", needs=NEEDS_CC),
+    )
+    train, held, owners = partition(structures, splits)
+    assert (len(train["a"]), len(held["a"])) == (size, validation)
+    parts = [set(part.tolist()) for part in (train["a"], held["a"], train["t"])]
+    assert sum(map(len, parts)) == len(set.union(*parts))
+    for copy in range(copies):
+        first, other = copy, 40 - copies + copy
+        assert owners[first] == owners[other]
+
+
+@few_examples
+@given(st.lists(st.sampled_from(["train", "valid", "test", "none"]), min_size=30, max_size=30), st.integers(0, 9))
+def test_a_partition_that_is_given_is_taken(make_structures, tmp_path_factory, values, seed):
+    structures = make_structures([([8, 1, 1], 10), ([6, 1, 1, 1, 1], 10), ([6, 8, 8], 10)], {"cc": [3]})
+    names = tuple(sorted(set(values)))
+    column = Column(np.array([names.index(value) for value in values], np.int32), names)
+    with_column = structures._replace(columns={"part": column})
+    a = Subset(size="rest", needs=NEEDS_CC, given="train", given_validation="valid")
+    splits = Splits(seed=seed, given="part", a=a, t=Subset(size="rest", needs=NEEDS_CC, given="test"))
+    path = tmp_path_factory.mktemp("given") / "parts.json"
+    path.write_text(json.dumps({name: [i for i, value in enumerate(values) if value == name] for name in set(values)}))
+    with_indices = given_parts.with_indices(structures, path)
+
+    def expected(name):
+        return {i for i, value in enumerate(values) if value == name and i != 3}
+
+    for own, given_by in ((with_column, splits), (with_indices, splits.but(given=INDICES))):
+        if not expected("train") or not expected("test"):
+            with pytest.raises(DataError, match="The parts given are"):
+                partition(own, given_by)
+            continue
+        train, held, owners = partition(own, given_by)
+        assert [set(part.tolist()) for part in (train["a"], held["a"], train["t"])] == [
+            expected("train"),
+            expected("valid"),
+            expected("test"),
+        ]
+        assert len({int(owners[i]) for i in expected("train")} | {int(owners[i]) for i in expected("test")}) == 2
+        fewer = partition(own, given_by.but(a=a.but(size=1))).train["a"]
+        np.testing.assert_array_equal(fewer, train["a"][:1])
+
+
+def test_a_validation_set_that_is_not_given_is_drawn(make_structures):
+    structures = make_structures([([8, 1, 1], 10)])
+    column = Column(np.zeros(10, np.int32), ("a",))
+    splits = Splits(given="part", a=Subset(size="rest", validation=3, needs=NEEDS_CC))
+    train, held, _ = partition(structures._replace(columns={"part": column}), splits)
+    assert (len(train["a"]), len(held["a"])) == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1, 2]", "expected the numbers of the structures of each part"),
+        ('{"a": [0, "one"]}', "expected the numbers of the structures of each part"),
+        ('{"a": [true]}', "expected the numbers of the structures of each part"),
+        ('{"a": [0, 99]}', "expected numbers of structures from 0 to 9, got 99"),
+        ('{"a": [0], "t": [0]}', "structure 0 is in 'a' and in 't'"),
+        ("{", "cannot be read as JSON"),
+    ],
+)
+def test_a_file_that_gives_no_partition_is_refused(make_structures, tmp_path, content, message):
+    (tmp_path / "parts.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        given_parts.with_indices(make_structures([([8, 1, 1], 10)]), tmp_path / "parts.json")

@@ -14,7 +14,7 @@ def test_a_spec_loads(write_spec):
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
-        ("needs: [dft]}", "nedes: [dft]}", 11, "data.splits.b.nedes: got 'nedes', expected one of size, validation, source, needs. Did you mean 'needs'?"),
+        ("needs: [dft]}", "nedes: [dft]}", 11, "data.splits.b.nedes: got 'nedes', expected one of size, validation, source, needs, given, given_validation. Did you mean 'needs'?"),
         ("workers: 1", "workers: 0", 31, "resources.workers: got 0, expected greater than 0"),
         ("{workers: 1, gpus_per_worker: 0}", "{workers: 4, gpus_per_worker: 0.5}", 31, "cannot share a GPU"),
         ("name: small\n", "", 1, "the top level: got nothing, expected the field 'name'"),

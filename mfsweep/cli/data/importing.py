@@ -41,8 +41,20 @@ if TYPE_CHECKING:
     "units",
     metavar="QUANTITY=UNIT",
     multiple=True,
-    help="energy=eV, forces=eV/Ang, positions=bohr, ... Default: hartree, hartree/Ang and Ang for HDF5 files, "
-    "eV, eV/Ang and Ang for others.",
+    help="energy=eV, forces=eV/Ang, positions=bohr, or METHOD:energy=eV of one label method, ... Default: hartree, "
+    "hartree/Ang and Ang for HDF5 files, eV, eV/Ang and Ang for others.",
+)
+@click.option(
+    "--method-column",
+    metavar="KEY",
+    help="A text of each frame that names its label method, as `head` of MACE's files; `--labels` says by which keys.",
+)
+@click.option("--gradients", metavar="NAME", multiple=True, help="The forces of this method are gradients: turn them.")
+@click.option(
+    "--per-atom",
+    metavar="NAME",
+    multiple=True,
+    help="The energies of this method are divided by the number of atoms: take them times it.",
 )
 @click.option(
     "--charge",
@@ -52,7 +64,7 @@ if TYPE_CHECKING:
 )
 @click.option("--geometries", is_flag=True, help="Take no labels: they come from `mfsweep data label`.")
 @click.option("--drop-bad", is_flag=True, help="Leave out structures with values that cannot be, and say which.")
-@click.option("--trust-units", is_flag=True, help="Take labels that do not look like their units.")
+@click.option("--trust-units", is_flag=True, help="Take labels that do not look like what they are said to be.")
 @click.option("--overwrite", is_flag=True, help="Replace STORE where it exists.")
 @as_json
 def import_(
@@ -63,6 +75,9 @@ def import_(
     needs: tuple[str, ...],
     columns: tuple[str, ...],
     units: tuple[str, ...],
+    method_column: str | None,
+    gradients: tuple[str, ...],
+    per_atom: tuple[str, ...],
     charge: str | None,
     geometries: bool,
     drop_bad: bool,
@@ -72,12 +87,14 @@ def import_(
 ) -> None:
     """Bring structures and labels of SOURCE, one file or several, into the data store STORE.
 
-    SOURCE is an HDF5 file of the ANI-1x layout, or any file that ASE reads (extxyz, db, traj, OUTCAR, ...). What a
-    structure lacks is NaN in the store: no label. STORE is one file, which a spec names as its data.source; it appears
-    when it is whole.
+    SOURCE is an HDF5 file of the ANI-1x layout, or any file that ASE reads (extxyz, db, traj, OUTCAR, ...), some of its
+    structures (own.xyz@:100), a glob in quotes, or a folder. Isolated atoms are left out, and kept as energy offsets.
+    What a structure lacks is NaN in the store: no label. STORE is one file, which a spec names as its data.source; it
+    appears when it is whole.
 
-    Labels that cannot be in their units, that fit another unit clearly better, or forces that are not the slope of the
-    energies are refused: --unit states other units, --trust-units takes them as they are.
+    Labels that cannot be in their units, that fit another unit clearly better, energies per atom, gradients, forces
+    that are not the slope of the energies, or that are all zero, are refused with the command that takes them right.
+    --trust-units takes them as they are.
 
     \b
     Examples:  mfsweep data import ani1x-release.h5 ani1ccx.h5 --labels "ccsd(t)_cbs" --labels wb97x_dz
@@ -93,6 +110,9 @@ def import_(
         needs=needs,
         columns=columns or None,
         units=units_of(units),
+        method_column=method_column,
+        gradients=gradients,
+        per_atom=per_atom,
         charge=charge,
         geometries=geometries,
         drop_bad=drop_bad,

@@ -52,6 +52,7 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
     from mfsweep.data import csr
     from mfsweep.data.survey.info import describe, plain
     from mfsweep.data.survey.opening import open_file
+    from mfsweep.data.units import ANI_UNITS, ASE_UNITS
 
     if figure is not None:
         data_figure.require_suffix(figure)
@@ -59,7 +60,7 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
     store = csr.is_csr(opened.path)
     if store:
         csr.digests(opened.path)
-    found = describe(opened.structures, threshold)
+    found = describe(opened.structures, threshold, ASE_UNITS if store else ANI_UNITS)
     costs = info_tables.costs(csr.labellings(opened.path)) if store else {}
     provenance = csr.provenance(opened.path) if store else None
     if figure is not None:

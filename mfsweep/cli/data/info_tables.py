@@ -206,7 +206,8 @@ def _pairs(info: Info) -> Table:
 def _notes(info: Info, provenance: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield what looks wrong, or should be known before training."""
     for what, number in info.flaws.items():
-        yield f"{count(number, 'structure')} with {what}"
+        yield f"{count(number, 'structure')}: {what}"
+    yield from info.duplicates.conflicts
     default = Batching().max_atoms
     if info.sizes.most > default:
         above = sum(number for size, number in info.sizes.histogram.items() if size > default)
@@ -218,25 +219,9 @@ def _notes(info: Info, provenance: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"{count(info.charged, 'charged structure')}: the models know no charge"
     for method, own in info.methods.items():
         yield from _notes_on(method, own)
-        yield from _notes_on_units(method, own, provenance)
-
-
-def _notes_on_units(method: str, own: Method, provenance: Mapping[str, Any] | None) -> Iterator[str]:
-    unlikely = {"energies": (own.looks_like, "")}
-    if own.forces:
-        unlikely["forces"] = (own.forces.looks_like, "/angstrom")
-    for quantity, (unit, per_length) in unlikely.items():
-        if not unit:
-            continue
-        if provenance is None:
-            yield f"{method}: {quantity} too large for hartree{per_length}: they look like {unit}{per_length}"
-        elif provenance.get("units_trusted"):
-            yield f"{method}: {quantity} too large for eV{per_length}, but imported with --trust-units: is it so?"
-        else:
-            yield (
-                f"{method}: {quantity} too large for eV{per_length}: import them again, with the --unit of their file, "
-                "or --trust-units if they are right"
-            )
+        trusted = bool(provenance and provenance.get("units_trusted"))
+        doubt = ". They were imported with --trust-units: is it so?" if trusted else ""
+        yield from (text + doubt for text in own.judgement)
 
 
 def _notes_on(method: str, own: Method) -> Iterator[str]:

@@ -87,7 +87,7 @@ def split(
         made = partition(structures, splits)
     except DataError as error:
         raise DataError(f"{opened.path}: {error}") from error
-    parts = balance(structures, groups_of(structures, splits.column), made)
+    parts = balance(structures, groups_of(structures, splits.by), made)
     leaked = leaks(structure_hashes(structures), named_parts(made))
     block = split_tables.block(splits)
     if as_json:
@@ -129,7 +129,7 @@ def _splits(
     for text in needs:
         name, listed = _of_subset("--needs", text, wanted)
         wanted[name]["needs"] = tuple(_method(text, method, methods) for method in listed.split(","))
-    subsets = {name: Subset(**own) for name, own in wanted.items()}
+    subsets: dict[str, Any] = {name: Subset(**own) for name, own in wanted.items()}
     return Splits(seed=seed, by=None if by == BY_FORMULA else by, **subsets)
 
 

@@ -56,8 +56,8 @@ def print_split(
 ) -> None:
     """Print the table of parts, what is unlike the whole, and the leaks."""
     whole = parts[-1]
-    groups = "formulae" if splits.column is None else splits.column
-    title = f"{opened.path}, split by {splits.column or 'formula'}; mean size, share of each element among the atoms"
+    groups = "formulae" if splits.by_formula else splits.column or "groups"
+    title = f"{opened.path}, split by {splits.by or 'formula'}; mean size, share of each element among the atoms"
     table = Table(box=None, pad_edge=False, title=escape(title), title_justify="left", collapse_padding=True)
     symbols = sorted(whole.shares, key=lambda symbol: -whole.shares[symbol])[:ELEMENTS]
     table.add_column("part", no_wrap=True)

@@ -1,8 +1,8 @@
 """Files of structures and labels into one data store: checked on the way, with bounded memory, whole or not at all.
 
 A source (ani.py, ase_files.py) gives its structures in parts of some 100,000 atoms, in eV and angstrom. Each part is
-checked (parts.py), goes into the writer of the data store, and leaves a few structures in a sample; on that the stated
-units are judged (scale.py) before the store is put into place.
+checked (parts.py), goes into the writer of the data store, and leaves a few structures in a sample; on that labels
+are judged (data/judging) before the store is put into place.
 """
 
 from __future__ import annotations
@@ -22,39 +22,25 @@ from mfsweep import __version__
 from mfsweep.data import csr
 from mfsweep.data.importing.ani import AniSource
 from mfsweep.data.importing.ase_files import AseSource
-from mfsweep.data.importing.keys import Units, storable
-from mfsweep.data.importing.parts import Filter, Part, Source, carries, complete
-from mfsweep.data.importing.scale import Sample
+from mfsweep.data.importing.keys import require, storable
+from mfsweep.data.importing.parts import Filter, Part, Source, complete
+from mfsweep.data.importing.places import Place, places
+from mfsweep.data.importing.refusal import Verdicts
+from mfsweep.data.importing.rules import Rules
+from mfsweep.data.judging import Sample
+from mfsweep.data.judging.chunks import carries
+from mfsweep.data.lone import IsolatedAtoms
 from mfsweep.data.rounding import float32_rounding
 from mfsweep.data.source import digest
+from mfsweep.data.survey.duplicates import conflicts, duplicates, structure_hashes, told
+from mfsweep.data.units import Units
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+JUDGED = 1
+"""Which judgement of single structures a data store has passed (judging/flaws.py): raised when it sees more."""
 LMDB_SUFFIXES = (".lmdb", ".mdb", ".aselmdb")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What is taken from the files, and what it means."""
-
-    labels: Mapping[str, LabelKeys | None]
-    """Label method -> its keys; None for those that a file has under that name. Empty: every pair X.energy, X.forces
-    of an HDF5 file."""
-    needs: tuple[str, ...] = ()
-    """Label methods that a structure must carry to come in."""
-    columns: tuple[str, ...] | None = None
-    """Texts that come along; None for those that the file has as texts."""
-    units: Mapping[str, str] | None = None
-    """Quantity -> unit, where it is not that of the file's layout."""
-    charge: str | None = None
-    """Key of the total charge, or `none`; None for the usual ones (charges.py)."""
-    geometries: bool = False
-    """Whether to leave all labels."""
-    drop_bad: bool = False
-    """Whether structures with values that cannot be are left out; else they are an error."""
-    trust_units: bool = False
-    """Whether labels come in that do not look like their units."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +73,7 @@ class Summary:
 
 
 def import_files(
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     target: Path,
     rules: Rules,
     *,
@@ -97,7 +83,7 @@ def import_files(
     """Write the structures of files, one file after the other, into a new data store.
 
     Args:
-        sources: HDF5 files of the ANI-1x layout, or files that ASE reads.
+        sources: HDF5 files of the ANI-1x layout, or files that ASE reads; `file@START:STOP`, globs, folders.
         target: the data store to be.
         rules: what is taken and what it means.
         overwrite: whether `target` may exist.
@@ -107,38 +93,43 @@ def import_files(
         DataError: a file that cannot be read, or whose values cannot be what they are said to be; nothing is written.
     """
     began = time.monotonic()
-    _require_free(target, sources, overwrite=overwrite)
-    opened = [_source(path, rules) for path in sources]
+    chosen = places(sources, whole=lambda path: (path / "data.mdb").exists())
+    _require_free(target, [place.path for place in chosen], overwrite=overwrite)
+    opened = [_source(place.path, rules) for place in chosen]
     tally = _Tally(opened)
     _require_consistent(rules, tally)
 
-    passes = Filter(rules.needs, drop_bad=rules.drop_bad)
+    lone = IsolatedAtoms()
+    passes = Filter(rules.needs, trusted=rules.trust_units)
     warnings: list[str] = []
+    verdict = Verdicts(rules, chosen, target, opened, overwrite=overwrite)
     content = {"energies": list(tally.energies), "forces": list(tally.forces), "columns": tally.columns}
     with csr.Writer(target, **content) as writer:
-        for path, source in zip(sources, opened, strict=True):
+        for place, source in zip(chosen, opened, strict=True):
             sample = Sample()
-            for part in source.parts():
-                chunk = passes(part)
+            for part in place.parts(source):
+                whole = part._replace(chunk=rules.corrected(part.chunk, source.units))
+                whole = whole.only(lone.take_from(whole.chunk))
+                chunk = passes(whole) if len(whole.chunk.sizes) else whole.chunk
                 if len(chunk.sizes):
                     sample.add(chunk)
                     chunk = complete(chunk, **content)
                     tally.add(chunk)
                     writer.add(chunk)
                 progress(tally.read(part), tally.total)
-            warnings += source.warnings
-            if not rules.trust_units:
-                warnings += sample.check(
-                    str(path), source.units, stated=bool({"energy", "forces"} & {*(rules.units or ())})
-                )
+            warnings += [*source.warnings, *_methods_told(place, source, rules)]
+            warnings += verdict.warnings(place, source, sample)
+        verdict.require_accepted(passes)
+        warnings += lone.notes()
         if not writer.structures:
-            raise DataError(f"{_names(sources)}: no structure is left of {tally.done:,}: {_left_out(passes)}")
-        writer.finish(_provenance(sources, opened, rules, passes))
+            raise DataError(f"{_names(chosen)}: no structure is left of {tally.done:,}: {_left_out(passes)}")
+        writer.finish({**_provenance(chosen, opened, rules, passes), "isolated_atoms": lone.offsets})
         structures, atoms = writer.structures, writer.atoms
     made = csr.read(target, {method: LabelKeys(energy=f"{method}.energy") for method in tally.energies})
     for method, labels in made.labels.items():
         if found := float32_rounding(labels.energy, made.sizes):
             warnings.append(f"{method}: {found.sentence} ({made.describe(found.first)} most)")
+    warnings += told(made, conflicts(made, duplicates(structure_hashes(made))))
     return Summary(
         structures=structures,
         atoms=atoms,
@@ -191,6 +182,7 @@ def _require_free(target: Path, sources: Sequence[Path], *, overwrite: bool) -> 
 
 
 def _require_consistent(rules: Rules, tally: _Tally) -> None:
+    _require_known(rules, tally)
     for method in rules.needs:
         if method not in tally.energies:
             there = ", ".join(tally.energies) or "none"
@@ -206,6 +198,15 @@ def _require_consistent(rules: Rules, tally: _Tally) -> None:
     if len(stated) == 1 and tally.forces:  # hartree go with bohr and with angstrom: no default would be safe
         missing = "forces=UNIT/LENGTH" if stated == ["energy"] else "energy=UNIT"
         raise DataError(f"--unit {stated[0]}={units[stated[0]]}: expected --unit {missing} too, since there are forces")
+
+
+def _require_known(rules: Rules, tally: _Tally) -> None:
+    for option, names in {"--gradients": rules.gradients, "--per-atom": rules.per_atom}.items():
+        for method in names:
+            require("", option, method, tally.energies)
+    for name in rules.units or {}:
+        if method := name.rpartition(":")[0]:
+            require("", "--unit", method, tally.energies)
 
 
 def _source(path: Path, rules: Rules) -> Source:
@@ -225,12 +226,27 @@ def _source(path: Path, rules: Rules) -> Source:
         )
     hdf5 = path.suffix.lower() in HDF5_SUFFIXES or (path.is_file() and h5py.is_hdf5(path))
     made = AniSource if hdf5 else AseSource
-    units = rules.units or {}
-    return made(path, rules.labels, rules.columns, units, geometries=rules.geometries, charge=rules.charge)
+    common = path, rules.labels, rules.columns, rules.file_units
+    if rules.method_column is None:
+        return made(*common, geometries=rules.geometries, charge=rules.charge)
+    if made is not AseSource:
+        raise DataError(f"{path}: --method-column is for files that ASE reads: this layout names methods by their keys")
+    column = rules.method_column
+    return AseSource(*common, geometries=rules.geometries, charge=rules.charge, method_column=column)
 
 
-def _names(paths: Sequence[Path]) -> str:
+def _names(paths: Sequence[Place]) -> str:
     return " and ".join(map(str, paths))
+
+
+def _methods_told(place: Place, source: Source, rules: Rules) -> list[str]:
+    """Return where the labels of methods were found that were named without keys."""
+    found = [(name, keys) for name, keys in source.labels.items() if rules.labels and rules.labels.get(name) is None]
+    return [
+        f"{place}: {name} is {keys.energy!r}" + (f" with forces {keys.forces!r}" if keys.forces else ", without forces")
+        for name, keys in found
+        if (keys.energy, keys.forces) not in (("energy", "forces"), (f"{name}.energy", f"{name}.forces"))
+    ]
 
 
 def _left_out(passes: Filter) -> str:
@@ -238,13 +254,14 @@ def _left_out(passes: Filter) -> str:
     return "; ".join([*lacking, *(f"of {number:,} {what}" for what, number in passes.dropped.items())])
 
 
-def _provenance(paths: Sequence[Path], opened: Sequence[Source], rules: Rules, passes: Filter) -> dict[str, Any]:
+def _provenance(chosen: Sequence[Place], opened: Sequence[Source], rules: Rules, passes: Filter) -> dict[str, Any]:
     return {
         "sources": [
             {
                 "file": source.name,
-                "bytes": path.stat().st_size,
-                "sha256": digest(path),
+                "rows": place.text or "all",
+                "bytes": place.path.stat().st_size,
+                "sha256": digest(place.path),
                 "layout": source.layout,
                 "labels": {
                     name: {"energy": keys.energy, "forces": keys.forces} for name, keys in source.labels.items()
@@ -252,11 +269,14 @@ def _provenance(paths: Sequence[Path], opened: Sequence[Source], rules: Rules, p
                 "units": source.units._asdict(),
                 "charges": list(source.charges),
             }
-            for path, source in zip(paths, opened, strict=True)
+            for place, source in zip(chosen, opened, strict=True)
         ],
         "needs": dict(passes.lacking),
         "dropped": dict(passes.dropped),
         "units_trusted": rules.trust_units,
+        "judged": JUDGED,
+        "gradients": list(rules.gradients),
+        "per_atom": list(rules.per_atom),
         "software": {"mfsweep": __version__, **{name: version(name) for name in ("h5py", "ase", "numpy")}},
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }

@@ -1,6 +1,6 @@
 """Structures of an HDF5 file of the ANI-1x layout, a slice of conformers at a time.
 
-The order and the numbers are those of `mfsweep.data.ani1x.read`.
+The order and the numbers are those of `mfsweep.data.ani1x.read`, which reads them with the same functions.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from mfsweep.data.ani1x import LAYOUT, Group, label_keys, survey, values
+from mfsweep.data.ani1x import CHARGE, LAYOUT, Group, charges, label_keys, numbers, survey
 from mfsweep.data.csr import Chunk
 from mfsweep.data.hdf5 import opened, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
-from mfsweep.data.importing.keys import ANI_UNITS, Units, picked, require, storable
+from mfsweep.data.importing.keys import picked, require, storable
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
+from mfsweep.data.units import ANI_UNITS, Units
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
 
@@ -64,7 +64,7 @@ class AniSource:
             self._groups = {str(group.node.name): group for group in groups}
             if charge not in (None, NONE):
                 require(str(path), "--charge", str(charge), keys)
-            self._charge_key = charge or "charge"
+            self._charge_key = charge or CHARGE
             self.charges: Sequence[str] = [self._charge_key] if self._charge_key in keys else []
             for name in columns or ():
                 require(str(path), "--column", name, keys)
@@ -95,51 +95,17 @@ class AniSource:
         count, atoms = rows.stop - rows.start, len(group.numbers)
         name, place = group.node.name, f"{self._path}: group {group.node.name!r}, conformer "
         assert name is not None
-        energies: dict[str, NDArray[np.float64]] = {}
-        forces: dict[str, NDArray[np.float32]] = {}
-        for method, keys in self.labels.items():
-            energies[method] = np.full(count, np.nan)
-            if keys.energy in group.node:
-                found = values(self._path, group, keys.energy, group.shape[:1], rows)
-                energies[method] = found.astype(np.float64) * self.units.energy_factor
-            if keys.forces is not None:
-                forces[method] = np.full((count * atoms, 3), np.nan, np.float32)
-                if keys.forces in group.node:
-                    found = values(self._path, group, keys.forces, (*group.shape, 3), rows).reshape(-1, 3)
-                    # The product is taken before rounding to float32, as in ani1x.py; what overflows is refused later.
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        forces[method] = (found.astype(np.float64) * self.units.forces_factor).astype(np.float32)
-        found = values(self._path, group, "coordinates", (*group.shape, 3), rows).reshape(-1, 3)
-        with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused later
-            positions = found.astype(np.float64) * self.units.positions_factor
+        found = numbers(self._path, group, self.labels, self.units, rows)
         chunk = Chunk(
             sizes=np.full(count, atoms, np.int64),
             species=np.tile(group.numbers, count),
-            positions=positions,
-            energies=energies,
-            forces=forces,
-            charge=self._charge(group, rows) if self.charges else None,
+            positions=found.positions,
+            energies=found.energies,
+            forces=found.forces,
+            charge=charges(self._path, group, self._charge_key, rows) if self.charges else None,
             columns={column: self._texts(group, column, rows) for column in self.columns},
         )
         return Part(chunk, lambda index: f"{place}{rows.start + index}")
-
-    def _charge(self, group: Group, rows: slice) -> NDArray[np.int16]:
-        count, key = rows.stop - rows.start, self._charge_key
-        node = group.node.get(key)
-        if node is None:
-            return np.zeros(count, np.int16)
-        if isinstance(node, h5py.Dataset) and node.shape == ():
-            found = np.broadcast_to(values(self._path, group, key, ()), count)
-        else:
-            found = values(self._path, group, key, group.shape[:1], rows)
-        with np.errstate(invalid="ignore"):  # what no int16 holds becomes another number, which is refused
-            charge = found.astype(np.int16)
-        if not np.array_equal(charge, found):
-            raise DataError(
-                f"{self._path}: group {group.node.name!r}, key {key!r}: expected whole numbers, got others. Say "
-                "--charge KEY for another key, or --charge none to take no charges"
-            )
-        return charge
 
     def _texts(self, group: Group, column: str, rows: slice) -> list[str]:
         node = group.node.get(column)

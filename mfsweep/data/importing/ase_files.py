@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -12,16 +13,23 @@ from numpy.typing import NDArray
 
 from mfsweep.data.csr import Chunk
 from mfsweep.data.importing.charges import NONE, Charges
-from mfsweep.data.importing.frames import Frame, kind, read_frames, results
-from mfsweep.data.importing.keys import ASE_UNITS, Units, storable
+from mfsweep.data.importing.frames import Frame, database_units, kind, read_frames, results
+from mfsweep.data.importing.keys import storable, units_of
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
+from mfsweep.data.importing.usual import left_out, usual_keys
 from mfsweep.data.structures import SYMBOLS
+from mfsweep.data.units import ASE_UNITS, Units
 from mfsweep.errors import DataError, nearest
+from mfsweep.quantities import count
 from mfsweep.spec.data import LabelKeys
 
 FRAMES_AT_ONCE = 5_000
-CALCULATED = LabelKeys(energy="energy", forces="forces")
-"""What ASE calls the results of a calculator."""
+HEAD = "head"
+"""Key under which MACE's files name the label method of a frame."""
+NOTHING = ("", "none", "nan", "null", "na", "n/a", "-")
+"""Texts in place of a label that is not there, in lower case."""
+DIFFERENT = 1e-6
+"""eV or eV/angstrom, from which on two values of one thing are told."""
 
 
 class AseSource:
@@ -36,17 +44,20 @@ class AseSource:
         *,
         geometries: bool = False,
         charge: str | None = None,
+        method_column: str | None = None,
     ) -> None:
         """Read the first frames of the file.
 
         Args:
             path: the file.
-            labels: label method -> keys in `atoms.info` and `atoms.arrays`, None for a calculator's results.
+            labels: label method -> keys in `atoms.info` and `atoms.arrays`, None for a calculator's results, or what
+                has a usual name (usual.py).
             columns: keys of `atoms.info` that come along as texts. Default: those with texts in the first frames, but
                 for names that no data store can hold.
             units: quantity -> unit, where it is not ASE's.
             geometries: whether to leave all labels.
             charge: key of the total charge, or `none`. Default: as of charges.py.
+            method_column: key of `atoms.info` that names the label method of a frame: `labels` says by which keys.
 
         Raises:
             DataError: ASE does not read the file, or no label method is named.
@@ -60,20 +71,30 @@ class AseSource:
         self._first = next(self._batches, [])
         if not self._first:
             raise DataError(f"{path}: holds no structures")
-        if not labels and not geometries:
+        if not labels and not geometries and method_column is None:
             raise DataError(
                 f"{path}: expected a name for its labels. Say --labels NAME for the results of a calculator, "
                 "or --labels NAME=ENERGY_KEY,FORCES_KEY, or --geometries to take the structures without labels. "
                 f"{self._there()}"
             )
+        named = labels if method_column is None else self._by_column(method_column, labels)
+        self._method_column = method_column
         self.labels: Mapping[str, LabelKeys] = (
-            {} if geometries else {name: keys or self._calculated() for name, keys in labels.items()}
+            {}
+            if geometries
+            else {name: keys or usual_keys(str(path), name, self._first) for name, keys in named.items()}
         )
-        self._without_forces = [name for name in self.labels if labels[name] is None and not self.labels[name].forces]
+        self._heads: set[str] | None = None if method_column or not self.labels or HEAD in (columns or ()) else set()
+        self._require_one_method(self._first)
+        self._take_units(units)
+        self._without_forces = [name for name in self.labels if named[name] is None and not self.labels[name].forces]
+        self._unlabelled: Counter[str] = Counter()
+        self._rivals: dict[str, tuple[int, float]] = {}
+        self._seen_labels = [] if geometries else left_out(self._first, self.labels)
         self._left: list[str] = []
         if columns is None:
             texts = {str(key) for f in self._first for key, value in f.atoms.info.items() if isinstance(value, str)}
-            texts -= {keys.energy for keys in self.labels.values()}
+            texts -= {key for keys in self.labels.values() for key in (keys.energy, keys.forces)} | {method_column}
             columns = sorted(filter(storable, texts))
             self._left = sorted(texts - set(columns))
         self.columns: Sequence[str] = columns
@@ -89,8 +110,21 @@ class AseSource:
     @property
     def warnings(self) -> list[str]:
         """Return what should be known of the structures that have passed."""
-        left = [f"{self._path}: the texts {name!r} are left: no column can have this name" for name in self._left]
-        return left + self._charges.warnings(str(self._path))
+        told = [f"the texts {name!r} are left: no column can have this name" for name in self._left]
+        told += [
+            f"{count(number, 'frame')} with {what} in place of a number: no label there"
+            for what, number in self._unlabelled.items()
+        ]
+        told += [
+            f"{count(number, 'frame')} with another {what}, by up to {most:.4g}"
+            for what, (number, most) in self._rivals.items()
+        ]
+        if self._seen_labels:
+            told.append(
+                f"left out, though they look like labels: {', '.join(self._seen_labels)}. "
+                "--labels NAME=ENERGY_KEY,FORCES_KEY takes some"
+            )
+        return [f"{self._path}: {text}" for text in told] + self._charges.warnings(str(self._path))
 
     def parts(self) -> Iterator[Part]:
         """Yield all structures.
@@ -110,10 +144,59 @@ class AseSource:
                 near = nearest(key, map(str, self._first[0].arrays()))
                 raise DataError(f"{self._path}: {option}: no frame has {key!r}.{near} {self._there()}")
 
-    def _calculated(self) -> LabelKeys:
-        """Return the keys of a calculator's results, with forces where one of the first frames has them."""
-        forces = any("forces" in results(frame.atoms) for frame in self._first)
-        return CALCULATED if forces else LabelKeys(energy=CALCULATED.energy)
+    def _by_column(self, column: str, labels: Mapping[str, LabelKeys | None]) -> dict[str, LabelKeys | None]:
+        """Return the label methods that a column names, each with its keys.
+
+        Raises:
+            DataError: no frame has the column, or a name is none of its values though there are several.
+        """
+        values = {str(frame.atoms.info[column]) for frame in read_frames(self._path)[1] if column in frame.atoms.info}
+        if not values:
+            near = nearest(column, map(str, self._first[0].atoms.info))
+            raise DataError(f"{self._path}: --method-column: no frame has {column!r}.{near} {self._there()}")
+        if len(labels) == 1 and not set(labels) & values:
+            return dict.fromkeys(sorted(values), next(iter(labels.values())))
+        if others := sorted(set(labels) - values):
+            raise DataError(
+                f"{self._path}: --labels {others[0]}: expected one of the values of {column!r}, "
+                f"{', '.join(sorted(values))}, got {others[0]!r}.{nearest(others[0], values)}"
+            )
+        return {value: labels.get(value) for value in sorted(values)}
+
+    def _require_one_method(self, frames: Sequence[Frame]) -> None:
+        """Refuse frames whose `head` says that they are of several methods, unless that is asked for as a text.
+
+        Raises:
+            DataError: with the option that takes them apart.
+        """
+        if self._heads is None:
+            return
+        self._heads |= {str(frame.atoms.info[HEAD]) for frame in frames if HEAD in frame.atoms.info}
+        if len(self._heads) > 1:
+            values = ", ".join(sorted(self._heads))
+            raise DataError(
+                f"{self._path}: its frames are of several label methods: {HEAD!r} is {values}. Say "
+                f"--method-column {HEAD} to take each by its own name, or --column {HEAD} if it is a text like others"
+            )
+
+    def _take_units(self, stated: Mapping[str, str]) -> None:
+        """Take the units that a database states, where the user states none.
+
+        Raises:
+            DataError: they differ between label methods.
+        """
+        known = database_units(self._path) if self.layout in ("ASE db", "ASE json") else {}
+        found: dict[str, set[str]] = {"positions": {known["positions"]} if "positions" in known else set()}
+        found["energy"] = {known[keys.energy] for keys in self.labels.values() if keys.energy in known}
+        found["forces"] = {known[keys.forces] for keys in self.labels.values() if keys.forces in known}
+        for quantity, units in found.items():
+            if len(units) > 1:
+                raise DataError(
+                    f"{self._path}: its metadata give {quantity} in {' and '.join(sorted(units))}: import each label "
+                    "method by itself, with --labels and --unit"
+                )
+            if units and not {"energy", "forces", quantity} & set(stated):
+                self.units = self.units._replace(**units_of([f"{quantity}={next(iter(units))}"]))
 
     def _there(self) -> str:
         first = self._first[0]
@@ -126,7 +209,9 @@ class AseSource:
         )
 
     def _part(self, frames: Sequence[Frame]) -> Part:
+        self._require_one_method(frames)
         self._refuse_late_forces(frames)
+        self._compare(frames)
         pbc = np.array([frame.atoms.pbc for frame in frames], np.bool_)
         cell = np.array([frame.atoms.cell.array for frame in frames], np.float64) * self.units.positions_factor
         positions = np.concatenate([frame.atoms.positions for frame in frames]).astype(np.float64)
@@ -134,9 +219,11 @@ class AseSource:
             sizes=np.array([len(frame.atoms) for frame in frames], np.int64),
             species=np.concatenate([_species(frame) for frame in frames]),
             positions=positions * self.units.positions_factor,
-            energies={name: self._energies(frames, keys.energy) for name, keys in self.labels.items()},
+            energies={name: self._energies(frames, name, keys.energy) for name, keys in self.labels.items()},
             forces={
-                name: self._forces(frames, keys.forces) for name, keys in self.labels.items() if keys.forces is not None
+                name: self._forces(frames, name, keys.forces)
+                for name, keys in self.labels.items()
+                if keys.forces is not None
             },
             cell=np.where(pbc[:, :, None], cell, 0.0),
             pbc=pbc,
@@ -154,14 +241,44 @@ class AseSource:
                 f"Say --labels {self._without_forces[0]}=energy,forces"
             )
 
-    def _energies(self, frames: Sequence[Frame], key: str) -> NDArray[np.float64]:
-        found = [self._value(frame, frame.scalars(), key, ()) for frame in frames]
+    def _compare(self, frames: Sequence[Frame]) -> None:
+        """Note where a frame says two different things under names that mean one."""
+        keys = {key for own in self.labels.values() for key in (own.energy, own.forces) if key is not None}
+        for frame in frames:
+            calculated, info = results(frame.atoms), {**frame.atoms.info, **frame.atoms.arrays}
+            pairs = [
+                (f"{key!r} than the calculator's, which is taken", calculated.get(key), info.get(key)) for key in keys
+            ]
+            if "energy" in keys:
+                free = "'free_energy' than 'energy', which is taken (VASP's forces are those of the free energy: "
+                free += f"--labels {next(iter(self.labels))}=free_energy,forces takes that)"
+                pairs.append((free, frame.scalars().get("energy"), frame.scalars().get("free_energy")))
+            for what, one, other in pairs:
+                if one is None or other is None or np.shape(one) != np.shape(other):
+                    continue
+                one, other = np.asarray(one), np.asarray(other)  # noqa: PLW2901 (the same, as arrays)
+                if one.dtype.kind in "fiu" and other.dtype.kind in "fiu":
+                    apart = float(np.max(np.abs(one - other), initial=0.0))
+                    if apart > DIFFERENT:
+                        number, most = self._rivals.get(what, (0, 0.0))
+                        self._rivals[what] = number + 1, max(most, apart)
+
+    def _of_method(self, frame: Frame, name: str) -> bool:
+        return self._method_column is None or str(frame.atoms.info.get(self._method_column)) == name
+
+    def _energies(self, frames: Sequence[Frame], name: str, key: str) -> NDArray[np.float64]:
+        found = [
+            self._value(frame, frame.scalars(), key, ()) if self._of_method(frame, name) else None for frame in frames
+        ]
         energies = np.array([np.nan if value is None else value for value in found], np.float64)
         return energies * self.units.energy_factor
 
-    def _forces(self, frames: Sequence[Frame], key: str) -> NDArray[np.float32]:
+    def _forces(self, frames: Sequence[Frame], name: str, key: str) -> NDArray[np.float32]:
         shapes = [(len(frame.atoms), 3) for frame in frames]
-        found = [self._value(frame, frame.arrays(), key, shape) for frame, shape in zip(frames, shapes, strict=True)]
+        found = [
+            self._value(frame, frame.arrays(), key, shape) if self._of_method(frame, name) else None
+            for frame, shape in zip(frames, shapes, strict=True)
+        ]
         forces = [np.full(shape, np.nan) if own is None else own for own, shape in zip(found, shapes, strict=True)]
         with np.errstate(over="ignore", invalid="ignore"):  # becomes inf, which is refused later
             return (np.concatenate(forces) * self.units.forces_factor).astype(np.float32)
@@ -173,11 +290,15 @@ class AseSource:
         if value is None:
             return None
         self._found.add(key)
+        if isinstance(value, str) and value.strip().lower() in NOTHING:
+            self._unlabelled[f"{key!r} {value.strip()!r}"] += 1
+            return None
         array = np.asarray(value)
+        if shape == () and array.shape == (1,):  # as SchNetPack keeps numbers
+            array = array[0]
         if array.shape != shape or array.dtype.kind not in "fiu":
-            raise DataError(
-                f"{frame.place}: {key!r}: expected numbers of shape {shape}, got {array.dtype} of shape {array.shape}"
-            )
+            got = f"the text {value!r}" if isinstance(value, str) else f"{array.dtype} of shape {array.shape}"
+            raise DataError(f"{frame.place}: {key!r}: expected numbers of shape {shape}, got {got}")
         return array.astype(np.float64)
 
     def _text(self, frame: Frame, key: str) -> str:

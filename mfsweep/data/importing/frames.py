@@ -5,6 +5,8 @@ ASE is imported where it is used: `mfsweep --help` must not wait for it.
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SPELT = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
+"""Keys of a comment line, which writers spell in any case -> as ASE does."""
+_KEYS = re.compile(r"""(?<![^\s"'}\]])(lattice|properties|pbc)\s*=""", re.IGNORECASE)
 ROWS_AT_ONCE = 500
 """Rows of an ASE database in memory at a time."""
 
@@ -29,12 +34,12 @@ class Frame(NamedTuple):
     atoms: Atoms
 
     def scalars(self) -> dict[str, Any]:
-        """Return what may be an energy: the calculator's results, and over them what is in `info`."""
-        return {**results(self.atoms), **self.atoms.info}
+        """Return what may be an energy: what is in `info`, and over it the calculator's results."""
+        return {**self.atoms.info, **results(self.atoms)}
 
     def arrays(self) -> dict[str, Any]:
-        """Return what may be forces: all of `scalars`, and over them what is in `arrays`."""
-        return {**self.scalars(), **self.atoms.arrays}
+        """Return what may be forces: what is in `info` and `arrays`, and over it the calculator's results."""
+        return {**self.atoms.info, **self.atoms.arrays, **results(self.atoms)}
 
 
 def results(atoms: Atoms) -> dict[str, Any]:
@@ -74,10 +79,14 @@ def read_frames(path: Path) -> tuple[int | None, Iterator[Frame]]:
     found = kind(path)
     if found in ("db", "json"):
         return _database(path, found)
-    total = _xyz_frames(path) if found == "extxyz" else None
+    if found == "extxyz":
+        total, plain = _xyz_frames(path)
+        if not plain:
+            return total, _named(path, _guarded(path, _rewritten(path)))
+        return total, _named(path, _guarded(path, iread(str(path), ":", found, do_not_split_by_at_sign=True)))
     # The file's name may have an @, which ASE would take for the start of a selection.
     frames = iread(str(path), index=":", format=found, do_not_split_by_at_sign=True)
-    return total, _named(path, _guarded(path, frames))
+    return None, _named(path, _guarded(path, frames))
 
 
 def _named(path: Path, frames: Iterator[Atoms]) -> Iterator[Frame]:
@@ -135,8 +144,39 @@ def _not_read(path: Path, why: object) -> DataError:
     )
 
 
-def _xyz_frames(path: Path) -> int:
-    """Count the frames of an (ext)xyz file.
+def database_units(path: Path) -> dict[str, str]:
+    """Return the units that SchNetPack writes beside a database: name of a value, or `positions` -> unit."""
+    from ase.db import connect
+
+    try:
+        metadata = connect(str(path), type=kind(path), serial=True).metadata
+    except Exception as error:  # as of _guarded
+        raise _not_read(path, error) from error
+    units = metadata.get("_property_unit_dict")
+    if not isinstance(units, dict):
+        return {}
+    found = {str(key): str(unit) for key, unit in units.items()}
+    return found | ({"positions": str(metadata["_distance_unit"])} if "_distance_unit" in metadata else {})
+
+
+def _rewritten(path: Path) -> Iterator[Atoms]:
+    """Yield the frames of an extxyz file whose keys are not in the case in which ASE looks for them."""
+    from ase.io import iread
+    from ase.io.formats import open_with_compression
+
+    with tempfile.TemporaryFile("w+") as made:
+        with open_with_compression(str(path), "r") as file:
+            while (header := file.readline()).strip():
+                made.write(header)
+                made.write(_KEYS.sub(lambda found: f"{_SPELT[found[1].lower()]}=", file.readline()))
+                for _ in range(int(header)):
+                    made.write(file.readline())
+        made.seek(0)
+        yield from iread(made, index=":", format="extxyz")
+
+
+def _xyz_frames(path: Path) -> tuple[int, bool]:
+    """Count the frames of an (ext)xyz file, and say whether all its keys have the usual case.
 
     Raises:
         DataError: text after the last frame, which ASE would leave without a word: it stops at an empty line.
@@ -144,7 +184,7 @@ def _xyz_frames(path: Path) -> int:
     from ase.io.formats import open_with_compression
 
     frames = line = 0
-    last = ""
+    last, plain = "", True
     try:
         with open_with_compression(str(path), "r") as file:
             while (header := file.readline()).strip():
@@ -155,6 +195,8 @@ def _xyz_frames(path: Path) -> int:
                             f"{path}: breaks off in frame {frames}, at line {line + 1}: the header in line {start + 1} "
                             f"announces {atoms} atoms"
                         )
+                    if line == start + 1 and plain:
+                        plain = all(_SPELT[own.lower()] == own for own in _KEYS.findall(last))
                 line, frames = line + 1, frames + 1
             if header and (rest := file.read().strip()):
                 raise DataError(
@@ -168,4 +210,4 @@ def _xyz_frames(path: Path) -> int:
                 )
     except (ValueError, OSError, EOFError) as error:
         raise _not_read(path, f"frame {frames}, line {line + 1}: {error}") from error
-    return frames
+    return frames, plain

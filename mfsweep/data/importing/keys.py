@@ -4,47 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
 from mfsweep.data.hdf5 import pairs
-from mfsweep.data.units import HARTREE, UNITS
+from mfsweep.data.units import ANI_UNITS, ASE_UNITS, LENGTHS, UNITS, Units  # noqa: F401 (for the layouts, beside the rest)
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
 
-BOHR = 0.529177210903
-"""Angstrom (CODATA 2018)."""
-LENGTHS = {"Ang": 1.0, "bohr": BOHR}
-"""Units of length, in angstrom."""
 OTHER_NAMES = {"Ha": "hartree", "Eh": "hartree", "angstrom": "Ang", "A": "Ang", "Rydberg": "Ry"}
-
-
-class Units(NamedTuple):
-    """The units of a file, by the names in which a user gives them."""
-
-    energy: str
-    forces: str
-    positions: str
-
-    @property
-    def energy_factor(self) -> float:
-        """Return eV per unit of energy."""
-        return UNITS[self.energy]
-
-    @property
-    def forces_factor(self) -> float:
-        """Return eV/angstrom per unit of force."""
-        energy, _, length = self.forces.rpartition("/")
-        return UNITS[energy] / LENGTHS[length]
-
-    @property
-    def positions_factor(self) -> float:
-        """Return angstrom per unit of length."""
-        return LENGTHS[self.positions]
-
-
-ANI_UNITS = Units("hartree", "hartree/Ang", "Ang")
-ASE_UNITS = Units("eV", "eV/Ang", "Ang")
-assert ANI_UNITS.energy_factor == HARTREE
 
 
 def storable(name: str) -> bool:
@@ -82,10 +48,10 @@ def units_of(texts: Sequence[str]) -> dict[str, str]:
     """Read what `--unit` says.
 
     Args:
-        texts: `energy=eV`, `forces=eV/Ang`, `positions=bohr`.
+        texts: `energy=eV`, `forces=eV/Ang`, `positions=bohr`; `METHOD:energy=eV` of one method alone.
 
     Returns:
-        Quantity -> unit, by its name in `UNITS` and `LENGTHS`.
+        Quantity, or METHOD:quantity -> unit, by its name in `UNITS` and `LENGTHS`.
 
     Raises:
         DataError: a text of another form, an unknown quantity or unit.
@@ -94,13 +60,14 @@ def units_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _unit_of(text: str) -> tuple[str, str]:
-    quantity, _, unit = text.partition("=")
+    name, _, unit = text.partition("=")
+    method, _, quantity = name.rpartition(":")
     if quantity == "energy":
-        return quantity, _known(text, unit, UNITS)
+        return name, _known(text, unit, UNITS)
     if quantity == "forces":
         energy, _, length = unit.rpartition("/")
-        return quantity, f"{_known(text, energy, UNITS)}/{_known(text, length, LENGTHS)}"
-    if quantity == "positions":
+        return name, f"{_known(text, energy, UNITS)}/{_known(text, length, LENGTHS)}"
+    if quantity == "positions" and not method:
         return quantity, _known(text, unit, LENGTHS)
     raise DataError(
         f"--unit: expected energy=UNIT, forces=UNIT/LENGTH or positions=LENGTH, got {text!r}."
@@ -115,7 +82,7 @@ def _known(text: str, word: str, known: Collection[str]) -> str:
         return found
     raise DataError(
         f"--unit {text}: expected one of {', '.join(known)}, got {word!r}.{nearest(word, known)}"
-        + (" A force is an energy over a length, for example eV/Ang" if text.startswith("forces") else "")
+        + (" A force is an energy over a length, for example eV/Ang" if "forces" in text.partition("=")[0] else "")
     )
 
 
@@ -127,7 +94,8 @@ def require(place: str, option: str, asked: str, known: Collection[str]) -> None
     """
     if asked not in known:
         there = ", ".join(sorted(known)) or "none"
-        raise DataError(f"{place}: {option}: there is no {asked!r}.{nearest(asked, known)} There are: {there}")
+        where = f"{place}: " if place else ""
+        raise DataError(f"{where}{option}: there is no {asked!r}.{nearest(asked, known)} There are: {there}")
 
 
 def picked(place: str, asked: Mapping[str, LabelKeys | None], keys: Collection[str]) -> dict[str, LabelKeys]:

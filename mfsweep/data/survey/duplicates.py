@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from mfsweep.data.structures import Structures
 from mfsweep.data.survey.blocks import blocks
+from mfsweep.quantities import count
 
 RESOLUTION = 1e-4
 """Angstrom."""
+CONFLICT = 1e-3
+"""eV by which the energies of copies differ at most without a word: what programs and rounding leave."""
 _WEYL = np.uint64(0x9E3779B97F4A7C15)
 
 Indices = NDArray[np.int64]
@@ -67,6 +70,39 @@ def duplicates(hashes: NDArray[np.uint64]) -> Pairs:
     first = first[inverse]
     other = np.flatnonzero(first != np.arange(len(hashes)))
     return Pairs(first[other], other)
+
+
+class Conflict(NamedTuple):
+    """Labels of a method that differ between structures that are the same."""
+
+    structures: int
+    """Copies whose energy is another than that of the first."""
+    largest: float
+    """Largest difference, eV."""
+    pair: tuple[int, int]
+    """The structures that differ so."""
+
+
+def conflicts(structures: Structures, pairs: Pairs, least: float = CONFLICT) -> dict[str, Conflict]:
+    """Return label method -> how the energies of copies differ, of methods with any difference above `least` eV."""
+    found: dict[str, Conflict] = {}
+    for method, labels in structures.labels.items():
+        apart = np.abs(np.asarray(labels.energy)[pairs.first] - np.asarray(labels.energy)[pairs.other])
+        apart = np.where(np.isfinite(apart), apart, 0.0)
+        if (apart > least).any():
+            worst = int(apart.argmax())
+            pair = int(pairs.first[worst]), int(pairs.other[worst])
+            found[method] = Conflict(int((apart > least).sum()), float(apart[worst]), pair)
+    return found
+
+
+def told(structures: Structures, found: Mapping[str, Conflict]) -> list[str]:
+    """Return conflicts in words."""
+    return [
+        f"{method}: {count(own.structures, 'structure')} with the same geometry as an earlier one and another energy, "
+        f"by up to {own.largest:.4g} eV ({structures.describe(own.pair[0])} and {structures.describe(own.pair[1])})"
+        for method, own in found.items()
+    ]
 
 
 def leaks(hashes: NDArray[np.uint64], parts: Mapping[str, Indices]) -> list[Leak]:

@@ -14,18 +14,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfsweep.data.judging import flaws_of, sample_of
 from mfsweep.data.rounding import Rounding, float32_rounding
 from mfsweep.data.structures import SYMBOLS, Structures
 from mfsweep.data.survey.blocks import blocks
 from mfsweep.data.survey.composition import Composition, Left, composition, left
-from mfsweep.data.survey.duplicates import duplicates, structure_hashes
+from mfsweep.data.survey.duplicates import conflicts, duplicates, structure_hashes, told
 from mfsweep.data.survey.outliers import THRESHOLD, outliers
-from mfsweep.data.units import energy_scale, force_unit
+from mfsweep.data.units import ANI_UNITS, Units
 
 EXAMPLES = 5
 """Structures, pairs or formulae named of each kind."""
-SAMPLE = 100_000
-"""Structures at most by which a unit is judged."""
 BINS = 60
 """Of a histogram at most; of n values 2 n^(1/3) (the Rice rule)."""
 TAIL = 0.005
@@ -81,8 +80,6 @@ class Forces(NamedTuple):
     """Those with forces on all atoms."""
     rms: float
     """Root mean square of the components."""
-    looks_like: str | None
-    """A unit that the numbers would fit better, had they been hartree/angstrom; None: they are plausible."""
     far: Far
     """By the largest force of each structure."""
 
@@ -102,8 +99,8 @@ class Method(NamedTuple):
     """Whether the compositions fix all offsets."""
     spread: float
     """Standard deviation of the energies after the offsets, eV/atom."""
-    looks_like: str | None
-    """A unit that the energies would fit better, had they been hartree; None: they are plausible."""
+    judgement: list[str]
+    """What the judge of data (data/judging) refuses or warns of."""
     rounding: Rounding | None
     """Of energies that were stored as float32."""
     far: Far
@@ -131,6 +128,8 @@ class Copies(NamedTuple):
     structures: int
     first: list[tuple[str, str]]
     """Pairs: a structure, and a later one that is the same."""
+    conflicts: list[str]
+    """How their labels differ, a sentence for each method."""
 
 
 class Info(NamedTuple):
@@ -158,12 +157,13 @@ class Info(NamedTuple):
     """What is wrong with geometries -> structures."""
 
 
-def describe(structures: Structures, threshold: float = THRESHOLD) -> Info:
+def describe(structures: Structures, threshold: float = THRESHOLD, units: Units = ANI_UNITS) -> Info:
     """Look at a source.
 
     Args:
         structures: with the labels to look at.
         threshold: robust z-score from which on a value is called an outlier.
+        units: of the source: of a data store those of ASE.
     """
     made_of = composition(structures)
     lefts = {
@@ -178,7 +178,7 @@ def describe(structures: Structures, threshold: float = THRESHOLD) -> Info:
     if structures.pbc is not None:
         odd &= ~structures.pbc.any(axis=1)
     commonest = np.argsort(-made_of.structures, kind="stable")[:EXAMPLES].tolist()
-    unsound = _not_finite(structures)
+    geometry, filled = _flaws(structures)
     return Info(
         structures=len(structures.formula),
         atoms=len(structures.species),
@@ -190,10 +190,13 @@ def describe(structures: Structures, threshold: float = THRESHOLD) -> Info:
         charged=None if charge is None else int(np.count_nonzero(charge)),
         odd_electrons=int(odd.sum()),
         columns={name: len(column.values) for name, column in structures.columns.items()},
-        methods={method: _method(structures, made_of, method, own, threshold) for method, own in lefts.items()},
+        methods={
+            method: _method(structures, method, own, threshold, units, filled.get(method, 0))
+            for method, own in lefts.items()
+        },
         pairs=[_pair(structures, made_of, one, other) for one, other in itertools.combinations(structures.labels, 2)],
         duplicates=_copies(structures),
-        flaws={"coordinates that are not finite": unsound} if unsound else {},
+        flaws=geometry,
     )
 
 
@@ -219,8 +222,9 @@ def _elements(made_of: Composition) -> dict[str, Element]:
     }
 
 
-def _method(structures: Structures, made_of: Composition, method: str, own: Left, threshold: float) -> Method:
+def _method(structures: Structures, method: str, own: Left, threshold: float, units: Units, filled: int) -> Method:
     energy = structures.labels[method].energy
+    sample = sample_of(structures, method, np.ones(len(energy), np.bool_))
     known = np.flatnonzero(np.isfinite(own.per_atom))
     flaws = {"energies that are not finite": int(np.isinf(energy).sum())}
     forces = None
@@ -229,11 +233,11 @@ def _method(structures: Structures, made_of: Composition, method: str, own: Left
         with_forces = np.isfinite(strongest)
         flaws["forces on a part of the atoms"] = int(partly.sum())
         flaws["forces that are not finite"] = int(np.isinf(strongest).sum())
+        flaws["forces that are all exactly zero, as in another shape of the same atoms: filled in"] = filled
         flaws["forces without an energy"] = int((with_forces & np.isnan(energy)).sum())
         components = 3 * int(structures.sizes[with_forces].sum())
         rms = float(np.sqrt(squares[with_forces].sum() / components)) if components else np.nan
-        looks = force_unit(rms) if components else None
-        forces = Forces(int(with_forces.sum()), rms, looks, _far(structures, strongest, threshold))
+        forces = Forces(int(with_forces.sum()), rms, _far(structures, strongest, threshold))
     return Method(
         structures=len(known),
         forces=forces,
@@ -241,21 +245,11 @@ def _method(structures: Structures, made_of: Composition, method: str, own: Left
         offsets={SYMBOLS[z]: value for z, value in own.offsets.items()},
         determined=own.determined,
         spread=float(own.per_atom[known].std()) if len(known) else np.nan,
-        looks_like=_energy_unit(structures, made_of, energy, own, known) if own.determined and len(known) else None,
+        judgement=[one.text for one in sample.findings({method: units}, () if units == ANI_UNITS else [method])],
         rounding=float32_rounding(np.asarray(energy), structures.sizes),
         far=_far(structures, own.per_atom, threshold),
         histogram=_histogram(1000 * own.per_atom[known]),
     )
-
-
-def _energy_unit(
-    structures: Structures, made_of: Composition, energy: NDArray[np.float64], own: Left, known: NDArray[np.int64]
-) -> str | None:
-    some = known[:: -(-len(known) // SAMPLE)]
-    places = [made_of.elements.index(z) for z in own.offsets]
-    counts = made_of.counts[structures.formula[some]][:, places]
-    scale = energy_scale(energy[some], own.per_atom[some], counts, own.offsets)
-    return None if scale.plausible() else scale.fitting() or "no common unit"
 
 
 def _pair(structures: Structures, made_of: Composition, one: str, other: str) -> Pair:
@@ -276,7 +270,8 @@ def _pair(structures: Structures, made_of: Composition, one: str, other: str) ->
 def _copies(structures: Structures) -> Copies:
     pairs = duplicates(structure_hashes(structures))
     named = zip(pairs.first[:EXAMPLES].tolist(), pairs.other[:EXAMPLES].tolist(), strict=True)
-    return Copies(len(pairs.other), [(structures.describe(one), structures.describe(other)) for one, other in named])
+    first = [(structures.describe(one), structures.describe(other)) for one, other in named]
+    return Copies(len(pairs.other), first, told(structures, conflicts(structures, pairs)))
 
 
 def _far(structures: Structures, values: NDArray[np.floating], threshold: float) -> Far:
@@ -304,12 +299,16 @@ def _strongest(
     return strongest, squares, partly
 
 
-def _not_finite(structures: Structures) -> int:
-    """Return how many structures have coordinates that are not finite."""
-    return sum(
-        int(np.logical_or.reduceat(~np.isfinite(structures.positions[block.atoms]).all(axis=1), block.starts).sum())
-        for block in blocks(structures)
-    )
+def _flaws(structures: Structures) -> tuple[dict[str, int], dict[str, int]]:
+    """Return what is wrong with geometries -> structures, and method -> structures whose forces were filled in."""
+    geometry, filled = dict[str, int](), dict[str, int]()
+    every, methods = np.arange(len(structures.formula)), list(structures.labels)
+    for flaw, bad in flaws_of(structures, every, methods):
+        if flaw.method is not None:
+            filled[flaw.method] = filled.get(flaw.method, 0) + len(bad)
+        elif flaw.geometry:
+            geometry[flaw.what] = geometry.get(flaw.what, 0) + len(bad)
+    return geometry, filled
 
 
 def _histogram(values: NDArray[np.float64]) -> Histogram | None:

@@ -85,7 +85,10 @@ def test_a_geometry_in_two_parts_is_a_leak_and_exit_code_1(split, crystals):
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["--a", 10, "--by", "famly"], "data.splits.by: expected formula or a text column of the data, got 'famly'"),
+        (
+            ["--a", 10, "--by", "famly"],
+            "data.splits.by: expected formula, structure or a text column of the data, got 'famly'",
+        ),
         (["--a", 10, "--needs", "a=gfn2_xbt"], "Did you mean 'gfn2_xtb'?"),
         (["--a", 10, "--needs", "a=ccsd(t)_631gd"], "--labels 'NAME=ccsd(t)_631gd.energy'"),
         (["--a", 10, "--needs", "gfn2_xtb"], "expected SUBSET=VALUE"),

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mfsweep.data import ani1x, csr
 from mfsweep.data.importing import ani as reader
-from mfsweep.data.importing.keys import BOHR
 from mfsweep.data.structures import Structures
+from mfsweep.data.units import BOHR
 from mfsweep.errors import DataError, MfsweepError
 
 CC, DFT = "ccsd(t)_cbs", "wb97x_dz"

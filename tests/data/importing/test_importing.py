@@ -147,7 +147,7 @@ def test_labels_that_cannot_be_in_their_unit_are_refused_unless_trusted(importin
             group["dft.energy"][...] *= 27.2
 
     path = write_file(change=change)
-    with pytest.raises(DataError, match=r"data\.h5: the dft energies do not look like hartree.*--unit energy=eV"):
+    with pytest.raises(DataError, match=r"data\.h5: the dft energies do not look like hartree.*--unit dft:energy=eV"):
         importing(path)
     assert importing(path, trust_units=True).summary.structures == 60
 

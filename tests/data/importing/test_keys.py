@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from ase import units as ase_units
 
-from mfsweep.data.importing.keys import ASE_UNITS, BOHR, labels_of, picked, units_of
-from mfsweep.data.units import UNITS
+from mfsweep.data.importing.keys import labels_of, picked, units_of
+from mfsweep.data.units import ASE_UNITS, BOHR, UNITS
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
 

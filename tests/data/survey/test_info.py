@@ -53,8 +53,7 @@ def test_differences_are_those_of_the_residuals(dataset, info):
 
 def test_sound_data_look_like_what_they_are(info):
     for own in info.methods.values():
-        assert (own.flaws, own.determined, own.looks_like) == ({}, True, None)
-        assert own.forces is None or own.forces.looks_like is None
+        assert (own.flaws, own.determined, own.judgement) == ({}, True, [])
 
 
 def test_energies_in_ev_taken_for_hartree_are_noticed(dataset):
@@ -64,7 +63,8 @@ def test_energies_in_ev_taken_for_hartree_are_noticed(dataset):
         array *= HARTREE
 
     found = describe(changed(structures, "dft", swap, swap)).methods["dft"]
-    assert (found.looks_like, found.forces.looks_like) == ("eV", "eV")
+    (said,) = found.judgement
+    assert said.startswith("the dft energies do not look like hartree")
 
 
 def test_what_cannot_be_trained_on_is_counted(dataset):
@@ -82,7 +82,7 @@ def test_what_cannot_be_trained_on_is_counted(dataset):
     assert own.flaws == {"energies that are not finite": 1, "forces on a part of the atoms": 1}
     moved = structures.positions.copy()
     moved[first] = np.nan
-    assert describe(structures._replace(positions=moved)).flaws == {"coordinates that are not finite": 1}
+    assert describe(structures._replace(positions=moved)).flaws == {"its positions are not finite": 1}
     lacking = describe(changed(structures, "xtb", lambda array: array.__setitem__(10, np.nan))).methods["xtb"]
     assert lacking.flaws == {"forces without an energy": 1}
 

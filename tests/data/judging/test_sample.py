@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from mfsweep.data.csr import Chunk
-from mfsweep.data.importing import scale
-from mfsweep.data.importing.keys import ANI_UNITS, ASE_UNITS
-from mfsweep.data.importing.scale import LIMIT, Sample
-from mfsweep.data.units import HARTREE
-from mfsweep.errors import DataError
+from mfsweep.data.judging import sample as sampling
+from mfsweep.data.judging.sample import LIMIT, Finding, Sample
+from mfsweep.data.units import ANI_UNITS, ASE_UNITS, HARTREE
 
 OFFSETS = {1: -0.6, 6: -38.0, 8: -75.0}
 """Hartree."""
@@ -30,10 +28,11 @@ def chunk_of(count: int, energy_unit: float, force_unit: float = HARTREE, seed: 
     )
 
 
-def judged(chunk: Chunk, units=ANI_UNITS, *, stated: bool = False) -> list[str]:
+def judged(chunk: Chunk, units=ANI_UNITS, *, stated: bool = False) -> list[Finding]:
     sample = Sample()
     sample.add(chunk)
-    return sample.check("own.h5", units, stated=stated)
+    methods = list(chunk.energies)
+    return list(sample.findings(dict.fromkeys(methods, units), methods if stated else ()))
 
 
 def test_labels_of_the_usual_size_pass():
@@ -44,27 +43,32 @@ def test_labels_of_the_usual_size_pass():
     ("factor", "unit"), [(HARTREE, "eV"), (627.5094740631, "kcal/mol"), (2625.4996394799, "kJ/mol")]
 )
 def test_energies_and_forces_of_another_unit_are_refused_with_it(factor, unit):
-    with pytest.raises(DataError, match=f"own.h5: the dft energies do not look like hartree.*--unit energy={unit},"):
-        judged(chunk_of(200, HARTREE * factor))
-    with pytest.raises(DataError, match=f"the dft forces do not look like hartree/Ang.*--unit forces={unit}/Ang"):
-        judged(chunk_of(200, HARTREE, HARTREE * factor))
+    (found,) = judged(chunk_of(200, HARTREE * factor))
+    assert found.refused
+    assert found.text.startswith("the dft energies do not look like hartree")
+    assert found.mend.units.energy == unit
+    (found,) = judged(chunk_of(200, HARTREE, HARTREE * factor))
+    assert found.refused
+    assert found.text.startswith("the dft forces do not look like hartree/Ang")
+    assert found.mend.units == ANI_UNITS._replace(forces=f"{unit}/Ang")
 
 
 @pytest.mark.parametrize("unit", [1.0, 2.0])
 def test_total_energies_that_are_taken_for_electronvolts_are_refused_unless_that_was_stated(unit):
     name = {1.0: "hartree", 2.0: "Ry"}[unit]
     chunk = chunk_of(200, unit, 0.05 * unit)
-    message = f"own.h5: the dft energies do not look like eV.*like {name}.*--unit energy={name} --unit forces="
-    with pytest.raises(DataError, match=message):
-        judged(chunk, ASE_UNITS)
+    (found,) = judged(chunk, ASE_UNITS)
+    assert found.refused
+    assert f"do not look like eV, which they were taken for, but like {name}" in found.text
+    assert found.mend.units.energy == name
     (warning,) = judged(chunk, ASE_UNITS, stated=True)
-    assert f"--unit energy={name}" in warning
+    assert (warning.refused, warning.mend) == (False, found.mend)
     assert judged(chunk_of(200, HARTREE), ASE_UNITS) == []
 
 
 def test_energies_in_kcal_taken_for_electronvolts_are_refused():
-    with pytest.raises(DataError, match=r"do not look like eV.*--unit energy=kcal/mol"):
-        judged(chunk_of(200, 627.5094740631), ASE_UNITS)
+    (found,) = judged(chunk_of(200, 627.5094740631), ASE_UNITS)
+    assert (found.refused, found.mend.units.energy) == (True, "kcal/mol")
 
 
 def test_a_few_structures_and_unlabelled_ones_are_not_judged():
@@ -81,17 +85,17 @@ def test_one_composition_leaves_offsets_open_and_is_judged_all_the_same():
     water = chunk._replace(
         sizes=np.full(200, 3),
         species=np.tile([8, 1, 1], 200).astype(np.uint8),
-        positions=np.zeros((600, 3)),
+        positions=np.random.default_rng(1).normal(size=(600, 3)),
         energies={"dft": (-76.0 + 0.01 * np.random.default_rng(0).normal(size=200)) * HARTREE},
         forces={},
     )
     assert judged(water) == []
-    with pytest.raises(DataError, match="--unit energy=eV"):
-        judged(water._replace(energies={"dft": water.energies["dft"] * HARTREE}))
+    (found,) = judged(water._replace(energies={"dft": water.energies["dft"] * HARTREE}))
+    assert (found.refused, found.mend.units.energy) == (True, "eV")
 
 
 def test_sample_is_bounded_and_spread_over_all_that_passes(monkeypatch):
-    monkeypatch.setattr(scale, "LIMIT", 100)
+    monkeypatch.setattr(sampling, "LIMIT", 100)
     sample = Sample()
     for seed in range(30):
         sample.add(chunk_of(37, HARTREE, seed=seed))
@@ -99,7 +103,7 @@ def test_sample_is_bounded_and_spread_over_all_that_passes(monkeypatch):
     assert 50 < len(index) <= 100 < LIMIT
     assert len(set(np.diff(index).tolist())) == 1
     assert index[-1] > 1000
-    assert sample.check("own.h5", ANI_UNITS) == []
+    assert list(sample.findings({"dft": ANI_UNITS})) == []
 
 
 def valence(count: int, offsets: dict[int, float], unit: float = 1.0) -> Chunk:
@@ -122,13 +126,13 @@ SILICON = {14: -107.0}
 
 @pytest.mark.parametrize("offsets", [XTB, VASP, RELATIVE, METALS, PSEUDO_METALS, SILICON])
 def test_energies_relative_to_atoms_and_of_valence_electrons_pass(offsets):
-    judged(valence(200, offsets), ASE_UNITS)
+    assert not any(found.refused for found in judged(valence(200, offsets), ASE_UNITS))
 
 
 def test_valence_energies_and_those_without_hydrogen_in_hartree_are_refused():
     for offsets in (XTB, {8: -75.0 * HARTREE, 26: -1263.0 * HARTREE}):
-        with pytest.raises(DataError, match=r"like hartree.*--unit energy=hartree,"):
-            judged(valence(200, offsets, 1 / HARTREE), ASE_UNITS)
+        (found,) = judged(valence(200, offsets, 1 / HARTREE), ASE_UNITS)
+        assert (found.refused, found.mend.units.energy) == (True, "hartree")
 
 
 def test_small_forces_of_structures_that_are_not_relaxed_are_warned_of():
@@ -141,7 +145,7 @@ def test_small_forces_of_structures_that_are_not_relaxed_are_warned_of():
         forces={"own": 0.03 * np.random.default_rng(0).normal(size=(600, 3))},
     )
     (warning,) = judged(water, ASE_UNITS)
-    assert "--unit energy=eV --unit forces=hartree/bohr" in warning
+    assert (warning.refused, warning.mend.units) == (False, ASE_UNITS._replace(forces="hartree/bohr"))
     relaxed = np.full(200, -142.0) + 0.001 * np.random.default_rng(0).normal(size=200)
     assert judged(water._replace(energies={"own": relaxed}), ASE_UNITS) == []
     assert judged(water._replace(forces={"own": 20 * water.forces["own"]}), ASE_UNITS) == []

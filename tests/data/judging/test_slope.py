@@ -9,11 +9,9 @@ from ase.calculators.emt import EMT
 
 from mfsweep.data.csr import Chunk
 from mfsweep.data.importing.ani import AniSource
-from mfsweep.data.importing.keys import ASE_UNITS, BOHR
-from mfsweep.data.importing.scale import Sample
-from mfsweep.data.importing.slope import Slopes
-from mfsweep.data.units import HARTREE
-from mfsweep.errors import DataError
+from mfsweep.data.judging.sample import Sample
+from mfsweep.data.judging.slope import Slopes
+from mfsweep.data.units import ASE_UNITS, BOHR, HARTREE
 
 
 def frames(parent, count=40):
@@ -46,7 +44,7 @@ def chunk_of(parent, energy=1.0, forces=1.0) -> Chunk:
 def ratio(chunk: Chunk) -> float | None:
     slopes = Slopes()
     slopes.add(chunk)
-    return slopes.ratio("emt")
+    return slopes.ratio("emt").plain
 
 
 MOLECULE, CRYSTAL = molecule("C2H6"), bulk("Cu", cubic=True)
@@ -71,23 +69,37 @@ def test_quantum_chemistry_of_distorted_molecules_is_judged(mini: Path, method):
     slopes = Slopes()
     for part in AniSource(mini, {}, None, {}).parts():
         slopes.add(part.chunk)
-    assert slopes.ratio(method) == pytest.approx(1.0, abs=0.05)
+    assert slopes.ratio(method).plain == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize(
-    ("energy", "forces", "message"),
+    ("energy", "forces", "units"),
     [
-        (1.0, BOHR / HARTREE, "the forces would fit as hartree/bohr.*--unit energy=eV --unit forces=hartree/bohr"),
-        (1.0, BOHR, "the forces would fit as eV/bohr"),
-        (1 / HARTREE, 1.0, "the energies would fit as hartree"),
-        (1.0, -1.0, "they are gradients, not forces"),
-        (1.0, 1 / 300.0, "no common units of both would mend it"),
+        (1.0, BOHR / HARTREE, ASE_UNITS._replace(forces="hartree/bohr")),
+        (1.0, BOHR, ASE_UNITS._replace(forces="eV/bohr")),
+        (1 / HARTREE, 1.0, ASE_UNITS._replace(energy="hartree")),
+        (1.0, 1 / 300.0, None),
     ],
 )
-def test_units_that_do_not_go_together_are_refused_unless_they_were_stated(energy, forces, message):
+def test_units_that_do_not_go_together_are_refused_unless_they_were_stated(energy, forces, units):
     sample = Sample()
     sample.add(chunk_of(MOLECULE, energy, forces))
-    with pytest.raises(DataError, match=f"own.xyz: the emt energies and forces do not go together.*{message}"):
-        sample.check("own.xyz", ASE_UNITS)
-    (warning,) = sample.check("own.xyz", ASE_UNITS, stated=True)
-    assert "do not go together" in warning
+    (found,) = sample.findings({"emt": ASE_UNITS})
+    assert found.refused
+    assert found.text.startswith("the emt energies and forces do not go together")
+    assert (found.mend and found.mend.units) == units
+    (warning,) = sample.findings({"emt": ASE_UNITS}, ["emt"])
+    assert (warning.refused, warning.mend) == (False, found.mend)
+
+
+@pytest.mark.parametrize("forces", [-1.0, -BOHR, -BOHR / HARTREE])
+def test_gradients_are_refused_whatever_was_stated(forces):
+    sample = Sample()
+    sample.add(chunk_of(MOLECULE, 1.0, forces))
+    for stated in ((), ["emt"]):
+        (found,) = sample.findings({"emt": ASE_UNITS}, stated)
+        assert (found.refused, found.mend.gradients) == (True, True)
+        assert "they are gradients, not forces" in found.text
+        assert found.mend.units == {-1.0: None, -BOHR: ASE_UNITS._replace(forces="eV/bohr")}.get(
+            forces, ASE_UNITS._replace(forces="hartree/bohr")
+        )

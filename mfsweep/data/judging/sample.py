@@ -1,28 +1,42 @@
-"""A sample of the labels of a file, taken while they pass, on which their units are judged (judge.py).
+"""A sample of the labels of a file, taken while they pass, on which they are judged (verdict.py).
 
 Shapes: `n` structures of the sample, `Z` elements by atomic number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.csr import Chunk
-from mfsweep.data.importing import judge
-from mfsweep.data.importing.keys import Units
-from mfsweep.data.importing.parts import take
-from mfsweep.data.importing.slope import Slopes
+from mfsweep.data.judging import verdict
+from mfsweep.data.judging.chunks import any_atom, take
+from mfsweep.data.judging.measured import Evidence, evidence
+from mfsweep.data.judging.mends import Mend, mend
+from mfsweep.data.judging.slope import Slopes
+from mfsweep.data.judging.zeros import all_zero
 from mfsweep.data.structures import SYMBOLS
-from mfsweep.data.units import EnergyScale, energy_scale
-from mfsweep.errors import DataError
+from mfsweep.data.units import Units
+from mfsweep.quantities import count
 
 LIMIT = 10_000
 """Structures of a sample at most."""
 LEAST = 10
 """Structures with a label that a judgement needs at least."""
+
+
+class Finding(NamedTuple):
+    """Something that is wrong with the labels of a method, or may be."""
+
+    method: str
+    text: str
+    """A sentence without its end: `the METHOD energies ...`."""
+    refused: bool
+    mend: Mend | None
+    """How they would pass, where anything common helps."""
 
 
 class _Rows(NamedTuple):
@@ -53,10 +67,15 @@ class Sample:
         self._seen = 0
         self._stride = 1
         self._kept: list[_Rows] = []
+        self._zero: dict[str, tuple[int, int]] = {}
 
     def add(self, chunk: Chunk) -> None:
         """Take some of the structures that pass."""
         self._slopes.add(chunk)
+        for method, forces in chunk.forces.items():
+            zero, seen = self._zero.get(method, (0, 0))
+            labelled = ~any_atom(chunk, np.isnan(forces))
+            self._zero[method] = zero + int(all_zero(chunk, method).sum()), seen + int(labelled.sum())
         index = self._seen + np.arange(len(chunk.sizes))
         self._seen += len(index)
         while sum(len(rows.index) for rows in self._kept) + (index % self._stride == 0).sum() > LIMIT:
@@ -66,70 +85,59 @@ class Sample:
         if keep.any():
             self._kept.append(_rows_of(index[keep], take(chunk, keep)))
 
-    def check(self, place: str, units: Units, *, stated: bool = False) -> list[str]:
-        """Judge the energies and forces.
+    def findings(self, units: Mapping[str, Units], stated: Collection[str] = ()) -> Iterator[Finding]:
+        """Judge the energies and forces of each method.
 
         Args:
-            place: the file, for messages.
-            units: in which they were taken to be.
-            stated: whether the user said so; else they are those of the layout.
+            units: label method -> the units that its labels were taken to be in.
+            stated: methods of which the user said so, or of which it was judged before.
 
-        Returns:
-            Warnings: units that are possible, but not the most likely.
-
-        Raises:
-            DataError: labels that cannot be in these units, or that clearly are in others which the user did not state.
+        Yields:
+            What is refused comes before what is only warned of; of each method that is refused, one thing.
         """
-        warnings: list[str] = []
+        warnings: list[Finding] = []
         for method in self._kept[0].energies if self._kept else {}:
-            own = self._labels(method)
-            if own is None:
-                continue
-            suspect = judge.unlikely(own, units)
-            refused = judge.impossible(own, units) or ([] if stated else suspect)
-            if refused:
-                raise DataError(f"{place}: the {method} {refused[0]}, or --trust-units if they are right")
-            warnings += [f"{place}: the {method} {text}" for text in suspect or judge.notes(own, units)]
-        return warnings
+            own = self._evidence(method)
+            if own is not None:
+                found = list(_judged(method, own, units[method], stated=method in stated))
+                yield from (one for one in found if one.refused)
+                warnings += [one for one in found if not one.refused]
+        yield from warnings
+        yield from self._zeros()
 
-    def _labels(self, method: str) -> judge.Measured | None:
+    def _zeros(self) -> Iterator[Finding]:
+        for method, (zero, seen) in self._zero.items():
+            if zero:
+                text = (
+                    f"the {method} forces of {zero:,} of {count(seen, 'structure')} are all exactly zero: right only "
+                    "for structures at rest (perfect crystals, minima)"
+                )
+                yield Finding(method, text, refused=False, mend=None)
+
+    def _evidence(self, method: str) -> Evidence | None:
         """Return what is known of a method's labels, None where these are too few to judge."""
         energy = np.concatenate([rows.energies[method] for rows in self._kept])
-        labelled = ~np.isnan(energy)
+        labelled = np.isfinite(energy)
         if labelled.sum() < LEAST:
             return None
         counts = np.concatenate([rows.counts for rows in self._kept])
-        scale, offsets = _scale_of(energy[labelled], counts[labelled])
         rms = None
         if method in self._kept[0].squares:
             square = np.concatenate([rows.squares[method] for rows in self._kept])
-            forces = ~np.isnan(square)
+            forces = np.isfinite(square)
             if forces.sum() >= LEAST:
                 rms = float(np.sqrt(square[forces].sum() / (3 * counts[forces].sum())))
-        spread = _spread_within(energy[labelled], counts[labelled])
-        return judge.Measured(scale, offsets, spread, rms, self._slopes.ratio(method))
+        return evidence(energy[labelled], counts[labelled], rms, self._slopes.ratio(method))
 
 
-def _spread_within(energy: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
-    """Return the standard deviation of the energy per atom within compositions; 0 where each has one structure."""
-    _, own = np.unique(counts, axis=0, return_inverse=True)
-    own = own.reshape(-1)
-    per_atom = energy / counts.sum(axis=1)
-    left = per_atom - (np.bincount(own, per_atom) / np.bincount(own))[own]
-    free = len(own) - len(np.unique(own))
-    return float(np.sqrt((left**2).sum() / free)) if free else 0.0
-
-
-def _scale_of(energy: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[EnergyScale, dict[int, float]]:
-    """Return how large energies are, eV, and the energy offsets, none where the structures do not determine them."""
-    elements = np.flatnonzero(counts.any(axis=0))
-    own = counts[:, elements]
-    solution, _, rank, _ = np.linalg.lstsq(own.astype(np.float64), energy, rcond=None)
-    left = (energy - own @ solution) / own.sum(axis=1)
-    offsets = dict(zip(elements.tolist(), solution.tolist(), strict=True))
-    scale = energy_scale(energy, left, own, offsets)
-    # An offset that the structures leave open says nothing.
-    return (scale, offsets) if rank == len(elements) else (scale._replace(hydrogen=0.0), {})
+def _judged(method: str, own: Evidence, units: Units, *, stated: bool) -> Iterator[Finding]:
+    found = list(verdict.refused(own, units))
+    refused = [one for one in found if one.certain or not stated]
+    for one in refused[:1]:
+        yield Finding(method, f"the {method} {one.text}", refused=True, mend=mend(own, units, one))
+    if not refused:
+        for one in found[:1] or verdict.notes(own.plain, units):
+            yield Finding(method, f"the {method} {one.text}", refused=False, mend=mend(own, units, one))
 
 
 def _rows_of(index: NDArray[np.int64], chunk: Chunk) -> _Rows:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.csr import Chunk
-from mfsweep.data.importing.parts import carries, take
+from mfsweep.data.judging.chunks import any_atom, carries, take
 
 AT_ONCE = 200
 """Structures of a part that are looked at."""
@@ -67,6 +67,17 @@ class _Pairs(NamedTuple):
     """(p,) of the energy, eV."""
     work: Array
     """(p,) of the forces, eV."""
+    sizes: Array
+    """(p,) atoms of the structures."""
+
+
+class Slope(NamedTuple):
+    """Change of energy over work of the forces, None where the pairs do not agree on one."""
+
+    plain: float | None
+    """1 where the forces are those of the energies."""
+    per_atom: float | None
+    """The same with the energies times the number of atoms: 1 where the energies are per atom."""
 
 
 class Slopes:
@@ -82,24 +93,30 @@ class Slopes:
             if self._seen.get(method, 0) >= ENOUGH:
                 continue
             keep = carries(chunk, method)
+            keep &= ~any_atom(chunk, ~np.isfinite(chunk.positions))
             keep[np.flatnonzero(keep)[AT_ONCE:]] = False
             self._seen[method] = self._seen.get(method, 0) + int(keep.sum())
             pairs = self._pairs.setdefault(method, [])
             pairs += [_pairs(alike) for alike in _alike(take(chunk._replace(columns={}), keep), method)]
 
-    def ratio(self, method: str) -> float | None:
-        """Return change of energy over work of the forces, None where the pairs do not agree on one."""
+    def ratio(self, method: str) -> Slope:
+        """Return what the pairs of a method say."""
         pairs = [own for own in self._pairs.get(method, []) if len(own.work)]
         if not pairs:
-            return None
-        change, work = (np.concatenate(own) for own in zip(*pairs, strict=True))
+            return Slope(None, None)
+        change, work, sizes = (np.concatenate(own) for own in zip(*pairs, strict=True))
         large = np.abs(work) >= np.median(np.abs(work))  # a small sum of large terms has their errors
         if large.sum() < LEAST:
-            return None
+            return Slope(None, None)
         ratios = change[large] / work[large]
-        median = float(np.median(ratios))
-        agree = np.abs(ratios - median) <= NEAR * abs(median)
-        return median if median and agree.mean() >= AGREE else None
+        return Slope(_agreed(ratios), _agreed(ratios * sizes[large]))
+
+
+def _agreed(ratios: Array) -> float | None:
+    """Return the median, where the ratios agree on it."""
+    median = float(np.median(ratios))
+    agree = np.abs(ratios - median) <= NEAR * abs(median)
+    return median if median and agree.mean() >= AGREE else None
 
 
 def _alike(chunk: Chunk, method: str) -> list[_Alike]:
@@ -144,4 +161,5 @@ def _pairs(alike: _Alike) -> _Pairs:
     work = -((first.forces + other.forces) / 2 * moved).sum(axis=(1, 2))
     distance = np.sqrt((moved**2).sum(axis=2).mean(axis=1))
     keep = same & (distance >= MOVED[0]) & (distance <= MOVED[1]) & (work != 0)
-    return _Pairs((other.energy - first.energy)[keep], work[keep])
+    sizes = np.full(int(keep.sum()), float(moved.shape[1]))
+    return _Pairs((other.energy - first.energy)[keep], work[keep], sizes)
