@@ -61,7 +61,10 @@ def read_list(path: Path, kind: type[_PlainT]) -> list[_PlainT] | Damage | None:
 def read_json(path: Path) -> Any:
     """Return plain data, what is wrong with its file, or None where there is none."""
     try:
-        found = json.loads(path.read_bytes().decode("utf-8"), parse_constant=_not_finite)
+        raw = path.read_bytes()
+        found = json.loads(raw.decode("utf-8"), parse_constant=_not_finite)
+        if b"\\u" in raw:  # half of a character, which can be neither shown nor written
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -124,4 +127,6 @@ def _validated(path: Path, found: Any, kind: type[_PlainT]) -> _PlainT | Damage:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        return _damaged(path, f"no {kind.__name__}: {f'{place}: ' if place else ''}{first['msg']}")
+        return _damaged(
+            path, f"no {kind.__name__}: {f'{place}: ' if place else ''}{first['msg'].removeprefix('Value error, ')}"
+        )

@@ -31,9 +31,13 @@ def model_files(spec: Spec, cells: Sequence[Cell], folder: Path) -> dict[str, tu
 
     found = {}
     for name, stage in names.items():
-        path = (folder / Path(name).expanduser()).resolve()
+        place = ("stages", stage, "start_from")
+        try:
+            path = (folder / Path(name).expanduser()).resolve()
+        except RuntimeError:  # ~user, whom this machine does not know
+            raise spec.document.error(place, f"file:{name}", "a model file: no such user is here") from None
         if not path.is_file():
-            raise spec.document.error(("stages", stage, "start_from"), f"file:{name}", f"a model file: {path} is none")
+            raise spec.document.error(place, f"file:{name}", f"a model file: {path} is none")
         outside = read(path)
         heads = {head: outside.shape.hidden.get(head) for head in outside.shape.heads}
         found[name] = (ModelFile(digest(path), outside.model, heads, describe(outside.model)), path)

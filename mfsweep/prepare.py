@@ -11,7 +11,7 @@ from typing import Any
 
 from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
-from mfsweep.data.source import contents, resolve
+from mfsweep.data.source import contents, resolve, variables
 from mfsweep.errors import DataError, MissingDataError, SpecError
 from mfsweep.inventory import Inventory, identities, is_done, take
 from mfsweep.labelcosts import with_measured
@@ -171,6 +171,7 @@ def prepare(
         TrainingError: a model file that cannot be read.
     """
     spec = load(path, {"resources": dict(resources)} if resources else {})
+    _refuse_axes_in_sources(spec)
     kept = Store(store.absolute())
     folder = path.absolute().parent
     # A search is checked before it asks.
@@ -182,7 +183,7 @@ def prepare(
         sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
         if indices := spec.experiment.data.splits.indices:
             sources[INDICES] = resolve(indices, folder, place="data.splits.given")
-        hashed = kept.digests if store.is_dir() else None
+        hashed = kept.digests if kept.is_there else None
         content = contents(sources, hashed, atoms=spec.experiment.data.offsets == "isolated_atoms")
     except MissingDataError as error:
         if not allow_missing_data:
@@ -198,6 +199,20 @@ def prepare(
     paths = {file.digest: place for file, place in files.values()}
     plan = Plan(spec, kept, sources, content, paths, graph, take(kept, graph), warnings, heads=heads, figures=figures)
     return _at_asked_points(plan) if spec.searched else plan
+
+
+def _refuse_axes_in_sources(spec: Spec) -> None:
+    """Refuse `${name}` of an axis in the path of a source, where it means a variable of the environment.
+
+    Raises:
+        SpecError: all cells have the same data.
+    """
+    axes = {axis for block in [*spec.blocks, spec.searched] for axis in block}
+    for name, source in spec.experiment.data.files.items():
+        if taken := axes.intersection(variables(source)):
+            place = ("data", "sources", name) if name else ("data", "source")
+            expected = f"a path without the axis {min(taken)}: all cells have the same data. ${{NAME}} means a variable"
+            raise spec.document.error(place, source, f"{expected} of the environment here")
 
 
 def _at_asked_points(plan: Plan) -> Plan:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from mfsweep.record_shapes import EvaluationShape, Metrics, TrainingShape, holds
 
 RECORD_SCHEMA: Literal[1] = 1
 
@@ -92,12 +94,24 @@ class Interruption(Plain):
     """Which worker was lost, where, and why."""
 
 
+class Inherited(Finite):
+    """How far a model was from its parent before its first step (train/inheritance.py)."""
+
+    energy: float
+    """Largest difference of energies, eV/atom."""
+    forces: float
+    """Largest difference of a component of the forces, eV/angstrom."""
+    structures: int
+    heads: int
+    """Heads that were compared."""
+
+
 class Record(Finite):
     """What one finished training was and gave. Metrics are keyed `validation.<method>.<quantity>` (quantities.py)."""
 
     schema_number: Literal[1] = RECORD_SCHEMA
     key: str
-    training: dict[str, Any]
+    training: Annotated[dict[str, Any], holds(TrainingShape)]
     """`Training.identity()`."""
     parent: str | None
     started: float
@@ -113,9 +127,9 @@ class Record(Finite):
     head_reasons: dict[str, Literal["converged", "max_steps", "improving"]] = {}
     """Per readout head, how far it had come when the stage ended; `improving`: the stage's criterion was met while the
     head's own was still falling (train/schedule.py). Empty in records of before heads had one."""
-    metrics: dict[str, float]
+    metrics: Metrics
     """Validation metrics at the selected checkpoint."""
-    best_metrics: dict[str, float] = {}
+    best_metrics: Metrics = {}
     """Validation metrics of each method at the checkpoint best for its head. Empty in records of before, of which
     `metrics` holds these."""
     offsets: dict[str, dict[str, float]]
@@ -123,6 +137,8 @@ class Record(Finite):
     shares: list[Share]
     parameters: int
     """Trainable parameters."""
+    inherited: Inherited | None = None
+    """None without a parent, where every head starts fresh, and in records of before it was looked at."""
     workers: int
     host: str
     versions: dict[str, str]
@@ -133,6 +149,12 @@ class Record(Finite):
     """Of the group that finished the training; None in records of before it was kept."""
     interruptions: list[Interruption] = []
     """Lost workers and nodes, in time order."""
+
+    @model_validator(mode="after")
+    def _require_one_parent(self) -> Self:
+        if self.parent != self.training.get("parent"):
+            raise ValueError(f"parent: {self.parent!r} here, {self.training.get('parent')!r} in training")
+        return self
 
     def converged(self, head: str | None = None) -> bool:
         """Return whether the schedule, not the step limit, ended the training, with nothing left to improve.
@@ -165,7 +187,7 @@ class EvaluationRecord(Finite):
 
     name: str
     """As `Evaluation.name` was when it was made; what it is called is told by `evaluation`."""
-    evaluation: dict[str, Any]
+    evaluation: Annotated[dict[str, Any], holds(EvaluationShape)]
     """`Evaluation.identity()`."""
     metrics: dict[str, float]
     offsets_only: dict[str, float]

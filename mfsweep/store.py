@@ -49,6 +49,9 @@ from mfsweep.metrics_file import pack
 from mfsweep.records import Best, EvaluationRecord, Interruption, Record
 from mfsweep.sweep_folder import SweepFolder
 
+STAGES = "stages"
+"""The folder that makes a store: it is there from the first run on."""
+
 
 class StageFolder:
     """The paths and records of one stage key."""
@@ -72,7 +75,11 @@ class StageFolder:
 
         The lock is the operating system's: it goes with the process that held it, however that ended. On a file
         system without locks it is always given, and two sweeps may then train one stage twice, to the same record.
+        What lies in place of the folder and is none is set aside.
         """
+        if os.path.lexists(self.path) and not self.path.is_dir():
+            with contextlib.suppress(FileNotFoundError):  # another process may have been quicker
+                set_aside(self.path)
         with claimed(self.path) as mine:
             yield mine
 
@@ -145,8 +152,14 @@ class StageFolder:
 
     def record(self) -> Record | None:
         """Return the record, or None while the stage is not trained. One that is damaged hides itself (`damaged`)."""
-        found = damage.read(self.record_path, Record)
+        found = self._read_record()
         return None if isinstance(found, Damage) else found
+
+    def _read_record(self) -> Record | Damage | None:
+        found = damage.read(self.record_path, Record)
+        if isinstance(found, Record) and found.key != self.key:
+            return Damage(self.record_path, f"is damaged (it is the record of the stage {found.key})")
+        return found
 
     def write_record(self, record: Record) -> None:
         """Write the record: from then on the stage is done."""
@@ -179,8 +192,15 @@ class StageFolder:
 
     def evaluation(self, evaluation: dict[str, Any]) -> EvaluationRecord | None:
         """Return one evaluation's record by the evaluation's identity, or None where it was not made, or is damaged."""
-        found = damage.read(self.evaluation_paths(evaluation)[0], EvaluationRecord)
+        found = self._read_evaluation(evaluation)
         return None if isinstance(found, Damage) else found
+
+    def _read_evaluation(self, evaluation: dict[str, Any]) -> EvaluationRecord | Damage | None:
+        path, _ = self.evaluation_paths(evaluation)
+        found = damage.read(path, EvaluationRecord)
+        if isinstance(found, EvaluationRecord) and fingerprint(found.evaluation) != fingerprint(evaluation):
+            return Damage(path, "is damaged (it is the record of another evaluation)")
+        return found
 
     def write_evaluation(self, record: EvaluationRecord) -> None:
         """Write one evaluation's record; its predictions are on disk already."""
@@ -196,8 +216,7 @@ class StageFolder:
 
     def damaged(self, evaluations: Iterable[dict[str, Any]]) -> list[Damage]:
         """Return what is wrong with the record and with some evaluations, given by their identities."""
-        found = [damage.read(self.record_path, Record)]
-        found += [damage.read(self.evaluation_paths(one)[0], EvaluationRecord) for one in evaluations]
+        found = [self._read_record(), *map(self._read_evaluation, evaluations)]
         return [one for one in found if isinstance(one, Damage)]
 
     def damaged_weights(self, best: Best, *, whole: bool = True) -> Damage | None:
@@ -219,8 +238,10 @@ class StageFolder:
             StoreError: they are another user's.
         """
         paths = [one.path for one in damaged]
-        if any(path.parent != self.evaluations for path in paths):
+        if any(path != self.training and self.evaluations not in (path, path.parent) for path in paths):
             paths = [self.record_path, self.evaluations, *(path for path in paths if path != self.record_path)]
+        # A file in place of one of our folders hides what would lie in it.
+        paths += [own for own in (self.evaluations, self.checkpoints) if os.path.lexists(own) and not own.is_dir()]
         for path in paths:
             try:
                 if os.path.lexists(path):
@@ -238,17 +259,17 @@ class Store:
 
     def stage(self, key: str) -> StageFolder:
         """Return the folder of a stage key; it need not exist."""
-        return StageFolder(self.root / "stages" / key)
+        return StageFolder(self.root / STAGES / key)
 
     def stages(self) -> Iterator[StageFolder]:
         """Yield every stage folder that exists, trained or not."""
-        for path in sorted((self.root / "stages").glob("*")):
+        for path in sorted((self.root / STAGES).glob("*")):
             if path.is_dir():
                 yield StageFolder(path)
 
     def keys(self) -> set[str]:
         """Return the keys of the stages that have a folder, trained or not."""
-        stages = self.root / "stages"
+        stages = self.root / STAGES
         return {path.name for path in stages.iterdir()} if stages.is_dir() else set()
 
     def is_abandoned(self, key: str) -> bool:
@@ -327,13 +348,18 @@ class Store:
         if self.root.is_dir():
             _prove_writable(self.root)
 
+    @property
+    def is_there(self) -> bool:
+        """Return whether it has been prepared, at some time."""
+        return (self.root / STAGES).is_dir()
+
     def prepare(self) -> None:
         """Create the store's folders and prove that they can be written.
 
         Raises:
             StoreError: the folder cannot be made or written.
         """
-        stages = self.root / "stages"
+        stages = self.root / STAGES
         try:
             stages.mkdir(parents=True, exist_ok=True)
             self.sweeps.mkdir(exist_ok=True)

@@ -59,6 +59,12 @@ class SweepFolder:
         found = self._read_asked()
         return [found] if isinstance(found, Damage) else []
 
+    def every_damage(self) -> list[Damage]:
+        """Return what is wrong with any of the files that are read again."""
+        lists = ((self._cells, CellRecord), (self._claims, ClaimRecord), (self._drawn, FigureRecord))
+        found = [self._read_asked(), damage.read_json(self.search), *(damage.read_list(*one) for one in lists)]
+        return [one for one in found if isinstance(one, Damage)]
+
     def _read_asked(self) -> list[dict[str, Value]] | Damage:
         found = damage.read_json(self._asked)
         if found is None or isinstance(found, Damage):

@@ -16,12 +16,12 @@ from mfsweep.records import Best, EvaluationRecord, Record
 
 BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt", sha256="0" * 64)
 RECORD = Record(
-    key="k", training={"seed": 0}, parent=None, started=1.7e9, seconds=1, steps=4, stop_reason="max_steps", selected=BEST,
+    key="k", training={"seed": 0, "data": {"digest": "0", "splits": {"seed": 0}}, "model": {"architecture": "mace"}, "sets": []}, parent=None, started=1.7e9, seconds=1, steps=4, stop_reason="max_steps", selected=BEST,
     heads={"cc": BEST}, metrics={"validation.cc.energy_mae": 10.5}, offsets={"cc": {"H": -13.6}}, shares=[], parameters=9,
     workers=1, host="node-1", versions={},
 )  # fmt: skip
 EVALUATION = EvaluationRecord(
-    name="test.cc", evaluation={"labels": "cc"}, metrics={"energy_mae": 1.5}, offsets_only={}, structures=4, predictions="x.npz"
+    name="test.cc", evaluation={"labels": "cc", "subset": "t", "part": "test"}, metrics={"energy_mae": 1.5}, offsets_only={}, structures=4, predictions="x.npz"
 )  # fmt: skip
 
 

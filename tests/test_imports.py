@@ -26,7 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "files": set(),
     "metrics_file": {"files"},
     "spec": BASE,
-    "records": set(),
+    "record_shapes": set(),
+    "records": {"record_shapes"},
     "damage": BASE | {"records"},
     "sweep_folder": BASE | {"spec", "records", "damage"},
     "store": BASE | {"metrics_file", "spec", "records", "damage", "sweep_folder"},
@@ -47,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "labelcosts": {"spec", "data"},
     "inventory": {"plan", "store", "damage"},
     "prepare": BASE | {"spec", "plan", "records", "store", "inventory", "data", "points", "modelfiles", "labelcosts"},
+    "verify": BASE | {"metrics_file", "records", "store", "damage", "data"},
     "overlay": {"errors"},
     "versions": {"overlay"},
     "run": BASE

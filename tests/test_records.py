@@ -18,7 +18,7 @@ SHARE = Share(
     labels="cc", subset="a", size=4, requested=0.5, batches=2, structures=8, atoms=24, passes=2.0, head="cc"
 )  # fmt: skip
 RECORD = Record(
-    key="k", training={"seed": 0}, parent=None, started=1.0, seconds=2.0, steps=3, stop_reason="converged",
+    key="k", training={"seed": 0, "data": {"digest": "0", "splits": {"seed": 0}}, "model": {"architecture": "mace"}, "sets": []}, parent=None, started=1.0, seconds=2.0, steps=3, stop_reason="converged",
     selected=BEST, heads={"cc": BEST}, metrics={"validation.loss": 1.5}, offsets={"cc": {"H": -13.6}}, shares=[SHARE],
     parameters=7, workers=1, host="here", versions={"torch": "2"},
 )  # fmt: skip

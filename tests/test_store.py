@@ -79,7 +79,12 @@ def trained(store):
     folder.write_record(
         Record(
             key="k",
-            training={},
+            training={
+                "seed": 0,
+                "data": {"digest": "0", "splits": {"seed": 0}},
+                "model": {"architecture": "mace"},
+                "sets": [],
+            },
             parent=None,
             started=1.7e9,
             seconds=1,

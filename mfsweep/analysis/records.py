@@ -136,4 +136,7 @@ def _own_weights(record: Record) -> dict[str, Weights]:
         method, head = labelled["labels"], labelled.get("head") or labelled["labels"]
         found[f"validation.{method}"] = Weights(head, record.selected.step)
         found[f"validation.{method}@{BEST}"] = Weights(head, record.heads.get(head, record.selected).step)
+    # Whatever else a record has measured is of the checkpoint that was selected.
+    for path in (*record.metrics, *map(best_path, record.own_best)):
+        found.setdefault(path.rpartition(".")[0], Weights(None, record.selected.step))
     return found

@@ -16,9 +16,11 @@ from rich.table import Table
 from mfsweep.cli.planned import near
 from mfsweep.cli.search_costs import Bound, bound
 from mfsweep.errors import SpecError
+from mfsweep.files import set_aside
 from mfsweep.plan.cost import OWN, STOPS, Costs, Estimator, Measured, Rate, Total, Work, is_gpu, latest
 from mfsweep.plan.overview import Overview, overview
 from mfsweep.prepare import Plan
+from mfsweep.spec.aliases import AliasError, require_bounded
 from mfsweep.store import Store, write_text
 
 _ROWS = TypeAdapter(list[Measured])
@@ -182,8 +184,10 @@ def read(path: Path) -> list[Measured]:
         SpecError: it cannot be read or is no such list.
     """
     try:
-        return _ROWS.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+        require_bounded(yaml.compose(text, yaml.SafeLoader))
+        return _ROWS.validate_python(yaml.safe_load(text))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AliasError, RecursionError) as error:
         raise SpecError(f"{path}: expected a list of measured seconds, in YAML or JSON: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -196,7 +200,11 @@ def read(path: Path) -> list[Measured]:
 
 def keep(store: Store, rows: Sequence[Measured]) -> None:
     """Write measured rows into the store; those of the same work on the same device go."""
-    known = read(store.costs) if store.costs.exists() else []
+    try:
+        known = read(store.costs) if store.costs.exists() else []
+    except SpecError:  # seconds that were just measured are not lost to a damaged file
+        set_aside(store.costs)
+        known = []
     new = {(row.device, row.work) for row in rows}
     left = [row for row in known if (row.device, row.work) not in new]
     write_text(store.costs, json.dumps(_ROWS.dump_python([*left, *rows], mode="json"), indent=1))

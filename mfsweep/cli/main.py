@@ -27,6 +27,7 @@ from mfsweep.cli.options import (
 )
 from mfsweep.cli.plan import bench, plan
 from mfsweep.cli.screen import lenient_output
+from mfsweep.cli.store import store as store_commands
 from mfsweep.cli.track import track
 from mfsweep.errors import MfsweepError
 from mfsweep.files import FULL_DISK
@@ -89,6 +90,7 @@ cli.add_command(env)
 cli.add_command(bench)
 cli.add_command(data)
 cli.add_command(track)
+cli.add_command(store_commands)
 
 
 @cli.command()

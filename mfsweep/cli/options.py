@@ -11,6 +11,8 @@ import click
 
 from mfsweep.cli import DEFAULT_STORE
 from mfsweep.cli.screen import console as console  # noqa: PLC0414 (for the commands)
+from mfsweep.errors import StoreError, nearest
+from mfsweep.store import STAGES, Store
 
 if TYPE_CHECKING:
     from mfsweep.prepare import Plan
@@ -49,8 +51,13 @@ def prepared(spec: Path, store: Path, overrides: dict[str, Any] | None = None, *
 
 
 def readable(spec: Path, store: Path) -> Plan:
-    """Return a spec's plan for a command that only reads; what is damaged in the store is said, and left out."""
+    """Return a spec's plan for a command that only reads; what is damaged in the store is said, and left out.
+
+    Raises:
+        StoreError: there is no store at the place.
+    """
     plan = prepared(spec, store)
+    require_store(store)
     for damage in plan.damage():
         console(stderr=True).print(f"warning: {damage}", style="yellow", soft_wrap=True, markup=False)
     return plan
@@ -62,9 +69,25 @@ def writable(store: Path) -> None:
     Raises:
         StoreError: with what can be done with it.
     """
-    from mfsweep.store import Store
-
     Store(store.absolute()).require_writable()
+
+
+def require_store(store: Path) -> None:
+    """Refuse a store that is not there: a mistyped one would look like one in which nothing has been run.
+
+    Raises:
+        StoreError: with the store near it that was meant, perhaps.
+    """
+    if Store(store).is_there:
+        return
+    beside = [entry for entry in store.absolute().parent.glob("*/") if Store(entry).is_there]
+    near = nearest(store.absolute().name, [entry.name for entry in beside])
+    there = [f" There is {store.parent / entry.name}." for entry in beside[:1] if not near]
+    what = "no such folder" if not store.exists() else f"no store (expected the folder {STAGES}/ in it)"
+    raise StoreError(
+        f"--store {store}: {what}.{near}{''.join(there)} `mfsweep run` makes a store; name it with --store or "
+        "MFSWEEP_STORE"
+    )
 
 
 def show_ray_the_token() -> None:

@@ -69,8 +69,9 @@ def status_table(rows: Iterable[dict[str, Any]]) -> Table:
             if path.endswith(".energy_mae")
         ]
         for name, metrics in row.get("evaluations", {}).items():
-            error, null = metrics["energy_mae"], row.get("offsets_only", {}).get(name, {}).get("energy_mae")
-            errors.append(beside_offsets(f"{name} {error:.1f}", error, null))
+            if (error := metrics.get("energy_mae")) is not None:
+                null = row.get("offsets_only", {}).get(name, {}).get("energy_mae")
+                errors.append(beside_offsets(f"{name} {error:.1f}", error, null))
         if any(error.endswith("!") for error in errors):
             table.caption = ABOVE_OFFSETS
         if "reason" in row:

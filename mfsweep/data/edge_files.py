@@ -65,6 +65,20 @@ def kept_neighbours(structures: Structures, cutoff: float, folder: Path) -> Edge
     return found
 
 
+def damaged_files(folder: Path) -> str | None:
+    """Return what is wrong with the files of a folder of neighbours, as far as it is seen without the structures."""
+    try:
+        stated = json.loads((folder / _DIGESTS).read_bytes())
+        for name, expected in stated.items():
+            if (got := sha256(folder / f"{name}.npy")) != expected:
+                return f"{name}.npy has the sha256 {got[:12]}..., expected {str(expected)[:12]}..."
+    except OSError as error:
+        return f"{error.strerror}: {Path(str(error.filename)).name}"
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        return str(error)
+    return None
+
+
 def _read(folder: Path, structures: Structures) -> Edges | str | None:
     """Return the neighbours of a folder, what is wrong with it, or None where there is none.
 

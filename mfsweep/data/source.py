@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -27,19 +29,19 @@ def resolve(source: str, base: Path, name: str = "", place: str | None = None) -
     """Return the file of one source.
 
     Args:
-        source: `bundled:<name>`, or a path.
+        source: `bundled:<name>`, or a path; `~` and `${VARIABLE}` of the environment are expanded.
         base: folder that a relative path starts from (the spec's).
         name: its name in `data.sources`.
         place: where it stands in the spec. Default: as of the name.
 
     Raises:
-        MissingDataError: there is no such file.
+        MissingDataError: there is no such file, or no such variable.
         DataError: no such bundled set, or a file that is empty or no file.
     """
     place = place or (f"data.sources.{name}" if name else "data.source")
     if source.startswith(BUNDLED):
         return _bundled(source.removeprefix(BUNDLED), place)
-    path = (base / Path(source).expanduser()).resolve()
+    path = (base / _expanded(source, place)).resolve()
     if not path.exists():
         beside = [entry.name for entry in path.parent.glob("*.h5")] if path.parent.is_dir() else []
         raise MissingDataError(f"{place}: no file {path}.{nearest(path.name, beside)}")
@@ -48,6 +50,31 @@ def resolve(source: str, base: Path, name: str = "", place: str | None = None) -
     if path.stat().st_size == 0:
         raise DataError(f"{place}: {path} is empty: the download may have failed, get it again")
     return path
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def variables(source: str) -> list[str]:
+    """Return the variables of the environment that a source names."""
+    return _VARIABLE.findall(source)
+
+
+def _expanded(source: str, place: str) -> Path:
+    """Return a path as a shell would read it.
+
+    Raises:
+        MissingDataError: there is no such variable, or no such user.
+    """
+    for name in variables(source):
+        if not os.environ.get(name):
+            near = nearest(name, os.environ)
+            raise MissingDataError(f"{place}: {source}: the environment has no variable {name}.{near}")
+    text = _VARIABLE.sub(lambda found: os.environ[found[1]], source)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise MissingDataError(f"{place}: {source}: there is no user {Path(text).parts[0][1:]!r} here") from error
 
 
 def digest(path: Path, cache: Path | None = None) -> str:

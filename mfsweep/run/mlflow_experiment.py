@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from mfsweep.errors import TrackingError
+from mfsweep.run import mlflow_places
 from mfsweep.run.tail import Point
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Experiment:
     def __init__(self, uri: str, name: str, artifacts: Path, given: str = SPEC) -> None:
         """Get or create the experiment; with a database, a new one keeps its artifacts in the folder `artifacts`.
 
-        A server decides itself where they go. `given` says where the user has named the URI.
+        A server decides itself where they go. A database beside the folder moves with it (mlflow_places.py). `given`
+        says where the user has named the URI.
 
         Raises:
             TrackingError: the server cannot be reached within about ten seconds, or refuses.
@@ -87,7 +89,12 @@ class Experiment:
             if database:
                 _try_database(uri)
             self._client = MlflowClient(tracking_uri=uri)
-            self._id = self._get_or_create(name, artifacts.absolute().as_uri() if database else None)
+            own = mlflow_places.own_database(uri, artifacts) if database else None
+            self._kept = None if own is None else artifacts
+            location = mlflow_places.ROOT if own is not None else artifacts.absolute().as_uri()
+            self._id = self._get_or_create(name, location if database else None)
+            if own is not None:
+                mlflow_places.make_movable(own, artifacts)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             raise TrackingError(
                 f"{given}: the tracking server {without_password(uri)} cannot be used: {reason(error)}\n"
@@ -142,6 +149,9 @@ class Experiment:
 
     def upload(self, run: RunState, path: Path) -> None:
         """Upload a file, or a folder under its own name."""
+        if self._kept is not None:
+            mlflow_places.keep(self._kept, run.run_id, path)
+            return
         _make_way(run.artifacts, path.name)
         if path.is_dir():
             self._client.log_artifacts(run.run_id, str(path), artifact_path=path.name)

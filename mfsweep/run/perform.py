@@ -20,7 +20,7 @@ from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import StoreError, TrainingError
 from mfsweep.files import sha256
 from mfsweep.quantities import Quantity
-from mfsweep.records import Best, EvaluationRecord, Execution, Machine, Record, Share
+from mfsweep.records import Best, EvaluationRecord, Execution, Inherited, Machine, Record, Share
 from mfsweep.run.job import Job
 from mfsweep.run.machine import machine, machines
 from mfsweep.run.stage_log import warnings_to
@@ -157,6 +157,7 @@ def _record(job: Job, outcome: Outcome, started: float, found: list[Machine], wo
             for share, labelled in zip(outcome.shares, job.training.sets, strict=True)
         ],
         parameters=outcome.parameters,
+        inherited=None if outcome.inherited is None else Inherited(**outcome.inherited._asdict()),
         workers=world.size,
         host=platform.node(),
         versions=versions(),

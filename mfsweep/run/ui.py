@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from mfsweep.errors import TrackingError
 from mfsweep.run.mlflow_experiment import without_password
+from mfsweep.run.mlflow_places import make_movable
 from mfsweep.store import Store
 
 LOCALHOST = "127.0.0.1"
@@ -16,8 +18,14 @@ UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE
 """For the process of `ui_command`: without it MLflow starts eight more, for jobs that nobody submits here."""
 
 
-def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST) -> list[str]:
+def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST, artifacts: Path | None = None) -> list[str]:
     """Return the command line of the MLflow UI on a tracking database; only this machine reaches the default host.
+
+    Args:
+        uri: of the database.
+        port: of the UI.
+        host: that it listens on.
+        artifacts: folder that `mlflow-artifacts:/` in the database means: that of a store.
 
     Raises:
         TrackingError: the URI is a server's, which shows its own UI.
@@ -25,6 +33,7 @@ def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST) -> list[str]:
     if uri.startswith(("http://", "https://")):
         raise TrackingError(f"{without_password(uri)} is a tracking server: open that address in a browser")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1"]
+    command += ["--artifacts-destination", str(artifacts)] if artifacts else []
     return [*command, "--host", host, "--port", str(port)]
 
 
@@ -39,9 +48,11 @@ def serve(store: Store, uri: str | None, port: int) -> NoReturn:
         raise TrackingError(
             f"{database}: no such file: nothing has been run into this store yet. Name another with --store"
         )
-    command = ui_command(uri or store.tracking_uri, port)
+    command = ui_command(uri or store.tracking_uri, port, artifacts=store.artifacts)
     with socket.socket() as probe:
         if probe.connect_ex((LOCALHOST, port)) == 0:
             raise TrackingError(f"port {port} of this machine is taken: choose another with --port")
+    if uri is None:
+        make_movable(database, store.artifacts)
     print(f"MLflow on http://{LOCALHOST}:{port} (Ctrl-C ends it)", flush=True)  # noqa: T201 (a command's answer)
     os.execve(command[0], command, os.environ | UI_ENVIRONMENT)  # noqa: S606 (our own arguments)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mfsweep.errors import SpecError, nearest
 from mfsweep.spec import axes
+from mfsweep.spec.aliases import AliasError, require_bounded
 from mfsweep.spec.axes import SEEDS, Block, Distribution, PlaceError, Value
 from mfsweep.spec.experiment import Experiment
 
@@ -32,10 +33,13 @@ class Document:
         self.path = path
         self.text = _read(path)
         try:
-            self.tree: Any = yaml.load(self.text, _Loader)  # noqa: S506 (a SafeLoader)
             self._nodes = yaml.compose(self.text, _Loader)
-        except _BadKeyError as problem:
+            require_bounded(self._nodes)
+            self.tree: Any = yaml.load(self.text, _Loader)  # noqa: S506 (a SafeLoader)
+        except (_BadKeyError, AliasError) as problem:
             raise SpecError(f"{path}:{problem.line}: {problem}") from None
+        except RecursionError:
+            raise SpecError(f"{path}: not a spec: it is nested too deep to be read") from None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""

@@ -21,6 +21,7 @@ from mfsweep.spec.execution import Execution
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import load, load_step, save, save_weights
 from mfsweep.train.execution import Ran, choose
+from mfsweep.train.inheritance import Inherited
 from mfsweep.train.schedule import HeadReason, Reason, head_reason
 from mfsweep.train.selection import Best, selection
 from mfsweep.train.state import State
@@ -84,6 +85,8 @@ class Outcome(NamedTuple):
     """Trainable parameters."""
     ran: Ran
     """How its steps were computed, since it was last resumed."""
+    inherited: Inherited | None = None
+    """How far the model was from its parent before its first step; None without one."""
 
 
 def train(
@@ -236,4 +239,5 @@ def _finish(state: State, checkpoints: Path, world: World, ran: Ran) -> Outcome:
         shares=state.sampler.shares(),
         parameters=state.flat.count,
         ran=ran,
+        inherited=state.inherited,
     )

@@ -20,8 +20,9 @@ from mfsweep.models import Potential, Shape, build, match_heads
 from mfsweep.spec.data import TEST_SUBSET
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import DTYPES, Weights
+from mfsweep.train.inheritance import Inherited, compare
 from mfsweep.train.parameters import Flat, trained
-from mfsweep.train.parent import child_shape, read_parent
+from mfsweep.train.parent import Parent, child_shape, read_parent
 from mfsweep.train.referencing import refer
 from mfsweep.train.schedule import Plateau, Reason, advance
 from mfsweep.train.selection import Selection
@@ -48,7 +49,7 @@ class State:
             world: this rank among its group; every rank calls this, and starts from rank 0's weights.
 
         Raises:
-            TrainingError: the parent's model is another one than this training's, or lacks a head.
+            TrainingError: the parent's model is another one than this training's, lacks a head, or has other energies.
             DataError: a labelled set or the energy offsets cannot be had.
         """
         self.training = training
@@ -59,6 +60,7 @@ class State:
         self.flat = Flat([group.parameters for group in groups])
         for tensor in (self.flat.values, *(own.data for own in self.model.parameters() if not own.requires_grad)):
             world.share_(tensor)
+        self.inherited = self._inherited(dataset, world)
         self.model.train()
         self.optimizer = torch.optim.Adam(
             [{"params": [own], "lr": group.rate} for own, group in zip(self.flat.groups, groups, strict=True)],
@@ -86,14 +88,23 @@ class State:
             shape = child_shape(parent, training, shape)
         dtype = DTYPES[training.precision]
         model = build(training.model, shape, self.head_offsets, seed=training.seed, dtype=dtype)
+        self._parent: tuple[Parent, dict[str, str]] | None = None
         if not parent:
             return model.to(world.device)
         sources = match_heads(shape.heads, parent.shape.heads, training.heads or {})
         model.adopt(parent.state, parent.shape, sources)
+        self._parent = parent, sources
         model.to(world.device)
         if parent.reference == "its own":
             refer(model, sources, dataset, training, self.offsets, world)
         return model
+
+    def _inherited(self, dataset: Dataset, world: World) -> Inherited | None:
+        """Return how far the model, as it would take its first step, is from its parent; that one's weights go."""
+        if self._parent is None:
+            return None
+        (parent, sources), self._parent = self._parent, None
+        return compare(self.model, parent, sources, dataset, self.training, world.device)
 
     @property
     def stop_reason(self) -> Reason | None:

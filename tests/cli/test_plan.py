@@ -114,6 +114,9 @@ def test_whatever_needs_the_data_does_not_begin_without(mfsweep, write_spec, tmp
         ("- {device: Some GPU, forces: true, seconds: 2}\n", "0.model: Field required"),
         ("- {device: Some GPU, model: {architecture: mace}, forces: true, seconds: -2}\n", "0.seconds"),
         ("seconds: [\n", "in YAML or JSON"),
+        ("- !!python/object/apply:os.getcwd []\n", "in YAML or JSON"),
+        ("- &a [*a]\n", "no end"),
+        ("[" * 20_000, "in YAML or JSON"),
     ],
 )
 def test_a_wrong_table_of_costs_ends_in_2(mfsweep, write_spec, tmp_path, text, says):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mfsweep.data import source
 from mfsweep.data.source import contents, digest, resolve, verify_data, verify_file
-from mfsweep.errors import DataError
+from mfsweep.errors import DataError, MissingDataError
 from mfsweep.files import sha256
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits
 
@@ -32,6 +32,32 @@ def test_path_starts_from_the_specs_folder(tmp_path):
     (tmp_path / "sets" / "my.h5").write_bytes(b"x")
     assert resolve("sets/my.h5", tmp_path) == (tmp_path / "sets" / "my.h5").resolve()
     assert resolve(str(tmp_path / "sets" / "my.h5"), Path("/")) == (tmp_path / "sets" / "my.h5").resolve()
+
+
+def test_home_and_variables_of_the_environment_are_expanded(tmp_path, monkeypatch):
+    (tmp_path / "sets").mkdir()
+    (file := tmp_path / "sets" / "my.h5").write_bytes(b"x")
+    for name, value in {"HOME": tmp_path, "LAB_DATA": tmp_path / "sets", "SET": "my", "HERE": "sets"}.items():
+        monkeypatch.setenv(name, str(value))
+    for written in ("~/sets/my.h5", "${LAB_DATA}/my.h5", "${LAB_DATA}/${SET}.h5", "${HERE}/my.h5"):
+        assert resolve(written, tmp_path) == file.resolve()
+    assert source.variables("${LAB_DATA}/${SET}.h5 $HOME ${} ${1}") == ["LAB_DATA", "SET"]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("${LAB_DTAA}/my.h5", r"data.source: .*: the environment has no variable LAB_DTAA\. Did you mean 'LAB_DATA'"),
+        ("${EMPTY}/my.h5", "no variable EMPTY"),
+        ("~no-such-user/my.h5", "there is no user 'no-such-user' here"),
+        ("$LAB_DATA/my.h5", "no file"),
+    ],
+)
+def test_what_cannot_be_expanded_is_refused(tmp_path, monkeypatch, written, said):
+    monkeypatch.setenv("LAB_DATA", str(tmp_path))
+    monkeypatch.setenv("EMPTY", "")
+    with pytest.raises(MissingDataError, match=said):
+        resolve(written, tmp_path)
 
 
 def test_missing_file_is_refused_with_the_nearest_name(tmp_path):

@@ -109,8 +109,6 @@ def test_a_stage_becomes_one_run_with_lineage_curves_and_end(open_tracker, uri, 
     assert len(run.data.params) == 121  # an unset value is no param
     assert run.data.metrics["test.dft.energy_mae"] == 3.5
     assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(1500)]
-    [stored] = client(uri).list_artifacts(sweep.info.run_id)
-    assert stored.path == "law.svg"
     assert (tmp_path / "artifacts" / sweep.info.run_id / "artifacts" / "law.svg").exists()
 
 
@@ -314,18 +312,18 @@ class Server:
         self.database = f"sqlite:///{folder}/mlflow.db"
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
+        self.command = ui_command(self.database, self.port)
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
         """Start it, unless it runs, and wait until it answers: many seconds on a small machine."""
         if self.process:
             return
-        command = ui_command(self.database, self.port)
         environment = os.environ | UI_ENVIRONMENT
         log = self.folder / "server.log"
         with log.open("ab") as out:  # a process group of its own, to be killed whole
             self.process = subprocess.Popen(
-                command, stdout=out, stderr=out, cwd=self.folder, env=environment, start_new_session=True
+                self.command, stdout=out, stderr=out, cwd=self.folder, env=environment, start_new_session=True
             )
         deadline = time.monotonic() + 120
         while not self.answers("/health"):
@@ -451,3 +449,24 @@ def test_two_sweeps_of_a_spec_at_once_show_each_stage_in_one_run(open_tracker, t
     assert sorted(run.data.tags["mfsweep.stage_key"] for run in found) == sorted(stage.key for stage in stages)
     assert len(runs(uri, kind="sweep")) == 1
     assert all(run.info.status == "FINISHED" for run in found)
+
+
+@pytest.mark.server
+def test_the_ui_shows_the_artifacts_of_a_store_wherever_it_lies(open_tracker, uri, tmp_path):
+    (figure := tmp_path / "law.svg").write_text("<svg/>")
+    assert open_tracker(uri).close("FINISHED", [figure]) == []
+    (moved := tmp_path / "moved").mkdir()
+    for name in ("mlflow.db", "artifacts"):
+        (tmp_path / name).rename(moved / name)
+    server = Server(moved)
+    server.command = ui_command(server.database, server.port, artifacts=moved / "artifacts")
+    try:
+        server.start()
+        (run,) = runs(server.database, "sweep")
+        (found,) = client(server.address).list_artifacts(run.info.run_id)
+        assert found.path == "law.svg"
+        query = f"{server.address}/get-artifact?path=law.svg&run_uuid={run.info.run_id}"
+        with urllib.request.urlopen(query, timeout=20) as answer:
+            assert answer.read() == b"<svg/>"
+    finally:
+        server.kill()

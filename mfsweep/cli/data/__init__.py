@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mfsweep.cli.data.exporting import export
 from mfsweep.cli.data.fetch import fetch_
 from mfsweep.cli.data.importing import import_
 from mfsweep.cli.data.info import info
@@ -18,6 +19,7 @@ def data() -> None:
 
 
 data.add_command(info)
+data.add_command(export)
 data.add_command(fetch_)
 data.add_command(import_)
 data.add_command(label)

@@ -87,10 +87,10 @@ def import_(
 ) -> None:
     """Bring structures and labels of SOURCE, one file or several, into the data store STORE.
 
-    SOURCE is an HDF5 file of the ANI-1x layout, or any file that ASE reads (extxyz, db, traj, OUTCAR, ...), some of its
-    structures (own.xyz@:100), a glob in quotes, or a folder. Isolated atoms are left out, and kept as energy offsets.
-    What a structure lacks is NaN in the store: no label. STORE is one file, which a spec names as its data.source; it
-    appears when it is whole.
+    SOURCE is an HDF5 file (ANI-1x, pyanitools, torchani, SPICE, MACE), the folder of the source study's release, or any
+    file that ASE reads (extxyz, db, traj, OUTCAR, ...), some of its structures (own.xyz@:100), a glob in quotes, or a
+    folder. Isolated atoms are left out, and kept as energy offsets. What a structure lacks is NaN in the store: no
+    label. STORE is one file, which a spec names as its data.source; it appears when it is whole.
 
     Labels that cannot be in their units, that fit another unit clearly better, energies per atom, gradients, forces
     that are not the slope of the energies, or that are all zero, are refused with the command that takes them right.

@@ -1,6 +1,6 @@
 """Files of structures and labels into one data store: checked on the way, with bounded memory, whole or not at all.
 
-A source (ani.py, ase_files.py) gives its structures in parts of some 100,000 atoms, in eV and angstrom. Each part is
+A source (layouts.py) gives its structures in parts of some 100,000 atoms, in eV and angstrom. Each part is
 checked (parts.py), goes into the writer of the data store, and leaves a few structures in a sample; on that labels
 are judged (data/judging) before the store is put into place.
 """
@@ -15,17 +15,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from mfsweep import __version__
 from mfsweep.data import csr
-from mfsweep.data.importing.ani import AniSource
 from mfsweep.data.importing.ase_files import AseSource
 from mfsweep.data.importing.keys import require, storable
+from mfsweep.data.importing.layouts import layout_of
+from mfsweep.data.importing.lmdb_files import main_file
 from mfsweep.data.importing.parts import Filter, Part, Source, complete
 from mfsweep.data.importing.places import Place, places
 from mfsweep.data.importing.refusal import Verdicts
+from mfsweep.data.importing.release import ReleaseSource
 from mfsweep.data.importing.rules import Rules
 from mfsweep.data.judging import Sample
 from mfsweep.data.judging.chunks import carries
@@ -37,7 +38,6 @@ from mfsweep.data.units import Units
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
 
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 JUDGED = 1
 """Which judgement of single structures a data store has passed (judging/flaws.py): raised when it sees more."""
 LMDB_SUFFIXES = (".lmdb", ".mdb", ".aselmdb")
@@ -83,7 +83,7 @@ def import_files(
     """Write the structures of files, one file after the other, into a new data store.
 
     Args:
-        sources: HDF5 files of the ANI-1x layout, or files that ASE reads; `file@START:STOP`, globs, folders.
+        sources: files of the layouts of layouts.py; `file@START:STOP`, globs, folders.
         target: the data store to be.
         rules: what is taken and what it means.
         overwrite: whether `target` may exist.
@@ -93,7 +93,7 @@ def import_files(
         DataError: a file that cannot be read, or whose values cannot be what they are said to be; nothing is written.
     """
     began = time.monotonic()
-    chosen = places(sources, whole=lambda path: (path / "data.mdb").exists())
+    chosen = places(sources, whole=_is_one)
     _require_free(target, [place.path for place in chosen], overwrite=overwrite)
     opened = [_source(place.path, rules) for place in chosen]
     tally = _Tally(opened)
@@ -214,18 +214,18 @@ def _source(path: Path, rules: Rules) -> Source:
         raise DataError(f"--geometries takes no labels, but --labels names some: {', '.join(rules.labels)}")
     if not path.exists():
         raise DataError(f"{path}: no such file")
-    if path.suffix in LMDB_SUFFIXES or (path / "data.mdb").exists():
+    made = layout_of(path)
+    if made is not ReleaseSource and (path.suffix in LMDB_SUFFIXES or (path / "data.mdb").exists()):
         raise DataError(
-            f"{path}: expected an HDF5 file of the ANI-1x layout, or a file that ASE reads (extxyz, db, traj, ...), "
-            "got an LMDB database, whose content only the program that made it can tell: let that one write extxyz"
+            f"{path}: expected an HDF5 file of a known layout, or a file that ASE reads (extxyz, db, traj, ...), got "
+            "an LMDB database without a metadata.parquet beside it: only its own program can tell what it holds: "
+            "let that one write extxyz"
         )
     if csr.is_csr(path):
         raise DataError(
             f"{path}: expected a file of structures, got a data store: it has been imported already, and a spec takes "
             "it as data.source as it is"
         )
-    hdf5 = path.suffix.lower() in HDF5_SUFFIXES or (path.is_file() and h5py.is_hdf5(path))
-    made = AniSource if hdf5 else AseSource
     common = path, rules.labels, rules.columns, rules.file_units
     if rules.method_column is None:
         return made(*common, geometries=rules.geometries, charge=rules.charge)
@@ -233,6 +233,11 @@ def _source(path: Path, rules: Rules) -> Source:
         raise DataError(f"{path}: --method-column is for files that ASE reads: this layout names methods by their keys")
     column = rules.method_column
     return AseSource(*common, geometries=rules.geometries, charge=rules.charge, method_column=column)
+
+
+def _is_one(folder: Path) -> bool:
+    """Return whether a folder is one source, and not many files."""
+    return layout_of(folder) is ReleaseSource or (folder / "data.mdb").exists()
 
 
 def _names(paths: Sequence[Place]) -> str:
@@ -260,8 +265,8 @@ def _provenance(chosen: Sequence[Place], opened: Sequence[Source], rules: Rules,
             {
                 "file": source.name,
                 "rows": place.text or "all",
-                "bytes": place.path.stat().st_size,
-                "sha256": digest(place.path),
+                "bytes": main_file(place.path).stat().st_size,
+                "sha256": digest(main_file(place.path)),
                 "layout": source.layout,
                 "labels": {
                     name: {"energy": keys.energy, "forces": keys.forces} for name, keys in source.labels.items()

@@ -22,11 +22,18 @@ from mfsweep.data.units import ANI_UNITS, Units
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
 
+SUFFIXES = (".h5", ".hdf5", ".hdf")
+
 
 class AniSource:
     """A file of the ANI-1x layout."""
 
     layout = "ANI-1x HDF5"
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Return whether it is an HDF5 file, or one by its name: every layout that has none of its own."""
+        return path.suffix.lower() in SUFFIXES or (path.is_file() and h5py.is_hdf5(path))
 
     def __init__(
         self,

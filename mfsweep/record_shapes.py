@@ -1,0 +1,77 @@
+"""What readers take from the plain data in a record, whatever version wrote it: without that it is no record.
+
+A record keeps identities in full, as plain data, so that a version that has come to know more reads what an older one
+wrote. The parts that are looked up in them are checked when a record is read, so that no odd file ends in a traceback.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StrictInt, ValidationError
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Splits(_Shape):
+    seed: StrictInt
+
+
+class _Data(_Shape):
+    digest: str
+    splits: _Splits
+
+
+class _Model(_Shape):
+    architecture: str
+
+
+class _Set(_Shape):
+    labels: str
+    head: str | None = None
+
+
+class TrainingShape(_Shape):
+    """Of `Record.training`."""
+
+    seed: StrictInt
+    data: _Data
+    model: _Model
+    sets: list[_Set]
+
+
+class EvaluationShape(_Shape):
+    """Of `EvaluationRecord.evaluation`."""
+
+    labels: str
+    subset: str
+    part: str
+    head: str | None = None
+    checkpoint: str | None = None
+
+
+def holds(kind: type[_Shape]) -> AfterValidator:
+    """Return the check that plain data hold what a shape says; they stay as they are."""
+
+    def check(found: dict[str, Any]) -> dict[str, Any]:
+        try:
+            kind.model_validate(found)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return found
+
+    return AfterValidator(check)
+
+
+def _require_paths(metrics: dict[str, float]) -> dict[str, float]:
+    for name in metrics:
+        if "." not in name:
+            raise ValueError(f"{name!r} is no metric of a stage, as validation.cc.energy_mae is")
+    return metrics
+
+
+Metrics = Annotated[dict[str, float], AfterValidator(_require_paths)]
+"""Name -> value, of a stage."""
