@@ -20,9 +20,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from mfsweep.masking import masked
+
 
 class MfsweepError(Exception):
-    """Base of the errors that a user can act on; its text is written for them."""
+    """Base of the errors that a user can act on; its text is written for them, and masked (masking.py)."""
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(masked(part) if isinstance(part, str) else part for part in said))
 
 
 class SpecError(MfsweepError):

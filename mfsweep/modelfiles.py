@@ -31,12 +31,13 @@ def model_files(spec: Spec, cells: Sequence[Cell], folder: Path) -> dict[str, tu
 
     found = {}
     for name, stage in names.items():
-        place = ("stages", stage, "start_from")
+        place = "stages", stage, "start_from"
         try:
             path = (folder / Path(name).expanduser()).resolve()
-        except RuntimeError:  # ~user, whom this machine does not know
-            raise spec.document.error(place, f"file:{name}", "a model file: no such user is here") from None
-        if not path.is_file():
+            is_file = path.is_file()
+        except (OSError, ValueError, RuntimeError) as error:  # a name too long, a zero byte, the home of nobody
+            raise spec.document.error(place, f"file:{name}", f"a model file: {error}") from error
+        if not is_file:
             raise spec.document.error(place, f"file:{name}", f"a model file: {path} is none")
         outside = read(path)
         heads = {head: outside.shape.hidden.get(head) for head in outside.shape.heads}

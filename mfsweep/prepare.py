@@ -153,7 +153,12 @@ class Plan:
 
 
 def prepare(
-    path: Path, store: Path, resources: Mapping[str, Any] | None = None, *, allow_missing_data: bool = False
+    path: Path,
+    store: Path,
+    resources: Mapping[str, Any] | None = None,
+    *,
+    allow_missing_data: bool = False,
+    verify: bool = False,
 ) -> Plan:
     """Read a spec, expand it, check it against its data, and look up what the store has of it.
 
@@ -164,6 +169,7 @@ def prepare(
         store: the store; it need not exist.
         resources: in place of the spec's `resources`, field by field.
         allow_missing_data: plan also where a data file is not at hand; then nothing is checked against it.
+        verify: read every data file, whatever the store remembers of it.
 
     Raises:
         SpecError: the spec.
@@ -184,7 +190,7 @@ def prepare(
         if indices := spec.experiment.data.splits.indices:
             sources[INDICES] = resolve(indices, folder, place="data.splits.given")
         hashed = kept.digests if kept.is_there else None
-        content = contents(sources, hashed, atoms=spec.experiment.data.offsets == "isolated_atoms")
+        content = contents(sources, hashed, anew=verify, atoms=spec.experiment.data.offsets == "isolated_atoms")
     except MissingDataError as error:
         if not allow_missing_data:
             raise

@@ -45,8 +45,10 @@ from mfsweep.files import CLAIM, FULL_DISK, claimed, locked, set_aside, write_js
 from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
 from mfsweep.files import write_text as write_text  # noqa: PLC0414 (likewise)
 from mfsweep.fingerprint import fingerprint
+from mfsweep.masking import masked
 from mfsweep.metrics_file import pack
 from mfsweep.records import Best, EvaluationRecord, Interruption, Record
+from mfsweep.sqlite_uris import sqlite_uri
 from mfsweep.sweep_folder import SweepFolder
 
 STAGES = "stages"
@@ -102,7 +104,7 @@ class StageFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with self.log.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {masked(text)}\n")
 
     def add_interruption(self, interruption: Interruption) -> None:
         """Keep what cut the training short until its record is written.
@@ -307,7 +309,7 @@ class Store:
     @property
     def search_uri(self) -> str:
         """Return the default Optuna storage URL, an sqlite file in the store."""
-        return f"sqlite:///{self.search_database}"
+        return sqlite_uri(self.search_database)
 
     @property
     def costs(self) -> Path:
@@ -317,7 +319,7 @@ class Store:
     @property
     def tracking_uri(self) -> str:
         """Return the default MLflow tracking URI, an sqlite file in the store."""
-        return f"sqlite:///{self.tracking_database}"
+        return sqlite_uri(self.tracking_database)
 
     @property
     def tracking_database(self) -> Path:

@@ -15,6 +15,7 @@ from mfsweep import damage
 from mfsweep.damage import Damage
 from mfsweep.errors import StoreError
 from mfsweep.files import claimed, set_aside, write_text
+from mfsweep.masking import masked
 from mfsweep.records import CellRecord, ClaimRecord, FigureRecord, Plain
 from mfsweep.spec.axes import Value
 
@@ -29,6 +30,7 @@ class SweepFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.spec = path / "spec.yaml"
+        """The spec as it was run last, without passwords; nothing reads it."""
         self.report = path / "report.html"
         self.figures = path / "figures"
         self.search = path / "search.json"
@@ -42,6 +44,10 @@ class SweepFolder:
         """Hold the sweep against other processes on this store, as `StageFolder.claim` does."""
         with claimed(self.path) as mine:
             yield mine
+
+    def write_spec(self, text: str) -> None:
+        """Write the copy of the spec."""
+        write_text(self.spec, masked(text))
 
     def write_asked(self, points: Iterable[Mapping[str, Value]]) -> None:
         """Write the points that a search has asked for so far, in that order; a damaged file is set aside."""

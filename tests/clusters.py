@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +49,18 @@ class Cluster(NamedTuple):
             process for process in _processes(self.folder) if all(word in " ".join(process.cmdline()) for word in words)
         ]
 
+    def kill_head(self) -> Callable[[], subprocess.Popen[bytes]]:
+        """Kill the head's GCS; return a function that starts it again as it was."""
+        (gcs,) = [process for process in self.processes("gcs/gcs_server") if "gcs/gcs_server" in process.cmdline()[0]]
+        command, environment, folder = gcs.cmdline(), gcs.environ(), gcs.cwd()
+        gcs.kill()
+
+        def start() -> subprocess.Popen[bytes]:
+            with (self.folder / "restarted.log").open("w") as log:
+                return subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+
+        return start
+
     def add_node(self, **resources: int) -> None:
         """Start one more raylet."""
         _ray(
@@ -58,9 +70,14 @@ class Cluster(NamedTuple):
 
 
 @contextlib.contextmanager
-def cluster(*nodes: Mapping[str, int]) -> Iterator[Cluster]:
-    """Start a head that trains nothing, and a raylet for each node."""
-    with _started() as made:
+def cluster(*nodes: Mapping[str, int], keeps_state: bool = False) -> Iterator[Cluster]:
+    """Start a head that trains nothing, and a raylet for each node.
+
+    Args:
+        nodes: resources of each node.
+        keeps_state: let the head keep its state in a file, from which it goes on when it is started again.
+    """
+    with _started(keeps_state=keeps_state) as made:
         for node in nodes:
             made.add_node(**node)
         yield made
@@ -83,7 +100,7 @@ def autoscaling(
 
 
 @contextlib.contextmanager
-def _started(config: dict | None = None, *, hidden: bool = False) -> Iterator[Cluster]:
+def _started(config: dict | None = None, *, hidden: bool = False, keeps_state: bool = False) -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="mfs", dir="/tmp"))
     (folder / TOKEN).write_text(secrets.token_hex(32))
     gcs, dashboard = _free_port(), _free_port()
@@ -93,7 +110,8 @@ def _started(config: dict | None = None, *, hidden: bool = False) -> Iterator[Cl
         f"--temp-dir={folder}", f"--object-store-memory={STORE_BYTES}", f"--dashboard-port={dashboard}",
         f"--dashboard-agent-listen-port={_free_port()}", f"--ray-client-server-port={_free_port()}",
     ]  # fmt: skip
-    fake, monitor = {}, None
+    fake = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(folder / "state")} if keeps_state else {}
+    monitor = None
     if config:
         config["provider"]["gcs_address"] = made.address
         file = folder / "autoscaling.yaml"

@@ -16,11 +16,13 @@ from mfsweep import errors
 PACKAGE = Path(mfsweep.__file__).parent
 
 # Part -> the parts it may import, besides itself. A part is a module or package right under mfsweep/.
-BASE = {"errors", "quantities", "fingerprint", "files"}
+BASE = {"errors", "masking", "quantities", "fingerprint", "files"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
-    "errors": set(),
+    "masking": set(),
+    "sqlite_uris": set(),
+    "errors": {"masking"},
     "quantities": {"errors"},
     "fingerprint": {"errors"},
     "files": set(),
@@ -30,13 +32,14 @@ ALLOWED: dict[str, set[str]] = {
     "records": {"record_shapes"},
     "damage": BASE | {"records"},
     "sweep_folder": BASE | {"spec", "records", "damage"},
-    "store": BASE | {"metrics_file", "spec", "records", "damage", "sweep_folder"},
+    "store": BASE | {"sqlite_uris", "metrics_file", "spec", "records", "damage", "sweep_folder"},
     "plan": BASE | {"spec"},
     "data": BASE | {"spec"},
     "models": BASE | {"spec"},
     "train": BASE | {"metrics_file", "spec", "data", "models"},
     "analysis": {
         "errors",
+        "masking",
         "quantities",
         "records",
         "store",
@@ -53,6 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "versions": {"overlay"},
     "run": BASE
     | {
+        "sqlite_uris",
         "metrics_file",
         "spec",
         "plan",

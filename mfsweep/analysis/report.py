@@ -18,6 +18,7 @@ from mfsweep.analysis.records import Records
 from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.shares import MIXTURES_HEAD, TEXT, realised
 from mfsweep.analysis.study import Analysis, Result, Study, analyse
+from mfsweep.masking import masked
 from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets, count
 from mfsweep.store import Store, SweepFolder, write_text
 
@@ -290,7 +291,7 @@ def _provenance(study: Study, analysis: Analysis) -> str:
     parts.append(folded("Every stage", table(f"{len(body)} stages", head, body, text={0, 1, 2, 5, 6, 10}), len(body)))
     if study.commands:
         parts.append(f"<h3>To make this again</h3><pre><code>{escape(chr(10).join(study.commands))}</code></pre>")
-    parts.append(f"<h3>The spec</h3><pre><code>{escape(study.spec_text)}</code></pre>")
+    parts.append(f"<h3>The spec</h3><pre><code>{escape(masked(study.spec_text))}</code></pre>")
     return "".join(parts)
 
 

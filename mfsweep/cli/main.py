@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
@@ -23,6 +26,7 @@ from mfsweep.cli.options import (
     spec_and_store,
     specs_and_store,
     store_option,
+    verify_option,
     writable,
 )
 from mfsweep.cli.plan import bench, plan
@@ -31,6 +35,7 @@ from mfsweep.cli.store import store as store_commands
 from mfsweep.cli.track import track
 from mfsweep.errors import MfsweepError
 from mfsweep.files import FULL_DISK
+from mfsweep.masking import masked
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -40,6 +45,8 @@ _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake ends in one message and exit code 2, Ctrl-C in 130."""
+    sys.excepthook = _say_masked
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home folder that it cannot write
     with lenient_output():
         code = _code_of(args)
     sys.exit(code)
@@ -67,6 +74,11 @@ def _code_of(args: Sequence[str] | None) -> int:
         else:
             raise
     return code if isinstance(code, int) else 0
+
+
+def _say_masked(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of a defect of ours; what it quotes may hold a password."""
+    click.echo(masked("".join(traceback.format_exception(kind, error, trace))), err=True, nl=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -108,6 +120,7 @@ cli.add_command(store_commands)
 @click.option(
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of tracking.uri.  [env: MLFLOW_TRACKING_URI]"
 )
+@verify_option
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -117,6 +130,7 @@ def run(
     as_json: bool,
     smoke: bool,
     tracking_uri: str | None,
+    verify: bool,
     **over: Any,
 ) -> None:
     """Train every stage of each SPEC that the store lacks, then fit its laws and write its report.
@@ -141,9 +155,11 @@ def run(
     writable(store)
     screen = console(stderr=as_json)
     overrides = {name: value for name, value in over.items() if value is not None}
-    plans = [prepared(spec, store, overrides) for spec in specs]
+    plans = [prepared(spec, store, overrides, verify=verify) for spec in specs]
     sweeps.refuse_same_names(plans)
     running.refuse_relative_store(store)
+    for one in plans:
+        running.refuse_relative_databases(one, tracking_uri)
     for one in plans:
         print_plan(screen, one)
     if not smoke:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +20,30 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 
+
+def _at_home(_: click.Context, __: click.Parameter, path: Path) -> Path:
+    """Return a path with a leading ~ replaced, as shells do where they see it: not in `--store=~/x`."""
+    with contextlib.suppress(RuntimeError):  # nobody's home: a folder of that name
+        path = path.expanduser()
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:  # a name too long, a zero byte
+        raise click.BadParameter(f"{str(path)[:80]!r} is no path of a folder: {error}"[:200]) from error
+    return path
+
+
 store_option = click.option(
     "--store",
     type=click.Path(file_okay=False, path_type=Path),
+    callback=_at_home,
     default=DEFAULT_STORE,
     envvar="MFSWEEP_STORE",
     show_default=True,
     show_envvar=True,
     help="Folder of all records.",
+)
+verify_option = click.option(
+    "--verify", is_flag=True, help="Read every data file, also one that looks as it did when it was read last."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
 
@@ -43,11 +60,18 @@ def specs_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:
     )
 
 
-def prepared(spec: Path, store: Path, overrides: dict[str, Any] | None = None, *, without_data: bool = False) -> Plan:
+def prepared(
+    spec: Path,
+    store: Path,
+    overrides: dict[str, Any] | None = None,
+    *,
+    without_data: bool = False,
+    verify: bool = False,
+) -> Plan:
     """Return a spec's plan; only with `without_data` also where a data file is not at hand."""
     from mfsweep.prepare import prepare
 
-    return prepare(spec, store, overrides or {}, allow_missing_data=without_data)
+    return prepare(spec, store, overrides or {}, allow_missing_data=without_data, verify=verify)
 
 
 def readable(spec: Path, store: Path) -> Plan:
@@ -96,6 +120,6 @@ def show_ray_the_token() -> None:
     `ray start` asks for a token as soon as the machine has one, and a first local Ray makes one; a process that joins
     does not send it unless told to.
     """
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    if "RAY_ADDRESS" in os.environ and token.exists():
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH") or f"{os.environ.get('HOME', '')}/.ray/auth_token"  # as Ray looks
+    if "RAY_ADDRESS" in os.environ and ("RAY_AUTH_TOKEN" in os.environ or Path(named).exists()):
         os.environ.setdefault("RAY_AUTH_MODE", "token")

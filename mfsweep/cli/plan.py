@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mfsweep.cli.options import as_json, console, prepared, specs_and_store, writable
+from mfsweep.cli.options import as_json, console, prepared, specs_and_store, verify_option, writable
 
 
 @click.command()
@@ -24,6 +24,7 @@ from mfsweep.cli.options import as_json, console, prepared, specs_and_store, wri
     "--assume-steps", type=click.IntRange(1), help="Steps of a stage without max_steps; default: 3 x its stop_steps."
 )
 @click.option("--price", type=click.FloatRange(0), help="Price of a device-hour, in any currency.")
+@verify_option
 def plan(
     specs: tuple[Path, ...],
     store: Path,
@@ -33,6 +34,7 @@ def plan(
     device: str | None,
     assume_steps: int | None,
     price: float | None,
+    verify: bool,
 ) -> None:
     """Show what each SPEC comes to: cells, stages to train, what they share, what is done, what it costs.
 
@@ -44,7 +46,7 @@ def plan(
                mfsweep plan search_spaces/paper/*.yaml --price 2.5
     """  # noqa: D301
     gc.disable()  # a plan makes many small objects and frees none: looking for garbage costs a tenth of it
-    plans = [prepared(spec, store, without_data=True) for spec in specs]
+    plans = [prepared(spec, store, without_data=True, verify=verify) for spec in specs]
     from mfsweep.cli.costs import Options, estimate
 
     estimated = estimate(plans, Options(costs, device, assume_steps, price))

@@ -17,7 +17,7 @@ from mfsweep import overlay
 from mfsweep.cli import DEFAULT_STORE, searching, show
 from mfsweep.cli.planned import near
 from mfsweep.cli.requirements import require_same_versions
-from mfsweep.errors import StoreError
+from mfsweep.errors import StoreError, TrackingError
 from mfsweep.inventory import Inventory
 from mfsweep.plan.graph import smoke_graph
 from mfsweep.points import tried
@@ -31,7 +31,8 @@ from mfsweep.run.room import Room
 from mfsweep.run.store_tracking import open_or_go_on
 from mfsweep.run.sweep import Summary
 from mfsweep.run.tracking import Tracker, Untracked
-from mfsweep.store import Store, write_text
+from mfsweep.sqlite_uris import is_relative, placed
+from mfsweep.store import Store
 
 if TYPE_CHECKING:
     from mfsweep.run.search import Search
@@ -51,6 +52,33 @@ def refuse_relative_store(store: Path) -> None:
             f"--store {store}: inside a Ray job an absolute path on shared storage is expected: the job's working "
             "folder is Ray's own and is deleted. Pass --store /shared/..., or set MFSWEEP_STORE"
         )
+
+
+def refuse_relative_databases(plan: Plan, tracking_uri: str | None) -> None:
+    """Refuse the databases that a Ray job would lose.
+
+    Args:
+        plan: with the spec's own.
+        tracking_uri: in place of the spec's.
+
+    Raises:
+        SpecError: the address of an sqlite file by a relative path inside a job, in the spec.
+        TrackingError: likewise in the option or variable.
+    """
+    if not cluster.in_job():
+        return
+    expected = (
+        "an absolute path on shared storage (sqlite:////shared/...) or a server's address: inside a Ray job the "
+        "working folder is Ray's own and is deleted"
+    )
+    if tracking_uri and is_relative(tracking_uri):
+        raise TrackingError(f"--tracking-uri (MLFLOW_TRACKING_URI): got {tracking_uri}, expected {expected}")
+    experiment = plan.spec.experiment
+    given = {("tracking", "uri"): None if tracking_uri else experiment.tracking.uri}
+    given[("search", "storage")] = experiment.search.storage if experiment.search else None
+    for place, uri in given.items():
+        if uri and is_relative(uri):
+            raise plan.spec.document.error(place, uri, expected)
 
 
 def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[Plan] = ()) -> Summary:
@@ -79,10 +107,10 @@ def _run(
     plan: Plan, search: Search | None, console: Console, tracking_uri: str | None, among: Sequence[Plan]
 ) -> Summary:
     folder = plan.store.sweep(plan.name)
-    write_text(folder.spec, plan.spec.document.text)
+    folder.write_spec(plan.spec.document.text)
     plan = search.plan if search else plan
     folder.write_cells(plan.cells())
-    uri = tracking_uri or plan.spec.experiment.tracking.uri
+    uri = tracking_uri or _of_spec(plan)
     with _room(plan, console) as room, _tracked(plan, uri, console) as tracker:
         summary = _trained(plan, room, console, tracker.tracker, search)
         if search:
@@ -189,7 +217,13 @@ def _where_given(plan: Plan, uri: str) -> str:
     """Return where the user has named a tracking URI."""
     if uri == os.environ.get(TRACKING_VARIABLE):
         return TRACKING_VARIABLE
-    return SPEC if uri == plan.spec.experiment.tracking.uri else "--tracking-uri"
+    return SPEC if uri == _of_spec(plan) else "--tracking-uri"
+
+
+def _of_spec(plan: Plan) -> str | None:
+    """Return a spec's tracking URI; a relative path in it starts at the spec's folder."""
+    given = plan.spec.experiment.tracking.uri
+    return given and placed(given, plan.spec.document.path.absolute().parent)
 
 
 def _mirror_others(plan: Plan, among: Sequence[Plan], console: Console) -> None:

@@ -15,6 +15,7 @@ from mfsweep.cli import run as running
 from mfsweep.cli.planned import near
 from mfsweep.errors import MfsweepError
 from mfsweep.files import FULL_DISK
+from mfsweep.masking import masked
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
 from mfsweep.run.sweep import Summary
@@ -122,7 +123,7 @@ def _run_each(plans: Sequence[Plan], console: Console, tracking_uri: str | None,
             full = isinstance(error, OSError) and error.errno in FULL_DISK
             outcome.full += full
             outcome.refused += not full
-            why = f"the disk is full ({error})" if full else f"\n{traceback.format_exc()}"
+            why = f"the disk is full ({error})" if full else f"\n{masked(traceback.format_exc())}"
             console.print(f"{plan.name} broke off: {why}", style="red", soft_wrap=True, markup=False)
         if outcome.is_interrupted:
             return

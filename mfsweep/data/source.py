@@ -41,8 +41,12 @@ def resolve(source: str, base: Path, name: str = "", place: str | None = None) -
     place = place or (f"data.sources.{name}" if name else "data.source")
     if source.startswith(BUNDLED):
         return _bundled(source.removeprefix(BUNDLED), place)
-    path = (base / _expanded(source, place)).resolve()
-    if not path.exists():
+    try:
+        path = (base / _expanded(source, place)).resolve()
+        found = path.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a zero byte, the home of nobody
+        raise DataError(f"{place}: expected the path of a file, got {source[:80]!r}: {error}") from error
+    if not found:
         beside = [entry.name for entry in path.parent.glob("*.h5")] if path.parent.is_dir() else []
         raise MissingDataError(f"{place}: no file {path}.{nearest(path.name, beside)}")
     if not path.is_file():
@@ -77,31 +81,32 @@ def _expanded(source: str, place: str) -> Path:
         raise MissingDataError(f"{place}: {source}: there is no user {Path(text).parts[0][1:]!r} here") from error
 
 
-def digest(path: Path, cache: Path | None = None) -> str:
+def digest(path: Path, cache: Path | None = None, *, anew: bool = False) -> str:
     """Return the sha256 of a file's content, 64 hex digits.
 
     Args:
         path: the file.
         cache: JSON file that remembers digests by real path, inode, size and times, so that a file of gigabytes is
             read once; made when missing, replaced when it is damaged, and left when it cannot be written.
+        anew: read it, whatever the cache remembers.
 
     Raises:
         DataError: the file cannot be read.
     """
-    found = _remembered(path, cache, sha256)
+    found = _remembered(path, cache, sha256, anew=anew)
     assert isinstance(found, str)
     return found
 
 
 def _remembered(
-    path: Path, cache: Path | None, measure: Callable[[Path], str | dict[str, str]]
+    path: Path, cache: Path | None, measure: Callable[[Path], str | dict[str, str]], *, anew: bool = False
 ) -> str | dict[str, str]:
-    """Return what `measure` says of a file's content, once for as long as the file stays as it is."""
+    """Return what `measure` says of a file's content, once for as long as the file stays as it is, or `anew`."""
     try:
         real = path.resolve(strict=True)
         entry = "|".join(map(str, (real, *facts(real))))
         known = _known(cache)
-        if entry in known:
+        if entry in known and not anew:
             return known[entry]
         found = measure(real)
     except OSError as error:
@@ -111,23 +116,30 @@ def _remembered(
     return found
 
 
-def contents(paths: Mapping[str, Path], cache: Path | None = None, *, atoms: bool = False) -> Content:
+def contents(
+    paths: Mapping[str, Path], cache: Path | None = None, *, anew: bool = False, atoms: bool = False
+) -> Content:
     """Return what is in the data files, as digests. Of a data store every array is compared with its own first.
 
     Args:
         paths: name of the source -> its file; that of a single one is empty.
         cache: as of `digest`.
         atoms: whether to look for isolated atoms.
+        anew: read every file, whatever the cache remembers of it.
 
     Raises:
         DataError: a file cannot be read, or a data store is damaged.
     """
-    indices = digest(paths[INDICES], cache) if INDICES in paths else None
+    indices = digest(paths[INDICES], cache, anew=anew) if INDICES in paths else None
     paths = {name: path for name, path in paths.items() if name != INDICES}
-    parts = {name: _parts(path, cache) for name, path in paths.items() if csr.is_csr(path)}
-    files = {name: parts[name][""] if name in parts else digest(path, cache) for name, path in paths.items()}
+    found = {
+        name: _remembered(path, cache, csr.digests if csr.is_csr(path) else sha256, anew=anew)
+        for name, path in paths.items()
+    }
+    parts = {name: own for name, own in found.items() if not isinstance(own, str)}
+    files = {name: own if isinstance(own, str) else own[""] for name, own in found.items()}
     whole = files[""] if set(files) == {""} else hashlib.sha256(canonical(files).encode()).hexdigest()
-    labels = {name: {key: own for key, own in found.items() if key} for name, found in parts.items()}
+    labels = {name: {key: value for key, value in own.items() if key} for name, own in parts.items()}
     isolated = {name: isolated_energies(path) for name, path in paths.items()} if atoms else {}
     return Content(digest=whole, parts=labels, isolated_atoms=isolated, indices=indices)
 
@@ -196,13 +208,6 @@ def _changed(place: str, expected: str, found: str) -> DataError:
         f"{place}: expected the content with digest {expected[:12]}..., which the sweep was planned with, got "
         f"{found[:12]}...: it changed, or this machine has another file at the same path"
     )
-
-
-def _parts(path: Path, cache: Path | None) -> dict[str, str]:
-    """Return the digests of a data store's parts."""
-    found = _remembered(path, cache, csr.digests)
-    assert isinstance(found, dict)
-    return found
 
 
 def _bundled(name: str, place: str) -> Path:

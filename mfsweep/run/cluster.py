@@ -6,17 +6,18 @@ import contextlib
 import json
 import logging
 import os
-import socket
 from collections.abc import Iterator
+from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
 
-from mfsweep.errors import ResourceError
 from mfsweep.overlay import PINS
+from mfsweep.run import head, own_cluster
+from mfsweep.run.address import not_joined, reachable
 from mfsweep.spec.resources import Resources
 
-CONNECT_SECONDS = 10.0
 HEAD = {"node:__internal_head__": 0.001}
 """What a task or an actor asks for in order to run on the head, beside the drivers of sweeps."""
 
@@ -49,43 +50,46 @@ def in_job() -> bool:
 def connected(*, dashboard: bool) -> Iterator[str]:
     """Join the cluster of RAY_ADDRESS or of the surrounding job, or start one here; give what it is called.
 
-    One that this process is connected to already is used and left as it is.
+    One that this process is connected to already is used and left as it is. One that merely runs on this machine, or
+    has left its address behind, is never joined.
 
     Args:
-        dashboard: start it with a local cluster; the clean-up of stopped worker groups asks it.
+        dashboard: start it with an own cluster; the clean-up of stopped worker groups asks it.
 
     Raises:
-        ResourceError: the cluster of RAY_ADDRESS cannot be reached.
+        ResourceError: the cluster of RAY_ADDRESS cannot be joined, or none can be started here.
     """
     os.environ.update({name: os.environ.get(name, value) for name, value in _TUNE_SETTINGS.items()})
     if ray.is_initialized():
         yield "the Ray cluster of this process"
         return
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        _require_listener(address)
+    address = os.environ.get("RAY_ADDRESS", "")
     try:
-        ray.init(
-            address=address,
-            runtime_env={"env_vars": _worker_settings()},
-            include_dashboard=None if address or in_job() else dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except ConnectionError as error:
-        if address is None:
-            raise
-        raise _no_cluster(address, error) from error
-    try:
-        yield (
-            f"the Ray cluster at {address}"
-            if address
-            else "the job's Ray cluster"
-            if in_job()
-            else "a local Ray cluster"
-        )
+        if address not in ("", "local"):
+            _join(address)
+            called = f"the Ray cluster at {address}"
+        elif in_job():
+            _init(address=None)
+            called = "the job's Ray cluster"
+        else:
+            own_cluster.start(lambda **options: _init(include_dashboard=dashboard, **options))
+            called = own_cluster.called()
+        with head.watched(ray.get_runtime_context().gcs_address, head.say_on_stderr):
+            yield called
     finally:
         ray.shutdown()
+
+
+def _init(**options: Any) -> None:
+    ray.init(runtime_env={"env_vars": _worker_settings()}, log_to_driver=False, logging_level=logging.ERROR, **options)
+
+
+def _join(address: str) -> None:
+    found = reachable(address)
+    try:
+        _init(address=found)
+    except (RayError, RuntimeError, OSError) as error:
+        raise not_joined(address, error) from error
 
 
 def _worker_settings() -> dict[str, str]:
@@ -93,24 +97,6 @@ def _worker_settings() -> dict[str, str]:
     job = json.loads(os.environ.get(_JOB_CONFIG) or "{}")
     of_job = (job.get("runtime_env") or {}).get("env_vars") or {}
     return {name: os.environ.get(name, value) for name, value in _WORKER_SETTINGS.items() if name not in of_job}
-
-
-def _require_listener(address: str) -> None:
-    """Refuse an address at which nothing listens: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():  # "auto" or "local": nothing to try
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise _no_cluster(address, error) from error
-
-
-def _no_cluster(address: str, error: Exception) -> ResourceError:
-    return ResourceError(
-        f"RAY_ADDRESS={address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or "
-        "unset it; one that asks for a token needs RAY_AUTH_MODE=token and its token here"
-    )
 
 
 def worker_resources(resources: Resources) -> dict[str, float]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from mfsweep.errors import TrackingError
+from mfsweep.masking import is_masked, masked
 from mfsweep.run import mlflow_places
 from mfsweep.run.tail import Point
 
@@ -28,10 +28,13 @@ METRICS_PER_CALL = 1000
 PARAMS_PER_CALL = 100
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
+NAME_LENGTH = 250
 RUNS_PER_PAGE = 200
 
 SPEC = "`tracking:` in the spec"
 """Where a URI comes from, if nothing else is said."""
+RUN_NAME = "mlflow.runName"
+"""Tag by which MLflow keeps the name of a run."""
 
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -57,7 +60,7 @@ class RunState:
     run_id: str
     status: str
     tags: dict[str, str]
-    params: set[str] = field(default_factory=set)
+    params: dict[str, str] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     """Metric -> highest step."""
     values: dict[str, float] = field(default_factory=dict)
@@ -78,6 +81,11 @@ class Experiment:
         Raises:
             TrackingError: the server cannot be reached within about ten seconds, or refuses.
         """
+        if is_masked(uri):
+            raise TrackingError(
+                f"{given}: the tracking URI {uri} has no password: it comes from a copy of a spec, in which mfsweep "
+                "masks them. Run your own spec, or name the server with --tracking-uri or MLFLOW_TRACKING_URI"
+            )
         prepare_mlflow()
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
@@ -97,7 +105,7 @@ class Experiment:
                 mlflow_places.make_movable(own, artifacts)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             raise TrackingError(
-                f"{given}: the tracking server {without_password(uri)} cannot be used: {reason(error)}\n"
+                f"{given}: the tracking server {uri} cannot be used: {reason(error)}\n"
                 "Start it, correct that, or leave it out to track into a file of the store."
             ) from error
 
@@ -123,19 +131,31 @@ class Experiment:
         """Add the params and tags that the run lacks or has otherwise; MLflow never changes a param."""
         from mlflow.entities import Param, RunTag
 
-        missing = [
-            Param(key, _short(str(value), PARAM_LENGTH, f"the param {key!r}"))
-            for key, value in params.items()
-            if value is not None and key not in run.params
-        ]
+        missing = [Param(key, value) for key, value in _short_params(params).items() if key not in run.params]
         changed = {key: value for key, value in _short_tags(tags).items() if run.tags.get(key) != value}
         for start in range(0, len(missing), PARAMS_PER_CALL):
             self._client.log_batch(run.run_id, params=missing[start : start + PARAMS_PER_CALL])
         tag_list = [RunTag(key, value) for key, value in changed.items()]
         for start in range(0, len(tag_list), PARAMS_PER_CALL):
             self._client.log_batch(run.run_id, tags=tag_list[start : start + PARAMS_PER_CALL])
-        run.params.update(param.key for param in missing)
+        run.params.update({param.key: param.value for param in missing})
         run.tags.update(changed)
+
+    def contradicts(self, run: RunState, params: Mapping[str, Any]) -> bool:
+        """Return whether the run has a param that is not among these, or has another value there."""
+        wanted = _short_params(params)
+        return any(wanted.get(key) != value for key, value in run.params.items())
+
+    def replace(self, run: RunState, name: str, tags: Mapping[str, str]) -> RunState:
+        """Start a new run in the place of one, with these tags and those that users gave it; the old one is deleted.
+
+        MLflow keeps a deleted run until `mlflow gc`.
+        """
+        # An axis is a param and a tag: of one that is gone both go.
+        kept = {key: value for key, value in run.tags.items() if key != RUN_NAME and key not in run.params}
+        new = self.create(name, {**kept, **tags})
+        self._client.delete_run(run.run_id)
+        return new
 
     def log(self, run: RunState, points: Sequence[Point]) -> None:
         """Write points; the same points again change nothing, for their times are stored with them."""
@@ -237,12 +257,7 @@ def is_refusal(error: Exception) -> bool:
 def reason(error: Exception) -> str:
     """Return the first line of an error, short and without passwords."""
     first = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {without_password(first[:300])}"
-
-
-def without_password(text: str) -> str:
-    """Return a text with `user:password@` of its URIs hidden."""
-    return re.sub(r"//[^/@\s]+@", "//***@", text)
+    return f"{type(error).__name__}: {masked(first)[:300]}"
 
 
 def _is_database(uri: str) -> bool:
@@ -268,7 +283,7 @@ def _state(run: Run) -> RunState:
         run_id=run.info.run_id,
         status=run.info.status,
         tags=dict(run.data.tags),
-        params=set(run.data.params),
+        params=dict(run.data.params),
         steps={metric.key: metric.step for metric in metrics},
         values={metric.key: metric.value for metric in metrics},
         artifacts=run.info.artifact_uri or "",
@@ -286,11 +301,20 @@ def _make_way(folder: str, name: str) -> None:
         target.unlink()
 
 
+def _short_params(params: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key: _short(str(value), PARAM_LENGTH, f"the param {key!r}")
+        for key, value in params.items()
+        if value is not None
+    }
+
+
 def _short_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: _short(str(value), TAG_LENGTH, f"the tag {key!r}") for key, value in tags.items()}
 
 
 def _short(text: str, limit: int, what: str) -> str:
+    text = masked(text)
     if len(text) <= limit:
         return text
     logger.warning(

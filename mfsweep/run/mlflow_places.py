@@ -12,17 +12,16 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+from mfsweep.sqlite_uris import sqlite_path
+
 ROOT = "mlflow-artifacts:/"
 """Artifact location of every experiment in a store's own database."""
-_SQLITE = "sqlite:///"
 
 
 def own_database(uri: str, artifacts: Path) -> Path | None:
     """Return the database file of a tracking URI where it lies beside the folder of artifacts, as in a store."""
-    if not uri.startswith(_SQLITE):
-        return None
-    path = Path(uri.removeprefix(_SQLITE).partition("?")[0])
-    return path if path.absolute().parent == artifacts.absolute().parent else None
+    path = Path(sqlite_path(uri))
+    return path if path.name and path.absolute().parent == artifacts.absolute().parent else None
 
 
 def make_movable(database: Path, artifacts: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mfsweep.files import locked
-from mfsweep.run.mlflow_experiment import METRICS_PER_CALL, Experiment, RunState, reason
+from mfsweep.run.mlflow_experiment import METRICS_PER_CALL, NAME_LENGTH, RUN_NAME, Experiment, RunState, reason
 from mfsweep.run.tail import Point, Tail
 
 EndStatus = Literal["FINISHED", "FAILED", "KILLED"]
@@ -143,6 +143,7 @@ class SweepRuns:
     def _take_up(self, mirror: Mirror) -> RunState:
         """Find the stage's run or create it, with its params and tags."""
         stage = mirror.stage
+        name = stage.name[:NAME_LENGTH]
         tags = {
             **self._tags,
             **stage.tags,
@@ -157,8 +158,15 @@ class SweepRuns:
             with locked(self._guard, wait=True, patience=GUARD_SECONDS):
                 # Another sweep of the same spec, at work at the same time, may have made it.
                 run = next(self._experiment.runs({STAGE_KEY: stage.key}), None)
-                run = self._stages[stage.key] = run or self._experiment.create(stage.name, tags)
-        self._experiment.describe(run, stage.params, tags)
+                run = self._stages[stage.key] = run or self._experiment.create(name, tags)
+        if self._experiment.contradicts(run, stage.params):
+            # The spec names its axes or their values otherwise by now, and MLflow never changes a param.
+            with locked(self._guard, wait=True):
+                run = next(self._experiment.runs({STAGE_KEY: stage.key}), run)
+                if self._experiment.contradicts(run, stage.params):
+                    run = self._experiment.replace(run, name, tags)
+            self._stages[stage.key] = run
+        self._experiment.describe(run, stage.params, {**tags, RUN_NAME: name})
         if mirror.ending is None and run.status not in ("RUNNING", "FINISHED"):
             self._experiment.set_status(run, "RUNNING")
         mirror.run = run

@@ -22,8 +22,9 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from mfsweep.errors import StoreError
+from mfsweep.masking import is_masked
 from mfsweep.run.databases import OptunaTables, whole
-from mfsweep.run.mlflow_experiment import reason, without_password
+from mfsweep.run.mlflow_experiment import reason
 from mfsweep.spec.axes import Distribution, Value
 from mfsweep.spec.experiment import Search
 from mfsweep.store import Store
@@ -70,15 +71,20 @@ def open_storage(url: str) -> BaseStorage:
     """
     from sqlalchemy.exc import SQLAlchemyError
 
+    if is_masked(url):
+        raise StoreError(
+            f"search.storage: {url} has no password: it comes from a copy of a spec, in which mfsweep masks them. Run "
+            "your own spec"
+        )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         return optuna.storages.get_storage(url)
     except RuntimeError as error:
         # Tables that another version of Optuna made; what it says tells which, and how to upgrade them.
-        raise StoreError(f"the Optuna storage {without_password(url)} cannot be used: {reason(error)}") from error
+        raise StoreError(f"the Optuna storage {url} cannot be used: {reason(error)}") from error
     except (optuna.exceptions.OptunaError, SQLAlchemyError, OSError, ImportError, ValueError) as error:
         raise StoreError(
-            f"the Optuna storage {without_password(url)} cannot be used: {reason(error)}\n"
+            f"the Optuna storage {url} cannot be used: {reason(error)}\n"
             "Correct `search.storage` in the spec, or leave it out to keep the studies in a file of the store."
         ) from error
 

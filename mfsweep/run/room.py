@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import ray
 
 from mfsweep.errors import ResourceError
-from mfsweep.run import autoscaler
+from mfsweep.run import autoscaler, own_cluster
 from mfsweep.run.autoscaler import Autoscaler, room_on
 from mfsweep.run.cluster import worker_resources
 from mfsweep.spec.resources import Resources
@@ -123,7 +123,11 @@ class Room:
                 f"{self._resources.workers} worker(s) of {_listed(self.each)}, each on one node "
                 f"(its nodes have room for {workers})"
             )
-        later = "" if self._autoscaler or autoscaler.is_ours() else ". If nodes are still to join it, say --groups 1"
+        if autoscaler.is_ours():
+            share = own_cluster.share_of_machine() if "CPU" in lacking else ""
+            later = f". It has {share}" if share else ""
+        else:
+            later = "" if self._autoscaler else ". If nodes are still to join it, say --groups 1"
         return ResourceError(f"the cluster can never serve one stage, which needs {needs}: {_CHANGE}{later}")
 
 

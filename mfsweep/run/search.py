@@ -21,6 +21,7 @@ from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.run.kept import final_metrics
 from mfsweep.run.optuna_study import Asked, Study, another_name, open_in_store, open_storage
 from mfsweep.spec.axes import SEEDS, Value
+from mfsweep.sqlite_uris import placed
 
 
 @contextlib.contextmanager
@@ -42,7 +43,8 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[Search]:
             raise StoreError(
                 f"{folder.path}: another process runs this search. Wait for its end: two would ask for points twice"
             )
-        storage = open_storage(settings.storage) if settings.storage else open_in_store(plan.store, say)
+        given = settings.storage and placed(settings.storage, plan.spec.document.path.absolute().parent)
+        storage = open_storage(given) if given else open_in_store(plan.store, say)
         try:
             studies = {
                 Study(

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mfsweep.errors import TrackingError
-from mfsweep.run.mlflow_experiment import SPEC, Experiment, is_refusal, reason, without_password
+from mfsweep.masking import masked
+from mfsweep.run.mlflow_experiment import SPEC, Experiment, is_refusal, reason
 from mfsweep.run.mlflow_sweep import Ending, EndStatus, Mirror, SweepRuns, TrackedStage
 
 __all__ = ["EndStatus", "TrackedStage", "Tracker", "Untracked"]
@@ -99,7 +100,7 @@ class Tracker:
         Raises:
             TrackingError: the server cannot be reached (within about ten seconds), or refuses.
         """
-        where = without_password(uri)
+        where = masked(uri)
         opened = Experiment(uri, experiment, artifacts, given)
         try:
             runs = SweepRuns(opened, sweep, params or {}, tags or {}, steps_per_decade, guard, abandoned)

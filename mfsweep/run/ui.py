@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from mfsweep.errors import TrackingError
-from mfsweep.run.mlflow_experiment import without_password
 from mfsweep.run.mlflow_places import make_movable
 from mfsweep.store import Store
 
@@ -31,7 +30,7 @@ def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST, artifacts: Pat
         TrackingError: the URI is a server's, which shows its own UI.
     """
     if uri.startswith(("http://", "https://")):
-        raise TrackingError(f"{without_password(uri)} is a tracking server: open that address in a browser")
+        raise TrackingError(f"{uri} is a tracking server: open that address in a browser")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1"]
     command += ["--artifacts-destination", str(artifacts)] if artifacts else []
     return [*command, "--host", host, "--port", str(port)]

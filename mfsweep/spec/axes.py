@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import ValidationError, model_validator
 
 from mfsweep.errors import nearest
-from mfsweep.spec.base import LARGEST_SEED, Frozen, Number
+from mfsweep.spec.base import LARGEST_SEED, LONGEST_NAME, Frozen, Number
 
 Value = str | int | float | bool | None
 """What an axis takes; of a bundle, its name."""
@@ -195,6 +195,8 @@ def _apart(raw: Any) -> tuple[Any, dict[str, Distribution]]:
 def _axis_name(axis: Any, place: tuple[str | int, ...]) -> None:
     if not isinstance(axis, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", axis):
         raise PlaceError(place, axis, "an axis name of letters, digits, _ and -")
+    if len(axis) > LONGEST_NAME:
+        raise PlaceError(place, axis, f"a name of at most {LONGEST_NAME} letters")
 
 
 def _block(raw: Any, place: tuple[str | int, ...]) -> Block:

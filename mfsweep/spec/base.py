@@ -9,7 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from mfsweep.fingerprint import fingerprint
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+LONGEST_NAME = 100
+"""A file's name, of 255 bytes at most, is put together from two of them, and a metric's in MLflow, of 250."""
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)]
 """A name that a user gives (label method, axis, stage, fit): no dots or spaces, so that it can be part of a path."""
 
 

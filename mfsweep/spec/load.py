@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mfsweep.errors import SpecError, nearest
+from mfsweep.masking import masked
 from mfsweep.spec import axes
 from mfsweep.spec.aliases import AliasError, require_bounded
 from mfsweep.spec.axes import SEEDS, Block, Distribution, PlaceError, Value
@@ -49,9 +50,8 @@ class Document:
 
     def error(self, place: Place, got: Any, expected: str) -> SpecError:
         """Return the error for something wrong at a place."""
-        path = dotted(place) or "the top level"
-        shown = "nothing" if got is None else repr(got)
-        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        path = _cut(dotted(place) or "the top level", 160)
+        shown = "nothing" if got is None else _cut(masked(repr(got)), 80)
         return SpecError(f"{self.path}:{self.line(place)}: {path}: got {shown}, expected {expected}")
 
     def line(self, place: Place) -> int:
@@ -91,6 +91,8 @@ class Document:
                 got, wanted = item["ctx"]["tag"], f"one of {item['ctx']['expected_tags']}"
             elif item["type"] == "union_tag_not_found":
                 got, wanted = item["input"], f"the field {item['ctx']['discriminator']}"
+            elif item["type"] == "string_too_long":
+                got, wanted = item["input"], f"a name of at most {item['ctx']['max_length']} letters"
             elif item["type"] == "missing":
                 got, wanted = None, f"the field {item['loc'][-1]!r}"
             else:
@@ -160,6 +162,10 @@ def load(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -
         other = "a `search:` block beside it (objective, trials)" if searched else "an axis that is a distribution"
         raise document.error(place, got, other)
     return Spec(experiment, blocks, document, searched)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def dotted(place: Place) -> str:

@@ -235,6 +235,35 @@ def test_the_same_spec_run_twice_at_once_trains_and_shows_each_stage_once(spec, 
     assert {run.info.status for run in shown} == {"FINISHED"}
 
 
+@pytest.mark.parametrize("keeps_state", [True, False])
+def test_a_head_that_goes_away_is_waited_for_and_else_the_next_run_goes_on(spec, tmp_path, keeps_state):
+    path, store = spec(sizes="[20]", steps=400), tmp_path / "store"
+    command = [Path(sys.executable).with_name("mfsweep"), "run", path, "--store", store, "--workers", "1"]
+    with cluster({"CPU": 1}, keeps_state=keeps_state) as made, (tmp_path / "said").open("w") as out:
+        run = subprocess.Popen(command, env=made.environment(), stdout=out, stderr=out)
+        until(lambda: any(metrics.stat().st_size for metrics in (store / "stages").glob("*/metrics.jsonl")))
+        start = made.kill_head()
+        until(lambda: "does not answer. The run waits for it" in (tmp_path / "said").read_text())
+        head = start() if keeps_state else None
+        code = run.wait(300)
+    if head:
+        head.wait()
+    said = (tmp_path / "said").read_text()
+    assert "Traceback" not in said
+    if keeps_state:
+        assert code == 0, said
+        assert "answers again; the run goes on" in said
+        assert "1 stages run, 0 reused, 0 failed" in said
+        return
+    assert code == 1, said
+    assert "the run ends. Start the cluster and run the same command again" in said
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = Store(store).stages()
+    steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
+    assert steps == list(range(1, 401)), "no step lost, none twice"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_pauses_the_stages_and_says_so(spec, tmp_path):
     path, disk = spec(sizes="[20]", steps=400), tmp_path / "disk"

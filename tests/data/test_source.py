@@ -103,6 +103,22 @@ def test_a_change_of_equal_size_and_time_is_seen(tmp_path):
     assert digest(path, cache) == hashlib.sha256(b"other").hexdigest()
 
 
+@pytest.mark.parametrize("is_store", [False, True])
+def test_what_no_fact_shows_is_found_by_reading_anew(tmp_path, monkeypatch, is_store):
+    """As on a file system that keeps neither inodes nor times of its own."""
+    path, cache = tmp_path / "file", tmp_path / "digests.json"
+    monkeypatch.setattr(source, "facts", lambda _: (0, 0, 0, 0))
+    monkeypatch.setattr(source.csr, "is_csr", lambda _: is_store)
+    monkeypatch.setattr(source.csr, "digests", lambda path: {"": sha256(path), "labels/x": sha256(path)})
+    path.write_bytes(b"first")
+    first = contents({"": path}, cache)
+    path.write_bytes(b"other")
+    assert contents({"": path}, cache) == first, "it looks the same"
+    second = contents({"": path}, cache, anew=True)
+    assert second.digest == hashlib.sha256(b"other").hexdigest()
+    assert contents({"": path}, cache) == second, "and is remembered"
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_cache_never_gives_another_digest(tmp_path, data):

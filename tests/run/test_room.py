@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfsweep.errors import ResourceError
-from mfsweep.run import autoscaler, room
+from mfsweep.run import autoscaler, own_cluster, room
 from mfsweep.run.autoscaler import Autoscaler, Kind, Limits, limits_of, room_on
+from mfsweep.run.cpus import Cpus
 from mfsweep.run.room import AHEAD, Room
 from mfsweep.spec.resources import Resources
 
@@ -43,6 +44,16 @@ def test_a_worker_must_fit_on_one_node(cluster_of):
     assert Room(of(1, 4)).at_a_time(0) == 2
     with pytest.raises(ResourceError, match=r"1 worker\(s\) of 8 CPU, each on one node \(its nodes have room for 0\)"):
         Room(of(1, 8))
+
+
+def test_an_own_cluster_with_few_cpus_says_what_leaves_it_no_more(cluster_of, monkeypatch):
+    monkeypatch.setattr(own_cluster, "usable", lambda: Cpus(2, "SLURM_CPUS_PER_TASK"))
+    cluster_of({"CPU": 2.0}, ours=True)
+    with pytest.raises(ResourceError, match=r"It has 2 of \d+ CPUs \(SLURM_CPUS_PER_TASK\)$"):
+        Room(of(4, 1))
+    cluster_of({"CPU": 2.0}, scales=None)
+    with pytest.raises(ResourceError, match=r"If nodes are still to join it, say --groups 1$"):
+        Room(of(4, 1))
 
 
 def test_workers_are_counted_node_by_node(cluster_of):

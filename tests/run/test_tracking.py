@@ -112,6 +112,43 @@ def test_a_stage_becomes_one_run_with_lineage_curves_and_end(open_tracker, uri, 
     assert (tmp_path / "artifacts" / sweep.info.run_id / "artifacts" / "law.svg").exists()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"model": "small", "seed": 1}, {"model": "tiny", "seed": 1}),
+        ({"model": "small", "seed": 1}, {"architecture": "small", "seed": 1}),
+    ],
+)
+def test_a_stage_goes_by_what_the_spec_calls_its_axes_now(open_tracker, uri, tmp_path, before, after):
+    """MLflow changes no param; a bundle or an axis that was renamed is no other training."""
+    metrics = tmp_path / "metrics.jsonl"
+    write_metrics(metrics, range(20))
+
+    def sweep(params):
+        tracker = open_tracker(uri)
+        name = " ".join(f"{key}={value}" for key, value in params.items())
+        axes = {key: str(value) for key, value in params.items()}
+        tracker.add(TrackedStage("k1", name, metrics, params=params, tags=axes))
+        tracker.finish("k1", "FINISHED", {"test.dft.energy_mae": 3.5})
+        assert tracker.close("FINISHED") == []
+        return name
+
+    sweep(before)
+    [first] = runs(uri)
+    client(uri).set_tag(first.info.run_id, "mlflow.note.content", "the good one")
+    name = sweep(after)
+    [run] = runs(uri)
+    assert run.info.run_name == name
+    assert run.data.params == {key: str(value) for key, value in after.items()}
+    assert {key: run.data.tags[key] for key in before | after if key in run.data.tags} == run.data.params
+    assert run.data.tags["mlflow.note.content"] == "the good one"
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["test.dft.energy_mae"] == 3.5
+    assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(20)]
+    sweep(after)
+    assert runs(uri)[0].info.run_id == run.info.run_id, "what is named the same stays the same run"
+
+
 def test_curves_appear_while_the_stage_runs(open_tracker, uri, tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     tracker = open_tracker(uri)
