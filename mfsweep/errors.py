@@ -29,9 +29,27 @@ class MfsweepError(Exception):
     def __init__(self, *said: object) -> None:
         super().__init__(*(masked(part) if isinstance(part, str) else part for part in said))
 
+    line: int = 0
+    """Of the spec, from 1, where it is known: several errors are told in this order."""
+    several: tuple[MfsweepError, ...] = ()
+    """Of an error that stands for several, these; its text has a line for each."""
+
 
 class SpecError(MfsweepError):
-    """A spec that cannot be run: the text names file, line, YAML path, what was got and what was expected."""
+    """A spec that cannot be run: the text names file, line, place in the YAML, what was got and what was expected.
+
+    Of several things that are wrong the text has a line each.
+    """
+
+    def __init__(self, text: str, line: int = 0, note: str = "") -> None:
+        super().__init__(text + note)
+        self.line = line
+        self.place: tuple[str | int, ...] | None = None
+        """In the YAML, with what was got and expected there, where it is known."""
+        self.got: object = None
+        self.expected = ""
+        self.stem = text
+        """Without `note`, by which one error in two cells of a grid is one."""
 
 
 class DataError(MfsweepError):
@@ -66,7 +84,12 @@ class FitError(MfsweepError):
     """A fit that the points at hand do not allow."""
 
 
+def nearest_of(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word nearest to `word`, if any is near."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the known word nearest to `word`, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest_of(word, known)
+    return f" Did you mean {near!r}?" if near else ""

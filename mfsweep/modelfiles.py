@@ -38,7 +38,7 @@ def model_files(spec: Spec, cells: Sequence[Cell], folder: Path) -> dict[str, tu
         except (OSError, ValueError, RuntimeError) as error:  # a name too long, a zero byte, the home of nobody
             raise spec.document.error(place, f"file:{name}", f"a model file: {error}") from error
         if not is_file:
-            raise spec.document.error(place, f"file:{name}", f"a model file: {path} is none")
+            raise spec.document.error(place, f"file:{name}", f"the path of a model file; there is no file {path}")
         outside = read(path)
         heads = {head: outside.shape.hidden.get(head) for head in outside.shape.heads}
         found[name] = (ModelFile(digest(path), outside.model, heads, describe(outside.model)), path)

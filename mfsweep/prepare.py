@@ -12,19 +12,22 @@ from typing import Any
 from mfsweep.data.check import check
 from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import contents, resolve, variables
+from mfsweep.dataerrors import at_its_line, data_errors
 from mfsweep.errors import DataError, MissingDataError, SpecError
+from mfsweep.gathered import Gathered
 from mfsweep.inventory import Inventory, identities, is_done, take
 from mfsweep.labelcosts import with_measured
 from mfsweep.modelfiles import model_files
 from mfsweep.plan.expand import expand
 from mfsweep.plan.figures import check_figures
 from mfsweep.plan.fits import check_fits, check_search
+from mfsweep.plan.foresight import foreseen
 from mfsweep.plan.graph import Graph, ModelFile, Node, build
 from mfsweep.points import Point, asked, text, tried
 from mfsweep.records import CellRecord, SetRecord
 from mfsweep.spec.data import INDICES, Content, Derived, ResolvedData
 from mfsweep.spec.figures import Figure
-from mfsweep.spec.load import Spec, load
+from mfsweep.spec.load import Spec, read
 from mfsweep.spec.stage import LabelledSet
 from mfsweep.store import Store
 
@@ -104,7 +107,9 @@ class Plan:
         points = (*self.points, *points)
         graph = build(self.spec, expand(self.spec.at(points)), self.content, self.heads)
         new = Graph({key: node for key, node in graph.nodes.items() if key not in self.graph.nodes}, [])
-        warnings = dict.fromkeys([*self.warnings, *_check(self.spec, self.sources, new)])
+        found = Gathered()
+        warnings = dict.fromkeys([*self.warnings, *_check(self.spec, self.sources, new, found)])
+        found.tell()
         inventory = take(self.store, graph)
         return replace(self, graph=graph, inventory=inventory, warnings=tuple(warnings), points=points)
 
@@ -172,19 +177,30 @@ def prepare(
         verify: read every data file, whatever the store remembers of it.
 
     Raises:
-        SpecError: the spec.
+        SpecError: the spec, and what it asks of the data: all that is found, each with its line.
         DataError: the data, or what the spec asks of them.
         TrainingError: a model file that cannot be read.
     """
-    spec = load(path, {"resources": dict(resources)} if resources else {})
-    _refuse_axes_in_sources(spec)
+    found = Gathered()
+    spec = read(path, {"resources": dict(resources)} if resources else {}, found)
+    if spec is None:
+        found.tell()
+        raise AssertionError("what cannot be read has been told")
+    with found.errors():
+        _refuse_axes_in_sources(spec)
     kept = Store(store.absolute())
     folder = path.absolute().parent
     # A search is checked before it asks.
-    cells = expand(spec.at(tried(spec)) if spec.searched else spec)
-    files = model_files(spec, cells, folder)
+    at = spec.at(tried(spec)) if spec.searched else spec
+    before = len(found)
+    cells = expand(at, found)
+    files: dict[str, tuple[ModelFile, Path]] = {}
+    with found.errors():
+        files = model_files(spec, cells, folder)
     heads = {name: file for name, (file, _) in files.items()}
     warnings: tuple[str, ...] = ()
+    sources: dict[str, Path] = {}
+    content = Content(digest="not known")
     try:
         sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
         if indices := spec.experiment.data.splits.indices:
@@ -193,15 +209,25 @@ def prepare(
         content = contents(sources, hashed, anew=verify, atoms=spec.experiment.data.offsets == "isolated_atoms")
     except MissingDataError as error:
         if not allow_missing_data:
-            raise
+            found.add(at_its_line(spec, error))
         sources, content = {}, Content(digest=f"not at hand: {spec.experiment.data.files}", at_hand=False)
         warnings = (f"{error} Planned without the data: sizes, labels and what is done already were not looked at",)
-    graph = build(spec, cells, content, heads)
-    check_fits(spec, graph)
-    check_search(spec, graph)
-    check_figures(spec, graph)
-    warnings += tuple(_check(spec, sources, graph))
-    figures = with_measured(spec, sources) if sources else dict(spec.experiment.figures)
+    except DataError as error:
+        found.add(at_its_line(spec, error))
+        sources = {}
+    graph = build(spec, cells, content, heads, found)
+    if len(found) == before:  # else fits and figures would seem to name what only the errors took away
+        check_fits(spec, graph, found)
+        with found.errors():
+            check_search(spec, graph)
+        check_figures(spec, graph, found)
+    if not found:
+        warnings += tuple(foreseen(spec, graph))
+    warnings += tuple(_check(spec, sources, graph, found))
+    figures = dict(spec.experiment.figures)
+    with found.errors():
+        figures = with_measured(spec, sources) if sources else figures
+    found.tell()
     paths = {file.digest: place for file, place in files.values()}
     plan = Plan(spec, kept, sources, content, paths, graph, take(kept, graph), warnings, heads=heads, figures=figures)
     return _at_asked_points(plan) if spec.searched else plan
@@ -240,7 +266,7 @@ def _at_asked_points(plan: Plan) -> Plan:
     return replace(nothing, warnings=(*plan.warnings, *warnings)).extended(left)
 
 
-def _check(spec: Spec, sources: Mapping[str, Path], graph: Graph) -> list[str]:
+def _check(spec: Spec, sources: Mapping[str, Path], graph: Graph, found: Gathered) -> list[str]:
     """Check the stages of each partition together, those that ask for the same once; nothing without the data."""
     if not sources:
         return []
@@ -259,9 +285,13 @@ def _check(spec: Spec, sources: Mapping[str, Path], graph: Graph) -> list[str]:
                 demands[demand] = node
     warnings: list[str] = []
     for data, demands in partitions.values():
-        nodes = {node.key: node for node in demands.values()}.values()
+        nodes = list({node.key: node for node in demands.values()}.values())
         evaluations = [(node.training, evaluation) for node in nodes for evaluation in node.evaluations]
-        warnings += check(open_dataset(sources, data), [node.training for node in nodes], evaluations)
+        try:
+            warnings += check(open_dataset(sources, data), [node.training for node in nodes], evaluations)
+        except DataError as error:
+            for one in data_errors(spec, sources, data, nodes) or [at_its_line(spec, error)]:
+                found.add(one)
     return list(dict.fromkeys(warnings))
 
 

@@ -70,6 +70,8 @@ def metric_path(part: str, method: str, quantity: str) -> str:
     return f"{part}.{method}.{quantity}"
 
 
+MINIMUM_X = 3
+"""Distinct x of a group below which no law is fitted: two points always lie on one. Replicates are not distinct."""
 PARTS = ("train", "validation", "test")
 RESULT = "result"
 _SHORT_PLACE = ("test", "t")
@@ -171,8 +173,13 @@ def told_apart(metrics: Sequence[str]) -> list[str]:
     return names if several else [name.partition(".")[2] for name in names]
 
 
-def misspelt(path: str) -> str | None:
-    """Return what is expected in place of a text that is not the path of a metric, or None where it is one."""
+def misspelt(path: str, measured: Sequence[str] | None = None) -> str | None:
+    """Return what is expected in place of a text that is not the path of a metric, or None where it is one.
+
+    Args:
+        path: the text.
+        measured: the quantities that there are where the path points, as far as it is known; default: all.
+    """
     pieces = path.split(".")
     if len(pieces) not in (3, 4):
         return "`<stage|result>.<part>[@<subset>][.<method>].<quantity>`, for example result.test.cc.energy_mae"
@@ -180,7 +187,8 @@ def misspelt(path: str) -> str | None:
     if part not in PARTS:
         return f"a part ({', '.join(PARTS)}) in place of {part!r}.{nearest(part, PARTS)}"
     if quantity not in list(Quantity):
-        return f"a quantity ({', '.join(Quantity)}) in place of {quantity!r}.{nearest(quantity, map(str, Quantity))}"
+        known = [str(name) for name in measured or Quantity]
+        return f"a quantity ({', '.join(known)}) in place of {quantity!r}.{nearest(quantity, known)}"
     return None
 
 

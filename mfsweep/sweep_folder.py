@@ -77,8 +77,8 @@ class SweepFolder:
             return found or []
         try:
             return _POINTS.validate_python(found, strict=True)
-        except ValidationError as error:
-            return Damage(self._asked, f"is damaged (no list of points: {error.errors()[0]['msg']})")
+        except ValidationError:
+            return Damage(self._asked, "is damaged (no list of points)")
 
     def points(self, fit: str) -> Path:
         """Return the CSV of a fit's points."""

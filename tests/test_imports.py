@@ -16,13 +16,14 @@ from mfsweep import errors
 PACKAGE = Path(mfsweep.__file__).parent
 
 # Part -> the parts it may import, besides itself. A part is a module or package right under mfsweep/.
-BASE = {"errors", "masking", "quantities", "fingerprint", "files"}
+BASE = {"errors", "gathered", "masking", "quantities", "fingerprint", "files"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
     "masking": set(),
     "sqlite_uris": set(),
     "errors": {"masking"},
+    "gathered": {"errors"},
     "quantities": {"errors"},
     "fingerprint": {"errors"},
     "files": set(),
@@ -50,7 +51,10 @@ ALLOWED: dict[str, set[str]] = {
     "modelfiles": BASE | {"spec", "plan", "data", "models"},
     "labelcosts": {"spec", "data"},
     "inventory": {"plan", "store", "damage"},
-    "prepare": BASE | {"spec", "plan", "records", "store", "inventory", "data", "points", "modelfiles", "labelcosts"},
+    "starter": {"errors", "quantities", "data", "spec"},
+    "dataerrors": BASE | {"spec", "plan", "data"},
+    "prepare": BASE
+    | {"spec", "plan", "records", "store", "inventory", "data", "points", "modelfiles", "labelcosts", "dataerrors"},
     "verify": BASE | {"metrics_file", "records", "store", "damage", "data"},
     "overlay": {"errors"},
     "versions": {"overlay"},

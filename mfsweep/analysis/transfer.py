@@ -19,10 +19,8 @@ from mfsweep.analysis import regression
 from mfsweep.analysis.law import POOLED, POOLED_CONVERGED, Band, Law, Line, Refusal
 from mfsweep.analysis.regression import Floats, Interval, Sample
 from mfsweep.analysis.table import Point, Points
-from mfsweep.quantities import count
+from mfsweep.quantities import MINIMUM_X, count
 
-MINIMUM_X = 3
-"""Distinct x of a group below which no line is fitted: two points always lie on one. Replicates are not distinct."""
 RESAMPLES = 4000
 BAND_POINTS = 25
 

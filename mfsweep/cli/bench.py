@@ -87,7 +87,7 @@ def _measure(work: Work, settings: Settings) -> float:
         check=False,
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it left no word"])[-1]
+        last = (done.stderr.strip().splitlines() or ["it ended without an error message"])[-1]
         raise ResourceError(f"its process ended with {done.returncode}: {last}")
     return float(json.loads(done.stdout.splitlines()[-1]))
 

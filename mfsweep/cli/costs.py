@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +19,9 @@ from mfsweep.files import set_aside
 from mfsweep.plan.cost import OWN, STOPS, Costs, Estimator, Measured, Rate, Total, Work, is_gpu, latest
 from mfsweep.plan.overview import Overview, overview
 from mfsweep.prepare import Plan
-from mfsweep.spec.aliases import AliasError, require_bounded
+from mfsweep.spec.load import dotted, shown
+from mfsweep.spec.wording import problems
+from mfsweep.spec.yaml12 import YamlError, line_of, parse
 from mfsweep.store import Store, write_text
 
 _ROWS = TypeAdapter(list[Measured])
@@ -184,16 +185,20 @@ def read(path: Path) -> list[Measured]:
         SpecError: it cannot be read or is no such list.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        require_bounded(yaml.compose(text, yaml.SafeLoader))
-        return _ROWS.validate_python(yaml.safe_load(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AliasError, RecursionError) as error:
+        read = parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: expected a list of measured seconds, in YAML or JSON: {error}") from error
+    except YamlError as error:
+        first = error.problems[0]
+        raise SpecError(f"{path}:{first.line}: expected a list of measured seconds, not YAML: {first.text}") from error
+    try:
+        return _ROWS.validate_python(read.tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the top level"
+        first = problems(error.errors(), list[Measured], read.tree)[0]
+        place = dotted(first.place) or "the top level"
         raise SpecError(
-            f"{path}: {place}: {first['msg']}; expected rows as mfsweep bench writes them, for example "
+            f"{path}:{line_of(read.root, first.place)}: {place}: got {shown(first.got)}, expected {first.expected}; "
+            "rows are as mfsweep bench writes them, for example "
             "{device: NVIDIA H100, model: {architecture: mace, channels: 256}, forces: true, seconds: 0.05}"
         ) from error
 

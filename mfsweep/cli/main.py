@@ -17,6 +17,7 @@ import click
 from mfsweep import __version__
 from mfsweep.cli.data import data
 from mfsweep.cli.env import env
+from mfsweep.cli.init import init, schema
 from mfsweep.cli.options import (
     as_json,
     console,
@@ -103,12 +104,14 @@ cli.add_command(bench)
 cli.add_command(data)
 cli.add_command(track)
 cli.add_command(store_commands)
+cli.add_command(init)
+cli.add_command(schema)
 
 
 @cli.command()
 @specs_and_store
 @as_json
-@click.option("--smoke", is_flag=True, help="Run 20 steps and one evaluation of each kind of stage, keep nothing.")
+@click.option("--smoke", is_flag=True, help="Try 20 steps and one evaluation of each kind of stage. Nothing is kept.")
 @click.option(
     "--workers", type=click.IntRange(1), help="In place of resources.workers; never changes a result's identity."
 )
@@ -133,11 +136,11 @@ def run(
     verify: bool,
     **over: Any,
 ) -> None:
-    """Train every stage of each SPEC that the store lacks, then fit its laws and write its report.
+    """Train every stage of each SPEC that the store does not have, then fit its laws and write its report.
 
-    Running it again goes on where it stopped: what has a record is never trained twice. It joins the Ray cluster of
-    RAY_ADDRESS, or of the job it runs in, or starts Ray here. Several specs are all checked first, then run one after
-    another; they share stages, and a failed stage of one stops no other.
+    Run it again to go on where it stopped: nothing is trained twice. It joins the Ray cluster of RAY_ADDRESS, or of
+    the job it runs in, or starts Ray on this machine. Several specs are checked first, then run one after another. They
+    share stages, and a stage that fails in one spec does not stop the others.
 
     \b
     Examples:  mfsweep run search_spaces/quickstart.yaml
@@ -146,16 +149,19 @@ def run(
                ray job submit --address http://head:8265 -- mfsweep run spec.yaml --store /shared/store
     """  # noqa: D301
     show_ray_the_token()
-    from mfsweep.cli import run as running
-    from mfsweep.cli import sweeps
-    from mfsweep.cli.planned import print_plan
-    from mfsweep.cli.space import warn_of_space
-    from mfsweep.run.signals import as_interrupts
-
     writable(store)
     screen = console(stderr=as_json)
     overrides = {name: value for name, value in over.items() if value is not None}
-    plans = [prepared(spec, store, overrides, verify=verify) for spec in specs]
+    # What is wrong with a spec is said before Ray, which takes seconds to import.
+    with screen.status("Reading the spec and its data ..."):
+        plans = [prepared(spec, store, overrides, verify=verify) for spec in specs]
+    with screen.status("Loading Ray ..."):
+        from mfsweep.cli import run as running
+        from mfsweep.cli import sweeps
+        from mfsweep.cli.planned import print_plan
+        from mfsweep.cli.space import warn_of_space
+        from mfsweep.run.signals import as_interrupts
+
     sweeps.refuse_same_names(plans)
     running.refuse_relative_store(store)
     for one in plans:

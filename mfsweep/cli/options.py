@@ -40,7 +40,7 @@ store_option = click.option(
     envvar="MFSWEEP_STORE",
     show_default=True,
     show_envvar=True,
-    help="Folder of all records.",
+    help="Folder of the trained stages and their results.",
 )
 verify_option = click.option(
     "--verify", is_flag=True, help="Read every data file, also one that looks as it did when it was read last."

@@ -1,4 +1,4 @@
-"""`mfsweep plan` and `mfsweep bench`: what specs come to, and how long a batch takes here."""
+"""`mfsweep plan` and `mfsweep bench`: what specs would train, and how long a batch takes here."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def plan(
     price: float | None,
     verify: bool,
 ) -> None:
-    """Show what each SPEC comes to: cells, stages to train, what they share, what is done, what it costs.
+    """Show what each SPEC would train: cells, stages, what they share, what is done, and the cost.
 
-    Several are planned together, as they would run in one store. Trains nothing, and needs no data: where a file is not
-    at hand, it says what was not checked.
+    Several specs are planned together, as they would run in one store. Nothing is trained. The data need not be there:
+    the plan then says what was not checked.
 
     \b
     Examples:  mfsweep plan search_spaces/quickstart.yaml
@@ -66,9 +66,9 @@ def plan(
 @click.option("--steps", type=click.IntRange(1), default=5, show_default=True, help="Timed batches of each kind.")
 @click.option("--device", help="Device as torch names it, for example cpu or cuda:1; default: a GPU if there is one.")
 def bench(specs: tuple[Path, ...], store: Path, *, as_json: bool, steps: int, device: str | None) -> None:
-    """Measure on this machine what a batch of each kind of stage of the SPECs takes; `mfsweep plan` reckons with it.
+    """Measure the seconds of a batch of each kind of stage on this machine; `mfsweep plan` uses them.
 
-    The seconds go into the store's costs.json. Needs no data: the batches are made up.
+    They are kept in the store's costs.json. No data are needed: the batches are made up.
 
     \b
     Examples:  mfsweep bench search_spaces/quickstart.yaml

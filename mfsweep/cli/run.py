@@ -15,17 +15,19 @@ from rich.text import Text
 
 from mfsweep import overlay
 from mfsweep.cli import DEFAULT_STORE, searching, show
+from mfsweep.cli.came_out import CameOut, came_out
 from mfsweep.cli.planned import near
 from mfsweep.cli.requirements import require_same_versions
 from mfsweep.errors import StoreError, TrackingError
 from mfsweep.inventory import Inventory
-from mfsweep.plan.graph import smoke_graph
+from mfsweep.plan.smoke import smoke_graph
 from mfsweep.points import tried
 from mfsweep.prepare import Plan
 from mfsweep.quantities import count
 from mfsweep.run import cluster, orphans, sweep
 from mfsweep.run.mlflow_experiment import SPEC, reason
-from mfsweep.run.progress import Display
+from mfsweep.run.mlflow_names import link
+from mfsweep.run.progress import Display, waiting
 from mfsweep.run.rebuild import rebuild, unmirrored
 from mfsweep.run.room import Room
 from mfsweep.run.store_tracking import open_or_go_on
@@ -119,9 +121,13 @@ def _run(
         broken_off = summary.interrupted or summary.full
         tracker.status = "KILLED" if broken_off else "FAILED" if summary.failed else "FINISHED"
         if not broken_off:
-            tracker.artifacts = [folder.spec, *_show_results(plan, console)]
+            tracker.artifacts, tracker.came_out = _show_results(plan, console)
+            tracker.artifacts.append(folder.spec)
+            view, mirror = tracker.came_out.view, tracker.tracker
+            if uri and uri.startswith("http") and view and isinstance(mirror, Tracker):
+                console.print(f"Runs: {link(uri, mirror.experiment, view.key)}", soft_wrap=True)
             if search:
-                tracker.tags = searching.show(plan, console, search.failed, search.refused)
+                tracker.came_out.tags |= searching.show(plan, console, search.failed, search.refused)
                 tracker.artifacts.append(folder.search)
     if not broken_off and uri is None and isinstance(tracker.tracker, Tracker):
         _mirror_others(plan, among, console)
@@ -171,7 +177,7 @@ class _Tracked:
     tracker: Tracker | Untracked
     status: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
     artifacts: list[Path] = field(default_factory=list)
-    tags: dict[str, str] = field(default_factory=dict)
+    came_out: CameOut = field(default_factory=CameOut)
 
 
 @contextlib.contextmanager
@@ -181,12 +187,17 @@ def _tracked(plan: Plan, uri: str | None, console: Console) -> Iterator[_Tracked
     Raises:
         TrackingError: the server that the user has named cannot be used. The store's own file never ends a run.
     """
-    tracker = _opened_tracker(plan, uri, console)
+    with waiting(console, "Opening MLflow ..."):
+        tracker = _opened_tracker(plan, uri, console)
     tracked = _Tracked(tracker)
     try:
         yield tracked
     finally:
-        for lost in tracker.close(tracked.status, tracked.artifacts, tags=tracked.tags):
+        told = tracked.came_out
+        lost_here = tracker.close(
+            tracked.status, tracked.artifacts, tags=told.tags, metrics=told.metrics, view=told.view
+        )
+        for lost in lost_here:
             console.print(f"MLflow: {lost}", style="yellow")
 
 
@@ -258,7 +269,9 @@ def _room(plan: Plan, console: Console) -> Iterator[Room | None]:
         return
     resources = plan.spec.experiment.resources
     require_overlays(plan)
-    with cluster.connected(dashboard=resources.workers > 1) as where:
+    with contextlib.ExitStack() as stack:
+        with waiting(console, "Looking for a Ray cluster, or starting one here ..."):
+            where = stack.enter_context(cluster.connected(dashboard=resources.workers > 1))
         room = Room(resources)
         console.print(f"On {where}: {room}", soft_wrap=True)
         if leaked := orphans.release_leaked():
@@ -286,14 +299,14 @@ def _trained(
         return sweep.run(plan, room, display, tracker, search)
 
 
-def _show_results(plan: Plan, console: Console) -> list[Path]:
-    """Print the laws and write the sweep's files; return those that belong into MLflow."""
+def _show_results(plan: Plan, console: Console) -> tuple[list[Path], CameOut]:
+    """Print the laws and write the sweep's files; return those that belong into MLflow, and what came out."""
     shown = show.analyse(plan)
     shown.print(console)
     shown.write_points()
     written = shown.write()
     console.print(f"Report: {near(written[-1])}", soft_wrap=True)
-    return written
+    return list(written), came_out(shown.analysis, plan.graph)
 
 
 def _command(plans: Sequence[Plan]) -> str:
@@ -323,4 +336,4 @@ def _say_end(plan: Plan, console: Console, summary: Summary, among: Sequence[Pla
         console.print(f"Run it again to try the failed stages once more: {_command([plan])}", soft_wrap=True)
     else:
         more = "raise search.trials" if plan.spec.searched else "add a value to an axis"
-        console.print(f"Next: `mfsweep ui` compares the runs; {more} and run again: only that is new.")
+        console.print(f"Next: `mfsweep ui` opens the table of the runs; {more} and run again: only that is new.")

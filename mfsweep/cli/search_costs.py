@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mfsweep.plan.cost import Estimator, Total, total
 from mfsweep.points import Point, without_seeds
@@ -65,6 +65,40 @@ def bound(plan: Plan, estimator: Estimator) -> Bound:
         asked=len(plan.points),
         total=_times(settings.trials, dearest),
     )
+
+
+class Reach(NamedTuple):
+    """What a search comes to at most."""
+
+    points: int
+    cells: int
+    stages: dict[str, int]
+    """Stage name -> stages, nothing shared between two points."""
+
+
+def at_most(plan: Plan) -> Reach:
+    """Return how many points, cells and stages a search may take at most.
+
+    A point has as many stages of a name as the one with most of them at which the search was tried.
+    """
+    settings = plan.spec.experiment.search
+    assert settings is not None
+    cells, stages = 0, dict[str, int]()
+    studies = plan.spec.studies()
+    for study in studies:
+        points = _points(plan, study)
+        of_points = [
+            [planned for planned in plan.tried.cells if without_seeds(planned.cell.values) == point] for point in points
+        ]
+        cells += settings.trials * max(map(len, of_points))
+        most: dict[str, int] = {}
+        for members in of_points:
+            keys = {(name, key) for planned in members for name, key in planned.keys.items()}
+            for name in {name for name, _ in keys}:
+                most[name] = max(most.get(name, 0), sum(own == name for own, _ in keys))
+        for name, number in most.items():
+            stages[name] = stages.get(name, 0) + settings.trials * number
+    return Reach(settings.trials * len(studies), cells, stages)
 
 
 def _points(plan: Plan, study: Point) -> list[dict[str, Value]]:

@@ -264,16 +264,24 @@ def _on_offsets(
             yield f"{len(fitted)} of {len(a)} training structures of a carry {method}: its offsets are fitted on these"
 
 
+def _small_validation(dataset: Dataset, method: str, subsets: list[SubsetName]) -> Iterator[str]:
+    structures, held = dataset.structures, dataset.validation(method, subsets)
+    where = f"the validation set of {method} ({' and '.join(subsets)})"
+    if len(held) == 1:
+        yield (
+            f"{where} is one structure, {structures.describe(int(held[0]))}: schedule, stop and the checkpoint that is "
+            f"kept hang on it. Raise data.splits.{subsets[0]}.validation"
+        )
+    elif len(np.unique(structures.formula[held])) < 2:
+        formula = structures.formulae[structures.formula[held[0]]]
+        yield f"{where} has one formula, {formula}: its error says little of others"
+
+
 def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
     structures = dataset.structures
     own = [labelled for labelled in sets if labelled.labels == method]
     subsets: list[SubsetName] = sorted({labelled.subset for labelled in own})
-    held = dataset.validation(method, subsets)
-    if len(np.unique(structures.formula[held])) < 2:
-        yield (
-            f"the validation set of {method} ({' and '.join(subsets)}) has one formula, "
-            f"{structures.formulae[structures.formula[held[0]]]}: its error says little of others"
-        )
+    yield from _small_validation(dataset, method, subsets)
     for labelled in own:
         members = dataset.training(labelled)
         if len(np.unique(structures.formula[members])) < 2:

@@ -41,5 +41,14 @@ def read(paths: Mapping[str, Path], labels: Mapping[str, LabelKeys]) -> Structur
     return concatenate({name: _reader(path).read(path, labels, absent[name]) for name, path in paths.items()})
 
 
+def keys_of(path: Path) -> set[str]:
+    """Return the names of the labels in a file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return set(_reader(path).keys(path))
+
+
 def _reader(path: Path) -> ModuleType:
     return csr if csr.is_csr(path) else ani1x

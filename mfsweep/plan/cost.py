@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from mfsweep.spec.base import Frozen, PositiveFloat, PositiveInt
+from mfsweep.spec.base import Bool, Frozen, PositiveFloat, PositiveInt
 from mfsweep.spec.model import Architecture, Mace, Model
 from mfsweep.spec.stage import Training
 
@@ -42,7 +42,7 @@ class Measured(Frozen):
     """Its name; that of a CPU begins with `CPU`."""
     model: Model
     max_atoms: PositiveInt = 256
-    forces: bool
+    forces: Bool
     trainable: Trainable = "all"
     seconds: PositiveFloat
     torch: str = ""

@@ -11,7 +11,7 @@ from mfsweep.spec.load import Place, Spec, dotted
 from mfsweep.spec.stage import Evaluation
 
 
-def filled(spec: Spec, live: LiveStage, evaluation: Evaluation) -> Evaluation:
+def filled(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place) -> Evaluation:
     """Return an evaluation with head, offsets, base and the file's keys filled in.
 
     Where the stage has learned the labels only as a difference (delta-learning), its head predicts the difference, and
@@ -20,16 +20,15 @@ def filled(spec: Spec, live: LiveStage, evaluation: Evaluation) -> Evaluation:
     Raises:
         SpecError: it names what the data do not declare.
     """
-    place = place_of(live, evaluation)
-    known_subset(spec, evaluation.subset, place)
+    known_subset(spec, evaluation.subset, (*place, "subset"))
     heads, labels = live.mixture.heads, evaluation.labels
     if labels not in live.mixture.derived:
-        known_method(spec, labels, place)
+        known_method(spec, labels, (*place, "labels"), evaluation.subset)
     learned, base = _learned(spec, live, evaluation, place)
     head = evaluation.head or heads.get(learned, labels)
     offsets = evaluation.offsets or learned
     if offsets not in live.mixture.derived:
-        known_method(spec, offsets, place)
+        known_method(spec, offsets, (*place, "offsets"))
     own = True if evaluation.head is None and head != labels else None
     known = spec.experiment.data.labels
     behind = [labels, offsets, *([base] if base else [])]
@@ -60,11 +59,6 @@ def _learned(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place) 
         expected = f"one of the differences of {labels} by its `base`: {' or '.join(differences.values())}"
         raise spec.document.error(place, labels, expected)
     return next(iter(differences.items()), (labels, None))
-
-
-def place_of(live: LiveStage, evaluation: Evaluation) -> Place:
-    """Return where an evaluation, as it is written, stands in the spec."""
-    return ("stages", live.name, "evaluate") if evaluation in live.stage.evaluate else ("evaluate",)
 
 
 def asked_of(cell: Cell, live: LiveStage) -> list[tuple[Place, Evaluation]]:

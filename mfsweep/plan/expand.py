@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mfsweep.errors import SpecError, nearest
+from mfsweep.gathered import Gathered, gathering
 from mfsweep.plan.mixture import Mixture, mixture
 from mfsweep.spec import axes
 from mfsweep.spec.axes import SEEDS, PlaceError, Value
-from mfsweep.spec.load import Place, Spec
+from mfsweep.spec.load import Place, Spec, dotted
 from mfsweep.spec.model import Architecture, Model
 from mfsweep.spec.stage import FILE, Evaluation, Stage
+from mfsweep.spec.templates import CONTINUED_NEVER
 
 _T = TypeVar("_T")
-
-_CONTINUED_NEVER = ("start_from", "train", "continued", "evaluate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +58,24 @@ class Cell:
     """The axes on which the model depends."""
 
 
-def expand(spec: Spec) -> list[Cell]:
+def expand(spec: Spec, found: Gathered | None = None) -> list[Cell]:
     """Return the cells of a spec in the order of its axes.
 
+    Args:
+        spec: the spec.
+        found: takes the errors; the cells that have none are returned. Default: they are raised.
+
     Raises:
-        SpecError: a template that cannot be filled in, or does not say what a stage says, with the cell it fails for.
+        SpecError: templates that cannot be filled in, or do not say what a stage says, with the cell they fail for.
     """
-    return list(_Expander(spec).cells())
+    with gathering(found) as own:
+        return list(_Expander(spec, own).cells())
 
 
 class _Expander:
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, found: Gathered) -> None:
         self.spec = spec
+        self.found = found
         self.experiment = spec.experiment
         self.templates: dict[str, tuple[frozenset[str], list[str], dict[tuple[Any, ...], Any]]] = {}
         """Name of a template -> the axes it refers to, the same sorted, and what was made of it for their values."""
@@ -77,26 +83,44 @@ class _Expander:
             name: {key: item for key, item in template.items() if key != "continued"}
             for name, template in self.experiment.stages.items()
         }
-        self._refuse_bad_graph()
+        with found.errors():
+            self._refuse_bad_graph()
         self._refuse_unused_axes()
 
     def cells(self) -> Iterator[Cell]:
+        """Yield the cells that can be filled in."""
         resolved = {}
         for block in self.spec.blocks:
             for axis, labels in block.items():
                 resolved.setdefault(axis, {}).update(labels)
         for labels in axes.cells(self.spec.blocks):
-            yield self._cell(labels, {axis: resolved[axis][label] for axis, label in labels.items()})
+            cell = self._cell(labels, {axis: resolved[axis][label] for axis, label in labels.items()})
+            if cell is not None:
+                yield cell
 
-    def _cell(self, labels: dict[str, Value], values: dict[str, Any]) -> Cell:
+    def _cell(self, labels: dict[str, Value], values: dict[str, Any]) -> Cell | None:
         experiment = self.experiment
         stages: dict[str, LiveStage] = {}
-        result = self._filled("result", experiment.result, ("result",), labels, values, self._stage_name)
-        self._live(result, labels, values, stages, ())
-        if result not in stages:
-            raise self._error(("result",), result, f"a stage with training structures, which it has not for {labels}")
-        model = self._filled("model", experiment.model, ("model",), labels, values, self._model)
-        evaluations = self._filled("evaluate", experiment.evaluate, ("evaluate",), labels, values, self._evaluations)
+        result = model = evaluations = None
+        with self.found.errors():
+            result = self._filled("result", experiment.result, ("result",), labels, values, self._stage_name)
+        is_whole = result is not None
+        if result is not None:
+            is_whole = False
+            with self.found.errors():
+                self._live(result, labels, values, stages, ())
+                is_whole = True
+                if result not in stages:
+                    expected = f"a stage with training structures, which it has not for {labels}"
+                    raise self._error(("result",), result, expected)
+        with self.found.errors():
+            model = self._filled("model", experiment.model, ("model",), labels, values, self._model)
+        with self.found.errors():
+            evaluations = self._filled(
+                "evaluate", experiment.evaluate, ("evaluate",), labels, values, self._evaluations
+            )
+        if not is_whole or result not in stages or model is None or evaluations is None:
+            return None
         return Cell(
             values=labels,
             model=model,
@@ -116,7 +140,15 @@ class _Expander:
         if name in below:
             raise self._error(place, " -> ".join(map(str, (*below, name))), "stages that do not start from themselves")
         template, plain = self.experiment.stages[name], self.plain[name]
-        fresh, own = self._filled(f"stage {name}", plain, place, labels, values, lambda t: self._fresh(t, place))
+        try:
+            fresh, own = self._filled(f"stage {name}", plain, place, labels, values, lambda t: self._fresh(t, place))
+        except SpecError:
+            # What it starts from is looked at all the same: all errors are told at once.
+            above = template.get("start_from")
+            if above in self.experiment.stages and above not in (name, *below):
+                with self.found.errors():
+                    self._live(above, labels, values, live, (*below, name))
+            raise
         depends = self.templates[f"stage {name}"][0]
         if not own.sets:
             return
@@ -156,16 +188,63 @@ class _Expander:
         names, ordered, made = self.templates[name]
         key = tuple([labels.get(axis, ...) for axis in ordered])
         if key not in made:
-            try:
-                filled = axes.fill(template, values, place)
-            except PlaceError as error:
-                raise self._error(error.place, error.got, error.expected) from None
-            try:
-                made[key] = build(filled)
-            except SpecError as error:
-                where = {axis: labels[axis] for axis in sorted(names & labels.keys())}
-                raise SpecError(f"{error}" + (f" (in the cell with {where})" if where else "")) from None
+            made[key] = self._made(template, place, labels, values, names, build)
+        if isinstance(made[key], SpecError):
+            raise made[key]
         return made[key]
+
+    def _made(
+        self,
+        template: Any,
+        place: Place,
+        labels: dict[str, Value],
+        values: dict[str, Any],
+        names: frozenset[str],
+        build: Callable[[Any], _T],
+    ) -> _T | SpecError:
+        """Return `build` of the filled-in template, or what is wrong with it."""
+        try:
+            return build(axes.fill(template, values, place))
+        except PlaceError as error:
+            return self._error(error.place, error.got, error.expected)
+        except SpecError as error:
+            where = {axis: labels[axis] for axis in sorted(names & labels.keys())}
+            found = Gathered()
+            for one in error.several or (error,):
+                assert isinstance(one, SpecError)
+                note = f" (in the cell with {where})" if where else ""
+                found.add(self._at_axis(one, template, place, labels) or SpecError(str(one), one.line, note))
+            together = found.together()
+            assert isinstance(together, SpecError)
+            return together
+
+    def _at_axis(self, error: SpecError, template: Any, place: Place, labels: dict[str, Value]) -> SpecError | None:
+        """Return an error at the axis's value that is wrong, where a template refers to one at the error's place."""
+        steps = (error.place or ())[len(place) :]
+        for depth, step in enumerate(steps):
+            inside = isinstance(template, dict) and step in template
+            inside |= isinstance(template, list) and isinstance(step, int) and step < len(template)
+            template = template[step] if inside else None  # pyright: ignore[reportCallIssue, reportArgumentType]
+            if named := axes.referred(template):
+                axis, field = named
+                where = self._axis_place(axis, labels[axis])
+                if where is None:
+                    return None
+                inner = (*where, *([field] if field else []), *steps[depth + 1 :])
+                return self._error(inner, error.got, f"{error.expected}, as {dotted((*place, *steps))} takes it")
+        return None
+
+    def _axis_place(self, axis: str, label: Value) -> Place | None:
+        """Return where an axis's value stands; None of a search's."""
+        written = self.experiment.axes
+        for index, block in enumerate(written if isinstance(written, list) else [written]):
+            values = block.get(axis)
+            above = ("axes", index, axis) if isinstance(written, list) else ("axes", axis)
+            if isinstance(values, dict) and label in values and isinstance(label, str):
+                return (*above, label)
+            if isinstance(values, list) and label in values:
+                return (*above, values.index(label))
+        return None
 
     def _stage_name(self, name: Any) -> str:
         self._known_stage(name, ("result",))
@@ -190,13 +269,8 @@ class _Expander:
         continued = tree["continued"]
         if not isinstance(continued, dict):
             raise self._error((*place, "continued"), continued, "a mapping of the fields to override")
-        for key in continued:
-            if key in _CONTINUED_NEVER:
-                raise self._error(
-                    (*place, "continued", key), key, "a field of the recipe: this one holds for both cases"
-                )
         fresh = {key: item for key, item in tree.items() if key != "continued"}
-        overrides = {key: item for key, item in fresh.items() if key in ("start_from", "train", "evaluate")} | continued
+        overrides = {key: item for key, item in fresh.items() if key in CONTINUED_NEVER} | continued
         self.spec.document.build(Stage, overrides, (*place, "continued"))
         return self._stage(_merged(fresh, continued), place)
 
@@ -221,7 +295,7 @@ class _Expander:
             for axis in block:
                 if axis not in used:
                     place = ("axes", index, axis) if isinstance(experiment.axes, list) else ("axes", axis)
-                    raise self._error(place, axis, f"an axis that ${{...}} refers to somewhere.{nearest(axis, used)}")
+                    self.found.add(self._error(place, axis, f"an axis that some ${{{axis}}} refers to"))
 
     def _error(self, place: Place, got: Any, expected: str) -> SpecError:
         return self.spec.document.error(place, got, expected)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mfsweep.errors import SpecError, nearest
+from mfsweep.gathered import Gathered, gathering
 from mfsweep.plan.graph import Graph, PlannedCell
 from mfsweep.plan.metrics import check_path, measured_by
 from mfsweep.spec.axes import SEEDS, Value
@@ -13,20 +14,28 @@ from mfsweep.spec.figures import Bars, Cells, Claim, Curve, Figure, Gradients, G
 from mfsweep.spec.load import Place, Spec
 
 
-def check_figures(spec: Spec, graph: Graph) -> None:
+def check_figures(spec: Spec, graph: Graph, found: Gathered | None = None) -> None:
     """Refuse figures and claims that name what the sweep will not have, or compare nothing with nothing.
 
+    Args:
+        spec: the spec.
+        graph: of all its cells.
+        found: takes the errors. Default: they are raised.
+
     Raises:
-        SpecError: with the place in the spec.
+        SpecError: with the places in the spec.
     """
     figures, claims = spec.experiment.figures, spec.experiment.claims
     if not figures and not claims:
         return
     checker = _Checker(spec, graph)
-    for name, figure in figures.items():
-        checker.figure(figure, ("figures", name))
-    for name, claim in claims.items():
-        checker.claim(claim, ("claims", name))
+    with gathering(found) as own:
+        for name, figure in figures.items():
+            with own.errors():
+                checker.figure(figure, ("figures", name))
+        for name, claim in claims.items():
+            with own.errors():
+                checker.claim(claim, ("claims", name))
 
 
 class _Used(NamedTuple):

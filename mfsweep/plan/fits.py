@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from mfsweep.errors import nearest
+from mfsweep.gathered import Gathered, gathering
 from mfsweep.plan.graph import Graph
 from mfsweep.plan.metrics import check_path, measured_by
 from mfsweep.quantities import RESULT, Quantity
 from mfsweep.spec.load import Spec
 
 
-def check_fits(spec: Spec, graph: Graph) -> None:
+def check_fits(spec: Spec, graph: Graph, found: Gathered | None = None) -> None:
     """Refuse a fit of a metric that no stage will have, or that a path leaves open, or by an axis that does not exist.
 
+    Args:
+        spec: the spec.
+        graph: of all its cells.
+        found: takes the errors. Default: they are raised.
+
     Raises:
-        SpecError: with the place in the spec.
+        SpecError: with the places in the spec.
     """
     if not spec.experiment.fits:
         return
     measured = measured_by(spec, graph)
     axes = dict.fromkeys(axis for planned in graph.cells for axis in planned.cell.values)
-    for name, fit in spec.experiment.fits.items():
-        for field, text in (("x", fit.x), ("y", fit.y)):
-            check_path(spec, graph, measured, ("fits", name, field), text)
-        for index, axis in enumerate(fit.group_by):
-            if axis not in axes:
-                expected = f"an axis: {', '.join(axes)}.{nearest(axis, axes)}"
-                raise spec.document.error(("fits", name, "group_by", index), axis, expected)
+    with gathering(found) as own:
+        for name, fit in spec.experiment.fits.items():
+            for field, text in (("x", fit.x), ("y", fit.y)):
+                with own.errors():
+                    check_path(spec, graph, measured, ("fits", name, field), text)
+            for index, axis in enumerate(fit.group_by):
+                if axis not in axes:
+                    expected = f"an axis: {', '.join(axes)}.{nearest(axis, axes)}"
+                    own.add(spec.document.error(("fits", name, "group_by", index), axis, expected))
 
 
 def check_search(spec: Spec, graph: Graph) -> None:

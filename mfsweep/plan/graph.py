@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mfsweep.gathered import Gathered, gathering
 from mfsweep.plan.evaluations import asked_of, check_name, check_short_names, filled
 from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.heads import Widths, resolve_heads, widths
 from mfsweep.plan.recipe import recipe
 from mfsweep.plan.resolved import DataOf
-from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, test_subsets
+from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, test_subsets, tested_methods
 from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.data import Content
 from mfsweep.spec.load import Place, Spec
@@ -102,7 +103,13 @@ class ModelFile(NamedTuple):
     """The `model:` block of a spec that continues it."""
 
 
-def build(spec: Spec, cells: list[Cell], content: Content, files: Mapping[str, ModelFile] | None = None) -> Graph:
+def build(
+    spec: Spec,
+    cells: list[Cell],
+    content: Content,
+    files: Mapping[str, ModelFile] | None = None,
+    found: Gathered | None = None,
+) -> Graph:
     """Return the graph of a spec's cells.
 
     Args:
@@ -110,19 +117,25 @@ def build(spec: Spec, cells: list[Cell], content: Content, files: Mapping[str, M
         cells: its cells.
         content: of the sources.
         files: the model files that stages start from, by their paths as the spec writes them.
+        found: takes the errors; what has none is in the graph. Default: they are raised.
 
     Raises:
-        SpecError: a stage or evaluation that breaks a rule of the language, at its place.
+        SpecError: stages and evaluations that break a rule of the language, at their places.
     """
-    return _Builder(spec, cells, content, files or {}).graph(cells)
+    with gathering(found) as own:
+        return _Builder(spec, cells, content, files or {}, own).graph(cells)
 
 
 class _Builder:
-    def __init__(self, spec: Spec, cells: list[Cell], content: Content, files: Mapping[str, ModelFile]) -> None:
+    def __init__(
+        self, spec: Spec, cells: list[Cell], content: Content, files: Mapping[str, ModelFile], found: Gathered
+    ) -> None:
         self.spec = spec
-        self.data = DataOf(spec, resolved_needs(spec, cells), content)
+        self.found = found
+        self.data = DataOf(spec, resolved_needs(spec, cells, found), content)
         self.files = files
         self.tests = test_subsets(cells)
+        self.targets = tested_methods(cells)
         self.derived = {name for cell in cells for live in cell.stages.values() for name in live.mixture.derived}
         self.evaluations: dict[tuple[int, int], Evaluation] = {}
         """Identity in memory of an evaluation as written, and of a stage's mixture -> with everything filled in."""
@@ -131,8 +144,8 @@ class _Builder:
         self.nodes: dict[str, Node] = {}
         self.places: dict[str, dict[Evaluation, Place]] = {}
         """Key -> the stage's evaluations, filled in, and where each stands in the spec."""
-        self.known: dict[tuple[object, ...], str] = {}
-        """(stage name, parent's key, axis values) -> key."""
+        self.known: dict[tuple[object, ...], str | None] = {}
+        """(stage name, parent's key, axis values) -> key; None of a stage with an error."""
         self.parts: dict[tuple[int, int], _Parts] = {}
         """Checked once for each filled-in template, which many cells share."""
         self.heads: dict[tuple[object, ...], dict[str, Head] | None] = {}
@@ -141,47 +154,61 @@ class _Builder:
         """A parent's sets and heads -> its heads' widths."""
 
     def graph(self, cells: list[Cell]) -> Graph:
-        planned = [PlannedCell(cell, self._keys(cell)) for cell in cells]
+        planned = [PlannedCell(cell, keys) for cell in cells if len(keys := self._keys(cell)) == len(cell.stages)]
         for one in planned:
-            self._check_short_names(one)
+            with self.found.errors():
+                self._check_short_names(one)
         return Graph(self.nodes, planned)
 
     def _keys(self, cell: Cell) -> dict[str, str]:
-        """Add the nodes of one cell that are new; return its stage name -> key."""
+        """Add the nodes of one cell that are new; return its stage name -> key, of those without an error."""
         keys: dict[str, str] = {}
         for live in cell.stages.values():
-            depends = live.axes | cell.model_axes | _SEEDS
-            values = {axis: label for axis, label in cell.values.items() if axis in depends}
-            parent = keys[live.parent] if live.parent else None
-            short = (live.name, parent, *values.items())
-            if short not in self.known:
+            if (key := self._key(cell, live, keys)) is not None:
+                keys[live.name] = key
+        return keys
+
+    def _key(self, cell: Cell, live: LiveStage, keys: Mapping[str, str]) -> str | None:
+        if live.parent is not None and live.parent not in keys:
+            with self.found.errors():
+                self._own(live)
+            return None
+        depends = live.axes | cell.model_axes | _SEEDS
+        values = {axis: label for axis, label in cell.values.items() if axis in depends}
+        parent = keys[live.parent] if live.parent else None
+        short = (live.name, parent, *values.items())
+        if short not in self.known:
+            self.known[short] = None
+            with self.found.errors():
                 node = self._node(cell, live, parent, values)
                 self.known[short] = node.key
                 self.nodes.setdefault(node.key, node)
-            keys[live.name] = key = self.known[short]
-            node = self.nodes[key]
-            node.cells += 1
-            places = self.places.setdefault(key, {})
-            for place, evaluation in asked_of(cell, live):
-                resolved = self._resolved(evaluation, live)
+        if (key := self.known[short]) is None:
+            return None
+        node = self.nodes[key]
+        node.cells += 1
+        places = self.places.setdefault(key, {})
+        for place, evaluation in asked_of(cell, live):
+            with self.found.errors():
+                resolved = self._resolved(evaluation, live, place)
                 if resolved not in places:
-                    check_evaluation(self.spec, live, evaluation, resolved, self.tests)
+                    check_evaluation(self.spec, live, resolved, place, self.tests)
                     check_name(self.spec, live, resolved, place, places.items())
                     places[resolved] = place
                     node.evaluations.append(resolved)
-        return keys
+        return key
 
     def _check_short_names(self, planned: PlannedCell) -> None:
         for name, key in planned.keys.items():
             if len(self.places[key]) > 1:
                 live = planned.cell.stages[name]
-                asked = {self._resolved(own, live): place for place, own in asked_of(planned.cell, live)}
+                asked = {self._resolved(own, live, place): place for place, own in asked_of(planned.cell, live)}
                 check_short_names(self.spec, live, asked, self.places[key].items())
 
-    def _resolved(self, evaluation: Evaluation, live: LiveStage) -> Evaluation:
+    def _resolved(self, evaluation: Evaluation, live: LiveStage, place: Place) -> Evaluation:
         key = (id(evaluation), id(live.mixture))
         if key not in self.evaluations:
-            whole = filled(self.spec, live, evaluation)
+            whole = filled(self.spec, live, evaluation, place)
             asked = [method for method in (whole.labels, whole.offsets, whole.base) if method]
             contents = self.data.beyond(live.mixture, asked)
             whole = whole.but(contents=contents) if contents else whole
@@ -189,11 +216,7 @@ class _Builder:
         return self.evaluations[key]
 
     def _node(self, cell: Cell, live: LiveStage, parent: str | None, values: dict[str, Value]) -> Node:
-        own = self.parts.get((id(live.stage), id(live.mixture)))
-        if own is None:
-            check_stage(self.spec, live, self.tests, self.derived)
-            sets = tuple(_sized(self.spec, labelled) for labelled in live.mixture.sets)
-            own = self.parts[id(live.stage), id(live.mixture)] = _Parts(sets, recipe(self.spec, live))
+        own = self._own(live)
         training = Training(
             data=self.data(cell.split_seed, live.mixture.methods, live.mixture.derived),
             model=cell.model,
@@ -206,6 +229,15 @@ class _Builder:
             heads=self._heads(cell, live, parent),
         )
         return Node(training.key, live.name, training, parent, values)
+
+    def _own(self, live: LiveStage) -> _Parts:
+        """Return what a stage has of its own, once it is checked."""
+        key = (id(live.stage), id(live.mixture))
+        if key not in self.parts:
+            check_stage(self.spec, live, self.tests, self.derived, self.targets)
+            sets = tuple(_sized(self.spec, labelled) for labelled in live.mixture.sets)
+            self.parts[key] = _Parts(sets, recipe(self.spec, live))
+        return self.parts[key]
 
     def _heads(self, cell: Cell, live: LiveStage, parent: str | None) -> dict[str, Head] | None:
         above = None
@@ -253,29 +285,3 @@ def _sized(spec: Spec, labelled: LabelledSet) -> LabelledSet:
     if labelled.size != "all" or size == "rest":
         return labelled
     return labelled.but(size=size)
-
-
-def smoke_graph(graph: Graph, steps: int = 20) -> Graph:
-    """Return one chain of each kind of stage with a few steps: what a spec would train, tried out.
-
-    A kind is a stage name with or without a parent, on its label methods and subsets, of one model, with what of it is
-    trained and where its heads come from.
-    """
-    kinds: dict[tuple[object, ...], Node] = {}
-    for node in graph.nodes.values():
-        sets = tuple((labelled.labels, labelled.subset) for labelled in node.training.sets)
-        heads = tuple((name, head.key) for name, head in (node.training.heads or {}).items())
-        kind = (node.name, node.parent is None, sets, node.training.model.key, node.training.recipe.trainable, heads)
-        if kind not in kinds or len(node.evaluations) > len(kinds[kind].evaluations):
-            kinds[kind] = node
-    needed = {above.key for node in kinds.values() for above in graph.lineage(node.key)}
-    renamed: dict[str, str] = {}
-    nodes: dict[str, Node] = {}
-    for key, node in graph.nodes.items():
-        if key in needed:
-            recipe = node.training.recipe.but(max_steps=steps, validate_every=steps)
-            parent = renamed[node.parent] if node.parent else None
-            training = node.training.but(recipe=recipe, parent=parent)
-            renamed[key] = training.key
-            nodes[training.key] = Node(training.key, node.name, training, parent, node.values, node.evaluations, 1)
-    return Graph(nodes, [])

@@ -38,11 +38,14 @@ def check_path(spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]]
     Raises:
         SpecError: with the place.
     """
-    if expected := misspelt(text):
+    if misspelt(text):
+        expected = misspelt(text, _quantities(graph, measured, text))
+        assert expected is not None
         raise spec.document.error(place, text, expected)
     path = MetricPath.parse(text)
-    known = (*spec.experiment.stages, RESULT)
-    if path.stage not in known:
+    if path.stage not in (*spec.experiment.stages, RESULT):
+        trained = {name for planned in graph.cells for name in planned.keys}
+        known = (*(name for name in spec.experiment.stages if name in trained or not graph.cells), RESULT)
         expected = f"a stage ({', '.join(known)}) in place of {path.stage!r}.{nearest(path.stage, known)}"
         raise spec.document.error(place, text, expected)
     keys = (planned.keys.get(planned.cell.result if path.stage == RESULT else path.stage) for planned in graph.cells)
@@ -59,6 +62,22 @@ def check_path(spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]]
         apart = " and ".join(told_apart(several))
         expected = f"one of them by its name, as in {path.stage}.{several[0]}: the stage has {apart} there"
         raise spec.document.error(place, text, expected)
+
+
+def _quantities(graph: Graph, measured: Mapping[str, tuple[str, ...]], text: str) -> list[str]:
+    """Return the quantities that the stage of a path measures, of its method if it names one; else all."""
+    stage, *rest = text.split(".")
+    method = rest[1] if len(rest) == 3 else None
+    metrics = [
+        metric
+        for planned in graph.cells
+        for name, key in planned.keys.items()
+        if name == (planned.cell.result if stage == RESULT else stage)
+        for metric in measured[key]
+    ]
+    own = [metric for metric in metrics if method in metric.split(".")]
+    found = {metric.rpartition(".")[2] for metric in own or metrics}
+    return [name for name in Quantity if name in found or not found]
 
 
 def _methods(measured: Mapping[str, Iterable[str]]) -> Iterator[str]:

@@ -7,12 +7,17 @@ from mfsweep.plan.expand import LiveStage
 from mfsweep.spec.load import Place, Spec
 
 
-def known_method(spec: Spec, method: str, place: Place) -> None:
-    """Refuse a label method that `data.labels` does not declare."""
-    labels = spec.experiment.data.labels
-    if method not in labels:
-        expected = f"a label method of data.labels: {', '.join(labels)}.{nearest(method, labels)}"
-        raise spec.document.error(place, method, expected)
+def known_method(spec: Spec, method: str, place: Place, subset: str | None = None) -> None:
+    """Refuse a label method that `data.labels` does not declare; the nearest that `subset` carries is named."""
+    labels = list(spec.experiment.data.labels)
+    if method in labels:
+        return
+    declared = spec.experiment.data.splits.subsets().get(subset) if subset else None  # pyright: ignore[reportArgumentType] (another text is in no dictionary)
+    needs = declared.needs if declared else None
+    known = labels if needs is None else [name for name in labels if name in needs]
+    where = "" if known == labels else f" that {subset!r} carries (data.splits.{subset}.needs)"
+    expected = f"a label method of data.labels{where}: {', '.join(known) or 'none'}.{nearest(method, known)}"
+    raise spec.document.error(place, method, expected)
 
 
 def known_subset(spec: Spec, subset: str, place: Place) -> None:

@@ -8,18 +8,23 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mfsweep.errors import SpecError, nearest
-from mfsweep.plan.evaluations import place_of
+from mfsweep.gathered import Gathered
 from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.names import has_forces, known_method, known_subset
 from mfsweep.plan.recipe import loss_weights
 from mfsweep.quantities import Quantity
 from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName, parts
 from mfsweep.spec.load import Place, Spec
-from mfsweep.spec.stage import Evaluation, Rates
+from mfsweep.spec.stage import Evaluation, LabelledSet, Rates
+
+_FORCES = (Quantity.FORCE_MAE, Quantity.FORCE_RMSE)
 
 
-def resolved_needs(spec: Spec, cells: list[Cell]) -> dict[SubsetName, tuple[str, ...]]:
-    """Return each subset's label methods: as declared, else all that any cell trains on it or scores on it."""
+def resolved_needs(spec: Spec, cells: list[Cell], found: Gathered) -> dict[SubsetName, tuple[str, ...]]:
+    """Return each subset's label methods: as declared, else all that any cell trains on it or scores on it.
+
+    What is declared and not known goes to `found`.
+    """
     used: dict[str, set[str]] = {}
     evaluated = {id(cell.evaluations): cell.evaluations for cell in cells}
     stages = {id(live.stage): live for cell in cells for live in cell.stages.values()}
@@ -38,7 +43,8 @@ def resolved_needs(spec: Spec, cells: list[Cell]) -> dict[SubsetName, tuple[str,
     declared = spec.experiment.data.splits.subsets()
     for name, subset in declared.items():
         for index, method in enumerate(subset.needs or ()):
-            known_method(spec, method, ("data", "splits", name, "needs", index))
+            with found.errors():
+                known_method(spec, method, ("data", "splits", name, "needs", index))
     return {
         name: tuple(sorted(set(subset.needs) if subset.needs is not None else used.get(name, set())))
         for name, subset in declared.items()
@@ -53,7 +59,17 @@ def test_subsets(cells: list[Cell]) -> frozenset[str]:
     return frozenset({TEST_SUBSET, *named})
 
 
-def check_stage(spec: Spec, live: LiveStage, tests: frozenset[str], derived: Collection[str]) -> None:
+def tested_methods(cells: list[Cell]) -> frozenset[str]:
+    """Return the label methods that any evaluation of any cell compares with on test structures, in their parts."""
+    asked = {id(own): (own, live) for cell in cells for live in cell.stages.values() for own in live.stage.evaluate}
+    asked |= {id(own): (own, cell.stages[cell.result]) for cell in cells for own in cell.evaluations}
+    tests = ((own, live) for own, live in asked.values() if own.part == "test")
+    return frozenset(part for own, live in tests for part in live.mixture.parts(own.labels))
+
+
+def check_stage(
+    spec: Spec, live: LiveStage, tests: frozenset[str], derived: Collection[str], targets: Collection[str]
+) -> None:
     """Refuse a stage that names what is not there, or touches what it must not.
 
     Args:
@@ -61,50 +77,57 @@ def check_stage(spec: Spec, live: LiveStage, tests: frozenset[str], derived: Col
         live: the stage.
         tests: subsets that are called tests.
         derived: label methods that any stage of any cell makes of others.
+        targets: label methods that predictions of test structures are compared with.
 
     Raises:
-        SpecError: with the place in the spec.
+        SpecError: all that is wrong, with the places in the spec.
     """
     place: Place = ("stages", live.name)
-    _check_sets(spec, live, tests, place)
-    _check_derived(spec, live, place)
-    _check_workers(spec, live, place)
-    _check_loss(spec, live, derived, place)
-    _check_select_on(spec, live, place)
-    _check_trainable(spec, live, place)
-
-
-def _check_sets(spec: Spec, live: LiveStage, tests: frozenset[str], place: Place) -> None:
-    data = spec.experiment.data
-    declared = data.splits.subsets()
+    found = Gathered()
     places = {(own.method, own.subset): (*place, "train", index) for index, own in enumerate(live.stage.train)}
     for labelled in live.mixture.sets:
         here = places[labelled.labels, labelled.subset]
-        for method in live.mixture.parts(labelled.labels):
-            known_method(spec, method, (*here, "labels"))
-        known_subset(spec, labelled.subset, (*here, "subset"))
-        subset = declared[labelled.subset]
-        if labelled.end is not None and isinstance(subset.size, int) and labelled.end > subset.size:
-            expected = f"at most the {subset.size} training structures that data.splits.{labelled.subset}.size gives"
-            field = "size" if labelled.range is None else "range"
-            raise _error(spec, (*here, field), labelled.extent, expected)
-        _check_test_labels(spec, live, labelled.labels, labelled.subset, tests, here)
-        if subset.validation == 0:
-            where = ("data", "splits", labelled.subset, "validation")
-            raise _error(spec, where, 0, f"a validation set, since stage {live.name!r} trains on this subset")
+        with found.errors():
+            for method in live.mixture.parts(labelled.labels):
+                known_method(spec, method, (*here, "labels"), labelled.subset)
+        with found.errors():
+            known_subset(spec, labelled.subset, (*here, "subset"))
+            _check_test_labels(spec, live, labelled, tests, targets, here)
+            _check_set(spec, live, labelled, here)
+    with found.errors():
+        _check_workers(spec, live, place)
+    found.tell()  # the rest takes names that are known
+    for check in (_check_derived, _check_select_on, _check_trainable):
+        with found.errors():
+            check(spec, live, place)
+    with found.errors():
+        _check_loss(spec, live, derived, place)
+    found.tell()
+
+
+def _check_set(spec: Spec, live: LiveStage, labelled: LabelledSet, place: Place) -> None:
+    subset = spec.experiment.data.splits.subsets()[labelled.subset]
+    if labelled.end is not None and isinstance(subset.size, int) and labelled.end > subset.size:
+        expected = f"at most the {subset.size} training structures that data.splits.{labelled.subset}.size gives"
+        field = "size" if labelled.range is None else "range"
+        raise _error(spec, (*place, field), labelled.extent, expected)
+    if subset.validation == 0:
+        where = ("data", "splits", labelled.subset, "validation")
+        raise _error(spec, where, 0, f"a validation set, since stage {live.name!r} trains on this subset")
 
 
 def _check_test_labels(
-    spec: Spec, live: LiveStage, labels: str, subset: SubsetName, tests: frozenset[str], place: Place
+    spec: Spec, live: LiveStage, labelled: LabelledSet, tests: frozenset[str], targets: Collection[str], place: Place
 ) -> None:
     allowed = spec.experiment.data.allow_auxiliary_on_test
-    for method in live.mixture.parts(labels):
-        if subset in tests and method not in allowed:
-            expected = (
-                f"training labels that are not on the test subset {subset!r}; "
-                f"auxiliary labels there need data.allow_auxiliary_on_test: [{method}]"
-            )
-            raise _error(spec, place, labels, expected)
+    for method in live.mixture.parts(labelled.labels):
+        if labelled.subset in tests and method not in allowed:
+            expected = f"training labels that are not on the test subset {labelled.subset!r}"
+            if method in targets:
+                expected += f": predictions are compared with the {method} labels of these structures"
+            else:
+                expected += f"; auxiliary labels there need data.allow_auxiliary_on_test: [{method}]"
+            raise _error(spec, place, labelled.labels, expected)
 
 
 def _check_derived(spec: Spec, live: LiveStage, place: Place) -> None:
@@ -139,26 +162,19 @@ def _check_trainable(spec: Spec, live: LiveStage, place: Place) -> None:
         raise _error(spec, (*here, "lora"), live.stage.lora.identity(), "`trainable: lora` beside it")
 
 
-def check_evaluation(
-    spec: Spec,
-    live: LiveStage,
-    written: Evaluation,
-    evaluation: Evaluation,
-    tests: frozenset[str],
-) -> None:
+def check_evaluation(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place, tests: frozenset[str]) -> None:
     """Refuse an evaluation of what the stage cannot predict, or of labels that must not be known.
 
     Args:
         spec: for errors.
         live: the stage.
-        written: as the spec has it.
-        evaluation: the same with everything filled in.
+        evaluation: with everything filled in.
+        place: where it stands.
         tests: subsets that are called tests.
 
     Raises:
         SpecError: with the place in the spec.
     """
-    place = place_of(live, written)
     heads = sorted(set(live.mixture.heads.values()))
     if evaluation.head not in heads:
         expected = f"a head of stage {live.name!r} ({', '.join(heads)}); name one with `head:`"
@@ -217,20 +233,29 @@ def _check_selected(spec: Spec, live: LiveStage, select_on: str, here: Place) ->
     if part == "test":
         raise _error(spec, here, select_on, "a metric of `validation`: test labels touch nothing but the last number")
     quantities = [quantity.value for quantity in Quantity]
+    with_forces = {method: loss_weights(spec, live, method).forces > 0 for method in methods}
+    asked = rest[0] if len(rest) == 2 and rest[0] in methods else methods[0]
+    meant = [name for name in quantities if with_forces[asked] or name not in _FORCES]
     if part != "validation" or len(rest) not in (1, 2):
         raise _error(spec, here, select_on, "validation.<method>.<quantity>, or validation.loss")
     if rest[-1] not in quantities:
-        raise _error(spec, here, select_on, f"a quantity: {', '.join(quantities)}.{nearest(rest[-1], quantities)}")
+        raise _error(
+            spec,
+            here,
+            select_on,
+            f"a quantity ({', '.join(meant)}) in place of {rest[-1]!r}.{nearest(rest[-1], meant)}",
+        )
     if len(rest) == 2 and rest[0] not in methods:
         raise _error(
-            spec, here, select_on, f"a method this stage trains on: {', '.join(methods)}.{nearest(rest[0], methods)}"
+            spec,
+            here,
+            select_on,
+            f"a method this stage trains on ({', '.join(methods)}) in place of {rest[0]!r}.{nearest(rest[0], methods)}",
         )
     if len(rest) == 1 and rest[0] != Quantity.LOSS and len(methods) > 1:
         raise _error(spec, here, select_on, f"one with its method, as validation.{methods[0]}.{rest[0]}")
-    method = rest[0] if len(rest) == 2 else methods[0]
-    trains_forces = loss_weights(spec, live, method).forces > 0
-    if rest[-1] in (Quantity.FORCE_MAE, Quantity.FORCE_RMSE) and not trains_forces:
-        raise _error(spec, here, select_on, f"an energy's metric: {method} is trained without forces here")
+    if rest[-1] in _FORCES and not with_forces[asked]:
+        raise _error(spec, here, select_on, f"an energy's metric: {asked} is trained without forces here")
 
 
 def _error(spec: Spec, place: Place, got: object, expected: str) -> SpecError:

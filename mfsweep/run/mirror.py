@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from mfsweep.plan.graph import Graph
+from mfsweep.plan.graph import Graph, Node
 from mfsweep.quantities import BEST
 from mfsweep.run.kept import final_metrics, in_words
+from mfsweep.run.mlflow_names import STAGE, grouped
 from mfsweep.run.progress import describe
 from mfsweep.run.tracking import TrackedStage, Tracker, Untracked
 from mfsweep.store import Store
 
 KEPT = "kept/"
 """Begins the names of what a stage kept where a curve has the plain name."""
+OFFSETS_ONLY = "offsets_only/"
+"""Begins the names of the errors of the energy offsets alone, without a model."""
 
 
 class Mirror:
@@ -22,10 +25,13 @@ class Mirror:
         self._tracker = tracker
         self._graph = graph
         self._store = store
+        self._values: dict[str, dict[str, Any]] | None = None
+        """Key of a result -> the axis values that its cells have in common."""
 
     def grow(self, graph: Graph) -> None:
         """Take the graph that a search has grown."""
         self._graph = graph
+        self._values = None
 
     def kept(self, key: str) -> str:
         """Return what a stage that is done has kept, in words."""
@@ -34,13 +40,17 @@ class Mirror:
     def begin(self, key: str) -> None:
         """Show a stage, and follow its metrics."""
         node = self._graph.nodes[key]
-        tags = {"stage": node.name, "label_methods": ",".join(node.training.methods)}
+        tags = {
+            "stage": node.name,
+            "label_methods": ",".join(node.training.methods),
+            "replicate": replicate(self._graph, node),
+        }
         self._tracker.add(
             TrackedStage(
                 key=key,
                 name=describe(node),
                 metrics=self._store.stage(key).metrics,
-                params=_lineage_params(self._graph, key),
+                params=_lineage_params(self._graph, key) | self._of_cells(key),
                 tags=tags | {axis: str(value) for axis, value in node.values.items()},
             )
         )
@@ -53,7 +63,35 @@ class Mirror:
             return
         evaluations = [folder.evaluation_paths(e.identity())[0] for e in self._graph.nodes[key].evaluations]
         metrics = _lineage_metrics(self._graph, self._store, key)
-        self._tracker.finish(key, "FINISHED", metrics, [folder.record_path, *evaluations])
+        record = folder.record()
+        end = {"end": "converged" if record.converged() else "capped"} if record else {}
+        self._tracker.finish(key, "FINISHED", metrics, [folder.record_path, *evaluations], end)
+
+    def _of_cells(self, key: str) -> dict[str, Any]:
+        """Return the axis values of the cells whose result a stage is, where all of them have the same.
+
+        Direct training does not depend on the pre-training's size: with `pretrain_size` 0 it is drawn beside the rest.
+        """
+        if self._values is None:
+            self._values = _values_of_cells(self._graph)
+        return self._values.get(key, {})
+
+
+def replicate(graph: Graph, node: Node) -> str:
+    """Return which replicate a stage is of: by its split seed where the spec has several, else by its seed."""
+    splits = {own.training.data.splits.seed for own in graph.nodes.values()}
+    training = node.training
+    return f"split_seed={training.data.splits.seed}" if len(splits) > 1 else f"seed={training.seed}"
+
+
+def _values_of_cells(graph: Graph) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for planned in graph.cells:
+        key, values = planned.keys[planned.cell.result], planned.cell.values
+        common = found.setdefault(key, dict(values))
+        for axis in [axis for axis, value in common.items() if axis not in values or values[axis] != value]:
+            del common[axis]
+    return found
 
 
 def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
@@ -87,7 +125,7 @@ def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
 
     The stage's own validation has a curve on this run, which ends with the last validation. What the record has, of the
     checkpoint that was kept, is a number of its own beside it: `kept/validation.dft.energy_mae`.
-    MLflow knows no @ in a name, and has a colon there: `test.cc:dft.energy_mae`.
+    Names are those of mlflow_names.py: `test/cc:dft.energy_mae`.
     """
     metrics: dict[str, float] = {}
     for node in graph.lineage(key):
@@ -98,6 +136,17 @@ def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
                 continue  # of an only head the best checkpoint is the selected one
             curve = own and path.startswith("validation.")
             name = f"{KEPT}{path}" if curve else path if own else f"{node.name}.{path}"
-            metrics[name.replace("@", ":")] = value
-    record = store.stage(key).record()
-    return metrics | ({f"{KEPT}step": float(record.selected.step)} if record else {})
+            metrics[grouped(name)] = value
+    folder = store.stage(key)
+    for evaluation in graph.nodes[key].evaluations:
+        if made := folder.evaluation(evaluation.identity()):
+            for quantity, value in made.offsets_only.items():
+                metrics[grouped(f"{OFFSETS_ONLY}{evaluation.name}.{quantity}")] = value
+    if record := folder.record():
+        metrics |= {
+            f"{KEPT}step": float(record.selected.step),
+            f"{STAGE}parameters": float(record.parameters),
+            f"{STAGE}steps": float(record.steps),
+            f"{STAGE}seconds": record.seconds,
+        }
+    return metrics

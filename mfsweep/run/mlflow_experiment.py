@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlparse
 from mfsweep.errors import TrackingError
 from mfsweep.masking import is_masked, masked
 from mfsweep.run import mlflow_places
+from mfsweep.run.mlflow_names import VIEW_KEY
 from mfsweep.run.tail import Point
 
 if TYPE_CHECKING:
@@ -156,6 +157,16 @@ class Experiment:
         new = self.create(name, {**kept, **tags})
         self._client.delete_run(run.run_id)
         return new
+
+    @property
+    def id(self) -> str:
+        """Return the experiment's id."""
+        return self._id
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Put tags on the experiment itself."""
+        for key, value in tags.items():
+            self._client.set_experiment_tag(self._id, key, value)
 
     def log(self, run: RunState, points: Sequence[Point]) -> None:
         """Write points; the same points again change nothing, for their times are stored with them."""
@@ -321,3 +332,11 @@ def _short(text: str, limit: int, what: str) -> str:
         "%s has %d characters; MLflow keeps the first %d (the store's record has them all)", what, len(text), limit
     )
     return text[:limit]
+
+
+def view_keys(uri: str) -> dict[str, tuple[str, str]]:
+    """Return the name of each experiment that has a view of ours -> its id and the view's key, the latest first."""
+    from mlflow import MlflowClient
+
+    experiments = MlflowClient(tracking_uri=uri).search_experiments(order_by=["last_update_time DESC"])
+    return {one.name: (one.experiment_id, one.tags[VIEW_KEY]) for one in experiments if VIEW_KEY in one.tags}

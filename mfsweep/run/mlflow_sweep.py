@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from mfsweep.files import locked
 from mfsweep.run.mlflow_experiment import METRICS_PER_CALL, NAME_LENGTH, RUN_NAME, Experiment, RunState, reason
+from mfsweep.run.mlflow_names import STAGE, VIEW_KEY, VIEW_TAG, View, grouped
 from mfsweep.run.tail import Point, Tail
 
 EndStatus = Literal["FINISHED", "FAILED", "KILLED"]
@@ -45,6 +46,7 @@ class Ending:
     status: EndStatus
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: Sequence[Path] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
     timestamp: int = field(default_factory=lambda: round(time.time() * 1000))
     """Milliseconds, taken once: a repeated write is the same write."""
 
@@ -96,6 +98,11 @@ class SweepRuns:
         experiment.describe(found, {}, own_tags)
         self._run = found
 
+    @property
+    def experiment_id(self) -> str:
+        """Return the experiment's id."""
+        return self._experiment.id
+
     def answers(self) -> bool:
         """Return whether the server takes anything at all."""
         return self._experiment.takes(self._run, KIND, "sweep")
@@ -116,10 +123,12 @@ class SweepRuns:
             return True  # finished by an earlier sweep; stopping this one takes nothing back
         final = [
             Point(key, value, ending.timestamp, 0)
-            for key, value in ending.metrics.items()
+            for key, value in ((grouped(name), value) for name, value in ending.metrics.items())
             # A curve ends with its own last point.
-            if not run.steps.get(key) and (key not in run.values or not _same(run.values[key], value))
+            if not run.steps.get(key)
+            and (key not in run.values or not (key.startswith(STAGE) or _same(run.values[key], value)))
         ]
+        self._experiment.describe(run, {}, ending.tags)
         if final or run.status != ending.status:
             self._log(run, final)
             self._upload(run, mirror.stage.name, ending.artifacts)
@@ -131,12 +140,23 @@ class SweepRuns:
         """Return that the experiment was deleted; empty while it stands."""
         return self._experiment.deletion()
 
-    def end(self, status: EndStatus, artifacts: Sequence[Path], tags: Mapping[str, str]) -> None:
+    def end(
+        self,
+        status: EndStatus,
+        artifacts: Sequence[Path],
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        view: View | None = None,
+    ) -> None:
         """End the sweep's own run, and what no process will end: runs of stages that the spec no longer has."""
         for key, run in self._stages.items():
             if run.status == "RUNNING" and self._abandoned(key) and self._experiment.is_running(run):
                 self._experiment.set_status(run, "KILLED")
         self._experiment.describe(self._run, {}, tags)
+        if view is not None:
+            self._experiment.tag({f"{VIEW_TAG}{view.key}": view.state(), VIEW_KEY: view.key})
+        now = round(time.time() * 1000)
+        self._log(self._run, [Point(grouped(name), value, now, 0) for name, value in metrics.items()])
         self._upload(self._run, self._sweep, artifacts)
         self._experiment.set_status(self._run, status)
 
@@ -171,7 +191,7 @@ class SweepRuns:
             self._experiment.set_status(run, "RUNNING")
         mirror.run = run
         # A run is ended after its last metric is written, so there is nothing to look for in a finished one.
-        mirror.tail = None if run.status == "FINISHED" else Tail(stage.metrics, run.steps, self._per_decade)
+        mirror.tail = None if run.status == "FINISHED" else Tail(stage.metrics, run.steps, self._per_decade, grouped)
         return run
 
     def _look_up(self) -> RunState | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -19,6 +21,21 @@ from mfsweep.spec.axes import Value
 
 HEARTBEAT_SECONDS = 30.0
 """Between two plain lines that say only that the run goes on."""
+NARROW = 100
+"""Columns below which the live table has no bars and no speed."""
+TOLD_FROM = 0.05
+"""Share of the work that is done before the time left is told; a stage must have ended too, or half of one be done."""
+
+
+@contextlib.contextmanager
+def waiting(console: Console, what: str) -> Iterator[None]:
+    """Say that something is under way which takes seconds: with a spinner on a terminal, else in a line."""
+    if console.is_terminal:
+        with console.status(what):
+            yield
+    else:
+        console.print(what, soft_wrap=True, highlight=False)
+        yield
 
 
 @dataclass
@@ -44,12 +61,16 @@ class Display:
         """Stages that have been handed out and wait for their workers."""
         self._running: dict[str, _Running] = {}
         self._began = self._spoke = time.monotonic()
+        self._first: float | None = None
+        """When the first stage had its worker: what is before says nothing of how fast it goes."""
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
         """Begin."""
         if self.console.is_terminal:
             self._live.start()
+        elif self._to_do:
+            self.say(f"{self._state()}; the first workers take some seconds to start")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,6 +84,7 @@ class Display:
 
     def started(self, key: str) -> None:
         """Show that a stage got a worker."""
+        self._first = self._first or time.monotonic()
         self._running[key] = _Running(self._graph.nodes[key], time.monotonic())
         if not self.console.is_terminal:
             self.say(f"start  {describe(self._graph.nodes[key])}")
@@ -111,34 +133,46 @@ class Display:
     def _left(self) -> str:
         """Return the time left, from the share of the steps that is done; the stages' steps are about as dear."""
         done = sum(_weight(self._graph.nodes[key]) for key in self._ended)
+        fractions = [_fraction(running) for running in self._running.values()]
         done += sum(_weight(r.node) * _fraction(r) for r in self._running.values())
-        elapsed = time.monotonic() - self._began
-        if not done or done < 0.02 * self._to_do:
+        known = self._ended or max(fractions, default=0.0) >= 0.5
+        if self._first is None or not known or done < TOLD_FROM * self._to_do:
             return ""
+        elapsed = time.monotonic() - self._first
         return f", about {span(elapsed * (self._to_do - done) / done)} left"
 
     def _table(self) -> Group:
+        wide = self.console.width >= NARROW
         table = Table(box=None, pad_edge=False)
-        for column in ("stage", "step", "", "loss", "validation", "structures/s"):
+        table.add_column("stage", overflow="fold")
+        for column in ("step", *([""] if wide else []), "loss", "validation", *(["structures/s"] if wide else [])):
             table.add_column(column, no_wrap=True)
-        for running in self._running.values():
+        for name, running in zip(_told_apart(list(self._running.values())), self._running.values(), strict=True):
             last = running.last
             limit = running.node.training.recipe.max_steps
             table.add_row(
-                describe(running.node),
+                name,
                 f"{last.get('step', 0)}" + (f"/{limit}" if limit else ""),
-                ProgressBar(total=1, completed=_fraction(running), width=12),
+                *([ProgressBar(total=1, completed=_fraction(running), width=12)] if wide else []),
                 f"{last['loss']:.3g}" if last else "",
                 _error_of(last, running.node),
-                f"{last['structures_per_second']:.0f}" if last else "",
+                *([f"{last['structures_per_second']:.0f}" if last else ""] if wide else []),
             )
         return Group(table, Text(self._state(), style="bold"))
 
 
-def describe(node: Node) -> str:
-    """Return a stage's name with its axis values."""
-    values = " ".join(f"{axis}={_short(value)}" for axis, value in node.values.items())
+def describe(node: Node, first: Sequence[str] = ()) -> str:
+    """Return a stage's name with its axis values, those of the axes `first` before the others."""
+    axes = sorted(node.values, key=lambda axis: axis not in first)
+    values = " ".join(f"{axis}={_short(node.values[axis])}" for axis in axes)
     return f"{node.name} {values}".rstrip()
+
+
+def _told_apart(running: Sequence[_Running]) -> list[str]:
+    """Return the names of stages for rows that may be narrow: the axes in which they differ come first."""
+    axes = dict.fromkeys(axis for one in running for axis in one.node.values)
+    differ = [axis for axis in axes if len({repr(one.node.values.get(axis)) for one in running}) > 1]
+    return [describe(one.node, differ) for one in running]
 
 
 def _short(value: Value) -> str:

@@ -8,7 +8,7 @@ is dropped when the file is not the one it belonged to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
@@ -29,8 +29,18 @@ class Point(NamedTuple):
 class Tail:
     """The part of one metrics file that was not taken yet. `peek` and, once the points are safe elsewhere, `take`."""
 
-    def __init__(self, path: Path, steps: Mapping[str, int], per_decade: int | Literal["all"]) -> None:
-        """Begin behind `steps`: metric -> highest step that was taken before; `per_decade` as thinning.py has it."""
+    def __init__(
+        self,
+        path: Path,
+        steps: Mapping[str, int],
+        per_decade: int | Literal["all"],
+        named: Callable[[str], str] = str,
+    ) -> None:
+        """Begin behind `steps`: metric -> highest step that was taken before; `per_decade` as thinning.py has it.
+
+        `named` gives a metric the name under which it is taken, which is that of `steps`.
+        """
+        self._named = named
         self._path = path
         self._steps = dict(steps)
         self._per_decade: int | Literal["all"] = per_decade
@@ -93,7 +103,8 @@ class Tail:
         """Return the points of a line that are new and kept, and count them as read."""
         found = []
         for key, value in entry.metrics.items():
-            if keeps(key, entry.step, self._steps.get(key, -1), self._per_decade):
-                self._steps[key] = entry.step
-                found.append(Point(key, value, round(entry.time * 1000), entry.step))
+            name = self._named(key)
+            if keeps(key, entry.step, self._steps.get(name, -1), self._per_decade):
+                self._steps[name] = entry.step
+                found.append(Point(name, value, round(entry.time * 1000), entry.step))
         return found

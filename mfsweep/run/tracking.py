@@ -22,6 +22,7 @@ from typing import Any, Literal
 from mfsweep.errors import TrackingError
 from mfsweep.masking import masked
 from mfsweep.run.mlflow_experiment import SPEC, Experiment, is_refusal, reason
+from mfsweep.run.mlflow_names import View
 from mfsweep.run.mlflow_sweep import Ending, EndStatus, Mirror, SweepRuns, TrackedStage
 
 __all__ = ["EndStatus", "TrackedStage", "Tracker", "Untracked"]
@@ -43,6 +44,8 @@ class _Closing:
     status: EndStatus
     artifacts: Sequence[Path]
     tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    view: View | None
     patience: float
     since: float
 
@@ -108,6 +111,11 @@ class Tracker:
         except Exception as error:
             raise TrackingError(f"the tracking server {where} does not take a run: {reason(error)}") from error
 
+    @property
+    def experiment(self) -> str:
+        """Return the experiment's id, as the addresses of MLflow's UI have it."""
+        return self._runs.experiment_id
+
     def add(self, stage: TrackedStage) -> None:
         """Follow a stage that starts now, or one that was trained before.
 
@@ -119,7 +127,12 @@ class Tracker:
                 self._active.setdefault(stage.key, Mirror(stage))
 
     def finish(
-        self, key: str, status: EndStatus, metrics: Mapping[str, float] | None = None, artifacts: Sequence[Path] = ()
+        self,
+        key: str,
+        status: EndStatus,
+        metrics: Mapping[str, float] | None = None,
+        artifacts: Sequence[Path] = (),
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """End a stage's run once its metrics file is written to the end.
 
@@ -127,13 +140,14 @@ class Tracker:
             key: of a stage that was added; one that never was is ignored.
             status: FINISHED, FAILED or KILLED.
             metrics: the final numbers: the stage's own (`test.cc.energy_mae`) and its ancestors'
-                (`pretrain.validation.dft.energy_mae`). MLflow's compare page plots them against each other because
-                they stand on one run. A name that has a curve is left to it.
+                (`pretrain.validation.dft.energy_mae`), shown as `test/cc.energy_mae` (mlflow_names.py). MLflow's
+                compare page plots them against each other, since they stand on one run. A name with a curve is skipped.
             artifacts: files, or folders, to upload.
+            tags: what became of it.
         """
         with self._lock:
             if key in self._active:  # otherwise it was given up, or failed before it began
-                self._active[key].ending = Ending(status, metrics or {}, artifacts)
+                self._active[key].ending = Ending(status, metrics or {}, artifacts, tags or {})
 
     def close(
         self,
@@ -141,6 +155,8 @@ class Tracker:
         artifacts: Sequence[Path] = (),
         *,
         tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        view: View | None = None,
         patience: float = 15.0,
     ) -> list[str]:
         """Write what is left, end the sweep's run, and stop the writer.
@@ -151,6 +167,8 @@ class Tracker:
             status: of the sweep's run.
             artifacts: files or folders for the sweep's run: report, figures, tables.
             tags: put on the sweep's run: what came out.
+            metrics: the numbers of that; a run that comes after it adds its own points.
+            view: the table of the stages' runs that a link opens (mlflow_names.py).
             patience: seconds to go on without any success, for a server that does not answer.
 
         Returns:
@@ -159,7 +177,7 @@ class Tracker:
         with self._lock:
             for mirror in self._active.values():
                 mirror.ending = mirror.ending or Ending("KILLED")
-        self._closing = _Closing(status, artifacts, tags or {}, patience, time.monotonic())
+        self._closing = _Closing(status, artifacts, tags or {}, metrics or {}, view, patience, time.monotonic())
         self._wake.set()
         self._writer.join()
         return self._runs.notes + self._lost
@@ -220,7 +238,7 @@ class Tracker:
 
     def _end_sweep(self, closing: _Closing) -> bool:
         try:
-            self._runs.end(closing.status, closing.artifacts, closing.tags)
+            self._runs.end(closing.status, closing.artifacts, closing.tags, closing.metrics, closing.view)
         except Exception as error:  # noqa: BLE001  as in _write_round
             if self._is_deleted():
                 return True
@@ -265,12 +283,23 @@ class Untracked:
         """Do nothing."""
 
     def finish(
-        self, key: str, status: EndStatus, metrics: Mapping[str, float] | None = None, artifacts: Sequence[Path] = ()
+        self,
+        key: str,
+        status: EndStatus,
+        metrics: Mapping[str, float] | None = None,
+        artifacts: Sequence[Path] = (),
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Do nothing."""
 
     def close(
-        self, status: EndStatus, artifacts: Sequence[Path] = (), *, tags: Mapping[str, str] | None = None
+        self,
+        status: EndStatus,
+        artifacts: Sequence[Path] = (),
+        *,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        view: View | None = None,
     ) -> list[str]:
         """Return that nothing is missing but what was said before."""
         return []

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from mfsweep.errors import TrackingError
+from mfsweep.run.mlflow_experiment import view_keys
+from mfsweep.run.mlflow_names import link
 from mfsweep.run.mlflow_places import make_movable
 from mfsweep.store import Store
 
 LOCALHOST = "127.0.0.1"
+LINKS = 5
+"""Sweeps whose tables are linked to, the latest."""
 UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """For the process of `ui_command`: without it MLflow starts eight more, for jobs that nobody submits here."""
 
@@ -36,6 +41,16 @@ def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST, artifacts: Pat
     return [*command, "--host", host, "--port", str(port)]
 
 
+def _links(uri: str, server: str) -> Iterator[str]:
+    """Yield the addresses of the tables of the latest sweeps; none of a database that only the UI can mend."""
+    try:
+        views = view_keys(uri)
+    except Exception:  # noqa: BLE001 (whatever it is, the UI says it better)
+        return
+    for name, (experiment, key) in list(views.items())[:LINKS]:
+        yield f"  {name}: {link(server, experiment, key)}"
+
+
 def serve(store: Store, uri: str | None, port: int) -> NoReturn:
     """Become the MLflow UI of a store: the process is replaced, so that whatever ends it ends the server.
 
@@ -53,5 +68,8 @@ def serve(store: Store, uri: str | None, port: int) -> NoReturn:
             raise TrackingError(f"port {port} of this machine is taken: choose another with --port")
     if uri is None:
         make_movable(database, store.artifacts)
-    print(f"MLflow on http://{LOCALHOST}:{port} (Ctrl-C ends it)", flush=True)  # noqa: T201 (a command's answer)
+    server = f"http://{LOCALHOST}:{port}"
+    print(f"MLflow on {server} (Ctrl-C ends it)", flush=True)  # noqa: T201 (a command's answer)
+    for line in _links(uri or store.tracking_uri, server):
+        print(line, flush=True)  # noqa: T201 (as above)
     os.execve(command[0], command, os.environ | UI_ENVIRONMENT)  # noqa: S606 (our own arguments)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ray import tune
@@ -21,6 +24,7 @@ from mfsweep.run.stage_queue import BEGUN, LOST, StageQueue, Status
 from mfsweep.run.stage_trial import last_line
 from mfsweep.store import StageFolder, Store
 
+STOPPING = "Stopping: each stage ends at its next checkpoint, which may take a minute. Ctrl-C again does not wait."
 LOOK_SECONDS = 15.0
 """Between two looks for worker groups that lost their trial, and at what the autoscaler refuses."""
 
@@ -37,6 +41,7 @@ class Watcher(tune.Callback, tune.Stopper):
         self._orphans = orphans.Orphans()
         self._looked = time.monotonic()
         self._refusals = 0
+        self._answers = False
         self.refused: ResourceError | None = None
         """Why no stage can ever be served, where that came out."""
 
@@ -51,6 +56,12 @@ class Watcher(tune.Callback, tune.Stopper):
     def stop_all(self) -> bool:
         """Return whether Tune is to end everything."""
         return self.refused is not None
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Have an interrupt answered at once: Tune takes seconds to bring its trials to an end."""
+        if not self._answers:
+            self._answers = True
+            answer_interrupts(lambda: self._display.say(STOPPING))
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -125,9 +136,22 @@ class Watcher(tune.Callback, tune.Stopper):
             self._display.say(f"cannot write the log of {key}: {error.strerror or error}")
 
 
+def answer_interrupts(say: Callable[[], None]) -> None:
+    """Say something when SIGINT comes, before whoever handles it now; in the main thread, where signals are handled."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        return
+
+    def answer(number: int, frame: FrameType | None) -> None:
+        say()
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, answer)
+
+
 def _why(trial: Trial) -> str:
     """Return in a line why a trial's process ended."""
-    error = "its process ended without a word"
+    error = "its process ended without an error message"
     if trial.error_file:
         with contextlib.suppress(OSError):
             # As text: to unpickle the error itself might import torch here.

@@ -7,6 +7,7 @@ An axis may be a distribution instead, whose values a search asks for (experimen
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple, Self
 from pydantic import ValidationError, model_validator
 
 from mfsweep.errors import nearest
-from mfsweep.spec.base import LARGEST_SEED, LONGEST_NAME, Frozen, Number
+from mfsweep.spec.base import LARGEST_SEED, LONGEST_NAME, Bool, Frozen, Number
+from mfsweep.spec.wording import problems
 
 Value = str | int | float | bool | None
 """What an axis takes; of a bundle, its name."""
@@ -24,6 +26,7 @@ Block = dict[str, dict[Value, Any]]
 SEEDS = ("seed", "split_seed")
 """Axes that act without being referred to: initialisation and order; partition and prefixes."""
 
+AXIS_NAME = f"an axis name of letters, digits, _ and -, at most {LONGEST_NAME} of them"
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _ROUNDING = 1e-6
 """Of a number of steps: 0.3 is three steps of 0.1, though not for the machine."""
@@ -34,7 +37,7 @@ class Distribution(Frozen):
 
     low: Number
     high: Number
-    log: bool = False
+    log: Bool = False
     """Equal chances on a logarithmic scale."""
     step: Number | None = None
     """Distance of the values, from `low` on."""
@@ -98,20 +101,26 @@ def parse(raw: Any) -> Axes:
     """Return the blocks of an `axes:` tree, and its distributions.
 
     Raises:
-        PlaceError: a value that is no list of plain values, mapping of bundles or distribution, at its place.
+        AxesError: values that are no list of plain values, mapping of bundles or distribution, at their places.
     """
+    found: list[PlaceError] = []
     if not isinstance(raw, list):
-        plain, searched = _apart(raw)
-        return Axes([_block(plain, ())], searched)
-    if not raw:
-        raise PlaceError((), raw, "at least one block of axes")
-    for index, block in enumerate(raw):
-        for axis, values in block.items() if isinstance(block, dict) else ():
-            if _is_distribution(values):
-                raise PlaceError((index, axis), values, "values: a search takes one block of axes, not a list of them")
-    blocks = [_block(block, (index,)) for index, block in enumerate(raw)]
-    _refuse_two_meanings(blocks)
-    return Axes(blocks, {})
+        plain, searched = _apart(raw, found)
+        blocks = [_block(plain, (), found)]
+    else:
+        searched = {}
+        if not raw:
+            found.append(PlaceError((), raw, "at least one block of axes"))
+        for index, block in enumerate(raw):
+            for axis, values in block.items() if isinstance(block, dict) else ():
+                if _is_distribution(values):
+                    expected = "values: a search takes one block of axes, not a list of them"
+                    found.append(PlaceError((index, axis), values, expected))
+        blocks = [_block(block, (index,), found) for index, block in enumerate(raw)] if not found else []
+        _refuse_two_meanings(blocks, found)
+    if found:
+        raise AxesError(found)
+    return Axes(blocks, searched)
 
 
 def cells(blocks: list[Block]) -> Iterator[dict[str, Value]]:
@@ -165,74 +174,105 @@ class PlaceError(Exception):
         self.expected = expected
 
 
+class AxesError(PlaceError):
+    """All that is wrong with the axes: itself the first of it."""
+
+    def __init__(self, found: list[PlaceError]) -> None:
+        super().__init__(found[0].place, found[0].got, found[0].expected)
+        self.found = found
+
+
 def _is_distribution(raw: Any) -> bool:
     # Bundles are mappings of mappings: what has one of these names for a plain value is none.
     known = Distribution.model_fields.keys()
     return isinstance(raw, dict) and bool(raw.keys() & known) and not any(isinstance(v, dict) for v in raw.values())
 
 
-def _apart(raw: Any) -> tuple[Any, dict[str, Distribution]]:
+def _apart(raw: Any, found: list[PlaceError]) -> tuple[Any, dict[str, Distribution]]:
     """Return a block without its distributions, and these."""
     if not isinstance(raw, dict):
         return raw, {}
     searched = {}
     for axis, values in raw.items():
-        if _is_distribution(values):
-            _axis_name(axis, (axis,))
-            if axis in SEEDS:
-                raise PlaceError((axis,), values, "a list of whole numbers")
-            try:
-                searched[axis] = Distribution.model_validate(values)
-            except ValidationError as error:
-                first = error.errors()[0]
-                expected = first["msg"].removeprefix("Value error, ")
-                if first["type"] == "extra_forbidden":
-                    expected = f"one of {', '.join(Distribution.model_fields)}"
-                raise PlaceError((axis, *first["loc"]), first["input"], expected) from None
-    return {axis: values for axis, values in raw.items() if axis not in searched}, searched
+        if not _is_distribution(values):
+            continue
+        if axis in SEEDS:
+            found.append(PlaceError((axis,), values, "a list of whole numbers"))
+            continue
+        if not _is_axis_name(axis):
+            found.append(PlaceError((axis,), axis, AXIS_NAME))
+            continue
+        try:
+            searched[axis] = Distribution.model_validate(values)
+        except ValidationError as error:
+            of_values = problems(error.errors(), Distribution, values)
+            found += [PlaceError((axis, *one.place), one.got, one.expected) for one in of_values]
+    return {axis: values for axis, values in raw.items() if not _is_distribution(values)}, searched
 
 
-def _axis_name(axis: Any, place: tuple[str | int, ...]) -> None:
-    if not isinstance(axis, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", axis):
-        raise PlaceError(place, axis, "an axis name of letters, digits, _ and -")
-    if len(axis) > LONGEST_NAME:
-        raise PlaceError(place, axis, f"a name of at most {LONGEST_NAME} letters")
+def _is_axis_name(axis: Any) -> bool:
+    fits = isinstance(axis, str) and len(axis) <= LONGEST_NAME
+    return fits and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", axis) is not None
 
 
-def _block(raw: Any, place: tuple[str | int, ...]) -> Block:
+def _block(raw: Any, place: tuple[str | int, ...], found: list[PlaceError]) -> Block:
     if not isinstance(raw, dict):
-        raise PlaceError(place, raw, "a mapping from each axis to its values")
-    return {axis: _axis(axis, values, (*place, axis)) for axis, values in raw.items()}
+        found.append(PlaceError(place, raw, "a mapping from each axis to its values"))
+        return {}
+    return {axis: _axis(axis, values, (*place, axis), found) for axis, values in raw.items()}
 
 
-def _refuse_two_meanings(blocks: list[Block]) -> None:
+def _refuse_two_meanings(blocks: list[Block], found: list[PlaceError]) -> None:
     """Refuse a bundle's name that stands for different fields in two blocks: the cells could not be told apart."""
     known: dict[tuple[str, Value], Any] = {}
     for index, block in enumerate(blocks):
         for axis, values in block.items():
             for label, content in values.items():
                 if known.setdefault((axis, label), content) != content:
-                    raise PlaceError((index, axis, str(label)), content, "what the same name means in an earlier block")
+                    expected = "what the same name means in an earlier block"
+                    found.append(PlaceError((index, axis, str(label)), content, expected))
 
 
-def _axis(axis: Any, raw: Any, place: tuple[str | int, ...]) -> dict[Value, Any]:
-    _axis_name(axis, place)
+def _axis(axis: Any, raw: Any, place: tuple[str | int, ...], found: list[PlaceError]) -> dict[Value, Any]:
+    if not _is_axis_name(axis):
+        found.append(PlaceError(place, axis, AXIS_NAME))
+        return {}
     if isinstance(raw, dict) and axis in SEEDS:
-        raise PlaceError(place, raw, "a list of whole numbers")
+        found.append(PlaceError(place, raw, "a list of whole numbers"))
+        return {}
     if isinstance(raw, dict) and raw and all(isinstance(fields, dict) for fields in raw.values()):
         return dict(raw)
     if not isinstance(raw, list) or not raw:
-        raise PlaceError(
-            place, raw, "a list of values, named bundles (name: {field: value}), or a distribution (low, high)"
-        )
-    for index, value in enumerate(raw):
-        if not isinstance(value, Value):
-            raise PlaceError((*place, index), value, "a plain value; write a bundle as name: {field: value}")
-        if axis in SEEDS and (type(value) is not int or not 0 <= value <= LARGEST_SEED):
-            raise PlaceError((*place, index), value, "a whole number from 0 to 2^63 - 1")
-        if value in raw[:index]:
-            raise PlaceError((*place, index), value, "a value that the axis does not have already")
-    return {value: value for value in raw}
+        expected = "a list of values, named bundles (name: {field: value}), or a distribution (low, high)"
+        found.append(PlaceError(place, raw, expected))
+        return {}
+    wrong = [
+        PlaceError((*place, index), value, expected)
+        for index, value in enumerate(raw)
+        if (expected := _instead(axis, value, raw[:index]))
+    ]
+    found += wrong
+    return {} if wrong else {value: value for value in raw}
+
+
+def _instead(axis: str, value: Any, before: list[Any]) -> str | None:
+    """Return what is expected in place of an axis's value, or None where it may stand."""
+    if not isinstance(value, Value):
+        return "a plain value; write a bundle as name: {field: value}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
+    if axis in SEEDS and (type(value) is not int or not 0 <= value <= LARGEST_SEED):
+        return "a whole number from 0 to 2^63 - 1"
+    return "a value that the axis does not have already" if value in before else None
+
+
+def referred(text: Any) -> tuple[str, str] | None:
+    """Return axis and field (empty: none) of a text that is one reference and nothing else; None of any other."""
+    whole = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
+    if whole is None:
+        return None
+    axis, _, field = (part.strip() for part in whole[1].partition("."))
+    return axis, field
 
 
 def _resolve(reference: str, text: str, values: Mapping[str, Any], place: tuple[str | int, ...]) -> Any:

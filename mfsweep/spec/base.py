@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from mfsweep.fingerprint import fingerprint
 
@@ -15,17 +17,37 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max
 """A name that a user gives (label method, axis, stage, fit): no dots or spaces, so that it can be part of a path."""
 
 
-def _not_boolean(value: Any) -> Any:
-    # To Python true is 1: a size of one structure, or a rate of 1.
-    if isinstance(value, bool):
-        raise ValueError("a number, not true or false")  # noqa: TRY004 (what Pydantic takes for a refusal)
-    return value
+class MisplacedError(ValueError):
+    """What a validator of a model refuses at a place inside it; `load` names that place and its line."""
+
+    def __init__(self, place: tuple[str | int, ...], got: Any, expected: str) -> None:
+        super().__init__(expected)
+        self.place = place
+        self.got = got
+        self.expected = expected
 
 
-_NOT_BOOLEAN = BeforeValidator(_not_boolean)
-Int = Annotated[int, _NOT_BOOLEAN]
-Float = Annotated[float, _NOT_BOOLEAN]
-Number = Annotated[int | float, _NOT_BOOLEAN]
+# Types are strict: to Python true is 1, and Pydantic by itself takes the text "020" for 20.
+def _number(value: Any) -> Any:
+    return value if isinstance(value, numbers.Real) and not isinstance(value, bool) else _refuse(value, "a number")
+
+
+def _whole(value: Any) -> Any:
+    is_whole = isinstance(value, numbers.Integral) or (isinstance(value, float) and value.is_integer())
+    return value if is_whole and not isinstance(value, bool) else _refuse(value, "a whole number")
+
+
+def _refuse(value: Any, expected: str) -> None:
+    # The ending tells a value of another kind from a wrong one: of a union the nearest option is named.
+    kind = "number_type" if value is None or isinstance(value, dict | list | tuple) else "number_parsing"
+    raise PydanticCustomError(kind, f"{expected} (not true or false)" if isinstance(value, bool) else expected)  # pyright: ignore[reportArgumentType] (a literal for mypy's sake)
+
+
+Int = Annotated[int, BeforeValidator(_whole)]
+"""A whole number, also as 1e4 or 20.0."""
+Float = Annotated[float, BeforeValidator(_number)]
+Number = Annotated[int | float, BeforeValidator(_number)]
+Bool = Annotated[bool, Strict()]
 PositiveInt = Annotated[Int, Field(gt=0)]
 NonNegativeInt = Annotated[Int, Field(ge=0)]
 PositiveFloat = Annotated[Float, Field(gt=0)]

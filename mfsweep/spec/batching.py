@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Tag, model_validator
 
-from mfsweep.spec.base import Frozen, NonNegativeFloat, PositiveInt
+from mfsweep.spec.base import Bool, Frozen, NonNegativeFloat, PositiveInt
 
 
 class Batching(Frozen):
@@ -20,7 +20,7 @@ class Batching(Frozen):
     """Bins open at a time."""
     batches_per_step: PositiveInt = 4
     """Batches whose gradients make one optimiser step; the workers share them."""
-    adapt_bins: bool = True
+    adapt_bins: Bool = True
     """Open only ceil(atoms / max_atoms) bins for a set that fills fewer than `bins` batches (README rule 11)."""
 
 

@@ -7,9 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from mfsweep.errors import nearest
 from mfsweep.fingerprint import fingerprint
 from mfsweep.quantities import BEST
-from mfsweep.spec.base import Float, Frozen, Name, NonNegativeInt, PositiveInt, Seed
+from mfsweep.spec.base import Float, Frozen, MisplacedError, Name, NonNegativeInt, PositiveInt, Seed
 
 SubsetName = Literal["a", "b", "c", "t"]
 """`a` fine-tuning, `b` pre-training, `c` second auxiliary, `t` test."""
@@ -187,7 +188,8 @@ class Data(Frozen):
     @model_validator(mode="after")
     def _require_one_source(self) -> Self:
         if (self.source is None) == (self.sources is None):
-            raise ValueError("`source:` (one file) or `sources:` (several, by name), and not both")
+            got = "neither" if self.source is None else "both"
+            raise MisplacedError((), got, "`source:` (one file) or `sources:` (several, by name)")
         return self
 
     @model_validator(mode="after")
@@ -196,10 +198,11 @@ class Data(Frozen):
         names: dict[tuple[str, str | None], str] = {}
         for name, keys in self.labels.items():
             if name in RESERVED:
-                raise ValueError(f"labels.{name}: another name: {name!r} {RESERVED[name]}")
+                raise MisplacedError(("labels", name), name, f"another name: {name!r} {RESERVED[name]}")
             other = names.setdefault((keys.energy, keys.source), name)
             if other != name:
-                raise ValueError(f"labels.{name}: a key of its own: {other} has the energies {keys.energy!r} already")
+                expected = f"a key of its own: {other} has the energies {keys.energy!r} already"
+                raise MisplacedError(("labels", name, "energy"), keys.energy, expected)
         return self
 
     @model_validator(mode="after")
@@ -207,19 +210,20 @@ class Data(Frozen):
         if isinstance(self.offsets, dict):
             for name in self.offsets:
                 if name not in self.labels:
-                    raise ValueError(f"offsets.{name}: one of the label methods {', '.join(self.labels)}")
+                    known = f"one of the label methods: {', '.join(self.labels)}.{nearest(name, self.labels)}"
+                    raise MisplacedError(("offsets", name), name, known)
         return self
 
     @model_validator(mode="after")
     def _require_known_sources(self) -> Self:
-        named = {f"labels.{name}": keys.source for name, keys in self.labels.items()}
-        named |= {f"splits.{name}": subset.source for name, subset in self.splits.subsets().items()}
+        named = {("labels", name): keys.source for name, keys in self.labels.items()}
+        named |= {("splits", name): subset.source for name, subset in self.splits.subsets().items()}
         for place, source in named.items():
             if source is not None and source not in (self.sources or {}):
-                known = (
-                    f"one of `sources` ({', '.join(self.sources)})" if self.sources else "`sources:`, several by name"
-                )
-                raise ValueError(f"{place}.source to name {known}, got {source!r}")
+                known = "no source: the spec has one file only (`source:`), and no `sources:` with names"
+                if self.sources:
+                    known = f"one of `sources`: {', '.join(self.sources)}.{nearest(source, self.sources)}"
+                raise MisplacedError((*place, "source"), source, known)
         return self
 
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from mfsweep.spec.base import Frozen
+from mfsweep.spec.base import Bool, Frozen
 
 
 class Execution(Frozen):
@@ -20,9 +20,9 @@ class Execution(Frozen):
     """`eager`: PyTorch as it is. `compile`: each kind of step traced whole, its double backward too, and compiled by
     torch.compile. `cueq`: NVIDIA's cuEquivariance kernels for the convolution and the product basis of MACE. `auto`: on
     a GPU cueq where it is installed, else eager, in CUDA graphs; on a CPU eager."""
-    tf32: bool = False
+    tf32: Bool = False
     """Whether a GPU may multiply float32 matrices in TF32, with errors of about 1e-3."""
-    cuda_graphs: bool | None = None
+    cuda_graphs: Bool | None = None
     """Record the step of each padded size once and replay it: quicker where kernels are small. Default: with `auto`."""
     pad: Literal["dynamic", "bucketed"] | None = None
     """`bucketed`: batches are filled up with atoms that count nothing, to few sizes (data/padding.py).

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mfsweep.spec.axes import Value
-from mfsweep.spec.base import Frozen, Name, NonNegativeFloat
+from mfsweep.spec.base import Bool, Frozen, Name, NonNegativeFloat
 
 Metric = Annotated[str, Field(min_length=1)]
 Cells = dict[Name, Value | tuple[Value, ...]]
@@ -42,7 +42,7 @@ class Curve(_Figure):
     """One line each."""
     lines: tuple[Name, ...] = ()
     """Axes whose values make a line of their own."""
-    log: bool = False
+    log: Bool = False
     """Logarithmic x."""
     reference: Cells | None = None
     """Cells drawn as dashed horizontal lines (single-head training); their other axes agree with a line's."""

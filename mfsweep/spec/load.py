@@ -5,107 +5,80 @@ An error names the file, the line, the path in the YAML, what was got, what was 
 
 from __future__ import annotations
 
-import functools
-import re
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from mfsweep.errors import SpecError, nearest
+from mfsweep.gathered import Gathered
 from mfsweep.masking import masked
-from mfsweep.spec import axes
-from mfsweep.spec.aliases import AliasError, require_bounded
-from mfsweep.spec.axes import SEEDS, Block, Distribution, PlaceError, Value
+from mfsweep.spec import axes, templates
+from mfsweep.spec.axes import SEEDS, AxesError, Block, Distribution, Value
 from mfsweep.spec.experiment import Experiment
+from mfsweep.spec.mended import Mended, adapter
+from mfsweep.spec.wording import Place, Problem, problems
+from mfsweep.spec.yaml12 import YamlError, line_of, parse
 
-Place = tuple[str | int, ...]
+__all__ = ["Document", "Place", "Spec", "dotted", "load", "read", "shown"]
+
 _T = TypeVar("_T")
+_SHOWN = 80
+"""Characters of a value that an error shows."""
+_SHOWN_PLACE = 160
+"""And of its place."""
 
 
 class Document:
     """One spec file as it was read: the tree, and where in the file each part of it stands."""
 
     def __init__(self, path: Path) -> None:
+        """Read a file; of keys that stand twice in a mapping, `repeated` tells.
+
+        Raises:
+            SpecError: it cannot be read, or is not YAML.
+        """
         self.path = path
         self.text = _read(path)
         try:
-            self._nodes = yaml.compose(self.text, _Loader)
-            require_bounded(self._nodes)
-            self.tree: Any = yaml.load(self.text, _Loader)  # noqa: S506 (a SafeLoader)
-        except (_BadKeyError, AliasError) as problem:
-            raise SpecError(f"{path}:{problem.line}: {problem}") from None
-        except RecursionError:
-            raise SpecError(f"{path}: not a spec: it is nested too deep to be read") from None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f":{mark.line + 1}" if mark else ""
-            raise SpecError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+            read = parse(self.text)
+        except YamlError as error:
+            first = error.problems[0]
+            raise SpecError(f"{path}:{first.line}: not YAML: {first.text}", first.line) from None
+        self.tree: Any = read.tree
+        self._nodes = read.root
+        self.repeated = [SpecError(f"{path}:{line}: {text}", line) for line, text in read.problems]
         if not isinstance(self.tree, dict):
             raise self.error((), self.tree, "a mapping with name, data, model, stages and result")
 
     def error(self, place: Place, got: Any, expected: str) -> SpecError:
         """Return the error for something wrong at a place."""
-        path = _cut(dotted(place) or "the top level", 160)
-        shown = "nothing" if got is None else _cut(masked(repr(got)), 80)
-        return SpecError(f"{self.path}:{self.line(place)}: {path}: got {shown}, expected {expected}")
+        line = self.line(place)
+        where = _cut(dotted(place) or "the top level", _SHOWN_PLACE)
+        error = SpecError(f"{self.path}:{line}: {where}: got {shown(got)}, expected {expected}", line)
+        error.place, error.got, error.expected = place, got, expected
+        return error
 
     def line(self, place: Place) -> int:
         """Return the line, from 1, on which a place (or the nearest thing around it that is written) stands."""
-        node, line = self._nodes, 1
-        for step in place:
-            child = None
-            if isinstance(node, yaml.MappingNode):
-                child = next((pair for pair in node.value if pair[0].value == str(step)), None)
-            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-                child = (node.value[step], node.value[step])
-            if child is None:
-                break
-            line, node = child[0].start_mark.line + 1, child[1]
-        return line
+        return line_of(self._nodes, place)
 
     def build(self, kind: type[_T] | Any, tree: Any, place: Place) -> _T:
         """Return the tree as a validated model.
 
         Raises:
-            SpecError: the first thing wrong, in the order of the file.
+            SpecError: all that is wrong with it, a line each.
         """
         try:
-            return _adapter(kind).validate_python(tree)
+            return adapter(kind).validate_python(tree)
         except ValidationError as error:
-            raise self._explain(error, kind, tree, place) from None
-
-    def _explain(self, error: ValidationError, kind: Any, tree: Any, place: Place) -> SpecError:
-        found: dict[Place, list[tuple[Any, str]]] = {}
-        errors = _likeliest(tree, error.errors())
-        for item in errors:
-            where = _walk(tree, item["loc"])
-            if item["type"] == "extra_forbidden":
-                known = _fields(kind, tree, where[:-1])
-                got, wanted = where[-1], f"one of {', '.join(known)}.{nearest(str(where[-1]), known)}"
-            elif item["type"] == "union_tag_invalid":
-                got, wanted = item["ctx"]["tag"], f"one of {item['ctx']['expected_tags']}"
-            elif item["type"] == "union_tag_not_found":
-                got, wanted = item["input"], f"the field {item['ctx']['discriminator']}"
-            elif item["type"] == "string_too_long":
-                got, wanted = item["input"], f"a name of at most {item['ctx']['max_length']} letters"
-            elif item["type"] == "missing":
-                got, wanted = None, f"the field {item['loc'][-1]!r}"
-            else:
-                got = item["input"]
-                wanted = re.sub(r"^(Input should be|Value error,) ?", "", item["msg"])
-                wanted = "a name of letters, digits, _ and -" if item["type"] == "string_pattern_mismatch" else wanted
-            found.setdefault(where, []).append((got, wanted))
-        # A misspelt field is also a missing one, and a list with a wrong item a list too short: the inmost says most.
-        misspelt = {_walk(tree, item["loc"]) for item in errors if item["type"] == "extra_forbidden"}
-        inner = [where for where in found if not any(other[: len(where)] == where != other for other in found)]
-        first = min(misspelt or inner, key=lambda where: (self.line((*place, *where)), len(where)))
-        got, _ = found[first][0]
-        return self.error((*place, *first), got, " or ".join(dict.fromkeys(wanted for _, wanted in found[first])))
+            found = Gathered()
+            for problem in problems(error.errors(), kind, tree):
+                found.add(self.error((*place, *problem.place), problem.got, problem.expected))
+            found.tell()
+            raise
 
 
 class Spec(typing.NamedTuple):
@@ -146,22 +119,78 @@ def load(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -
         overrides: top-level field -> entries that replace the file's, from the command line.
 
     Raises:
-        SpecError: the file cannot be read, is not YAML, or does not say what a spec says.
+        SpecError: the file cannot be read, is not YAML, or does not say what a spec says: all of it, a line each.
+    """
+    found = Gathered()
+    spec = read(path, overrides, found)
+    found.tell()
+    assert spec is not None, "what cannot be read has been told"
+    return spec
+
+
+def read(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None, found: Gathered) -> Spec | None:
+    """Read a spec as far as it goes, and keep what is wrong with it.
+
+    Args:
+        path: the file.
+        overrides: as of `load`.
+        found: takes the errors.
+
+    Returns:
+        The spec, in which misspelt fields stand for those nearest to them and what does not fit is left out; so a plan
+        may be made of it, in search of further errors, that is not what was meant. None: that would be guessing.
+
+    Raises:
+        SpecError: the file cannot be read, or is not YAML.
     """
     document = Document(path)
-    tree = dict(document.tree)
+    for error in document.repeated:
+        found.add(error)
+    mended = Mended(document.tree)
     for name, entries in (overrides or {}).items():
-        tree[name] = {**(tree.get(name) or {}), **entries}
-    experiment: Experiment = document.build(Experiment, tree, ())
+        written = mended.tree.get(name)
+        mended.tree[name] = {**written, **entries} if isinstance(written, dict) else entries
+    wrong = [*mended.mend(Experiment, ()), *templates.problems(mended)]
+    blocks: list[Block] = []
+    searched: dict[str, Distribution] = {}
     try:
-        blocks, searched = axes.parse(experiment.axes)
-    except PlaceError as error:
-        raise document.error(("axes", *error.place), error.got, error.expected) from None
-    if bool(searched) != bool(experiment.search):
+        blocks, searched = axes.parse(mended.tree.get("axes", {}))
+        if not any(problem.place[:1] == ("axes",) for problem in wrong):
+            wrong += templates.reference_problems(mended, blocks, searched)
+    except AxesError as errors:
+        mended.is_guess = True
+        wrong += [Problem(("axes", *error.place), error.got, error.expected) for error in errors.found]
+    for problem in wrong:
+        is_out = "${" in str(problem.got) and problem.place[:1] and problem.place[0] not in templates.TEMPLATES
+        note = f"; ${{...}} is filled in within {', '.join(templates.TEMPLATES)} only" if is_out else ""
+        found.add(document.error(problem.place, problem.got, problem.expected + note))
+    try:
+        experiment = adapter(Experiment).validate_python(mended.tree)
+    except ValidationError:
+        assert found, "what is wrong has been said"
+        return None
+    if not mended.is_guess and bool(searched) != bool(experiment.search):
         place, got = (("axes", next(iter(searched))), "a distribution") if searched else (("search",), "a search")
         other = "a `search:` block beside it (objective, trials)" if searched else "an axis that is a distribution"
-        raise document.error(place, got, other)
-    return Spec(experiment, blocks, document, searched)
+        found.add(document.error(place, got, other))
+        return None
+    return None if mended.is_guess else Spec(experiment, blocks, document, searched)
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error shows it: as YAML has it, and short."""
+    text = "nothing" if value is None else repr(value) if isinstance(value, str) else _flow(value)
+    return _cut(masked(text), _SHOWN)
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def _cut(text: str, length: int) -> str:
@@ -181,130 +210,3 @@ def _read(path: Path) -> str:
         raise SpecError(f"{path}: no such file.{nearest(str(path), siblings)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read as text: {error}") from error
-
-
-class _BadKeyError(Exception):
-    def __init__(self, line: int, text: str) -> None:
-        super().__init__(text)
-        self.line = line
-
-
-class _Loader(yaml.SafeLoader):
-    """A SafeLoader that refuses repeated keys (YAML would keep the last) and reads 1e-4 as a number (YAML 1.2)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if key.tag != "tag:yaml.org,2002:str":
-                raise _BadKeyError(line, f"the key {key.value!r} is not text for YAML: write it in quotes")
-            if key.value in lines:
-                raise _BadKeyError(line, f"the key {key.value!r} stands here again, after line {lines[key.value]}")
-            lines[key.value] = line
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _walk(tree: Any, location: tuple[str | int, ...]) -> Place:
-    """Return the part of a Pydantic location that is in the tree; the tags of unions in between name no place of it."""
-    place: list[str | int] = []
-    for step in location:
-        inside = isinstance(tree, dict) and step in tree
-        inside |= isinstance(tree, list | tuple) and isinstance(step, int) and step < len(tree)
-        if inside:
-            tree = tree[step]  # pyright: ignore[reportCallIssue, reportArgumentType] (`inside` says it can)
-            place.append(step)
-    return tuple(place)
-
-
-def _likeliest(tree: Any, errors: Sequence[Any]) -> list[Any]:
-    """Return the errors without those of a union's options that fit worse than another: they were not meant.
-
-    An option of another kind (a number where a mapping stands) fits worst, then the one with the most errors.
-    """
-    badness: dict[Place, dict[Any, int]] = {}
-    for item in errors:
-        if union := _union(tree, item):
-            options = badness.setdefault(union[0], {})
-            options[union[1]] = options.get(union[1], 0) + (100 if item["type"].endswith("_type") else 1)
-
-    def is_likely(item: Any) -> bool:
-        union = _union(tree, item)
-        return union is None or badness[union[0]][union[1]] == min(badness[union[0]].values())
-
-    return [item for item in errors if is_likely(item)]
-
-
-def _union(tree: Any, item: Any) -> tuple[Place, str | int] | None:
-    """Return where a union stands on the way to an error, and which of its options the error is of."""
-    steps = item["loc"][:-1] if item["type"] == "missing" else item["loc"]
-    for depth, step in enumerate(steps):
-        place = _walk(tree, steps[: depth + 1])
-        if len(place) == depth:
-            return place, step
-    return None
-
-
-@functools.cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _fields(kind: Any, tree: Any, place: Place) -> list[str]:
-    """Return the fields of the model that stands at a place inside `kind`, of several the one that fits the tree."""
-    models = _options(kind)
-    for step in place:
-        models = [inner for model in models for inner in _inside(model, step)]
-        tree = tree[step]
-    models = [model for model in map(_plain, models) if _is_model(model)]
-    meant = [model for model in models if _is_of_kind(model, tree)] or models
-    fields = [item for model in meant for item in model.model_fields.items()]
-    return list(dict.fromkeys(field.alias or name for name, field in fields))
-
-
-def _is_of_kind(model: Any, tree: Any) -> bool:
-    """Return whether a tree says with its discriminator (`architecture`, `kind`) that it is this model."""
-    fixed = {
-        name: (typing.get_args(field.annotation)[0], field.default)
-        for name, field in model.model_fields.items()
-        if typing.get_origin(field.annotation) is typing.Literal and len(typing.get_args(field.annotation)) == 1
-    }
-    return all(tree.get(name, default) == value for name, (value, default) in fixed.items())
-
-
-def _plain(annotation: Any) -> Any:
-    return annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
-
-
-def _options(annotation: Any) -> list[Any]:
-    annotation = _plain(annotation)
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [option for inner in typing.get_args(annotation) for option in _options(inner)]
-    return [annotation]
-
-
-def _inside(annotation: Any, step: str | int) -> list[Any]:
-    found: list[Any] = []
-    for option in _options(annotation):
-        if _is_model(option):
-            found += [
-                inner
-                for name, field in option.model_fields.items()
-                if step == (field.alias or name)
-                for inner in _options(field.annotation)
-            ]
-        elif typing.get_origin(option) is dict:
-            found += _options(typing.get_args(option)[1])
-        elif typing.get_origin(option) in (tuple, list):
-            found += _options(typing.get_args(option)[0])
-    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -216,6 +216,8 @@ class Evaluation(Frozen):
     """Filled in by the plan: method and digest of the labels behind these methods that the stage's own key leaves out.
     None where it holds all: labels that are corrected under their name then make another stage."""
 
+    PLANNED: ClassVar[tuple[str, ...]] = ("keys", "contents", "own")
+    """Fields that no spec has."""
     own: Literal[True] | None = None
     """Filled in by the plan: `head` is the one that has learned `labels`, under another name."""
     checkpoint: Literal["selected", "best"] | None = None

@@ -111,12 +111,15 @@ def test_whatever_needs_the_data_does_not_begin_without(mfsweep, write_spec, tmp
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("- {device: Some GPU, forces: true, seconds: 2}\n", "0.model: Field required"),
-        ("- {device: Some GPU, model: {architecture: mace}, forces: true, seconds: -2}\n", "0.seconds"),
-        ("seconds: [\n", "in YAML or JSON"),
-        ("- !!python/object/apply:os.getcwd []\n", "in YAML or JSON"),
-        ("- &a [*a]\n", "no end"),
-        ("[" * 20_000, "in YAML or JSON"),
+        ("- {device: Some GPU, forces: true, seconds: 2}\n", ":1: [0]: got nothing, expected the field 'model'"),
+        (
+            "- {device: Some GPU, model: {architecture: mace}, forces: true, seconds: -2}\n",
+            "[0].seconds: got -2, expected a number above 0",
+        ),
+        ("seconds: [\n", "not YAML: a value is missing, or a bracket"),
+        ("- !!python/object/apply:os.getcwd []\n", "not YAML"),
+        ("- &a [*a]\n", "not YAML"),
+        ("[" * 20_000, "not YAML"),
     ],
 )
 def test_a_wrong_table_of_costs_ends_in_2(mfsweep, write_spec, tmp_path, text, says):

@@ -101,12 +101,19 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
         r for r in runs if r.data.params.get("pretrain_size") == "40" and r.data.params.get("finetune_size") == "60"
     )
     assert {
-        "pretrain.validation.dft.energy_mae",
-        "validation.cc.energy_mae",
-        "test.cc.energy_mae",
-        "pretrain.test.cc:dft.energy_mae",  # MLflow knows no @ in a name
+        "pretrain/validation.dft.energy_mae",
+        "validation/cc.energy_mae",
+        "test/cc.energy_mae",
+        "pretrain/test.cc:dft.energy_mae",  # MLflow knows no @ in a name
     } <= leaf.data.metrics.keys()
     assert leaf.info.status == "FINISHED"
+    direct = [run for run in runs if run.data.params.get("pretrain_size") == "0"]
+    assert len(direct) == 3, "direct training is drawn beside the others, at 0"
+    assert {run.data.tags["replicate"] for run in runs} == {"seed=0"}
+    assert {run.data.tags["end"] for run in runs} == {"capped"}
+    (whole,) = client.search_runs([experiment.experiment_id], filter_string="tags.`mfsweep.kind` = 'sweep'")
+    assert whole.data.metrics["best/result.test.cc.energy_mae"] > 0
+    assert "finetune_size=" in whole.data.tags["best.result.test.cc.energy_mae"]
     for run in runs:
         for name in run.data.metrics:
             steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]

@@ -339,7 +339,7 @@ def test_gathering_keeps_each_structures_own():
         ("ase:nowhere.calculators.EMT", {}, "no package 'nowhere'"),
         ("ase:ase.calculators.emt.parameters", {}, "something else"),
         ("gfn2-xtb", {"acuracy": 1}, "Did you mean 'accuracy'"),
-        ("gfn2-xtb", {"accuracy": -1}, "accuracy: Input should be greater than 0"),
+        ("gfn2-xtb", {"accuracy": -1}, "accuracy: expected a number above 0"),
         ("hf/sto-3g", {"grid_level": 12}, "grid_level"),
     ],
 )

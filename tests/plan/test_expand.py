@@ -54,16 +54,16 @@ MIXTURE = 'train: [{labels: cc, subset: a, size: "${finetune_size}"'
     [
         ([("start_from: pretrain", "start_from: pretrian")], "stages.finetune.start_from", "Did you mean 'pretrain'?"),
         ([("result: finetune", "result: fintune")], "result", "Did you mean 'finetune'?"),
-        ([("[0, 20, 40]", "[0, twenty]")], "stages.pretrain.train[0].size", "got 'twenty'"),
-        ([("  finetune_size: [20, 60]", "  finetune_size: [20, 60]\n  colour: [red]")], "axes.colour", "refers to somewhere"),
-        ([('size: "${finetune_size}"', 'size: "${finetune_sise}"')], "axes.finetune_size", "Did you mean"),
+        ([("[0, 20, 40]", "[0, twenty]")], "axes.pretrain_size[1]", "got 'twenty', expected a whole number or 'all', as stages.pretrain.train[0].size takes it"),
+        ([("  finetune_size: [20, 60]", "  finetune_size: [20, 60]\n  colour: [red]")], "axes.colour", "an axis that some ${colour} refers to"),
+        ([('size: "${finetune_size}"', 'size: "${finetune_sise}"')], "stages.finetune.train[0].size", "Did you mean ${finetune_size}?"),
         ([("max_steps: 4\n    validate_every: 2\n  finetune", "max_stepz: 4\n  finetune")], "stages.pretrain.max_stepz", "Did you mean 'max_steps'?"),
         ([("{learning_rate: 1.0e-4}", "{learning_rte: 1.0e-4}")], "stages.finetune.continued.learning_rte", "Did you mean 'learning_rate'?"),
         ([("{learning_rate: 1.0e-4}", "{train: []}")], "stages.finetune.continued.train", "holds for both cases"),
         ([("  pretrain:\n", "  pretrain:\n    start_from: finetune\n")], "stages.finetune", "do not start from themselves"),
         ([("[20, 60]", "[0, 20]")], "result", "a stage with training structures"),
         ([(MIXTURE, MIXTURE + ", probability: 0.5")], "stages.finetune.train", "probabilities that sum to 1"),
-        ([(MIXTURE, MIXTURE + ", probability: 1.5")], "stages.finetune.train[0].probability", "less than or equal to 1"),
+        ([(MIXTURE, MIXTURE + ", probability: 1.5")], "stages.finetune.train[0].probability", "at most 1"),
         ([(MIXTURE, MIXTURE + "}, {labels: cc, subset: a, size: 20")], "stages.finetune.train[1]", "each pair of labels and subset once"),
         ([(MIXTURE, MIXTURE + ", range: [0, 10]")], "stages.finetune.train[0]", "`size` or `range`, not both"),
         ([('size: "${finetune_size}"', 'range: [20, "${finetune_size}"]'), ("[20, 60]", "[10, 60]")], "stages.finetune.train[0]", "i <= j"),
@@ -73,7 +73,7 @@ MIXTURE = 'train: [{labels: cc, subset: a, size: "${finetune_size}"'
         ([("    start_from: pretrain", "    start_from: pretrain\n    heads: {cc: {fro: dft}}")], "stages.finetune.heads.cc.fro", "Did you mean 'from'?"),
         ([("    start_from: pretrain", "    start_from: pretrain\n    learning_rate: {backbone: 0, readouts: 0}")], "stages.finetune.learning_rate", "nothing would be left to train"),
         ([(MIXTURE, MIXTURE + ", head: one"), ("}]\n    max_steps: 4\n    validate_every: 2\n    continued", "}, {labels: cc, subset: b}]\n    max_steps: 4\n    continued")], "stages.finetune.train[1].head", "one readout head"),
-        ([("architecture: mace", "architecture: mase")], "model", "'mace'"),
+        ([("architecture: mace", "architecture: mase")], "model.architecture", "Did you mean 'mace'?"),
         ([("channels: 4", "chanels: 4")], "model.chanels", "Did you mean 'channels'?"),
         ([("model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}", "model: {architecture: allegro, chanels: 4}")], "model.chanels", "one of architecture, layers"),
     ],
@@ -87,8 +87,8 @@ def test_a_wrong_stage_is_refused_at_its_place(write_spec, changes, place, says)
 
 
 def test_an_error_of_some_cells_only_names_the_cell(write_spec):
-    with pytest.raises(SpecError, match=r"in the cell with \{'pretrain_size': 'twenty'\}"):
-        expand(load(write_spec(("[0, 20, 40]", "[0, twenty]"))))
+    with pytest.raises(SpecError, match=r"train\[0\]: got .* \(in the cell with \{'pretrain_size': 20\}\)"):
+        expand(load(write_spec(('size: "${pretrain_size}"', 'range: ["${pretrain_size}", 10]'))))
 
 
 def test_a_bundle_fills_several_fields(write_spec):

@@ -59,7 +59,7 @@ def test_a_fit_of_what_will_be_measured_passes(check, changes):
         ([(X, "x: pretrain.validation.energy_mae"), JOINT], "as in pretrain.validation.cc.energy_mae: the stage has cc and dft"),
         ([("[0, 20, 40]", "[0]")], "a stage that some cell trains: pretrain is empty in each"),
         ([("    start_from: pretrain\n", ""), ("axes:\n  pretrain_size: [0, 20, 40]", "axes:"),
-          ("${pretrain_size}", "20")], "or no result starts from it"),
+          ('"${pretrain_size}"', "20")], "or no result starts from it"),
         ([(GROUPS, "group_by: [label_method, finetune_size]")], "fits.transfer.group_by[0]: got 'label_method'"),
         ([(GROUPS, "group_by: [finetune_sise]")], "Did you mean 'finetune_size'?"),
     ],

@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 from mfsweep.errors import SpecError
 from mfsweep.plan.expand import expand
-from mfsweep.plan.graph import build, smoke_graph
+from mfsweep.plan.graph import build
 from mfsweep.plan.mixture import shared
+from mfsweep.plan.smoke import smoke_graph
 from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
 
@@ -301,13 +302,13 @@ ON_T = "train: [{labels: dft, subset: t"
         ([("splits:\n", "allow_auxiliary_on_test: [cc]\n  splits:\n")], "data.allow_auxiliary_on_test", "no target method"),
         ([("max_steps: 4", "max_steps: 4\n    select_on: test.cc.energy_mae")], "stages.finetune.select_on", "test labels touch nothing"),
         ([("    max_steps: 4\n    validate_every: 2\n    continued", "    select_on: validation.cc.energy_mea\n    continued")], "stages.finetune.select_on", "Did you mean 'energy_mae'?"),
-        ([("    max_steps: 4\n    validate_every: 2\n    continued", "    select_on: validation.dft.loss\n    continued")], "stages.finetune.select_on", "a method this stage trains on: cc"),
+        ([("    max_steps: 4\n    validate_every: 2\n    continued", "    select_on: validation.dft.loss\n    continued")], "stages.finetune.select_on", "a method this stage trains on (cc)"),
         ([("    max_steps: 4\n    validate_every: 2\n    continued", "    select_on: validation.cc.force_mae\n    continued")], "stages.finetune.select_on", "without forces"),
         ([("    max_steps: 4\n    validate_every: 2\n    continued", "    loss: {cc: {energy: 1, forces: 1}}\n    continued")], "stages.finetune.loss.cc.forces", "energy-only"),
         ([("[20, 60]", "[20, 600]")], "stages.finetune.train[0].size", "at most the 60 training structures"),
         ([("labels: dft, subset: b", "labels: dtf, subset: b")], "stages.pretrain.train[0].labels", "Did you mean 'dft'?"),
         ([("labels: dft, subset: b", "labels: dft, subset: c")], "stages.pretrain.train[0].subset", "a subset of data.splits: a, b, t"),
-        ([("evaluate: [{labels: cc, subset: t}]", "evaluate: [{labels: dft, subset: t}]")], "evaluate", "name one with `head:`"),
+        ([("evaluate: [{labels: cc, subset: t}]", "evaluate: [{labels: dft, subset: t}]")], "evaluate[0]", "name one with `head:`"),
         ([("evaluate: [{labels: cc, subset: t}]", 'evaluate: [{labels: cc, subset: "${where}"}]'), ("[20, 60]", "[20, 60]\n  where: [t, a]")], "stages.finetune.train[0]", "not on the test subset 'a'"),
         ([('train: [{labels: dft, subset: b, size: "${pretrain_size}"}]', 'train: [{labels: dft, subset: b, size: "${pretrain_size}"}, {labels: xtb, subset: b, size: "${pretrain_size}"}]')], "stages.finetune.start_from", "a parent with a head 'cc'"),
         ([("workers: 1", "workers: 3")], "stages.finetune.batch.batches_per_step", "a multiple of resources.workers (3)"),

@@ -254,7 +254,7 @@ def test_a_model_file_is_a_parent_by_content(graph_of):
         (FIG8, [("minus: xtb", "minus: cc")], "stages.delta.train[0].labels", "the difference of two label methods"),
         (FIG8, [("validation.dft.energy_mae: 1", "validation.xtb.energy_mae: 1")], "stages.merged.select_on.validation.xtb.energy_mae", "a method this stage trains on"),
         (FIG8, [("validation.dft.energy_mae: 1", "test.cc.energy_mae: 1")], "stages.merged.select_on.test.cc.energy_mae", "test labels touch nothing"),
-        (FIG8, [("minus: xtb}, subset: a", "minus: xtb}, subset: t"), ("  splits:", "  allow_auxiliary_on_test: [xtb]\n  splits:")], "stages.delta.train[0]", "allow_auxiliary_on_test: [cc]"),
+        (FIG8, [("minus: xtb}, subset: a", "minus: xtb}, subset: t"), ("  splits:", "  allow_auxiliary_on_test: [xtb]\n  splits:")], "stages.delta.train[0]", "predictions are compared with the cc labels of these structures"),
         (FIG12B, [('range: ["${x}", 300]', 'range: ["${x}", 301]')], "stages.joint.train[2].range", "at most the 300 training structures"),
         (FIG12B, [("size: 40}", "size: 40, probability: 0.7}"), ('range: [0, "${x}"]', 'range: [0, "${x}"], probability: 0.5')], "stages.joint.train", "probabilities that sum to 1"),
     ],

@@ -200,7 +200,7 @@ def test_the_strategies_tell_every_case_apart(plan):
 def test_no_final_number_of_a_run_has_the_name_of_a_curve(plan, strategy):
     cell = cell_of(plan, strategy)
     key, told = cell.stages[cell.result], {}
-    tracker = SimpleNamespace(finish=lambda _key, _status, metrics, _artifacts: told.update(metrics))
+    tracker = SimpleNamespace(finish=lambda _key, _status, metrics, _files, tags: told.update(metrics, tags=tags))
     Mirror(tracker, plan.graph, plan.store).end(key, failed=False)
     record = plan.store.stage(key).record()
     curves = record.metrics.keys()  # each is in the metrics file at every validation
@@ -210,6 +210,10 @@ def test_no_final_number_of_a_run_has_the_name_of_a_curve(plan, strategy):
     for name, value in record.best_metrics.items() if len(record.heads) > 1 else ():
         assert told[f"kept/{best_path(name)}".replace("@", ":")] == value
     assert told["kept/step"] == record.selected.step
+    assert told["stage/parameters"] == record.parameters
+    assert told["stage/seconds"] == record.seconds
+    assert told["tags"] == {"end": "converged" if record.converged() else "capped"}
+    assert any(name.startswith("offsets_only/test.") for name in told)
     for node in plan.graph.lineage(key)[:-1]:
         for path, value in plan.store.stage(node.key).record().metrics.items():
-            assert told[f"{node.name}.{path}"] == value
+            assert told[f"{node.name}/{path}"] == value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,7 +19,8 @@ import pytest
 
 from mfsweep.errors import TrackingError
 from mfsweep.run import tracking
-from mfsweep.run.mlflow_experiment import Experiment
+from mfsweep.run.mlflow_experiment import Experiment, view_keys
+from mfsweep.run.mlflow_names import View
 from mfsweep.run.mlflow_sweep import SweepRuns
 from mfsweep.run.thinning import keeps
 from mfsweep.run.tracking import TrackedStage, Tracker
@@ -107,8 +109,8 @@ def test_a_stage_becomes_one_run_with_lineage_curves_and_end(open_tracker, uri, 
     assert run.data.tags["label_method"] == "dft"
     assert run.data.params["pretrain_size"] == "100"
     assert len(run.data.params) == 121  # an unset value is no param
-    assert run.data.metrics["test.dft.energy_mae"] == 3.5
-    assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(1500)]
+    assert run.data.metrics["test/dft.energy_mae"] == 3.5
+    assert history(uri, run, "train/loss") == [(step, 1 / (step + 1)) for step in range(1500)]
     assert (tmp_path / "artifacts" / sweep.info.run_id / "artifacts" / "law.svg").exists()
 
 
@@ -154,7 +156,7 @@ def test_curves_appear_while_the_stage_runs(open_tracker, uri, tmp_path):
     tracker = open_tracker(uri)
     tracker.add(TrackedStage("k1", "pretrain", metrics))
     write_metrics(metrics, range(5))
-    wait_until(lambda: runs(uri) and runs(uri)[0].data.metrics.get("train.loss") == 1 / 5)
+    wait_until(lambda: runs(uri) and runs(uri)[0].data.metrics.get("train/loss") == 1 / 5)
     assert runs(uri)[0].info.status == "RUNNING"
     tracker.finish("k1", "FAILED")
     tracker.close("FAILED")
@@ -171,12 +173,43 @@ def test_the_parents_error_stands_on_the_leafs_run(open_tracker, uri, tmp_path):
     assert tracker.close("FINISHED") == []
     points = {
         run.data.params["pretrain_size"]: (
-            run.data.metrics["pretrain.validation.dft.energy_mae"],
-            run.data.metrics["test.cc.energy_mae"],
+            run.data.metrics["pretrain/validation.dft.energy_mae"],
+            run.data.metrics["test/cc.energy_mae"],
         )
         for run in runs(uri)
     }
     assert points == {"25": (9.0, 5.0), "100": (4.0, 3.0)}
+
+
+def test_the_seconds_of_a_stage_that_is_made_again_are_told_once(open_tracker, uri, tmp_path):
+    for seconds in (10.0, 12.0):
+        tracker = open_tracker(uri)
+        tracker.add(TrackedStage("k1", "pretrain", tmp_path / "none.jsonl"))
+        tracker.finish("k1", "FINISHED", {"stage/seconds": seconds, "test.cc.energy_mae": seconds})
+        assert tracker.close("FINISHED") == []
+    [run] = runs(uri)
+    assert history(uri, run, "stage/seconds") == [(0, 10.0)]
+    assert history(uri, run, "test/cc.energy_mae") == [(0, 10.0), (0, 12.0)]
+
+
+def test_the_filter_of_the_readme_shows_the_finetunings(open_tracker, uri, tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (wanted,) = re.findall(r"Filter with\s+`([^`]+)`", readme)
+    tracker = open_tracker(uri)
+    for number, stage in enumerate(["pretrain", "finetune", "finetune"]):
+        tracker.add(TrackedStage(f"k{number}", f"{stage} {number}", tmp_path / "none.jsonl", tags={"stage": stage}))
+        tracker.finish(f"k{number}", "FINISHED", {}, tags={"end": "converged"})
+    view = View(wanted, ["pretrain_size"], ["test/cc.energy_mae"])
+    told = {"law/transfer.pooled.gradient": 1.2, "best/result.test.cc.energy_mae": 70.5}
+    assert tracker.close("FINISHED", metrics=told, tags={"best": "pretrain_size=300"}, view=view) == []
+    experiment = client(uri).get_experiment_by_name("spec")
+    found = client(uri).search_runs([experiment.experiment_id], wanted)
+    assert sorted(run.info.run_name for run in found) == ["finetune 1", "finetune 2"]
+    assert {run.data.tags["end"] for run in found} == {"converged"}
+    [sweep] = runs(uri, "sweep")
+    assert told.items() <= sweep.data.metrics.items()
+    assert view_keys(uri) == {"spec": (experiment.experiment_id, view.key)}
+    assert json.loads(experiment.tags[f"mlflow.sharedViewState.{view.key}"])["searchFilter"] == wanted
 
 
 def test_a_second_sweep_takes_up_the_same_runs(open_tracker, uri, tmp_path):
@@ -190,8 +223,8 @@ def test_a_second_sweep_takes_up_the_same_runs(open_tracker, uri, tmp_path):
     [run] = runs(uri)
     [sweep] = runs(uri, "sweep")
     assert sweep.data.tags["cells"] == "6"
-    assert len(history(uri, run, "train.loss")) == 10
-    assert len(client(uri).get_metric_history(run.info.run_id, "test.cc.energy_mae")) == 1
+    assert len(history(uri, run, "train/loss")) == 10
+    assert len(client(uri).get_metric_history(run.info.run_id, "test/cc.energy_mae")) == 1
 
 
 def test_a_curve_ends_in_one_point_and_a_final_number_is_one(open_tracker, uri, tmp_path):
@@ -203,7 +236,7 @@ def test_a_curve_ends_in_one_point_and_a_final_number_is_one(open_tracker, uri, 
         tracker.finish("k1", "FINISHED", {"validation.dft.energy_mae": 0.25, "kept/validation.dft.energy_mae": 0.25})
         tracker.close("FINISHED")
     [run] = runs(uri)
-    assert history(uri, run, "validation.dft.energy_mae") == [(step, 2 / (step + 1)) for step in (1, 2, 3)]
+    assert history(uri, run, "validation/dft.energy_mae") == [(step, 2 / (step + 1)) for step in (1, 2, 3)]
     assert history(uri, run, "kept/validation.dft.energy_mae") == [(0, 0.25)]
 
 
@@ -224,7 +257,7 @@ def test_an_interrupted_stage_is_killed_then_goes_on_in_its_run(open_tracker, ur
     assert second.close("FINISHED") == []
     [run] = runs(uri)
     assert run.info.status == "FINISHED"
-    assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(12)]
+    assert history(uri, run, "train/loss") == [(step, 1 / (step + 1)) for step in range(12)]
 
 
 def test_steps_are_thinned_and_validations_are_whole_however_often_the_stage_is_read(open_tracker, uri, tmp_path):
@@ -242,11 +275,11 @@ def test_steps_are_thinned_and_validations_are_whole_however_often_the_stage_is_
         tracker.finish("k1", "FINISHED")
         assert tracker.close("FINISHED") == []
     [run] = runs(uri)
-    shown = [step for step, _ in history(uri, run, "train.loss")]
+    shown = [step for step, _ in history(uri, run, "train/loss")]
     before = -1
     assert shown == [before := step for step in range(1500) if keeps("train.loss", step, before, 20)]
     assert len(shown) < 60
-    assert history(uri, run, "validation.dft.energy_mae") == [(step, 2 / (step + 1)) for step in range(1500)]
+    assert history(uri, run, "validation/dft.energy_mae") == [(step, 2 / (step + 1)) for step in range(1500)]
 
 
 def test_stopping_a_sweep_leaves_finished_stages_finished(open_tracker, uri, tmp_path):
@@ -430,11 +463,11 @@ def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(open_tracker, s
     first, second = runs(server.database)
     sweep = runs(server.database, "sweep")[0]
     assert first.info.status == second.info.status == sweep.info.status == "FINISHED"
-    assert history(server.database, first, "train.loss") == [(step, 1 / (step + 1)) for step in range(3100)]
+    assert history(server.database, first, "train/loss") == [(step, 1 / (step + 1)) for step in range(3100)]
     expected = [(step, 2 / (step + 1)) for step in range(3100)]
-    assert history(server.database, first, "validation.dft.energy_mae") == expected
-    assert history(server.database, second, "train.loss") == [(step, 1 / (step + 1)) for step in range(50)]
-    assert second.data.metrics["pretrain.validation.dft.energy_mae"] == 1.5
+    assert history(server.database, first, "validation/dft.energy_mae") == expected
+    assert history(server.database, second, "train/loss") == [(step, 1 / (step + 1)) for step in range(50)]
+    assert second.data.metrics["pretrain/validation.dft.energy_mae"] == 1.5
     assert [path.read_text() for path in server.folder.rglob("record.json")] == ["{}"]
 
 
@@ -460,7 +493,7 @@ def test_the_next_sweep_writes_what_a_dead_server_missed(open_tracker, server, t
     assert second.close("FINISHED") == []
     [run] = runs(server.database, experiment="next")
     assert run.info.status == "FINISHED"
-    assert history(server.database, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(20)]
+    assert history(server.database, run, "train/loss") == [(step, 1 / (step + 1)) for step in range(20)]
 
 
 def test_a_remote_server_shows_its_own_ui():

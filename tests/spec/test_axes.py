@@ -93,7 +93,7 @@ def test_the_middle_of_a_distribution_is_one_of_its_values():
         ({"low": 1, "high": 1}, ("alpha",), "low below high"),
         ({"low": 0, "high": 1, "log": True}, ("alpha",), "a low above 0"),
         ({"low": 0, "high": 1, "stp": 1}, ("alpha", "stp"), "one of low, high, log, step"),
-        ({"low": 0}, ("alpha", "high"), "Field required"),
+        ({"low": 0}, ("alpha",), "the field 'high'"),
     ],
 )
 def test_a_bad_distribution_is_refused_at_its_place(raw, place, says):

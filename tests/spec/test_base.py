@@ -15,7 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 
 import mfsweep.spec
 from mfsweep.data.labellers import pyscf_methods, xtb
-from mfsweep.spec.base import Frozen
+from mfsweep.spec.axes import Distribution
+from mfsweep.spec.base import Frozen, Int
+from mfsweep.spec.batching import Batching
+from mfsweep.spec.execution import Execution
+from mfsweep.spec.figures import Curve
 
 for module in pkgutil.iter_modules(mfsweep.spec.__path__):
     importlib.import_module(f"mfsweep.spec.{module.name}")
@@ -70,6 +74,24 @@ def test_a_boolean_is_no_number(model, name, field, value):
     kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
     with pytest.raises(ValidationError, match="not true or false"):
         TypeAdapter(kind).validate_python(value)
+
+
+@pytest.mark.parametrize("value", ["20", "020", "1e-3", "on", "yes", "true", 1, 0, 1.0])
+def test_a_text_is_no_number_and_neither_is_a_boolean(value):
+    """Pydantic by itself takes the text "020" for 20, and "on" or 1 for true."""
+    for model in {model for model, *_ in CASES if model not in LABELLERS} | {Batching, Curve, Distribution, Execution}:
+        for name, field in model.model_fields.items():
+            kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            if field.annotation is bool or (isinstance(value, str) and field.annotation in (int, float)):
+                with pytest.raises(ValidationError):
+                    TypeAdapter(kind).validate_python(value)
+                assert name
+
+
+def test_whole_numbers_may_have_an_exponent():
+    assert TypeAdapter(Int).validate_python(1e4) == 10_000
+    with pytest.raises(ValidationError, match="a whole number"):
+        TypeAdapter(Int).validate_python(1.5)
 
 
 def test_the_fields_are_those_that_take_numbers():

@@ -40,10 +40,10 @@ def test_coefficients_are_identity_and_defaults_written_out_are_the_same(recipe)
     [
         ("{packer: cost_aware, bins: 8}", "batch.bins: got 'bins', expected one of packer, max_atoms, max_edges"),
         ("{packer: cost_aware, step_time: {atom: 0, edge: 0}}", "expected `atom` or `edge` above 0"),
-        ("{packer: cost_aware, max_edges: 0}", "batch.max_edges: got 0, expected greater than 0"),
+        ("{packer: cost_aware, max_edges: 0}", "batch.max_edges: got 0, expected a number above 0"),
         ("{packer: cost_aware, max_edge: 9}", "Did you mean 'max_edges'?"),
         ("{max_edges: 4000}", "batch.max_edges: got 'max_edges', expected one of packer, max_atoms, bins"),
-        ("{packer: best_fit}", "batch: got 'best_fit', expected one of 'worst_fit', 'cost_aware'"),
+        ("{packer: best_fit}", "batch.packer: got 'best_fit', expected one of worst_fit, cost_aware"),
         ("{packer: }", "batch.packer: got nothing, expected 'worst_fit'"),
     ],
 )

@@ -22,6 +22,7 @@ from mfsweep.data.labellers.geometries import Labeller
 from mfsweep.data.source import digest
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.base import Frozen
+from mfsweep.spec.wording import problems
 
 ASE = "ase:"
 FORMS = (
@@ -140,8 +141,8 @@ def _filled(model: type[Frozen], options: Mapping[str, Any], text: str) -> dict[
     try:
         return model.model_validate(dict(options), strict=True).model_dump()
     except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"--options: {first['loc'][0]}: {first['msg']}, got {first['input']!r}") from error
+        first = problems(error.errors(), model, dict(options))[0]
+        raise DataError(f"--options: {first.place[0]}: expected {first.expected}, got {first.got!r}") from error
 
 
 def _require(package: str, text: str) -> None:

@@ -147,7 +147,11 @@ def _landed(work: Work, batches: Batches, batch: Batch, ref: ObjectRef) -> Done 
 
 def _gave_up(error: BaseException) -> Computed:
     """Return no label for one structure, whose process died every time."""
-    cause = "for lack of memory" if isinstance(error, OutOfMemoryError) else "without a word (a crash of the program?)"
+    cause = (
+        "for lack of memory"
+        if isinstance(error, OutOfMemoryError)
+        else "without an error message (did the program crash?)"
+    )
     why = f"the process that computed it alone died {TRIES} times {cause}"
     return Computed(np.array([np.nan]), None, np.array([np.nan], np.float32), {0: why})
 

@@ -1,0 +1,238 @@
+"""A first spec for a data set at hand, with comments: which methods, which sizes, how the structures are shared out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from mfsweep.data.hdf5 import pairs
+from mfsweep.data.reading import keys_of, read
+from mfsweep.errors import DataError
+from mfsweep.quantities import MINIMUM_X, count
+from mfsweep.spec.data import RESERVED, LabelKeys
+
+_KINDS = (("cc", r"cc"), ("xtb", r"xtb"), ("dft", r"wb97|b3lyp|pbe|dft|m06|scan|revdsd|b97"), ("mp2", r"mp2"))
+"""Names that people give methods -> what their keys look like; the first that fits."""
+_DEAREST = ("cc", "mp2", "dft", "xtb")
+FEW = 20
+"""Structures with the target's labels below which a spec of ours would say nothing."""
+LARGE = 5000
+"""Structures with auxiliary labels from which a model of the study's kind is worth its time."""
+
+
+class Method(NamedTuple):
+    """A label method of the data."""
+
+    name: str
+    keys: LabelKeys
+    structures: int
+    """That carry its labels."""
+
+
+class Sizes(NamedTuple):
+    """How many structures each part gets."""
+
+    train: int
+    """Of the target: `a`."""
+    validation: int
+    test: int
+    auxiliary: int
+    """Validation structures of `b`."""
+    seed: int
+    """Of the partition."""
+
+
+class Start(NamedTuple):
+    """What a first spec is made of."""
+
+    name: str
+    source: str
+    methods: dict[str, Method]
+    target: str
+    auxiliary: str | None
+    """None: one method only, which is trained directly."""
+    structures: int
+    largest: int
+    """Atoms of the largest structure."""
+    both: int
+    """Structures with the labels of both methods."""
+
+
+def look(path: Path, source: str, name: str, target: str | None = None) -> Start:
+    """Look at a data set, and choose the methods.
+
+    The target is the dearest method by its name, else the one with the fewest labels; the auxiliary one that with most.
+
+    Args:
+        path: the file.
+        source: what the spec calls it.
+        name: of the spec.
+        target: label method, or its key in the file, that is the target.
+
+    Raises:
+        DataError: the file cannot be read, or has no labels that a spec could use.
+    """
+    found = pairs(keys_of(path))
+    if not found:
+        raise DataError(f"{path}: no energies: expected keys that end in .energy, as mfsweep data import writes them")
+    names = _names(found)
+    data = read({"": path}, {names[key]: own for key, own in found.items()})
+    methods = {
+        names[key]: Method(names[key], own, int(data.usable(names[key]).sum())) for key, own in sorted(found.items())
+    }
+    methods = {name: own for name, own in methods.items() if own.structures}
+    chosen = _target(path, methods, names.get(target or "", target))
+    others = sorted((own for own in methods if own != chosen), key=lambda own: -methods[own].structures)
+    auxiliary = others[0] if others else None
+    both = data.usable(chosen) & data.usable(auxiliary) if auxiliary else data.usable(chosen)
+    return Start(name, source, methods, chosen, auxiliary, len(data.formula), int(data.sizes.max()), int(both.sum()))
+
+
+def _target(path: Path, methods: Mapping[str, Method], asked: str | None) -> str:
+    if asked is not None:
+        if asked not in methods:
+            raise DataError(f"{path}: no label method {asked!r}: there are {', '.join(methods)}")
+        return asked
+    for name in _DEAREST[:-1] if len(methods) > 1 else ():
+        if name in methods and methods[name].structures >= FEW:
+            return name
+    return min(methods, key=lambda name: methods[name].structures)
+
+
+def _names(found: Mapping[str, LabelKeys]) -> dict[str, str]:
+    """Return key -> a short name of the method, no name twice."""
+    names: dict[str, str] = {}
+    for key in sorted(found):
+        short = next((name for name, pattern in _KINDS if re.search(pattern, key.lower())), "")
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", key).strip("_-") or "method"
+        plain = plain if plain[0].isalpha() else f"m_{plain}"
+        name = short if short and short not in names.values() else plain
+        while name in RESERVED or name in names.values():
+            name += "_labels"
+        names[key] = name
+    return names
+
+
+def proposals(start: Start) -> Iterator[Sizes]:
+    """Yield sizes to try, the largest first; whole formulae cannot be shared out to any number."""
+    labelled = start.both
+    for share in (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.12, 0.07):
+        usable = int(labelled * share)
+        train, validation, test = round(usable * 0.4), round(usable * 0.15), round(usable * 0.3)
+        if min(train, test) < 4 or validation < 2:
+            return
+        rest = start.methods[start.auxiliary].structures if start.auxiliary else 0
+        for seed in range(3):
+            yield Sizes(train, validation, test, max(2, round((rest - usable) * 0.2)), seed)
+
+
+def text(start: Start, sizes: Sizes, pool: int, *, by: str | None = None) -> str:
+    """Return the spec.
+
+    Args:
+        start: what the data are.
+        sizes: of its parts.
+        pool: training structures that `b` turned out to have.
+        by: what is kept whole in place of formulae.
+    """
+    target, auxiliary = start.methods[start.target], start.auxiliary
+    labels = "\n".join(f"    {own.name}: {{{_keys(own.keys)}}}{_note(own, start)}" for own in start.methods.values())
+    model, why = (
+        ("{architecture: mace, channels: 64, max_L: 1}", "a quarter of the width of the study's largest model")
+        if target.structures + pool > LARGE
+        else (
+            "{architecture: mace, channels: 16, max_L: 0, max_ell: 2, correlation: 2, radial_hidden: [32, 32]}",
+            "small, for CPUs and few data; raise channels and max_L with more of both",
+        )
+    )
+    cap = max(128, start.largest)
+    recipe = f"""\
+    learning_rate: 0.01
+    schedule: {{factor: 0.5, patience_steps: 100, stop_steps: 400}}   # steps without a better validation loss
+    max_steps: 2000                       # what this stops is drawn hollow and carries no claim
+    validate_every: 25
+    batch: {{max_atoms: {cap}, batches_per_step: 1}}"""
+    needs = f"[{target.name}, {auxiliary}]" if auxiliary else f"[{target.name}]"
+    head = f"""\
+# A first spec for {start.source}, by `mfsweep init`: {count(start.structures, "structure")}.
+#   mfsweep plan FILE          what it trains, and what that costs
+#   mfsweep run FILE --smoke   20 steps of each kind of stage
+#   mfsweep run FILE           all of it; run it again after a change, and only what is new is trained
+# Every number here is a beginning, to be changed.
+name: {start.name}                        # names the sweep's folder, and its experiment in MLflow
+data:
+  source: {_quoted(start.source)}         # a relative path begins at this file
+  labels:                                 # label method: its keys in the file
+{labels}
+  splits:                                 # whole chemical formulae: what is tested is no formula of the training
+    seed: {sizes.seed}
+"""
+    if by is not None:
+        head += f"    by: {by}\n"
+    head += f"""\
+    a: {{size: {sizes.train}, validation: {sizes.validation}, needs: {needs}}}   # training with the target's labels
+    t: {{size: {sizes.test}, needs: {needs}}}   # test: no training sees these
+"""
+    steps = _steps(sizes.train, MINIMUM_X)
+    if auxiliary is None:
+        return f"""{head}\
+model: {model}
+# {why}
+axes:                                     # a grid: every combination is a cell
+  size: {steps}                           # structures with {target.name} labels
+  split_seed: [{sizes.seed}]                        # add values for intervals: each is another partition
+stages:
+  train:
+    train: [{{labels: {target.name}, subset: a, size: "${{size}}"}}]
+{recipe}
+result: train                             # the stage whose error counts
+evaluate: [{{labels: {target.name}, subset: t}}]
+figures:
+  sizes: {{kind: curve, x: size, y: [result.test.{target.name}.energy_mae], log: true}}
+resources: {{workers: 1, gpus_per_worker: 0}}   # of each stage; gpus_per_worker: 1 trains on a GPU
+"""
+    return f"""{head}\
+    b: {{size: rest, validation: {sizes.auxiliary}, needs: [{auxiliary}]}}   # pre-training: what the others leave
+model: {model}
+# {why}
+axes:                                     # a grid: every combination is a cell
+  pretrain_size: {[0, *_steps(pool, MINIMUM_X)]}    # structures with {auxiliary} labels; 0: no pre-training
+  finetune_size: {_steps(sizes.train, 2)}           # structures with {target.name} labels
+  split_seed: [{sizes.seed}]                        # add values for intervals: each is another partition
+stages:
+  pretrain:
+    train: [{{labels: {auxiliary}, subset: b, size: "${{pretrain_size}}"}}]
+{recipe}
+  finetune:
+    start_from: pretrain
+    train: [{{labels: {target.name}, subset: a, size: "${{finetune_size}}"}}]
+{recipe}
+    continued: {{learning_rate: 0.001}}     # where there was a pre-training
+result: finetune                          # the stage whose error counts
+evaluate: [{{labels: {target.name}, subset: t}}]
+fits:                                     # log y = gradient * log x + c, a line for each fine-tuning size
+  transfer: {{x: pretrain.validation.energy_mae, y: result.test.{target.name}.energy_mae, group_by: [finetune_size]}}
+resources: {{workers: 1, gpus_per_worker: 0}}   # of each stage; gpus_per_worker: 1 trains on a GPU
+"""
+
+
+def _keys(keys: LabelKeys) -> str:
+    forces = f', forces: "{keys.forces}"' if keys.forces else ""
+    return f'energy: "{keys.energy}"{forces}'
+
+
+def _note(own: Method, start: Start) -> str:
+    role = {start.target: ", the target", start.auxiliary: ", the auxiliary method"}.get(own.name, ", not used here")
+    return f"   # {count(own.structures, 'structure')}{role}"
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[\w./:-]+", text) else "'" + text.replace("'", "''") + "'"
+
+
+def _steps(largest: int, number: int) -> list[int]:
+    """Return sizes up to the largest, each about a third of the next."""
+    found = {max(1, round(largest / 3**step)) for step in range(number)}
+    return sorted(found)

@@ -1,0 +1,88 @@
+"""`mfsweep init` writes a spec that can be planned and trained as it is; `mfsweep schema` prints JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from synthetic import write
+
+from mfsweep.cli.main import main
+from mfsweep.prepare import prepare
+from mfsweep.spec.yaml12 import parse
+
+
+@pytest.fixture
+def mfsweep(capsys, tmp_path, monkeypatch):
+    """Give a function that runs a command in a folder of its own; it returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args):
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, args)])
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return run
+
+
+def test_the_spec_of_the_bundled_data_is_a_plan_without_warnings_of_ours(mfsweep, tmp_path):
+    code, out, err = mfsweep("init", "bundled:mini-ccx", "-o", "first.yaml")
+    assert code == 0, err
+    assert "target cc, auxiliary method" in out
+    text = (tmp_path / "first.yaml").read_text()
+    plan = prepare(tmp_path / "first.yaml", tmp_path / "store")
+    assert set(plan.spec.experiment.stages) == {"pretrain", "finetune"}
+    assert plan.spec.experiment.fits
+    assert not [warning for warning in plan.warnings if "fits." in warning or "one structure" in warning]
+    assert text.count("#") > 15, "it is commented"
+    jsonschema.validate(parse(text).tree, json.loads(mfsweep("schema")[1]))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_the_spec_of_a_file_at_hand_fits_it(mfsweep, tmp_path, share):
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data" / "own set.h5", 600, formulae=60, cc_share=share)
+    code, _, err = mfsweep("init", "data/own set.h5")
+    assert code == 0, err
+    plan = prepare(tmp_path / "own-set.yaml", tmp_path / "store")
+    experiment = plan.spec.experiment
+    assert (experiment.name, experiment.data.source) == ("own-set", "data/own set.h5")
+    assert plan.graph.cells[0].cell.evaluations[0].labels == "cc"
+
+
+def test_one_method_alone_is_a_curve_of_sizes(mfsweep, tmp_path):
+    write(tmp_path / "all.h5", 400, formulae=40)
+    code, out, err = mfsweep("init", "all.h5", "--target", "dft")
+    assert code == 0, err
+    assert "target dft" in out
+
+
+def test_what_is_there_is_not_written_over(mfsweep, tmp_path):
+    (tmp_path / "mini-ccx.yaml").write_text("mine")
+    code, _, err = mfsweep("init", "bundled:mini-ccx")
+    assert (code, (tmp_path / "mini-ccx.yaml").read_text()) == (2, "mine")
+    assert "is there already" in err
+
+
+def test_data_that_no_partition_fits_are_refused_with_the_numbers(mfsweep, tmp_path):
+    write(tmp_path / "few.h5", 12, formulae=3, cc_share=0.5)
+    code, _, err = mfsweep("init", "few.h5")
+    assert code == 2
+    assert "no partition was found" in err
+    assert not list(tmp_path.glob("*.yaml")) + list(tmp_path.glob(".*.yaml*"))
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_the_spec_trains_as_it_is(mfsweep, tmp_path):
+    assert mfsweep("init", "bundled:mini-ccx", "-o", "first.yaml")[0] == 0
+    command = [Path(sys.executable).with_name("mfsweep"), "run", "first.yaml", "--smoke", "--store", "store"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 failed; nothing was kept" in done.stdout
