@@ -221,17 +221,22 @@ class _Expander:
     def _at_axis(self, error: SpecError, template: Any, place: Place, labels: dict[str, Value]) -> SpecError | None:
         """Return an error at the axis's value that is wrong, where a template refers to one at the error's place."""
         steps = (error.place or ())[len(place) :]
-        for depth, step in enumerate(steps):
-            inside = isinstance(template, dict) and step in template
-            inside |= isinstance(template, list) and isinstance(step, int) and step < len(template)
-            template = template[step] if inside else None  # pyright: ignore[reportCallIssue, reportArgumentType]
+        for depth in range(len(steps) + 1):
             if named := axes.referred(template):
                 axis, field = named
                 where = self._axis_place(axis, labels[axis])
                 if where is None:
                     return None
-                inner = (*where, *([field] if field else []), *steps[depth + 1 :])
-                return self._error(inner, error.got, f"{error.expected}, as {dotted((*place, *steps))} takes it")
+                inner = (*where, *([field] if field else []), *steps[depth:])
+                return self._error(
+                    inner, error.got, f"{error.expected}, as {dotted((*place, *steps[:depth]))} takes it"
+                )
+            if depth == len(steps):
+                break
+            step = steps[depth]
+            inside = isinstance(template, dict) and step in template
+            inside |= isinstance(template, list) and isinstance(step, int) and step < len(template)
+            template = template[step] if inside else None  # pyright: ignore[reportCallIssue, reportArgumentType]
         return None
 
     def _axis_place(self, axis: str, label: Value) -> Place | None:

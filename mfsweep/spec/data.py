@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from mfsweep.errors import nearest
 from mfsweep.fingerprint import fingerprint
 from mfsweep.quantities import BEST
-from mfsweep.spec.base import Float, Frozen, MisplacedError, Name, NonNegativeInt, PositiveInt, Seed
+from mfsweep.spec.base import Bool, Float, Frozen, MisplacedError, Name, NonNegativeInt, PositiveInt, Seed
 
 SubsetName = Literal["a", "b", "c", "t"]
 """`a` fine-tuning, `b` pre-training, `c` second auxiliary, `t` test."""
@@ -238,7 +238,7 @@ class Content(Frozen):
     """Source -> key of energies -> element -> eV, of the isolated atoms among its structures."""
     indices: str | None = None
     """sha256 of the JSON file of `splits.given`."""
-    at_hand: bool = True
+    at_hand: Bool = True
     """Whether the files are there: else nothing is known of them."""
 
     def of(self, labels: Mapping[Name, LabelKeys]) -> dict[Name, str] | None:
