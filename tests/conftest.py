@@ -23,12 +23,14 @@ LOGICAL_CPUS = 4
 """CPUs that the test cluster claims, whatever the machine has: a four-worker group must find room."""
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give all tests that start Ray to one process, where several share the suite: one cluster is enough."""
+    if item.get_closest_marker("cluster"):
+        item.add_marker(pytest.mark.xdist_group("cluster"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give all tests that start Ray to one process, first: it is the longest piece of work, and one cluster is enough."""
-    for item in items:
-        if item.get_closest_marker("cluster"):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+    """Let them come first: they are the longest piece of work."""
     items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
 
 

@@ -22,12 +22,11 @@ from pyarrow import parquet
 from mfsweep.cli.main import main
 from mfsweep.data import csr
 from mfsweep.data.importing import conformers, mace_files, release
-from mfsweep.data.importing.keys import BOHR
 from mfsweep.data.importing.layouts import LAYOUTS, layout_of
 from mfsweep.data.importing.plain import PlainError, decode
 from mfsweep.data.importing.spice import charge_of
 from mfsweep.data.structures import hill_formula
-from mfsweep.data.units import HARTREE
+from mfsweep.data.units import BOHR, HARTREE
 from mfsweep.errors import DataError
 
 
