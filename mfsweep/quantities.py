@@ -72,6 +72,9 @@ def metric_path(part: str, method: str, quantity: str) -> str:
 
 MINIMUM_X = 3
 """Distinct x of a group below which no law is fitted: two points always lie on one. Replicates are not distinct."""
+MINIMUM_PRETRAININGS = 4
+"""Pre-trainings of a group, replicates counted, below which no law is fitted: three leave one degree of freedom, and an
+interval that says nothing. Three are drawn."""
 PARTS = ("train", "validation", "test")
 RESULT = "result"
 _SHORT_PLACE = ("test", "t")

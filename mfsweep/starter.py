@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mfsweep.data.hdf5 import pairs
 from mfsweep.data.reading import keys_of, read
 from mfsweep.errors import DataError
-from mfsweep.quantities import MINIMUM_X, count
+from mfsweep.quantities import MINIMUM_PRETRAININGS, count
 from mfsweep.spec.data import RESERVED, LabelKeys
 
 _KINDS = (("cc", r"cc"), ("xtb", r"xtb"), ("dft", r"wb97|b3lyp|pbe|dft|m06|scan|revdsd|b97"), ("mp2", r"mp2"))
@@ -175,7 +175,7 @@ data:
     a: {{size: {sizes.train}, validation: {sizes.validation}, needs: {needs}}}   # training with the target's labels
     t: {{size: {sizes.test}, needs: {needs}}}   # test: no training sees these
 """
-    steps = _steps(sizes.train, MINIMUM_X)
+    steps = _steps(sizes.train, MINIMUM_PRETRAININGS)
     if auxiliary is None:
         return f"""{head}\
 model: {model}
@@ -198,7 +198,7 @@ resources: {{workers: 1, gpus_per_worker: 0}}   # of each stage; gpus_per_worker
 model: {model}
 # {why}
 axes:                                     # a grid: every combination is a cell
-  pretrain_size: {[0, *_steps(pool, MINIMUM_X)]}    # structures with {auxiliary} labels; 0: no pre-training
+  pretrain_size: {[0, *_steps(pool, MINIMUM_PRETRAININGS)]}    # structures with {auxiliary} labels; 0: no pre-training
   finetune_size: {_steps(sizes.train, 2)}           # structures with {target.name} labels
   split_seed: [{sizes.seed}]                        # add values for intervals: each is another partition
 stages:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from mfsweep.analysis.balance import Split
 from mfsweep.analysis.gain import Outcome
 from mfsweep.analysis.records import SEED_AXES
+from mfsweep.analysis.replicates import labels
 from mfsweep.analysis.table import scalar
 
 DIRECT = "direct"
@@ -70,12 +72,18 @@ def _knots(members: Sequence[Outcome]) -> tuple[Knot, ...]:
     by_size: dict[int, list[Outcome]] = {}
     for one in members:
         by_size.setdefault(_target_size(one), []).append(one)
-    knots = []
-    for size, found in sorted(by_size.items()):
-        errors = [one.error for one in found]
-        mean = float(np.exp(np.mean(np.log(errors))))
-        knots.append(Knot(size, mean, min(errors), max(errors), len(found), not all(one.converged for one in found)))
-    return tuple(knots)
+    return tuple(_knot(size, found) for size, found in sorted(by_size.items()))
+
+
+def _knot(size: int, found: Sequence[Outcome]) -> Knot:
+    replicate = labels((one.seed, one.split_seed) for one in found)
+    logs: dict[Split, list[float]] = {}
+    for one in found:
+        logs.setdefault(replicate[one.seed, one.split_seed], []).append(math.log(one.error))
+    means = [statistics.fmean(own) for own in logs.values()]
+    low, high = math.exp(min(means)), math.exp(max(means))
+    capped = not all(one.converged for one in found)
+    return Knot(size, math.exp(statistics.fmean(means)), low, high, len(means), capped)
 
 
 def _telling_axes(results: Sequence[Outcome]) -> list[str]:

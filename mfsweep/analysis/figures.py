@@ -93,8 +93,7 @@ def law_figure(law: Law, residuals: Sequence[Residual] = (), known: Collection[s
         axes.set(xlabel=path_label(x, _only(points, "x_method")), ylabel=path_label(y, _only(points, "y_method")))
         _frame(axes, points, [one.value for one in shown], diagonal=x.quantity.unit == y.quantity.unit)
         if law.pooled:
-            low, high = law.pooled.interval
-            said = f"pooled gradient {law.pooled.gradient:.2f} [{low:.2f}, {high:.2f}]: {law.pooled.verdict}"
+            said = f"pooled gradient {law.pooled.gradient:.2f} [{law.pooled.interval}]: {law.pooled.verdict}"
             axes.set_title(said, loc="left")
         title = ", ".join(points.group_by[index].replace("_", " ") for index in _telling(points)) or None
         style.legend(figure, axes, hollow=any(not point.converged for point in points), title=title)

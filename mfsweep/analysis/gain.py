@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mfsweep.analysis import regression
+from mfsweep.analysis.balance import Split
+from mfsweep.analysis.interval import Interval
 from mfsweep.analysis.metric import Found, find
 from mfsweep.analysis.records import SEED_AXES, Records, Stage
-from mfsweep.analysis.regression import Interval
+from mfsweep.analysis.reml import mean_of
+from mfsweep.analysis.replicates import by_partition, label, text
 from mfsweep.analysis.table import as_records, scalar
 from mfsweep.quantities import RESULT, MetricPath, Quantity
 from mfsweep.records import CellRecord
@@ -44,7 +47,7 @@ class Outcome:
     """Target sets, data and model in one text: equal for cells that may be compared."""
     direct: bool
     seed: int
-    split_seed: int
+    split_seed: Split
     converged: bool
     """The head behind it, and all that the result starts from."""
     offsets_only: float | None
@@ -71,18 +74,18 @@ class Gain:
     interval: Interval | None
     """95 %, of the change; None with one replicate."""
     pairs: int
-    resampled: str
-    """What the interval resamples, or why there is none."""
+    over: str
+    """Over what the interval is, or why there is none."""
     capped: int
     """Pairs of which a side has not converged."""
 
     @property
     def sentence(self) -> str:
         """Return the change in words."""
-        text = f"{self.change:+.0%}"
+        said = f"{self.change:+.0%}"
         if self.interval:
-            text += f", 95 % interval {self.interval.low:+.0%} to {self.interval.high:+.0%}"
-        return f"{text} ({self.resampled})" + (
+            said += f", 95 % interval {self.interval.low:+.0%} to {self.interval.high:+.0%}"
+        return f"{said} ({self.over})" + (
             f"; {self.capped} of {self.pairs} pairs capped, no claim" if self.capped else ""
         )
 
@@ -98,7 +101,7 @@ class Gain:
             "error": self.error,
             "direct_error": self.direct_error,
             "capped": self.capped,
-            "resampled": self.resampled,
+            "over": self.over,
         }
 
 
@@ -117,18 +120,19 @@ def outcomes(store: Store | Records, cells: Sequence[CellRecord], y: str) -> lis
     return made
 
 
-def gains(results: Sequence[Outcome], *, resamples: int = 4000, seed: int = 0) -> list[Gain]:
+def gains(results: Sequence[Outcome]) -> list[Gain]:
     """Return the change of every setting that has direct cells to compare with, in the cells' order.
 
-    The interval resamples split seeds where there are several (cells of one split share its data), else seeds.
+    The interval is Student's over the replicates (replicates.py), the log ratios of a replicate's pairs averaged.
     """
+    partitions = by_partition((one.seed, one.split_seed) for one in results)
     pairs: dict[str, list[tuple[Outcome, Outcome]]] = {}
     for one, other in paired(results):
         if min(one.error, other.error) > 0:
             pairs.setdefault(
                 json.dumps({axis: scalar(value) for axis, value in one.setting.items()}, sort_keys=True), []
             ).append((one, other))
-    return [_gain(found, resamples, np.random.default_rng(seed)) for found in pairs.values()]
+    return [_gain(found, partitions) for found in pairs.values()]
 
 
 def paired(results: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
@@ -136,7 +140,7 @@ def paired(results: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
 
     Of several direct cells (a recipe is an axis too) it is the one that shares most axis values.
     """
-    direct: dict[tuple[str, int, int], list[Outcome]] = {}
+    direct: dict[tuple[str, int, Split], list[Outcome]] = {}
     for one in results:
         if one.direct:
             direct.setdefault((one.target, one.seed, one.split_seed), []).append(one)
@@ -152,28 +156,25 @@ def paired(results: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
     return pairs
 
 
-def _gain(pairs: list[tuple[Outcome, Outcome]], resamples: int, rng: np.random.Generator) -> Gain:
-    ratios = np.array([math.log(one.error / other.error) for one, other in pairs])
-    unit = "split seeds" if len({one.split_seed for one, _ in pairs}) > 1 else "seeds"
-    labels = [one.split_seed if unit == "split seeds" else one.seed for one, _ in pairs]
-    replicates, place = np.unique(labels, return_inverse=True)
-    mean = float(ratios.mean())
+def _gain(pairs: list[tuple[Outcome, Outcome]], partitions: bool) -> Gain:
+    of_replicate: dict[Split, list[float]] = {}
+    for one, other in pairs:
+        found = of_replicate.setdefault(label((one.seed, one.split_seed), partitions), [])
+        found.append(math.log(one.error / other.error))
+    ratio = mean_of([statistics.fmean(own) for own in of_replicate.values()])
+    number = len(of_replicate)
     interval = None
-    resampled = "one replicate: no interval"
-    if len(replicates) > 1:
-        weights = regression.multiplicities(len(replicates), resamples, rng)
-        drawn = (weights @ np.bincount(place, ratios)) / (weights @ np.bincount(place))
-        interval = Interval(*np.expm1(regression.interval(mean, float(drawn.std()), len(replicates), 1)).tolist())
-        resampled = f"{len(replicates)} {unit} resampled"
+    if number > 1:
+        interval = Interval(*map(math.expm1, ratio.interval()))
     first = pairs[0][0]
     return Gain(
         values=first.setting,
         error=float(np.exp(np.mean([math.log(one.error) for one, _ in pairs]))),
         direct_error=float(np.exp(np.mean([math.log(other.error) for _, other in pairs]))),
-        change=math.expm1(mean),
+        change=math.expm1(ratio.value),
         interval=interval,
         pairs=len(pairs),
-        resampled=resampled,
+        over=f"over {text(of_replicate, partitions)}" if number > 1 else "one replicate: no interval",
         capped=sum(not (one.converged and other.converged) for one, other in pairs),
     )
 

@@ -9,12 +9,13 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from mfsweep.analysis.page import page, table
+from mfsweep.analysis.suite import p_text, rests_on, settled, summary
 from mfsweep.errors import StoreError
 from mfsweep.quantities import count
 from mfsweep.records import CellRecord, ClaimRecord, FigureRecord
 from mfsweep.store import Store, write_text
 
-CLAIMS_HEAD = ("experiment", "stated", "came out here", "verdict")
+CLAIMS_HEAD = ("experiment", "stated", "came out here", "p (adjusted)", "verdict")
 ADVICE_HEAD = ("recommendation", "tested by", "came out here", "verdict")
 
 
@@ -40,11 +41,24 @@ def write_index(store: Store, names: Iterable[str] = ()) -> Path:
     Raises:
         StoreError: no report of a name.
     """
-    entries = [_entry(store, name) for name in names or _reported(store)]
+    entries = together([_entry(store, name) for name in names or _reported(store)])
     target = store.sweeps / "index.html"
     write_text(target, html(entries))
     write_text(store.sweeps / "claims.md", markdown(entries))
     return target
+
+
+def together(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the reports with their claims as one suite; what is stated of one result again says so."""
+    own = [(entry.name, one) for entry in entries for one in entry.claims]
+    first: dict[str, str] = {}
+    made = []
+    for (name, _), one in zip(own, settled([one for _, one in own]), strict=True):
+        earlier = first.setdefault(one.evidence, name) if one.evidence else name
+        again = f"{one.detail}; the same result as in {earlier}" if earlier != name else one.detail
+        made.append(one.model_copy(update={"detail": again}))
+    left = iter(made)
+    return [entry._replace(claims=tuple(next(left) for _ in entry.claims)) for entry in entries]
 
 
 def html(entries: Sequence[Entry]) -> str:
@@ -64,6 +78,7 @@ def html(entries: Sequence[Entry]) -> str:
         [
             f'<ul class="counts">{items}</ul>',
             _table("Claims", "What the source states, and what came out", CLAIMS_HEAD, claim_rows(entries)),
+            f"<p>{escape(said)}</p>" if (said := _summary(entries)) else "",
             _table("Recommendations", "What the source advises, and its test", ADVICE_HEAD, advice_rows(entries)),
             "<h2>Reports</h2>",
             *map(_report, entries),
@@ -77,12 +92,15 @@ def markdown(entries: Sequence[Entry]) -> str:
         ("Claims", CLAIMS_HEAD, claim_rows(entries)),
         ("Recommendations", ADVICE_HEAD, advice_rows(entries)),
     ]
-    return "\n".join(f"## {title}\n\n{_markdown_table(head, rows)}" for title, head, rows in tables if rows)
+    made = "\n".join(f"## {title}\n\n{_markdown_table(head, rows)}" for title, head, rows in tables if rows)
+    return f"{made}\n{said}\n" if (said := _summary(entries)) else made
 
 
 def claim_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
     """Return a row for each claim, in the order of the reports."""
-    return [(entry.name, one.says, _came_out(one), one.verdict) for entry in entries for one in entry.claims]
+    return [
+        (entry.name, one.says, _came_out(one), p_text(one), one.verdict) for entry in entries for one in entry.claims
+    ]
 
 
 def advice_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
@@ -97,7 +115,12 @@ def advice_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
 
 
 def _came_out(claim: ClaimRecord) -> str:
-    return f"{claim.came_out} ({claim.detail})" if claim.detail else claim.came_out
+    return f"{claim.came_out} ({said})" if (said := rests_on(claim)) else claim.came_out
+
+
+def _summary(entries: Sequence[Entry]) -> str:
+    claims = [one for entry in entries for one in entry.claims]
+    return summary(claims) if claims else ""
 
 
 def _reported(store: Store) -> list[str]:

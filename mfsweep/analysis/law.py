@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mfsweep.analysis.regression import Equality, Interval
+from mfsweep.analysis.checks import Checks
+from mfsweep.analysis.interval import Interval
+from mfsweep.analysis.regression import Equality
 from mfsweep.analysis.table import Points
 from mfsweep.quantities import count
 
@@ -17,6 +19,7 @@ CANNOT_TELL = 0.3
 """Half-width of a gradient's interval above which it says nothing."""
 CAPPED = "max_steps stopped a stage behind them, or its head was still improving"
 """What keeps a number from a claim (README rule 10)."""
+WEAK = "x follows its size too weakly to allow for its errors (these are least squares); sizes further apart would do"
 POOLED = "pooled"
 POOLED_CONVERGED = "pooled, converged only"
 
@@ -47,35 +50,66 @@ class Line:
     """Axis -> value of the group; empty for the pooled line."""
     gradient: float
     interval: Interval
+    """95 %, errors of x allowed for where `by_size`; else the same as by least squares."""
+    error: float
+    """Standard error of the gradient."""
+    freedom: float
+    """Degrees of freedom of its interval."""
+    least_squares: float
+    interval_least_squares: Interval
+    """What least squares gives, which noise of x flattens."""
+    by_size: bool
+    """Whether the pre-training size is the instrument."""
+    weak: bool
+    """Whether it would be, but x follows it too weakly: the numbers are then least squares, and no verdict."""
+    own_slopes: bool
+    """Whether replicates differ in their gradients by more than chance."""
     prefactor: float
     """exp(c). Pooled: the geometric mean over points of y / x ** gradient (each group has its own intercept)."""
     r2: float
-    """Share of the variance of log y that the line explains; pooled: of the variance within groups."""
+    """Share of the variance of log y within groups that least squares explain."""
     n: int
     clusters: int
     """Pre-trainings behind the n points."""
+    replicates: str
+    """How many there are, and of what, in words."""
     capped: int
     """Of the n points, those that have not converged (README rule 10)."""
-    gradient_eiv: float
-    interval_eiv: Interval
-    """Errors-in-variables (Deming) beside ordinary least squares, from the same resamples."""
     band: Band | None = None
     """Of a single group's line; the pooled one has as many intercepts as groups, and none."""
+    prediction: Band | None = None
+    """Where one new pre-training in a new replicate lies with 95 % confidence."""
+
+    @property
+    def behind(self) -> str:
+        """Return what the line is through, in words."""
+        return through(self.n, self.clusters)
+
+    @property
+    def disagree(self) -> bool:
+        """Return whether least squares and the gradient by size have no value in common."""
+        (low, high), (below, above) = self.interval, self.interval_least_squares
+        return high < below or low > above
 
     @property
     def verdict(self) -> Verdict:
         """Return what may be said of the gradient."""
-        if not self.interval.half_width <= CANNOT_TELL:
+        if self.weak or not self.interval.half_width <= CANNOT_TELL:
             return Verdict.CANNOT_TELL
-        return Verdict.NO_CLAIM if self.capped else Verdict.LAW
+        return Verdict.NO_CLAIM if self.capped or self.disagree else Verdict.LAW
 
     @property
     def sentence(self) -> str:
         """Return the line and the verdict in words."""
-        behind = f"{count(self.n, 'point')} of {count(self.clusters, 'pre-training')}"
-        said = [f"{self.group}: gradient {self.gradient:.2f}, 95 % interval {_span(self.interval)} ({behind})."]
+        said = [f"{self.group}: gradient {self.gradient:.2f}, 95 % interval {self.interval} ({self.behind})."]
         if self.verdict is Verdict.CANNOT_TELL:
-            said.append(f"Cannot tell: the half-width {self.interval.half_width:.2f} is above {CANNOT_TELL}.")
+            wide = f"the half-width {self.interval.half_width:.2f} is above {CANNOT_TELL}"
+            said.append(f"Cannot tell: {WEAK if self.weak else wide}.")
+        if self.disagree:
+            said.append(
+                f"No claim is made: least squares give {self.least_squares:.2f}, {self.interval_least_squares}, "
+                "which has no value in common with that."
+            )
         if self.capped:
             said.append(f"No claim is made: {self.capped} of {count(self.n, 'point')} have not converged: {CAPPED}.")
         return " ".join(said)
@@ -105,11 +139,12 @@ class Law:
     """The pooled line of the converged points alone, where some but not all points are capped."""
     equal_gradients: Equality | None = None
     """None with fewer than two lines."""
-    variance_ratio: float = 1.0
-    """var(error of log y) / var(error of log x) of the errors-in-variables gradients."""
-    ratio_source: str = ""
+    along: dict[str, Equality] = field(default_factory=dict)
+    """Axis -> the same of its values, whatever the others' are; where there are several axes."""
+    checks: Checks | None = None
+    """Of the pooled line."""
     method: str = ""
-    """What was resampled, how often, and how the intervals follow."""
+    """What the intervals are over, and how they follow."""
     beside: dict[str, Line] = field(default_factory=dict)
     """Path of another measure of x -> pooled line against it (x on the test set beside x on the validation set)."""
 
@@ -132,10 +167,10 @@ class Law:
         test = self.equal_gradients
         if test is None:
             return None
-        said = "differ" if test.p_value < 0.05 else "cannot be told apart"
-        how = f"p = {test.p_value:.3g}, wild bootstrap over {test.clusters} pre-trainings"
+        how = f"{_told(test)}, wild bootstrap over {test.clusters} pre-trainings"
+        axes = "".join(f" Along {axis.replace('_', ' ')} they {_told(one)})." for axis, one in self.along.items())
         claim = " No claim: points are capped." if self.pooled and self.pooled.capped else ""
-        return f"The gradients of the {test.groups} groups {said} ({how}).{claim}"
+        return f"The gradients of the {test.groups} groups {how}).{axes}{claim}"
 
     def sentences(self, *, groups: bool = True) -> list[str]:
         """Return everything that is said of the law, the pooled line first.
@@ -149,12 +184,15 @@ class Law:
         said = [self.pooled.sentence]
         if self.converged:
             said.append(self.converged.sentence)
-        eiv = f"{self.pooled.gradient_eiv:.2f}, {_span(self.pooled.interval_eiv)}"
-        said.append(f"With errors in x and y: pooled gradient {eiv} ({self.ratio_source}).")
+        if self.pooled.by_size and not self.pooled.disagree:
+            plain = f"{self.pooled.least_squares:.2f}, {self.pooled.interval_least_squares}"
+            said.append(f"By least squares, which noise of x flattens: pooled gradient {plain}.")
         for path, line in self.beside.items():
-            said.append(f"Against {path}: pooled gradient {line.gradient:.2f}, {_span(line.interval)}.")
+            said.append(f"Against {path}: pooled gradient {line.gradient:.2f}, {line.interval}.")
         if self.equality_sentence:
             said.append(self.equality_sentence)
+        if self.checks:
+            said += self.checks.sentences()
         if apart := sum(point.apart for point in self.points):
             said.append(f"Of {count(apart, 'point')} x and y are of two checkpoints of one stage, as the paths ask.")
         if groups and len(self.lines) > 1:
@@ -171,10 +209,11 @@ class Law:
         rows.append(self._row(self.pooled))
         if self.equal_gradients:
             rows[-1]["equal_gradients_p"] = self.equal_gradients.p_value
-        rows[-1]["variance_ratio"] = self.variance_ratio
+            rows[-1]["equal_gradients_along"] = {axis: test.p_value for axis, test in self.along.items()}
+        if self.checks:
+            rows[-1]["checks"] = self.checks.as_row()
         rows[-1]["beside"] = {
-            path: {"gradient": line.gradient, "ci_low": line.interval.low, "ci_high": line.interval.high}
-            for path, line in self.beside.items()
+            path: {"gradient": line.gradient} | _ends("ci", line.interval) for path, line in self.beside.items()
         }
         return rows + ([self._row(self.converged)] if self.converged else [])
 
@@ -183,17 +222,19 @@ class Law:
             "fit": self.name,
             "group": line.group,
             "gradient": line.gradient,
-            "ci_low": line.interval.low,
-            "ci_high": line.interval.high,
+            **_ends("ci", line.interval),
             "prefactor": line.prefactor,
             "r2": line.r2,
             "n": line.n,
             "values": line.values,
             "clusters": line.clusters,
             "capped": line.capped,
-            "gradient_eiv": line.gradient_eiv,
-            "ci_low_eiv": line.interval_eiv.low,
-            "ci_high_eiv": line.interval_eiv.high,
+            "replicates": line.replicates,
+            "freedom": line.freedom,
+            "by_size": line.by_size,
+            "weak": line.weak,
+            "least_squares": line.least_squares,
+            **_ends("least_squares", line.interval_least_squares),
             "verdict": line.verdict.value,
             "reason": None,
         }
@@ -211,5 +252,16 @@ class Law:
         }
 
 
-def _span(interval: Interval) -> str:
-    return f"{interval.low:.2f} to {interval.high:.2f}"
+def through(points: int, clusters: int) -> str:
+    """Return what a line is through, in words."""
+    return f"{count(points, 'point')} of {count(clusters, 'pre-training')}"
+
+
+def _told(test: Equality) -> str:
+    return f"{'differ' if test.p_value < 0.05 else 'cannot be told apart'} (p = {test.p_value:.3g}"
+
+
+def _ends(name: str, interval: Interval) -> dict[str, float | None]:
+    """Return the ends of an interval as plain values, null where it has none."""
+    ends = interval if interval.bounded else (None, None)
+    return dict(zip((f"{name}_low", f"{name}_high"), ends, strict=True))

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from mfsweep.analysis.balance import Split
 from mfsweep.quantities import BEST, best_path, score_name
 from mfsweep.records import CellRecord, EvaluationRecord, Record
 from mfsweep.store import Store
 
-SEED_AXES = frozenset({"seed", "split_seed"})
+SEED_AXES = frozenset({"seed", "split_seed", "fold"})
 """Axes that make replicates of a cell, not another cell."""
 
 
@@ -43,9 +44,11 @@ class Stage:
         return int(self.record.training["seed"])
 
     @property
-    def split_seed(self) -> int:
-        """Return the seed of the partition and prefixes."""
-        return int(self.record.training["data"]["splits"]["seed"])
+    def split_seed(self) -> Split:
+        """Return the seed of the partition and prefixes; of a fold its name."""
+        splits = self.record.training["data"]["splits"]
+        seed = int(splits["seed"])
+        return f"fold {splits['fold']} of seed {seed}" if splits.get("folds") else seed
 
 
 class Records:
@@ -98,7 +101,7 @@ class Records:
     def _without_seeds(self, record: Record) -> dict[str, Any]:
         training = {name: value for name, value in record.training.items() if name != "seed"}
         data = training["data"]
-        splits = {name: value for name, value in data["splits"].items() if name != "seed"}
+        splits = {name: value for name, value in data["splits"].items() if name not in ("seed", "fold")}
         training["data"] = {**data, "splits": splits}
         if record.parent is not None:
             training["parent"] = self.setting(record.parent)

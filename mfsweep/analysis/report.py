@@ -12,17 +12,19 @@ from mfsweep.analysis.checkpoints import TEXT as CHECKPOINT_TEXT
 from mfsweep.analysis.drawn import Absent, Drawn, Picture, Sheet
 from mfsweep.analysis.gain import Outcome, paired
 from mfsweep.analysis.gallery import gallery
+from mfsweep.analysis.interval import span
 from mfsweep.analysis.law import POOLED, Law
 from mfsweep.analysis.page import folded, inline_svg, page, table
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.shares import MIXTURES_HEAD, TEXT, realised
 from mfsweep.analysis.study import Analysis, Result, Study, analyse
+from mfsweep.analysis.suite import p_text, rests_on, summary
 from mfsweep.masking import masked
 from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets, count
 from mfsweep.store import Store, SweepFolder, write_text
 
-CLAIMS_HEAD = ("stated", "came out", "rests on", "verdict")
+CLAIMS_HEAD = ("stated", "came out", "rests on", "p (adjusted)", "verdict")
 
 
 def write_report(store: Store | Records, study: Study, folder: SweepFolder) -> Analysis:
@@ -86,8 +88,9 @@ def _plan(study: Study, analysis: Analysis) -> str:
 def _claims(analysis: Analysis) -> str:
     if not analysis.claims:
         return ""
-    body = [(one.says, one.came_out, one.detail, one.verdict) for one in analysis.claims]
-    shown = table("What is stated, and what came out here", CLAIMS_HEAD, body, text=set(range(4)))
+    body = [(one.says, one.came_out, rests_on(one), p_text(one), one.verdict) for one in analysis.claims]
+    shown = table("What is stated, and what came out here", CLAIMS_HEAD, body, text=set(range(5)))
+    shown += f"<p>{escape(summary(analysis.claims))}</p>"
     advice = [(one.recommends, one.says, one.verdict) for one in analysis.claims if one.recommends]
     head = ("recommendation", "rests on", "verdict")
     return f"<h2>Claims</h2>{shown}" + (table("Recommendations", head, advice, text={0, 1, 2}) if advice else "")
@@ -164,7 +167,7 @@ def _law(law: Law) -> str:
         "group",
         "gradient",
         "95 % interval",
-        "with errors in x",
+        "least squares",
         "prefactor",
         "R²",
         "points",
@@ -177,9 +180,9 @@ def _law(law: Law) -> str:
         if row["gradient"] is None:
             body.append((row["group"], "", "", "", "", "", str(row["n"]), "", "", row["reason"]))
             continue
-        interval = f"{row['ci_low']:.2f} to {row['ci_high']:.2f}"
-        eiv = f"{row['gradient_eiv']:.2f} ({row['ci_low_eiv']:.2f} to {row['ci_high_eiv']:.2f})"
-        numbers = [f"{row['gradient']:.2f}", interval, eiv, f"{row['prefactor']:.3g}", f"{row['r2']:.3f}"]
+        interval = span(row["ci_low"], row["ci_high"])
+        plain = f"{row['least_squares']:.2f} ({span(row['least_squares_low'], row['least_squares_high'])})"
+        numbers = [f"{row['gradient']:.2f}", interval, plain, f"{row['prefactor']:.3g}", f"{row['r2']:.3f}"]
         body.append((row["group"], *numbers, *(str(row[name]) for name in ("n", "clusters", "capped")), row["verdict"]))
     said = "".join(f"<li>{escape(sentence)}</li>" for sentence in law.sentences())
     caption = f"y = {law.points.y} against x = {law.points.x}"

@@ -1,7 +1,6 @@
 """What a search found: the points of each study by their mean over the seeds, the best one, and the flat region.
 
-The flat region holds every point whose mean lies within one standard error of the best: the search cannot tell them
-from it. The standard error is that of the best point's own mean, over its seeds.
+The flat region holds every point that cannot be told from the best one, with 95 % confidence for all at once (best.py).
 """
 
 from __future__ import annotations
@@ -12,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from mfsweep.analysis.best import not_worse
 from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.table import AxisValue, as_records, lookup, order
 from mfsweep.quantities import RESULT, MetricPath, count
@@ -29,7 +31,7 @@ class SearchedPoint:
     values: Mapping[str, AxisValue]
     """Searched axis -> value."""
     scores: tuple[float, ...]
-    """The objective with each seed, in its unit."""
+    """The objective with each seed, in its unit; the seeds are in one order for all points of a study."""
 
     @property
     def mean(self) -> float:
@@ -73,15 +75,14 @@ class SearchedStudy:
 
     @property
     def flat(self) -> tuple[SearchedPoint, ...]:
-        """Return the points within one standard error of the best, itself among them, by their values.
+        """Return the points that cannot be told from the best, itself among them, by their values.
 
-        Empty where the best has one seed, and so no standard error.
+        Empty where there is one seed, and so nothing to tell them by.
         """
-        best = self.best
-        error = best.standard_error
-        if error is None:
+        if len(self.best.scores) < 2:
             return ()
-        inside = (point for point in self.points if point.mean <= best.mean + error)
+        kept = not_worse(np.array([point.scores for point in self.points]))
+        inside = (point for point, is_inside in zip(self.points, kept, strict=True) if is_inside)
         return tuple(sorted(inside, key=lambda point: [order(value) for value in point.values.values()]))
 
     def sentences(self) -> list[str]:
@@ -95,9 +96,9 @@ class SearchedStudy:
             shown = "; ".join(f"{text(point)} {point.mean:.4g}" for point in self.ranked[:SHOWN])
             said.append(f"no standard error with one seed, and so no flat region; the best {SHOWN}: {shown}")
         elif len(self.flat) == 1:
-            said.append("flat region: no other point is within one standard error of the best")
+            said.append("flat region: every other point is worse than the best, with 95 % confidence")
         else:
-            said.append(f"flat region, within one standard error of the best: {_flat_text(self.flat)}")
+            said.append(f"flat region, not told from the best (Hsu, 95 %): {_flat_text(self.flat, self.points)}")
         if self.unfinished:
             verb = "is" if self.unfinished == 1 else "are"
             said.append(f"{count(self.unfinished, 'point')} {verb} left out: a seed failed, or is not done")
@@ -132,24 +133,30 @@ def searched(
     """
     records = as_records(store, cells)
     path = MetricPath.parse(f"{RESULT}.{objective}")
-    found: dict[tuple[Any, ...], dict[tuple[Any, ...], list[float | None]]] = {}
+    found: dict[tuple[Any, ...], dict[tuple[Any, ...], dict[tuple[Any, ...], float | None]]] = {}
     named: dict[tuple[Any, ...], dict[str, AxisValue]] = {}
     for cell in cells:
         others = {a: v for a, v in cell.values.items() if a not in SEED_AXES and a not in axes}
         study = tuple(others.items())
         named[study] = others
-        scores = found.setdefault(study, {}).setdefault(tuple(cell.values[axis] for axis in axes), [])
-        scores.append(lookup(records, cell, str(path)))
+        scores = found.setdefault(study, {}).setdefault(tuple(cell.values[axis] for axis in axes), {})
+        scores[tuple(cell.values.get(axis) for axis in sorted(SEED_AXES))] = lookup(records, cell, str(path))
     made = []
     for study, points in found.items():
         whole = [
-            SearchedPoint(dict(zip(axes, values, strict=True)), tuple(score for score in scores if score is not None))
+            SearchedPoint(dict(zip(axes, values, strict=True)), _in_order(scores))
             for values, scores in points.items()
-            if None not in scores
+            if None not in scores.values()
         ]
         if whole:
             made.append(SearchedStudy(named[study], path, tuple(whole), len(points) - len(whole)))
     return made
+
+
+def _in_order(scores: Mapping[tuple[Any, ...], float | None]) -> tuple[float, ...]:
+    """Return the scores by their seeds."""
+    ranked = sorted(scores.items(), key=lambda item: [order(seed) for seed in item[0]])
+    return tuple(score for _, score in ranked if score is not None)
 
 
 def text(point: SearchedPoint) -> str:
@@ -157,12 +164,15 @@ def text(point: SearchedPoint) -> str:
     return " ".join(f"{axis} {_short(value)}" for axis, value in point.values.items())
 
 
-def _flat_text(flat: Sequence[SearchedPoint]) -> str:
+def _flat_text(flat: Sequence[SearchedPoint], points: Sequence[SearchedPoint]) -> str:
+    """Return the region as an interval of the axis where every point in between is of it, else its points."""
     axes = list(flat[0].values)
-    if len(axes) > 1:
+    values = [order(point.values[axes[0]]) for point in flat]
+    between = sum(values[0] <= order(point.values[axes[0]]) <= values[-1] for point in points)
+    if len(axes) > 1 or between > len(flat):
         return "; ".join(map(text, flat))
-    values = [point.values[axes[0]] for point in flat]
-    return f"{axes[0]} from {_short(values[0])} to {_short(values[-1])} ({', '.join(map(_short, values))})"
+    shown = [_short(point.values[axes[0]]) for point in flat]
+    return f"{axes[0]} from {shown[0]} to {shown[-1]} ({', '.join(shown)})"
 
 
 def _short(value: AxisValue) -> str:

@@ -1,8 +1,8 @@
 """Which cells are meant, what each has measured, and how far replicates of one setting lie apart.
 
-A replicate is one (seed, split seed). Within it, distinct trainings of one setting are averaged first, so that a stage
-that many cells share counts once and a replicate with more cells does not weigh more. Only the settings that every
-replicate has are averaged (balance.py).
+What a replicate is stands in replicates.py. Within it, distinct trainings are averaged first, so that a stage that many
+cells share counts once and a replicate with more cells does not weigh more. Only the settings that every replicate has
+are averaged (balance.py).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mfsweep.analysis.balance import Replicate, balanced
+from mfsweep.analysis.balance import Replicate, Split, balanced
 from mfsweep.analysis.metric import find
 from mfsweep.analysis.records import SEED_AXES, Records
+from mfsweep.analysis.replicates import labels
 from mfsweep.analysis.table import AxisValue, order, scalar, stage_key
 from mfsweep.errors import FitError
 from mfsweep.quantities import MetricPath
@@ -129,13 +130,15 @@ def spread(members: Iterable[Measured]) -> Spread:
 
     Where replicates have different cells, those are left out that some replicate lacks, or the replicate is.
     """
-    found: dict[Replicate, dict[Setting, Measured]] = {}
+    members = list(members)
+    replicate = labels(one.replicate for one in members)
+    found: dict[Split, dict[Setting, list[Measured]]] = {}
     for one in members:
-        found.setdefault(one.replicate, {})[setting_of(one.cell)] = one
-    kept = balanced({replicate: own.keys() for replicate, own in found.items()})
+        found.setdefault(replicate[one.replicate], {}).setdefault(setting_of(one.cell), []).append(one)
+    kept = balanced({label: own.keys() for label, own in found.items()})
     replicates = [
-        {one.key: one for setting, one in found[replicate].items() if setting in kept.settings}
-        for replicate in kept.replicates
+        {one.key: one for setting, of in found[label].items() if setting in kept.settings for one in of}
+        for label in kept.replicates
     ]
     logs = np.array([np.mean([math.log(one.value) for one in own.values()]) for own in replicates])
     used = {key for own in replicates for key in own}
@@ -147,7 +150,7 @@ def spread(members: Iterable[Measured]) -> Spread:
         error=mean * float(logs.std(ddof=1) / math.sqrt(len(logs))) if len(logs) > 1 else math.nan,
         replicates=len(logs),
         capped=not all(one.converged for own in replicates for one in own.values()),
-        left_out=len({one.key for own in found.values() for one in own.values()} - used),
+        left_out=len({one.key for one in members} - used),
     )
 
 

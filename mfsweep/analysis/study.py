@@ -19,6 +19,7 @@ from mfsweep.analysis.metric import find
 from mfsweep.analysis.mixed import Mixed, mixed
 from mfsweep.analysis.records import Records, score_of
 from mfsweep.analysis.search import SearchedStudy
+from mfsweep.analysis.suite import settled
 from mfsweep.analysis.table import Points, as_records, points
 from mfsweep.analysis.transfer import RESAMPLES, FitRequest, fit
 from mfsweep.errors import FitError
@@ -133,13 +134,10 @@ def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES)
     results: dict[str, Result] = {}
     for path in dict.fromkeys(request.y for request in study.fits) or _test_errors(study.cells):
         with contextlib.suppress(FitError):  # its laws are refused, and say why
-            if made := result(records, study.cells, path, resamples=resamples):
+            if made := result(records, study.cells, path):
                 results.setdefault(str(made.path), made)
-    claims = tuple(
-        judge(records, study.cells, name, claim, study.fits, resamples=resamples)
-        for name, claim in study.claims.items()
-    )
-    return Analysis(records, laws, tuple(results.values()), claims, tuple(mixed(records, study.cells)))
+    claims = settled([judge(records, study.cells, name, claim, study.fits) for name, claim in study.claims.items()])
+    return Analysis(records, laws, tuple(results.values()), tuple(claims), tuple(mixed(records, study.cells)))
 
 
 def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest, *, resamples: int = RESAMPLES) -> Law:
@@ -156,9 +154,7 @@ def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest
     return replace(made, beside={other.x: beside}) if other and beside else made
 
 
-def result(
-    store: Store | Records, cells: Sequence[CellRecord], path: str, *, resamples: int = RESAMPLES
-) -> Result | None:
+def result(store: Store | Records, cells: Sequence[CellRecord], path: str) -> Result | None:
     """Return one target metric over the finished cells, or None while there is none.
 
     A path of another stage than the result (the x of a joint training's law) gives None too: there is no direct
@@ -172,7 +168,7 @@ def result(
     return Result(
         path=found[0].path,
         outcomes=tuple(found),
-        gains=tuple(gains(found, resamples=resamples)),
+        gains=tuple(gains(found)),
         curves=tuple(curves(found)),
         offsets_only=sum(null.values()) / len(null) if null else None,
     )

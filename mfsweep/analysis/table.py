@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mfsweep.analysis.balance import Split
 from mfsweep.analysis.metric import Found, absent, find
 from mfsweep.analysis.records import Records
 from mfsweep.errors import FitError, nearest
@@ -44,7 +45,7 @@ class Point:
     y_setting: str
     """The stages without their seeds: equal for replicates."""
     seed: int
-    split_seed: int
+    split_seed: Split
     """Of the stage that y was measured on."""
     x_step: int
     y_step: int
@@ -54,6 +55,8 @@ class Point:
     """Whether the head behind each, and all that its stage starts from, converged (README rule 10)."""
     sizes: Mapping[str, Mapping[str, int]]
     """Stage name -> label method -> training structures."""
+    x_size: float = 0
+    """Training structures of the stage that x was measured on, over its methods; 0: not known."""
 
     @property
     def converged(self) -> bool:
@@ -146,7 +149,8 @@ def points(store: Store | Records, cells: Sequence[CellRecord], x: str, y: str, 
         elif not all(math.isfinite(one.value) and one.value > 0 for one in pair if one):
             not_positive += 1
         else:
-            made.append(_point(records, cell, (keys[0] or "", keys[1] or ""), (pair[0], pair[1]), group_by))
+            size = sum(cell.sizes.get(cell.result if paths[0].stage == RESULT else paths[0].stage, {}).values())
+            made.append(_point(records, cell, (keys[0] or "", keys[1] or ""), (pair[0], pair[1]), group_by, size))
     made.sort(key=lambda point: (tuple(map(order, point.group)), point.x))
     labels = {point.group: group_label(group_by, point.group) for point in made}
     return Points(x, y, tuple(group_by), tuple(made), vanished, unfinished, not_positive, labels)
@@ -191,7 +195,12 @@ def scalar(value: Any) -> AxisValue:
 
 
 def _point(
-    records: Records, cell: CellRecord, keys: tuple[str, str], pair: tuple[Found, Found], group_by: Sequence[str]
+    records: Records,
+    cell: CellRecord,
+    keys: tuple[str, str],
+    pair: tuple[Found, Found],
+    group_by: Sequence[str],
+    x_size: int,
 ) -> Point:
     of_x, of_y = records.stage(keys[0]), records.stage(keys[1])
     assert of_x is not None
@@ -214,6 +223,7 @@ def _point(
         x_converged=records.converged(keys[0], pair[0].name),
         y_converged=records.converged(keys[1], pair[1].name),
         sizes=cell.sizes,
+        x_size=x_size,
     )
 
 

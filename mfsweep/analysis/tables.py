@@ -8,8 +8,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from mfsweep.analysis.interval import span
 from mfsweep.analysis.law import POOLED, Law, Verdict
 from mfsweep.analysis.study import Result
+from mfsweep.analysis.suite import rests_on, summary
 from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets, count
 from mfsweep.records import ClaimRecord
 
@@ -35,7 +37,7 @@ def law_table(law: Law) -> Table:
         if row["gradient"] is None:
             table.add_row(*names, *[""] * 4, str(row["n"]), verdict)
             continue
-        fitted = f"{row['gradient']:.2f}", f"{row['ci_low']:.2f} to {row['ci_high']:.2f}", f"{row['prefactor']:.3g}"
+        fitted = f"{row['gradient']:.2f}", span(row["ci_low"], row["ci_high"]), f"{row['prefactor']:.3g}"
         style = "bold" if row["group"] == POOLED else ""
         table.add_row(*names, *fitted, f"{row['r2']:.3f}", str(row["n"]), verdict, style=style)
     return table
@@ -75,7 +77,7 @@ def gain_table(result: Result) -> Table:
     null = result.offsets_only
     if any(null is not None and max(gain.error, gain.direct_error) > null for gain in result.gains):
         notes.append(ABOVE_OFFSETS)
-    table.caption = "; ".join([*dict.fromkeys(gain.resampled for gain in result.gains), *notes]) or None
+    table.caption = "; ".join([*dict.fromkeys(gain.over for gain in result.gains), *notes]) or None
     for name in ("direct", "error", "change", "95 % interval", "capped"):
         table.add_column(name, justify="right", no_wrap=True)
     for gain in result.gains:
@@ -90,10 +92,11 @@ def gain_table(result: Result) -> Table:
 def claim_table(claims: Sequence[ClaimRecord]) -> Table:
     """Return what came out for each statement of a spec."""
     table = _table("Claims", ("stated", "came out", "verdict"))
+    table.caption = summary(claims)
     colours = {"agree": "green", "disagree": "red"}
     for claim in claims:
         verdict = Text(claim.verdict, colours.get(claim.verdict, "yellow"))
-        table.add_row(claim.says, f"{claim.came_out} ({claim.detail})", verdict)
+        table.add_row(claim.says, f"{claim.came_out} ({rests_on(claim)})", verdict)
     return table
 
 

@@ -1,28 +1,28 @@
 """Transfer laws: log y = m log x + c, a line for each group and one gradient common to all (README rules 10 and 12).
 
 A law never fails for want of points: it is refused, with the reason in it, so that a sweep still ends well. The
-statistics are in regression.py; this module decides what is fitted and what may be said of it.
+statistics are in gradient.py; this module decides what is fitted and what may be said of it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from mfsweep.analysis import regression
+from mfsweep.analysis.checks import checks
+from mfsweep.analysis.gradient import Level, Sample, centred, instrument, level
 from mfsweep.analysis.law import POOLED, POOLED_CONVERGED, Band, Law, Line, Refusal
-from mfsweep.analysis.regression import Floats, Interval, Sample
+from mfsweep.analysis.pooled import both, refuse, replicates_of, sample_of
 from mfsweep.analysis.table import Point, Points
-from mfsweep.quantities import MINIMUM_X, count
 
 RESAMPLES = 4000
 BAND_POINTS = 25
+LARGEST = 300.0
+"""Logarithm beyond which a band of too few points is not followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
     Arguments:
         name: the fit's name in the spec.
         points: from `table.points`.
-        resamples: bootstrap draws.
-        seed: of the draws; the same points give the same intervals.
+        resamples: draws of the test of equal gradients.
+        seed: of the draws.
     """
     groups = {group: [point for point in points if point.group == group] for group in points.labels}
-    reasons = {group: _refuse(members) for group, members in groups.items()}
+    reasons = {group: refuse(members) for group, members in groups.items()}
     refused = tuple(
         Refusal(points.labels[group], _values(points, group), len(groups[group]), reason)
         for group, reason in reasons.items()
@@ -54,189 +54,116 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
     kept = {group: members for group, members in groups.items() if not reasons[group]}
     if not kept:
         return Law(name, points, (), None, refused)
-    ratio, source = variance_ratio([point for members in kept.values() for point in members])
-
-    def line(label: str, members: dict[Any, list[Point]], values: dict[str, Any]) -> Line:
-        return _line(label, list(members.values()), values, ratio, resamples, np.random.default_rng(seed))
-
-    lines = tuple(
-        line(points.labels[group], {group: members}, _values(points, group)) for group, members in kept.items()
-    )
-    common = line(POOLED, kept, {})
-    sample = _sample(list(kept.values()))
-    test = regression.equal_gradients(sample, resamples, np.random.default_rng(seed)) if len(kept) > 1 else None
+    lines = tuple(_line(points.labels[group], [members], _values(points, group)) for group, members in kept.items())
+    common = _line(POOLED, list(kept.values()), {})
+    sample = sample_of(list(kept.values()))
+    test, along = _equality(sample, points.group_by, list(kept), resamples, seed)
     return Law(
         name=name,
         points=points,
         lines=lines,
         pooled=common,
         refused=refused,
-        converged=_converged(kept, lambda members: line(POOLED_CONVERGED, members, {}))
-        if 0 < common.capped < common.n
-        else None,
+        converged=_converged(kept) if 0 < common.capped < common.n else None,
         equal_gradients=test,
-        variance_ratio=ratio,
-        ratio_source=source,
-        method=(
-            f"Intervals: {resamples} resamples, with replacement, of {common.clusters} clusters; a cluster is the "
-            "points of one pre-training (one stage key, so one seed and one split seed). Standard error from the "
-            "resampled gradients; Student's t with one degree of freedom a cluster, less the intercepts and gradient."
-        ),
+        along=along,
+        checks=checks(sample, by_size=common.by_size),
+        method=_method(common),
     )
 
 
-def difference(this: Points, against: Points, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """Return the 95 % interval of one pooled gradient less another, each of points that carry a line.
+def _equality(
+    sample: Sample, axes: Sequence[str], groups: list[tuple[Any, ...]], resamples: int, seed: int
+) -> tuple[regression.Equality | None, dict[str, regression.Equality]]:
+    """Return the test of one gradient of all groups, and along each axis where several tell them apart."""
+    if len(groups) < 2:
+        return None, {}
+    within = regression.within_blocks(sample)
 
-    Pre-trainings behind both sides are drawn for both at once, since their errors of x are shared; those of one side
-    are drawn apart. The degrees of freedom are those of the side that has fewer.
-    """
-    sides = [[[p for p in side if p.group == group] for group in side.labels] for side in (this, against)]
-    samples = [_sample([members for members in groups if not _refuse(members)]) for groups in sides]
-    keys = [_cluster_keys([p for members in groups if not _refuse(members) for p in members]) for groups in sides]
-    rng = np.random.default_rng(seed)
-    strata = [sorted(keys[0] & keys[1]), sorted(keys[0] - keys[1]), sorted(keys[1] - keys[0])]
-    drawn = {
-        key: column
-        for stratum in strata
-        if stratum
-        for key, column in zip(stratum, regression.multiplicities(len(stratum), resamples, rng).T, strict=True)
+    def test(group: np.ndarray) -> regression.Equality:
+        one = within._replace(group=group)
+        return regression.equal_gradients(one, resamples, np.random.default_rng(seed))
+
+    codes = {
+        axis: np.unique([str(group[place]) for group in groups], return_inverse=True)[1]
+        for place, axis in enumerate(axes)
     }
-    slopes, whole = [], []
-    for sample, own in zip(samples, keys, strict=True):
-        table = regression.sums(sample)
-        weights = np.stack([drawn[key] for key in sorted(own)], axis=1)
-        slopes.append(regression.slopes(regression.pooled(regression.moments(table, weights)))[:, 0])
-        ones = np.ones((1, len(own)))
-        whole.append(float(regression.slopes(regression.pooled(regression.moments(table, ones)))[0, 0]))
-    error = regression.central_error(slopes[0] - slopes[1])
-    halves = [
-        regression.half_width(error, len(own), 1 + _intercepts(sample))
-        for sample, own in zip(samples, keys, strict=True)
-    ]
-    middle = whole[0] - whole[1]
-    return Interval(middle - max(halves), middle + max(halves))
+    telling = {axis: code for axis, code in codes.items() if code.max()}
+    along = {axis: test(code[sample.group]) for axis, code in telling.items()} if len(telling) > 1 else {}
+    return test(sample.group), along
 
 
-def variance_ratio(points: Sequence[Point]) -> tuple[float, str]:
-    """Return var(error of log y) / var(error of log x) from the spread over replicates, and where it comes from.
-
-    A replicate is a stage that differs in seeds only. Each stage counts once, however many points share it.
-    """
-    spread = [
-        _replicate_variance({point.x_key: (point.x_setting, point.x) for point in points}),
-        _replicate_variance({point.y_key: (point.y_setting, point.y) for point in points}),
-    ]
-    if not spread[0] or not spread[1]:
-        return 1.0, "no replicates: equal errors of log x and log y assumed"
-    ratio = spread[1] / spread[0]
-    return ratio, f"variance ratio {ratio:.2g} from the spread over replicates"
-
-
-def _replicate_variance(stages: dict[str, tuple[str, float]]) -> float | None:
-    by_setting: dict[str, list[float]] = {}
-    for setting, value in stages.values():
-        by_setting.setdefault(setting, []).append(math.log(value))
-    freedom = sum(len(values) - 1 for values in by_setting.values())
-    squares = sum(float(np.var(values)) * len(values) for values in by_setting.values())
-    return squares / freedom if freedom else None
-
-
-def _refuse(members: Sequence[Point]) -> str | None:
-    distinct = min(len({point.x_setting for point in members}), len({point.x for point in members}))
-    if distinct >= MINIMUM_X:
-        return None
-    have = count(distinct, "distinct x value")
-    return f"{have} (replicates not counted), a line needs at least {MINIMUM_X}: add pre-training sizes"
-
-
-def _converged(kept: dict[Any, list[Point]], line: Callable[[dict[Any, list[Point]]], Line]) -> Line | None:
+def _converged(kept: dict[Any, list[Point]]) -> Line | None:
     """Return the pooled line of converged points alone, from the groups that still carry one."""
-    converged = {group: [point for point in members if point.converged] for group, members in kept.items()}
-    converged = {group: members for group, members in converged.items() if members and not _refuse(members)}
-    return line(converged) if converged else None
+    converged = [[point for point in members if point.converged] for members in kept.values()]
+    converged = [members for members in converged if members and not refuse(members)]
+    return _line(POOLED_CONVERGED, converged, {}) if converged else None
 
 
-def _line(
-    label: str,
-    groups: list[list[Point]],
-    values: dict[str, Any],
-    ratio: float,
-    resamples: int,
-    rng: np.random.Generator,
-) -> Line:
-    sample = _sample(groups)
-    table = regression.sums(sample)
-    clusters = table.shape[0]
-    whole = regression.pooled(regression.moments(table, np.ones((1, clusters))))
-    weights = regression.multiplicities(clusters, resamples, rng)
-    drawn = regression.pooled(regression.moments(table, weights))
-    gradient, gradient_eiv = float(regression.slopes(whole)[0, 0]), float(regression.deming(whole, ratio)[0, 0])
-    parameters = 1 + _intercepts(sample)
-    error, error_eiv = (
-        regression.central_error(regression.slopes(drawn)),
-        regression.central_error(regression.deming(drawn, ratio)),
-    )
-    unexplained = float((whole.yy - whole.xy**2 / whole.xx)[0, 0])
+def _line(label: str, groups: list[list[Point]], values: dict[str, Any]) -> Line:
+    sample = sample_of(groups)
+    z = instrument(sample)
+    made = both(sample)
+    found, plain = made.shown, made.least_squares
+    if made.weak:
+        z = None
     members = [point for group in groups for point in group]
+    alone = len(groups) == 1
+    spots = np.linspace(sample.x.min(), sample.x.max(), BAND_POINTS)
+    at = level(sample, found, spots, z) if alone else None
+    middle = at.middle[0] - found.value * spots[0] if at else np.mean(sample.y - found.value * sample.x)
     return Line(
         group=label,
         values=values,
-        gradient=gradient,
-        interval=regression.interval(gradient, error, clusters, parameters),
-        prefactor=float(np.exp(np.mean(sample.y - gradient * sample.x))),
-        r2=1 - unexplained / float(whole.yy[0, 0]) if whole.yy[0, 0] > 0 else float("nan"),
+        gradient=found.value,
+        interval=found.interval(),
+        error=found.error,
+        freedom=found.freedom,
+        least_squares=plain.value,
+        interval_least_squares=plain.interval(),
+        by_size=z is not None,
+        weak=made.weak,
+        own_slopes=found.own_slopes,
+        prefactor=float(np.exp(middle)),
+        r2=_explained(sample),
         n=len(members),
-        clusters=clusters,
+        clusters=sample.clusters,
+        replicates=replicates_of(groups),
         capped=sum(not point.converged for point in members),
-        gradient_eiv=gradient_eiv,
-        interval_eiv=regression.interval(gradient_eiv, error_eiv, clusters, parameters),
-        band=_band(sample, gradient, regression.levels(table, weights, regression.slopes(drawn)[:, 0], _spots(sample)))
-        if len(groups) == 1
-        else None,
+        band=_band(spots, at, at.half) if at else None,
+        prediction=_band(spots, at, at.half_new) if at else None,
     )
 
 
-def _spots(sample: Sample) -> Floats:
-    """Return the x (K,) of a band, from the least to the greatest, about the mean."""
-    return np.linspace(sample.x.min(), sample.x.max(), BAND_POINTS) - sample.x.mean()
+def _explained(sample: Sample) -> float:
+    """Return the share of the variance of log y within groups that the least squares lines explain; of none 1."""
+    x, y = (centred(values, sample.group) for values in (sample.x, sample.y))
+    return float((x @ y) ** 2 / (x @ x) / (y @ y)) if y @ y > 0 else 1.0
 
 
-def _band(sample: Sample, gradient: float, drawn: Floats) -> Band:
-    """Return the band of one group's line from its resampled values (B, K) at `_spots`."""
-    clusters, spots = int(sample.cluster.max()) + 1, _spots(sample)
-    half = [regression.half_width(regression.central_error(values), clusters, 2) for values in drawn.T]
-    middle = sample.y.mean() + gradient * spots
-    x, low, high = spots + sample.x.mean(), middle - half, middle + half
-    return Band(*(tuple(np.exp(values).tolist()) for values in (x, low, high)))
-
-
-def _sample(groups: list[list[Point]]) -> Sample:
-    members = [point for group in groups for point in group]
-    keys = {key: index for index, key in enumerate(sorted(_cluster_keys(members)))}
-    return Sample(
-        x=np.log([point.x for point in members]),
-        y=np.log([point.y for point in members]),
-        group=np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
-        cluster=np.array([keys[point.x_key] for point in members]),
+def _band(x: np.ndarray, at: Level, half: np.ndarray) -> Band:
+    return Band(
+        *(
+            tuple(np.exp(np.clip(values, -LARGEST, LARGEST)).tolist())
+            for values in (x, at.middle - half, at.middle + half)
+        )
     )
 
 
-def _cluster_keys(points: Sequence[Point]) -> set[str]:
-    """Return the pre-trainings behind some points; in sorted order they are the clusters of their sample."""
-    return {point.x_key for point in points}
-
-
-def _intercepts(sample: Sample) -> int:
-    """Return how many intercepts the clusters determine: one for each set of groups that share pre-trainings.
-
-    Groups of the same pre-trainings (fine-tune sizes) see the same clusters, and their intercepts cost one degree of
-    freedom of them together; groups of different ones (label methods) cost one each.
-    """
-    clusters = int(sample.cluster.max()) + 1
-    size = clusters + int(sample.group.max()) + 1
-    links = coo_array((np.ones(len(sample.x)), (sample.cluster, clusters + sample.group)), shape=(size, size))
-    return int(connected_components(links, directed=False)[0])
+def _method(line: Line) -> str:
+    how = (
+        "Errors of x are allowed for, with the pre-training size as instrument (Fieller's interval)."
+        if line.by_size
+        else "Least squares, whose gradient noise of x may flatten."
+    )
+    over = (
+        "their gradients differ, so that the interval is over them"
+        if line.own_slopes
+        else "their gradients do not differ by more than chance"
+    )
+    of_replicates = f"Each replicate has its own intercept ({line.replicates}; {over})."
+    free = f"Student's t with {line.freedom:.3g} degrees of freedom; points of one pre-training count as one."
+    return f"{how} {of_replicates} {free}"
 
 
 def _values(points: Points, group: tuple[Any, ...]) -> dict[str, Any]:

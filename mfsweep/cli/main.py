@@ -196,16 +196,29 @@ def status(spec: Path, store: Path, *, as_json: bool) -> None:
 
 
 @cli.command()
-@spec_and_store
+@click.argument("spec", required=False, type=click.Path(path_type=Path))
+@store_option
+@click.option(
+    "--points",
+    type=click.Path(path_type=Path),
+    help="In place of SPEC, a CSV file: x, y and, where known, group, replicate, size, pretraining.",
+)
 @as_json
-def fit(spec: Path, store: Path, *, as_json: bool) -> None:
-    """Fit the transfer laws of SPEC on what the store has so far.
+def fit(spec: Path | None, store: Path, points: Path | None, *, as_json: bool) -> None:
+    """Fit the transfer laws of SPEC on what the store has so far, or one law through the points of a table.
 
     \b
     Example:  mfsweep fit search_spaces/quickstart.yaml --json
+              mfsweep fit --points errors.csv
     """  # noqa: D301
+    if (spec is None) == (points is None):
+        raise click.UsageError("SPEC or --points FILE, and not both.")
+    if points is not None:
+        _fit_points(points, as_json=as_json)
+        return
     from mfsweep.cli import show
 
+    assert spec is not None
     analysed = show.analyse(readable(spec, store))
     if as_json:
         click.echo(json.dumps(analysed.rows(), indent=1))
@@ -217,6 +230,21 @@ def fit(spec: Path, store: Path, *, as_json: bool) -> None:
         if error.errno not in _NOT_ALLOWED:
             raise
         console(stderr=True).print(f"The points of the laws are not written: {error.filename}: {error.strerror}")
+
+
+def _fit_points(path: Path, *, as_json: bool) -> None:
+    from mfsweep.analysis.points_file import read_points
+    from mfsweep.analysis.tables import law_table
+    from mfsweep.analysis.transfer import fit as fit_law
+
+    law = fit_law(path.stem, read_points(path))
+    if as_json:
+        click.echo(json.dumps(law.as_rows(), indent=1))
+        return
+    out = console()
+    out.print(law_table(law))
+    for sentence in law.sentences(groups=False):
+        out.print(sentence)
 
 
 @cli.command()

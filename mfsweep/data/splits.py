@@ -14,6 +14,9 @@ the formulae that have structures with every label it `needs`: first for its val
 formula has one owner; what a straddling formula has too much goes nowhere (README rule 3), and neither does what the
 other sources hold of a formula that a subset of one source has taken. So a structure that stands in two sources is
 in one part of one subset only.
+
+With `splits.folds` the formulae that have test structures are dealt out to K folds in queue order: the test subset is
+drawn from its fold's alone, every other one from the rest.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from mfsweep.data.order import order_keys
 from mfsweep.data.structures import Column, Structures
 from mfsweep.data.survey.duplicates import structure_hashes
 from mfsweep.errors import DataError, nearest
-from mfsweep.spec.data import BY_FORMULA, BY_STRUCTURE, Derived, Splits, Subset, SubsetName, parts
+from mfsweep.spec.data import BY_FORMULA, BY_STRUCTURE, TEST_SUBSET, Derived, Splits, Subset, SubsetName, parts
 
 FEW = 3
 """Groups, from which on they are too few for a message to leave it at that."""
@@ -70,11 +73,14 @@ def partition(structures: Structures, splits: Splits, derived: Mapping[str, Deri
     validation: dict[SubsetName, Indices] = {}
     owners = np.full(len(groups.values), -1, np.int16)
     subsets = splits.subsets()
+    of_fold = _of_fold(groups, queue, structures, splits, derived)
     for number, name in enumerate(
         sorted(subsets, key=lambda name: (subsets[name].source is None, subsets[name].size == "rest", name))
     ):
         subset = subsets[name]
         members = _by_group(groups, _eligible(structures, name, subset, derived) & free[groups.codes])
+        if of_fold is not None:
+            members = {group: own for group, own in members.items() if (group in of_fold) == (name == TEST_SUBSET)}
         order = order_keys(structures, f"{splits.seed}:{name}")
         waiting = [group for group in queue if group in members]
         held, used = _take(members, waiting, subset.validation, order)
@@ -91,6 +97,22 @@ def partition(structures: Structures, splits: Splits, derived: Mapping[str, Deri
         validation={name: validation[name] for name in subsets},
         owners=owners[groups.codes],
     )
+
+
+def _of_fold(
+    groups: Column, queue: Sequence[int], structures: Structures, splits: Splits, derived: Mapping[str, Derived]
+) -> set[int] | None:
+    """Return the groups of the fold that is tested on, None where there are no folds.
+
+    The groups that have a structure for the test subset are dealt out to the folds in queue order.
+    """
+    if splits.folds is None or not isinstance(splits.fold, int):
+        return None
+    assert splits.t is not None
+    members = _by_group(groups, _eligible(structures, TEST_SUBSET, splits.t, derived))
+    return {
+        group for place, group in enumerate(g for g in queue if g in members) if place % splits.folds == splits.fold
+    }
 
 
 def groups_of(structures: Structures, by: str | None) -> Column:

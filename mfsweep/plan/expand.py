@@ -15,6 +15,7 @@ from mfsweep.gathered import Gathered, gathering
 from mfsweep.plan.mixture import Mixture, mixture
 from mfsweep.spec import axes
 from mfsweep.spec.axes import SEEDS, PlaceError, Value
+from mfsweep.spec.data import FOLD
 from mfsweep.spec.load import Place, Spec, dotted
 from mfsweep.spec.model import Architecture, Model
 from mfsweep.spec.stage import FILE, Evaluation, Stage
@@ -49,6 +50,8 @@ class Cell:
     model: Architecture
     seed: int
     split_seed: int
+    fold: int | None
+    """Of the partition's folds, the one that the test subset is of."""
     stages: dict[str, LiveStage]
     """The stages that the result needs, parents first."""
     result: str
@@ -85,6 +88,8 @@ class _Expander:
         }
         with found.errors():
             self._refuse_bad_graph()
+        with found.errors():
+            self._refuse_bad_folds()
         self._refuse_unused_axes()
 
     def cells(self) -> Iterator[Cell]:
@@ -126,6 +131,7 @@ class _Expander:
             model=model,
             seed=labels.get("seed", experiment.seed),  # pyright: ignore[reportArgumentType] (axes checks seeds)
             split_seed=labels.get("split_seed", experiment.data.splits.seed),  # pyright: ignore[reportArgumentType]
+            fold=labels.get("fold", experiment.data.splits.fold),  # pyright: ignore[reportArgumentType]
             stages=stages,
             result=result,
             evaluations=evaluations,
@@ -301,6 +307,21 @@ class _Expander:
                 if axis not in used:
                     place = ("axes", index, axis) if isinstance(experiment.axes, list) else ("axes", axis)
                     self.found.add(self._error(place, axis, f"an axis that some ${{{axis}}} refers to"))
+
+    def _refuse_bad_folds(self) -> None:
+        """Refuse an axis `fold` without folds, folds that no axis chooses from, and a fold that there is not."""
+        splits = self.experiment.data.splits
+        for index, block in enumerate(self.spec.blocks):
+            place = ("axes", index, "fold") if isinstance(self.experiment.axes, list) else ("axes", "fold")
+            if "fold" not in block:
+                if splits.fold == FOLD:
+                    raise self._error(("data", "splits", "fold"), FOLD, "an axis `fold`, in every block of the axes")
+                continue
+            if splits.fold != FOLD:
+                raise self._error(place, list(block["fold"]), f"data.splits to have `folds: K` and `fold: {FOLD}`")
+            for value in block["fold"]:
+                if not isinstance(value, int) or value >= (splits.folds or 0):
+                    raise self._error(place, value, f"a fold from 0 to {(splits.folds or 0) - 1}, of data.splits.folds")
 
     def _error(self, place: Place, got: Any, expected: str) -> SpecError:
         return self.spec.document.error(place, got, expected)

@@ -92,6 +92,8 @@ class _Checker:
         this = self._cells(claim.this, (*place, "this"), cells)
         against = self._cells(claim.against, (*place, "against"), cells)
         self._apart(claim, this, against, place)
+        if claim.over is not None:
+            self._cells({**claim.where, **claim.over}, (*place, "over"))
         if not _pairs(this, against, {*claim.this, *claim.against}):
             expected = "cells that agree with some of `this` in all axes but those of `this` and `against`"
             raise self._error((*place, "against"), claim.against, expected)

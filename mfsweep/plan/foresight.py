@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mfsweep.plan.graph import Graph, PlannedCell
-from mfsweep.quantities import MINIMUM_X, RESULT, MetricPath, count
+from mfsweep.quantities import MINIMUM_PRETRAININGS, MINIMUM_X, RESULT, MetricPath, count
 from mfsweep.spec.axes import SEEDS
 from mfsweep.spec.figures import Cells
 from mfsweep.spec.load import Place, Spec, dotted
@@ -30,6 +30,7 @@ def _laws(spec: Spec, graph: Graph) -> Iterator[str]:
     for name, fit in spec.experiment.fits.items():
         stage = MetricPath.parse(fit.x).stage
         groups: dict[tuple[str, ...], set[object]] = {}
+        trained: dict[tuple[str, ...], set[str]] = {}
         for planned in graph.cells:
             values = planned.cell.values
             group = tuple(f"{axis}={values[axis]}" for axis in fit.group_by if axis in values)
@@ -37,6 +38,15 @@ def _laws(spec: Spec, graph: Graph) -> Iterator[str]:
             key = planned.keys.get(planned.cell.result if stage == RESULT else stage)
             if key is not None:
                 found.add(_setting(graph, key))
+                trained.setdefault(group, set()).add(key)
+        few = [group for group, keys in trained.items() if len(keys) < MINIMUM_PRETRAININGS]
+        if few and all(len(groups[group]) >= MINIMUM_X for group in few):
+            least = count(min(len(trained[group]) for group in few), "pre-training")
+            yield (
+                f"{_at(spec, ('fits', name))}: {least} in {len(few)} of {count(len(groups), 'group')}, and a line "
+                f"needs {MINIMUM_PRETRAININGS}: its points are drawn, and no law comes out. Add values to "
+                "the axis of x, or to `split_seed` or `seed`"
+            )
         short = {group: len(found) for group, found in groups.items() if len(found) < MINIMUM_X}
         if not short:
             continue
@@ -69,14 +79,14 @@ def _claims(spec: Spec, graph: Graph) -> Iterator[str]:
         yield (
             f"{_at(spec, ('claims', alone[0]))}: one replicate (one seed and one split seed) behind "
             f"{len(alone)} of {count(len(of_metrics), 'claim')} ({shown}): there is no interval, and the verdict can "
-            "only be `cannot tell`. Add values to an axis `seed` or `split_seed`"
+            "only be `cannot tell`. Add values to an axis `seed`, `split_seed` or `fold`"
         )
 
 
-def _replicates(cells: Sequence[PlannedCell], *sides: Cells) -> set[tuple[int, int]]:
-    """Return the seeds and split seeds of the cells that are meant."""
+def _replicates(cells: Sequence[PlannedCell], *sides: Cells) -> set[tuple[int, int, int | None]]:
+    """Return the seeds, split seeds and folds of the cells that are meant."""
     return {
-        (planned.cell.seed, planned.cell.split_seed)
+        (planned.cell.seed, planned.cell.split_seed, planned.cell.fold)
         for planned in cells
         if all(
             planned.cell.values.get(axis) in (wanted if isinstance(wanted, tuple) else (wanted,))

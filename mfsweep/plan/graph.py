@@ -218,7 +218,7 @@ class _Builder:
     def _node(self, cell: Cell, live: LiveStage, parent: str | None, values: dict[str, Value]) -> Node:
         own = self._own(live)
         training = Training(
-            data=self.data(cell.split_seed, live.mixture.methods, live.mixture.derived),
+            data=self.data((cell.split_seed, cell.fold), live.mixture.methods, live.mixture.derived),
             model=cell.model,
             precision=self.spec.experiment.precision,
             seed=cell.seed,

@@ -9,21 +9,25 @@ from mfsweep.plan.mixture import Mixture
 from mfsweep.spec.data import INDICES, Content, Derived, ResolvedData, Shuffled, Splits, SubsetName, parts
 from mfsweep.spec.load import Spec
 
+_Place = tuple[int, int | None]
+"""Split seed and fold."""
+
 
 class DataOf:
-    """The resolved data of each split seed and set of methods, each made once."""
+    """The resolved data of each partition and set of methods, each made once."""
 
     def __init__(self, spec: Spec, needs: dict[SubsetName, tuple[str, ...]], content: Content) -> None:
         self.data = spec.experiment.data
         self.document = spec.document
         self.needs = needs
         self.content = content
-        self.made: dict[tuple[int, frozenset[str], tuple[str, ...]], ResolvedData] = {}
+        self.made: dict[tuple[_Place, frozenset[str], tuple[str, ...]], ResolvedData] = {}
 
-    def __call__(self, split_seed: int, methods: Iterable[str], derived: Mapping[str, Derived]) -> ResolvedData:
+    def __call__(self, place: _Place, methods: Iterable[str], derived: Mapping[str, Derived]) -> ResolvedData:
         """Return the data of a stage that trains on some methods, of which some are derived."""
+        split_seed, fold = place
         used = self._used(methods, derived)
-        key = (split_seed, used, tuple(sorted(derived)))
+        key = (place, used, tuple(sorted(derived)))
         if key not in self.made:
             subsets = {name: subset.but(needs=self.needs[name]) for name, subset in self.data.splits.subsets().items()}
             labels = {method: keys for method, keys in self.data.labels.items() if method in used}
@@ -40,6 +44,8 @@ class DataOf:
                     seed=split_seed,
                     by=None if splits.by_formula else splits.by,
                     given=column if splits.given else None,
+                    folds=splits.folds,
+                    fold=fold,
                     **subsets,
                 ),
                 column=self.content.of_column(column),

@@ -23,7 +23,7 @@ Value = str | int | float | bool | None
 Block = dict[str, dict[Value, Any]]
 """Axis -> label -> what `${axis}` stands for: the label itself, or a bundle's fields."""
 
-SEEDS = ("seed", "split_seed")
+SEEDS = ("seed", "split_seed", "fold")
 """Axes that act without being referred to: initialisation and order; partition and prefixes."""
 
 AXIS_NAME = f"an axis name of letters, digits, _ and -, at most {LONGEST_NAME} of them"

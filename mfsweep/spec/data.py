@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from mfsweep.errors import nearest
 from mfsweep.fingerprint import fingerprint
 from mfsweep.quantities import BEST
-from mfsweep.spec.base import Bool, Float, Frozen, MisplacedError, Name, NonNegativeInt, PositiveInt, Seed
+from mfsweep.spec.base import Bool, Float, Frozen, Int, MisplacedError, Name, NonNegativeInt, PositiveInt, Seed
 
 SubsetName = Literal["a", "b", "c", "t"]
 """`a` fine-tuning, `b` pre-training, `c` second auxiliary, `t` test."""
@@ -22,6 +22,8 @@ INDICES = "@splits"
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][a-z]?$")]
 Energies = dict[Symbol, Float]
 """Element -> energy offset, eV."""
+FOLD = "${fold}"
+"""What `splits.fold` says where an axis holds it."""
 RESERVED = {
     "parent": "says where a head comes from",
     "fresh": "says where a head comes from",
@@ -116,6 +118,11 @@ class Splits(Frozen):
     given: Annotated[str, Field(min_length=1)] | None = None
     """In place of a draw: a text column that says in which part each structure is, or a JSON file (NAME.json) with the
     numbers of the structures of each part, counted from 0 in the order of the source."""
+    folds: Annotated[Int, Field(ge=2)] | None = None
+    """K folds of the groups that may be test ones: no two folds have a group in common, so that their test parts are
+    disjoint. Every other subset has its structures from the other folds."""
+    fold: NonNegativeInt | Literal["${fold}"] | None = None
+    """The fold, 0 to K - 1, that the test subset is of; `${fold}`: an axis of that name holds it."""
     a: Subset | None = None
     b: Subset | None = None
     c: Subset | None = None
@@ -159,6 +166,18 @@ class Splits(Frozen):
     def subsets(self) -> dict[SubsetName, Subset]:
         """Return the declared subsets by name, in alphabetical order."""
         return {name: subset for name in SUBSETS if (subset := getattr(self, name)) is not None}
+
+    @model_validator(mode="after")
+    def _require_folds(self) -> Self:
+        if (self.folds is None) != (self.fold is None):
+            raise ValueError("`folds: K` and `fold: ${fold}` (with an axis `fold`), or neither")
+        if self.folds is not None and self.given is not None:
+            raise ValueError("`given:` (no draw) or `folds:` of a draw, and not both")
+        if self.folds is not None and (self.t is None or self.t.source is not None):
+            raise ValueError("`folds` shares out the structures of a test subset `t` without a source of its own")
+        if isinstance(self.fold, int) and self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"fold: expected one of 0 to {self.folds - 1}, got {self.fold}")
+        return self
 
 
 class Data(Frozen):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mfsweep.spec.axes import Value
-from mfsweep.spec.base import Bool, Frozen, Name, NonNegativeFloat
+from mfsweep.spec.base import Bool, Float, Frozen, Name, NonNegativeFloat, PositiveFloat
 
 Metric = Annotated[str, Field(min_length=1)]
 Cells = dict[Name, Value | tuple[Value, ...]]
@@ -115,11 +115,14 @@ Figure = Annotated[
 ]
 
 
+Expected = Literal["lower", "higher", "at_most", "at_least", "equal", "value"]
+
+
 class Claim(Frozen):
     """A statement, and the comparison of cells that agrees with it, disagrees, or cannot tell.
 
     Cells of `this` and `against` are paired where all other axes agree. Of a metric `y` the ratio of geometric means is
-    compared, with an interval over replicates (seeds and split seeds); of a law its groups' gradients.
+    compared, with an interval over replicates (partitions, else seeds); of a law its groups' gradients.
     """
 
     says: Annotated[str, Field(min_length=1)]
@@ -129,14 +132,28 @@ class Claim(Frozen):
     """In place of `y`: one of the spec's `fits`, whose gradients are compared; without `against`, one with 0."""
     this: Cells = {}
     against: Cells | None = None
+    over: Cells | None = None
+    """Who gains more: each cell's `y` is first divided by that of the cell that has these values of these axes and is
+    the same else (its direct training), so that a ratio of ratios is compared."""
     where: Cells = {}
     """Only these cells."""
-    expect: Literal["lower", "higher", "equal"]
-    """What `this` is beside `against`, for the statement to hold."""
-    margin: NonNegativeFloat = 0.1
-    """`equal`: the ratio (of gradients: the difference) differs by at most this from 1 (from 0)."""
+    expect: Expected
+    """What `this` is beside `against`, for the statement to hold: `lower` or `higher`; `at_most` or `at_least` a stated
+    `bound`; `equal` within a `margin`; a stated `value`."""
+    bound: Float | None = None
+    """`at_most`, `at_least`: the ratio (of gradients: the difference, or the gradient) that `this` keeps to."""
+    value: Float | None = None
+    """`value`: the ratio (of gradients: the difference, or the gradient) that is stated."""
+    margin: PositiveFloat | None = None
+    """`equal`: the ratio lies between 1 / (1 + margin) and 1 + margin (of gradients: the difference, at most this from
+    0). Default: 0.1."""
     recommends: str = ""
     """The advice that the source draws from it, if any."""
+
+    @property
+    def neutral(self) -> float:
+        """Return what no effect is: a ratio of 1, a gradient or a difference of 0."""
+        return 0.0 if self.y is None else 1.0
 
     @model_validator(mode="after")
     def _require_one_measure(self) -> Self:
@@ -144,4 +161,21 @@ class Claim(Frozen):
             raise ValueError("`y` (a metric) or `gradient` (a fit), and not both")
         if self.y is not None and self.against is None:
             raise ValueError("`against`: the cells that those of `this` are compared with")
+        if self.over is not None and (self.y is None or not self.over):
+            raise ValueError("`over`: of a metric `y`, the values of at least one axis")
+        return self
+
+    @model_validator(mode="after")
+    def _require_what_is_expected(self) -> Self:
+        needed = {"at_most": "bound", "at_least": "bound", "value": "value"}.get(self.expect)
+        for name in ("bound", "value", "margin"):
+            stated = getattr(self, name)
+            if name == needed and stated is None:
+                raise ValueError(f"`expect: {self.expect}` needs `{name}`, a number")
+            if stated is not None and name != needed and not (name == "margin" and self.expect == "equal"):
+                raise ValueError(f"`{name}` says nothing with `expect: {self.expect}`")
+            if stated is not None and name != "margin" and self.y is not None and stated <= 0:
+                raise ValueError(f"`{name}`: a ratio is above 0, not {stated}")
+        if self.value is not None and self.value == self.neutral:
+            raise ValueError("`value`: that is no effect, of which `expect: equal` speaks")
         return self

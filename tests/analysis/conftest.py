@@ -23,16 +23,17 @@ class World:
 
     def stage(
         self, sets, seed=0, split_seed=0, parent=None, metrics=None, converged=True, recipe=None, alphas=None, shares=(),
-        *, heads=None, file=None, reasons=None, best_steps=None, best_metrics=None,
+        *, heads=None, file=None, reasons=None, best_steps=None, best_metrics=None, folds=None, fold=None,
     ):  # fmt: skip
         """Write a trained stage and return its key; `sets` are (method, subset, size), `alphas` their probabilities.
 
         The selected checkpoint is that of step 80; `best_steps` are head -> step of its own best.
         """
+        folded = {"folds": folds, "fold": fold} if folds else {}
         own_heads = [{"head": head} for head in heads] if heads else [{}] * len(sets)
         training = {
             "schema_number": 1,
-            "data": {"digest": "0" * 64, "labels": {}, "splits": {"seed": split_seed}},
+            "data": {"digest": "0" * 64, "labels": {}, "splits": {"seed": split_seed} | folded},
             "model": {"architecture": "mace", "channels": 16},
             "precision": "float32",
             "seed": seed,

@@ -16,8 +16,9 @@ def left(**have):
     [
         ({"seed0": "abc", "seed1": "abc"}, ([0, 1], "abc")),
         ({"seed0": "ab", "seed1": "b", "seed2": "b"}, ([0, 1, 2], "b")),
-        ({"seed0": "abcde", "seed1": "abcde", "seed2": "a"}, ([0, 1], "abcde")),
-        ({"seed0": "abcde", "seed1": "a", "seed2": "a", "seed3": "abcde", "seed4": "abcde"}, ([0, 3, 4], "abcde")),
+        ({"seed0": "abcde", "seed1": "abcde", "seed2": "a"}, ([0, 1, 2], "a")),
+        ({"seed0": "abcde", "seed1": "a", "seed2": "a", "seed3": "abcde", "seed4": "abcde"}, ([0, 1, 2, 3, 4], "a")),
+        ({**{f"seed{n}": "abcde" for n in range(6)}, "seed6": "a"}, ([0, 1, 2, 3, 4, 5], "abcde")),
         ({"seed0": "a", "seed1": "bc", "seed2": "bcd"}, ([1, 2], "bc")),
         ({"seed0": "abcde", "seed1": "a"}, ([0, 1], "a")),
         ({"seed0": "a", "seed1": "bc"}, ([1], "bc")),
@@ -25,12 +26,13 @@ def left(**have):
     ids=[
         "all",
         "a setting goes",
-        "a replicate goes",
-        "two go",
+        "settings go, for a third replicate",
+        "settings go, for two more",
+        "a replicate of many goes",
         "else nothing is left",
         "two replicates",
         "one is left",
     ],
 )
-def test_the_largest_part_is_kept_that_every_replicate_has(have, kept):
+def test_the_part_with_the_narrowest_interval_to_be_expected_is_kept(have, kept):
     assert left(**have) == kept

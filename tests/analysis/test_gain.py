@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mfsweep.analysis.gain import gains, outcomes
 
@@ -23,8 +24,10 @@ def test_the_change_is_the_mean_log_ratio_over_pairs_of_seeds(world):
     assert gain.error == pytest.approx(np.sqrt(30 * 20))
     assert gain.direct_error == pytest.approx(np.sqrt(60 * 50))
     assert gain.pairs == 2
-    assert gain.resampled == "2 split seeds resampled"
-    assert gain.interval.low < gain.change < gain.interval.high
+    assert gain.over == "over 2 partitions of one pool"
+    logs = np.log([0.5, 0.4])
+    half = stats.sem(logs) * stats.t.ppf(0.975, 1)
+    assert gain.interval == pytest.approx(np.expm1([logs.mean() - half, logs.mean() + half]))
 
 
 def test_one_replicate_has_no_interval(world):
@@ -59,7 +62,7 @@ def test_joint_training_is_compared_with_direct_training_on_the_same_target_sets
     assert gain.change == pytest.approx(-0.25)
 
 
-def test_seeds_of_one_split_are_resampled_together(world):
+def test_seeds_of_one_partition_are_one_replicate(world):
     rng = np.random.default_rng(2)
     for split_seed in (0, 1, 2):
         for seed in (0, 1):
@@ -70,7 +73,7 @@ def test_seeds_of_one_split_are_resampled_together(world):
             tuned = world.finetune(30, seeding, parent, 30 * (1 + 0.1 * split_seed) * np.exp(0.01 * rng.normal()))
             world.cell({"n": 100, **seeding}, {"pretrain": parent, "finetune": tuned}, {})
     (gain,) = gains(outcomes(world.store, world.cells, Y))
-    assert (gain.pairs, gain.resampled) == (6, "3 split seeds resampled")
+    assert (gain.pairs, gain.over) == (6, "over 3 partitions of one pool")
 
 
 def test_a_capped_pretraining_marks_the_pair(world):

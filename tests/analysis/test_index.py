@@ -61,11 +61,31 @@ def test_claims_and_recommendations_are_markdown_tables(world):
     write_index(world.store, ["one"])
     claims, advice = (world.store.root / "sweeps" / "claims.md").read_text(encoding="utf-8").split("\n## ")
     lines = claims.splitlines()
-    assert lines[2:4] == ["| experiment | stated | came out here | verdict |", "| --- | --- | --- | --- |"]
+    assert lines[2:4] == [
+        "| experiment | stated | came out here | p (adjusted) | verdict |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     assert lines[4].startswith(f"| one | DFT \\| helps <much> | ratio of {Y} 0.")
-    assert lines[4].endswith("(6 pairs over 3 replicates) | agree |")
+    assert "(6 pairs over 3 seeds of one partition) |" in lines[4]
+    assert lines[4].endswith("| agree |")
     assert "| pre-train | one: DFT \\| helps <much> |" in advice
     assert "sizes do not matter" not in advice
+
+
+def test_claims_of_all_reports_are_one_suite_and_one_result_counts_once(world):
+    world.grid({"dft": 0.5}, seeds=(0, 1, 2), noise=0.1)
+    report(world, "one", {"grid": GRID})
+    write_index(world.store)
+    alone = (world.store.root / "sweeps" / "claims.md").read_text(encoding="utf-8")
+    report(world, "two", {"grid": GRID})
+    write_index(world.store)
+    both = (world.store.root / "sweeps" / "claims.md").read_text(encoding="utf-8")
+    assert "2 statements about 2 results" in alone
+    assert "4 statements about 2 results" in both
+    assert both.count("the same result as in one") == 2 + both.count("| pre-train | two:")
+    for line in alone.splitlines():
+        if line.startswith("| one |"):
+            assert line in both, "the same p-values, adjusted for two results"
 
 
 def test_what_a_later_report_does_not_draw_any_more_goes(world):

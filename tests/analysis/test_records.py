@@ -121,3 +121,13 @@ def test_a_record_of_before_is_read(world):
     assert records.stage(key).weights["train@a.cc"] == ("cc", 80)
     assert lookup(records, cell, "result.validation.cc@best.energy_mae") == 5.0
     assert lookup(records, cell, "result.train.cc.energy_mae") == 6.0
+
+
+def test_folds_are_replicates_of_one_setting_and_partitions_of_their_own(world):
+    made = [
+        world.stage([("cc", "a", 10)], split_seed=seed, folds=5, fold=fold) for seed, fold in ((0, 1), (0, 2), (1, 1))
+    ]
+    records = Records(world.store, world.cells)
+    assert len({records.setting(key) for key in made}) == 1
+    assert len({records.stage(key).split_seed for key in made}) == 3
+    assert records.stage(world.stage([("cc", "a", 10)], split_seed=1)).split_seed == 1

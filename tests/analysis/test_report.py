@@ -97,7 +97,7 @@ def test_the_page_says_what_was_planned_fitted_and_where_it_comes_from(page, wor
     assert "<li>free: H +1, O -2 &lt;of water&gt;</li>" in text
     assert "1 cell not finished" in text
     assert text.count('<svg role="img" aria-label=') == 2
-    assert "with replacement" in text
+    assert "points of one pre-training count as one" in text
     assert "No claim is made" in text
     assert "give 110 meV/atom" in text
     assert "meV/atom" in text

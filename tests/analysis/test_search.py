@@ -26,16 +26,20 @@ def search(world):
     return write
 
 
-def test_the_flat_region_is_what_lies_within_one_standard_error_of_the_best(search):
-    # Best: mean 10, seeds 8 and 12, standard error 2: the region ends at 12, bound included.
-    (study,) = search({0.9: (30, 30), 0.1: (11, 13), 0.3: (8, 12), 0.5: (11, 11), 0.7: (12.5, 11.6)})
-    assert study.best.values == {"alpha": 0.3}
-    assert study.best.mean == 10
-    assert study.best.standard_error == pytest.approx(2)
+def test_the_flat_region_is_what_cannot_be_told_from_the_best(search):
+    # Two seeds, of which the second is worse for all: that is no difference of the points.
+    scores = {0.9: (30, 60), 0.1: (10.4, 20), 0.3: (10, 20.4), 0.5: (10.2, 20.3), 0.7: (14, 28.3)}
+    (study,) = search(scores)
+    assert study.best.values == {"alpha": 0.1}
     assert [point.values["alpha"] for point in study.flat] == [0.1, 0.3, 0.5]
     said = " ".join(study.sentences())
-    assert "best alpha 0.3: validation.cc.energy_mae 10 ± 2 meV/atom (5 points, 2 seeds each)" in said
-    assert "alpha from 0.1 to 0.5 (0.1, 0.3, 0.5)" in said
+    assert "best alpha 0.1: validation.cc.energy_mae 15.2 ± 4.8 meV/atom (5 points, 2 seeds each)" in said
+    assert "flat region, not told from the best (Hsu, 95 %): alpha from 0.1 to 0.5 (0.1, 0.3, 0.5)" in said
+
+
+def test_the_region_is_an_interval_only_where_every_point_in_between_is_of_it(search):
+    (study,) = search({0.1: (10, 20), 0.3: (14, 28), 0.5: (10.2, 20.3), 0.7: (15, 31)})
+    assert "flat region, not told from the best (Hsu, 95 %): alpha 0.1; alpha 0.5" in study.sentences()[1]
 
 
 def test_one_seed_has_no_standard_error_and_the_best_five_are_named(search):
@@ -75,7 +79,7 @@ def test_the_result_is_plain_data(search):
     (study,) = search({0.1: (1, 3), 0.5: (4, 4)})
     plain = json.loads(json.dumps(study.as_json()))
     assert plain["best"] == {"values": {"alpha": 0.1}, "mean": 2.0, "standard_error": 1.0, "scores": [1, 3]}
-    assert plain["flat"] == [{"alpha": 0.1}]
+    assert plain["flat"] == [{"alpha": 0.1}, {"alpha": 0.5}]
     assert len(plain["points"]) == 2
 
 

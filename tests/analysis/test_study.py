@@ -68,7 +68,7 @@ def test_a_fit_of_nothing_is_refused_with_the_reason_and_the_others_are_made(wor
 
 
 def test_x_on_the_test_set_stands_beside_x_on_the_validation_set(world):
-    world.grid({"dft": 1.35}, pretrain_sizes=(25, 100, 400))
+    world.grid({"dft": 1.35}, pretrain_sizes=(25, 50, 100, 400))
     assert analyse(world.store, study(world, FIT), resamples=200).laws[0].beside == {}
     for key, n in {
         cell.stages["pretrain"]: cell.values["pretrain_size"] for cell in world.cells if "pretrain" in cell.stages

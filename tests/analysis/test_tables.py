@@ -32,7 +32,7 @@ def test_tables_fit_eighty_columns_and_lose_no_number(world):
     assert "…" not in fits + gains + points
     for line in (*law.lines, law.pooled):
         assert f"{line.interval.low:.2f} to {line.interval.high:.2f}" in fits
-    assert "2 seeds resampled" in gains
+    assert "over 2 seeds of one partition" in gains
     assert "4 cells without that stage" in points
 
 

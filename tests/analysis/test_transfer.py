@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mfsweep.analysis.law import Verdict
+from mfsweep.analysis.pooled import difference
 from mfsweep.analysis.table import points
-from mfsweep.analysis.transfer import difference, fit, variance_ratio
+from mfsweep.analysis.transfer import fit
 
 X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"
 AXES = ["label_method", "finetune_size"]
@@ -27,7 +29,7 @@ def test_a_law_without_noise_comes_back_exactly(world):
     }
     assert law.lines[0].prefactor == pytest.approx(2.0)
     assert law.lines[0].r2 == pytest.approx(1.0)
-    assert law.lines[0].gradient_eiv == pytest.approx(1.35)
+    assert law.lines[0].least_squares == pytest.approx(1.35)
     assert law.lines[0].interval.half_width == pytest.approx(0, abs=1e-6)
     assert law.pooled.gradient == pytest.approx((1.35 + 0.81) / 2)
     assert law.pooled.n == 16
@@ -47,13 +49,14 @@ def test_noise_is_inside_the_interval_and_gradients_of_unlike_methods_differ(wor
 def test_points_of_one_pretraining_are_one_cluster(world):
     law = law_of(world.grid({"dft": 1.35}, finetune_sizes=(30, 60, 120), noise=0.05, shared=0.05), ["finetune_size"])
     assert (law.pooled.n, law.pooled.clusters) == (12, 4)
-    assert "of 4 clusters" in law.method
+    assert law.pooled.freedom == pytest.approx(2)
+    assert "points of one pre-training count as one" in law.method
 
 
-def test_the_same_points_give_the_same_interval(world):
-    world.grid({"dft": 1.35}, noise=0.1)
-    assert law_of(world).pooled == law_of(world).pooled
-    assert law_of(world, seed=1).pooled.interval != law_of(world).pooled.interval
+def test_the_same_points_give_the_same_law(world):
+    world.grid({"dft": 1.35, "xtb": 0.8}, noise=0.1)
+    assert law_of(world) == law_of(world)
+    assert law_of(world, seed=1).pooled == law_of(world).pooled
 
 
 def test_a_group_below_three_sizes_is_refused_and_the_rest_is_fitted(world):
@@ -79,6 +82,15 @@ def test_with_no_group_left_the_law_is_refused_not_raised(world):
     assert law.as_rows()[-1]["gradient"] is None
 
 
+def test_three_pretrainings_are_drawn_and_not_fitted(world):
+    law = law_of(world.grid({"dft": 1.35}, pretrain_sizes=(25, 100, 300), noise=0.1))
+    assert law.pooled is None
+    assert "3 pre-trainings, a line needs at least 4: drawn, not fitted" in law.refusal
+    assert law.points.points
+    world.grid({"dft": 1.35}, pretrain_sizes=(25, 100, 300), seeds=(1,), noise=0.1)
+    assert law_of(world).pooled.clusters == 6
+
+
 def test_an_unfinished_sweep_is_refused_with_the_count(world):
     world.cell({"finetune_size": 30}, {"pretrain": "0" * 20, "finetune": "1" * 20}, {})
     law = law_of(world, ["finetune_size"])
@@ -86,7 +98,7 @@ def test_an_unfinished_sweep_is_refused_with_the_count(world):
 
 
 def test_a_wide_interval_says_cannot_tell(world):
-    law = law_of(world.grid({"dft": 1.35}, pretrain_sizes=(25, 50, 100), noise=0.5, shared=0.3))
+    law = law_of(world.grid({"dft": 1.35}, pretrain_sizes=(25, 50, 75, 100), noise=0.5, shared=0.3))
     assert law.pooled.interval.half_width > 0.3
     assert law.pooled.verdict is Verdict.CANNOT_TELL
     assert "Cannot tell" in law.pooled.sentence
@@ -116,20 +128,66 @@ def test_rows_are_plain_and_have_the_promised_keys(world):
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
 
 
-def test_the_variance_ratio_comes_from_replicates_and_counts_each_stage_once(world):
-    rng = np.random.default_rng(1)
-    grid = {"pretrain_sizes": (25, 50, 100, 200), "finetune_sizes": (30, 60, 120), "rng": rng, "direct": False}
-    world.grid({"dft": 1.0}, seeds=tuple(range(40)), noise=0.2, shared=0.1, **grid)
-    ratio, source = variance_ratio(points(world.store, world.cells, X, Y).points)
-    assert ratio == pytest.approx(4.0, rel=0.35)
-    assert "replicates" in source
+def test_noise_in_x_flattens_least_squares_alone(world):
+    world.grid({"dft": 1.35}, pretrain_sizes=(25, 50, 100, 200), seeds=range(12), noise=0.02, shared=0.4, direct=False)
+    line = law_of(world).pooled
+    assert line.by_size
+    assert line.least_squares < 1.1
+    assert line.interval.low < 1.35 < line.interval.high
+    assert not line.interval_least_squares.high > 1.35
 
 
-def test_without_replicates_equal_errors_are_assumed_and_said(world):
-    law = law_of(world.grid({"dft": 1.35}, noise=0.05))
-    assert law.variance_ratio == 1.0
-    assert "no replicates" in law.ratio_source
-    assert any("no replicates" in sentence for sentence in law.sentences())
+def test_where_least_squares_and_sizes_disagree_no_claim_is_made(world):
+    # Nearly all that x varies by is noise, of many pre-trainings.
+    world.grid({"dft": 1.0}, pretrain_sizes=(25, 50, 100), seeds=range(30), noise=0.01, shared=0.5, direct=False)
+    line = law_of(world).pooled
+    assert line.disagree
+    assert line.verdict in (Verdict.NO_CLAIM, Verdict.CANNOT_TELL)
+    assert "no value in common" in line.sentence
+
+
+def test_where_x_hardly_follows_its_size_the_numbers_are_least_squares_and_nothing_is_told(world):
+    # Sizes close together, and noise above what they do to x.
+    world.grid({"dft": 1.35}, pretrain_sizes=(90, 100, 110), seeds=(0, 1), noise=0.02, shared=0.5, direct=False)
+    line = law_of(world, ["label_method"]).pooled
+    assert line.weak
+    assert line.gradient == line.least_squares
+    assert line.verdict is Verdict.CANNOT_TELL
+    assert "sizes further apart would do" in line.sentence
+
+
+def test_without_sizes_least_squares_are_all_and_it_says_so(world):
+    found = points(world.store, world.grid({"dft": 1.35}, noise=0.05).cells, X, Y, AXES)
+    unsized = replace(found, points=tuple(replace(point, x_size=0) for point in found))
+    law = fit("transfer", unsized)
+    assert not law.pooled.by_size
+    assert law.pooled.gradient == law.pooled.least_squares
+    assert "whose gradient noise of x may flatten" in law.method
+
+
+def test_points_of_one_partition_share_its_level_and_no_error(world):
+    world.grid({"dft": 1.35}, seeds=(0, 1, 2), noise=0.02, seed_axis="split_seed")
+    found = points(world.store, world.cells, X, Y, AXES)
+    harder = replace(found, points=tuple(replace(point, y=point.y * 4**point.split_seed) for point in found))
+    before, after = (fit("transfer", one).pooled for one in (found, harder))
+    assert after.gradient == pytest.approx(before.gradient)
+    assert after.interval.half_width == pytest.approx(before.interval.half_width)
+    assert after.replicates == "3 partitions of one pool"
+
+
+def test_gradients_are_compared_along_each_axis_that_tells_groups_apart(world):
+    law = law_of(world.grid({"dft": 1.35, "xtb": 0.6}, seeds=(0, 1, 2), noise=0.05, shared=0.05))
+    assert law.along["label_method"].p_value < 0.01
+    assert law.along["finetune_size"].p_value > 0.05
+    assert "Along label method they differ" in law.equality_sentence
+    assert law_of(world, ["label_method"]).along == {}
+
+
+def test_a_new_pretraining_lies_in_a_wider_band_than_the_line(world):
+    law = law_of(world.grid({"dft": 1.35}, finetune_sizes=(30,), seeds=(0, 1, 2), noise=0.1))
+    band, new = law.lines[0].band, law.lines[0].prediction
+    assert (np.array(new.low) < np.array(band.low)).all()
+    assert (np.array(band.high) < np.array(new.high)).all()
 
 
 def test_the_band_of_a_line_holds_the_truth_and_opens_to_its_ends(world):
@@ -156,9 +214,9 @@ def sides(world, axis, *values):
 
 def test_the_difference_of_two_gradients_has_an_interval(world):
     world.grid({"dft": 1.35, "xtb": 0.6}, seeds=(0, 1, 2), noise=0.05, shared=0.05)
-    found = difference(*sides(world, "label_method", "dft", "xtb"))
-    assert found.low < 0.75 < found.high
-    assert found.half_width < 0.4
+    found = difference(*sides(world, "label_method", "dft", "xtb")).by_size
+    assert found.interval().low < 0.75 < found.interval().high
+    assert found.interval().half_width < 0.4
     gradients = [law_of(world).lines[place].gradient for place in (0, 2)]
     assert gradients[0] - gradients[1] == pytest.approx(0.75, abs=0.2)
 
@@ -167,6 +225,7 @@ def test_errors_that_both_sides_share_leave_their_difference(world):
     # Both fine-tune sizes see the same pre-trainings: what is wrong with these moves both gradients alike.
     world.grid({"dft": 1.35}, seeds=(0, 1, 2), shared=0.3)
     found = difference(*sides(world, "finetune_size", 30, 120))
-    assert found.half_width < 1e-6
+    assert found.by_size.interval().half_width < 1e-6
+    assert found.least_squares.interval().half_width < 1e-6
     law = law_of(world)
     assert min(line.interval.half_width for line in law.lines) > 0.1

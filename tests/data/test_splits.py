@@ -75,6 +75,25 @@ def test_every_formula_has_one_owner_and_sizes_are_exact(make_structures, source
 
 
 @few_examples
+@given(source=sources(), seed=st.integers(0, 5), folds=st.integers(2, 4))
+def test_test_parts_of_folds_are_disjoint_and_cover_all_that_can_be_tested(make_structures, source, seed, folds):
+    structures = make_structures(*source)
+    subsets = {
+        "a": Subset(size=4, needs=NEEDS_CC),
+        "b": Subset(size="rest", needs=("xtb",)),
+        "t": Subset(size="rest", needs=NEEDS_CC),
+    }
+    tested: list[int] = []
+    for fold in range(folds):
+        train, validation, _ = _split(structures, Splits(seed=seed, folds=folds, fold=fold, **subsets))
+        own = _formulae(structures, train["t"])
+        others = np.concatenate([train["a"], train["b"], validation["a"], validation["b"]])
+        assert not own & _formulae(structures, others)
+        tested += train["t"].tolist()
+    assert sorted(tested) == np.flatnonzero(structures.usable("cc")).tolist()
+
+
+@few_examples
 @given(source=sources(), splits=splits_of)
 def test_rest_keeps_all_that_the_others_leave(make_structures, source, splits):
     structures = make_structures(*source)

@@ -102,3 +102,23 @@ def test_a_bundle_fills_several_fields(write_spec):
         ("chain", None),  # size 0: nothing to start from
         ("chain", "pretrain"),
     }
+
+
+FOLDED = ("  splits:\n", '  splits:\n    folds: 3\n    fold: "${fold}"\n')
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([FOLDED], "data.splits.fold: got '${fold}', expected an axis `fold`, in every block of the axes"),
+        ([("[20, 60]", "[20, 60]\n  fold: [0, 1]")], "axes.fold: got [0, 1], expected data.splits to have `folds: K`"),
+        ([FOLDED, ("[20, 60]", "[20, 60]\n  fold: [0, 3]")], "axes.fold: got 3, expected a fold from 0 to 2"),
+        ([("  splits:\n", "  splits:\n    folds: 3\n")], "or neither"),
+        ([("  splits:\n", "  splits:\n    folds: 3\n    fold: 3\n")], "fold: expected one of 0 to 2, got 3"),
+        ([("  splits:\n", "  splits:\n    folds: 1\n    fold: 0\n")], "data.splits.folds"),
+    ],
+)
+def test_folds_that_there_are_not_are_refused_with_their_place(write_spec, changes, said):
+    with pytest.raises(SpecError) as raised:
+        expand(load(write_spec(*changes)))
+    assert said in str(raised.value)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mfsweep.errors import SpecError
@@ -124,6 +126,39 @@ def test_a_claim_whose_cells_never_pair_is_refused(check):
     blocks = "axes:\n- {pretrain_size: [0], finetune_size: [20]}\n- {pretrain_size: [40], finetune_size: [60]}\n"
     with pytest.raises(SpecError, match=r"claims.one.against: got .* in all axes but those of `this` and `against`"):
         check("claims", f"{{says: so, y: {Y}, {SIDES}, expect: lower}}", (grid, blocks))
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        (f"{{says: so, y: {Y}, {SIDES}, expect: at_most}}", "`expect: at_most` needs `bound`"),
+        (f"{{says: so, y: {Y}, {SIDES}, expect: value}}", "`expect: value` needs `value`"),
+        (f"{{says: so, y: {Y}, {SIDES}, expect: lower, bound: 1.1}}", "`bound` says nothing with `expect: lower`"),
+        (f"{{says: so, y: {Y}, {SIDES}, expect: at_least, bound: 0.9, margin: 0.1}}", "`margin` says nothing"),
+        (f"{{says: so, y: {Y}, {SIDES}, expect: value, value: -0.85}}", "a ratio is above 0"),
+        (f"{{says: so, y: {Y}, {SIDES}, expect: value, value: 1}}", "that is no effect"),
+        (f"{{says: so, y: {Y}, {SIDES}, expect: lower, over: {{}}}}", "`over`: of a metric `y`"),
+        ("{says: so, gradient: transfer, over: {pretrain_size: 0}, expect: higher}", "`over`: of a metric `y`"),
+        (f"{{says: so, y: {Y}, {SIDES}, expect: lower, over: {{finetune_size: 7}}}}", "claims.one.over.finetune_size: got 7"),
+    ],
+)  # fmt: skip
+def test_what_a_kind_of_claim_needs_and_what_says_nothing_in_it(check, claim, said):
+    with pytest.raises(SpecError, match=re.escape(said)):
+        check("claims", claim)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "expect: at_most, bound: 1.1",
+        "expect: at_least, bound: 0.91",
+        "expect: equal, margin: 0.2",
+        "expect: value, value: 0.15",
+        "expect: lower, over: {finetune_size: 20}, where: {finetune_size: 60}",
+    ],
+)
+def test_every_kind_of_claim_passes(check, kind):
+    check("claims", f"{{says: so, y: {Y}, {SIDES}, {kind}}}")
 
 
 def test_a_spec_without_figures_or_claims_passes(write_spec):

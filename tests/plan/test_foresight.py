@@ -30,9 +30,17 @@ def told(write_spec):
     return tell
 
 
-@pytest.mark.parametrize("sizes", ["[0, 20, 30, 40]", "[20, 30, 40]"])
-def test_three_distinct_x_are_enough(told, sizes):
+@pytest.mark.parametrize(
+    "sizes", ["[0, 10, 20, 30, 40]", "[20, 30, 40]\n  seed: [0, 1]", "[0, 20, 30, 40]\n  split_seed: [1, 2]"]
+)
+def test_three_distinct_x_of_four_pretrainings_are_enough(told, sizes):
     assert told(("[0, 20, 40]", sizes)) == []
+
+
+def test_a_law_of_three_pretrainings_is_foreseen(told):
+    (said,) = told(("[0, 20, 40]", "[0, 20, 30, 40]"))
+    assert "fits.transfer: 3 pre-trainings in 2 of 2 groups, and a line needs 4" in said
+    assert "no law comes out" in said
 
 
 @pytest.mark.parametrize(
@@ -46,7 +54,7 @@ def test_a_law_with_too_few_distinct_x_is_foreseen_whatever_the_replicates(told,
 
 
 def test_a_claim_on_one_replicate_is_foreseen(told):
-    many = ("[0, 20, 40]", "[0, 20, 30, 40]")
+    many = ("[0, 20, 40]", "[0, 10, 20, 30, 40]")
     (said,) = told(many, CLAIM)
     assert "claims.better: one replicate" in said
     assert told(many, CLAIM, ("[20, 60]", "[20, 60]\n  seed: [0, 1]")) == []

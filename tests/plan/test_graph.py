@@ -272,6 +272,17 @@ def test_a_seed_axis_acts_without_being_referred_to(graph_of):
     assert len(graph.nodes) == 16
 
 
+def test_folds_are_replicates_and_no_partition_without_them_changes(graph_of):
+    folded = ("  splits:\n", '  splits:\n    folds: 3\n    fold: "${fold}"\n')
+    graph = graph_of(("[20, 60]", "[20, 60]\n  fold: [0, 2]"), folded)
+    splits = [node.training.data.splits for node in graph.nodes.values()]
+    assert {(one.seed, one.folds, one.fold) for one in splits} == {(0, 3, 0), (0, 3, 2)}
+    assert len(graph.nodes) == 2 * len(graph_of().nodes)
+    fixed = graph_of(("  splits:\n", "  splits:\n    folds: 3\n    fold: 2\n"))
+    assert keys(fixed) < keys(graph)
+    assert not keys(graph) & keys(graph_of())
+
+
 def test_needs_default_to_the_methods_that_the_spec_uses_on_a_subset(graph_of):
     graph = graph_of((", needs: [cc, dft]}\n    b", "}\n    b"), (", needs: [dft]", ""))
     splits = next(iter(graph.nodes.values())).training.data.splits

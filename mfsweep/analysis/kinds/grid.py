@@ -18,8 +18,7 @@ def grid(name: str, wanted: Grid, study: Study, analysis: Analysis) -> Picture:
         FitError: no finished cell has it.
     """
     cells = select(study.cells, wanted.where)
-    # A figure shows no gains, whose intervals are what takes time.
-    found = result(analysis.records, cells, wanted.y, resamples=1)
+    found = result(analysis.records, cells, wanted.y)
     if found is None:
         raise FitError(f"none of {len(cells)} cells has {wanted.y} of its result yet")
     return draw(name, wanted.title, study, found)

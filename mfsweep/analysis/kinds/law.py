@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mfsweep.analysis.drawn import Picture, Sheet
 from mfsweep.analysis.figures import law_figure
+from mfsweep.analysis.interval import span
 from mfsweep.analysis.kinds.caption import HOLLOW, caption
 from mfsweep.analysis.law import Law
 from mfsweep.analysis.selection import select, text
@@ -58,10 +59,10 @@ def gradients(name: str, wanted: Gradients, study: Study, analysis: Analysis) ->
             if row["gradient"] is None:
                 rows.append((fit, group, *[""] * 3, str(row["n"]), "", "", row["reason"]))
                 continue
-            interval = f"{row['ci_low']:.2f} to {row['ci_high']:.2f}"
+            interval = span(row["ci_low"], row["ci_high"])
             counts = [str(row[count]) for count in ("n", "clusters", "capped")]
             rows.append(
                 (fit, group, f"{row['gradient']:.2f}", interval, f"{row['prefactor']:.3g}", *counts, row["verdict"])
             )
-    said = "Gradients of the laws by ordinary least squares on logarithms, intervals over pre-trainings."
+    said = "Gradients of the laws on logarithms, errors of x allowed for where pre-training sizes do that."
     return Sheet(name, caption(wanted.title, said), GRADIENTS, rows, frozenset({0, 1, 8}))

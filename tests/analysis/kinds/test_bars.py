@@ -51,4 +51,4 @@ def test_a_caption_says_what_not_every_replicate_has(world, draw):
     world.mixtures(noise=0.0, methods=("dft",))
     world.cells.pop()
     made = draw(kind="bars", y=Y, bars=["aux"], where={"alpha": [0.5, 0.99]})
-    assert "Left out: 1 training that not every replicate has." in made.caption
+    assert "Left out: 2 trainings that not every replicate has." in made.caption
