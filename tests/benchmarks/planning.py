@@ -22,7 +22,7 @@ def main() -> None:
         for cells, splits in SPLITS.items():
             spec = Path(folder) / f"{cells}.yaml"
             text = QUICKSTART.read_text()
-            text = text.replace("[0, 40, 110, 300]", str(list(range(0, 300, 3))))
+            text = text.replace("[0, 40, 80, 150, 300]", str(list(range(0, 300, 3))))
             text = text.replace("[40, 120]", str(list(range(20, 120))))
             spec.write_text(text.replace("axes:\n", f"axes:\n  split_seed: {list(range(splits))}\n", 1))
             command = [sys.executable, "-m", "mfsweep", "plan", str(spec), "--json", "--store", f"{folder}/store"]
