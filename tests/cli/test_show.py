@@ -64,7 +64,7 @@ def test_a_fit_that_cannot_be_made_loses_neither_report_nor_figures_and_all_is_d
         monkeypatch.setattr(module, name, lambda *args, real=real, name=name: drawn.append(name) or real(*args))
     console = Console(record=True, width=200, file=io.StringIO())
     monkeypatch.chdir(tmp_path)
-    written = command._show_results(plan, console)
+    written, _ = command._show_results(plan, console)
     assert {path.name for path in written} == {
         "error.test.cc.energy_mae.svg",
         "error.test.cc.energy_mae.png",

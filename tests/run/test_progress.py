@@ -108,7 +108,8 @@ def test_a_piped_run_says_at_once_that_it_goes_on(graph):
         assert "Opening MLflow ..." in out.file.getvalue()
 
 
-def test_a_piped_line_is_not_wrapped(capsys):
+def test_a_piped_line_is_not_wrapped(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     console().print("word " * 60)
     assert len(capsys.readouterr().out.splitlines()) == 1
 

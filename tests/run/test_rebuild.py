@@ -47,7 +47,7 @@ def shown(store, name):
             for metric in run.data.metrics
         }
         tags = {tag: value for tag, value in run.data.tags.items() if tag != "mlflow.parentRunId"}
-        files = sorted(one.path for one in client.list_artifacts(run.info.run_id))
+        files = sorted(path.name for path in (store.artifacts / run.info.run_id / "artifacts").glob("*"))
         found[tags.get("mfsweep.stage_key", "sweep")] = (
             run.info.run_name,
             run.info.status,

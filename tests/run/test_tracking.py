@@ -145,7 +145,7 @@ def test_a_stage_goes_by_what_the_spec_calls_its_axes_now(open_tracker, uri, tmp
     assert {key: run.data.tags[key] for key in before | after if key in run.data.tags} == run.data.params
     assert run.data.tags["mlflow.note.content"] == "the good one"
     assert run.info.status == "FINISHED"
-    assert run.data.metrics["test.dft.energy_mae"] == 3.5
+    assert run.data.metrics["test/dft.energy_mae"] == 3.5
     assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(20)]
     sweep(after)
     assert runs(uri)[0].info.run_id == run.info.run_id, "what is named the same stays the same run"

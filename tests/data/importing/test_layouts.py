@@ -42,11 +42,11 @@ class Molecule(NamedTuple):
 
 
 def molecules(seed: int, count: int = 5) -> list[Molecule]:
-    """Make molecules of any size and elements, of which no two have one formula."""
+    """Make molecules of any elements, of which no two have one formula; single atoms are no structures."""
     rng = np.random.default_rng(seed)
     made: dict[str, Molecule] = {}
     while len(made) < count:
-        size, conformers = int(rng.integers(1, 9)), int(rng.integers(1, 6))
+        size, conformers = int(rng.integers(2, 9)), int(rng.integers(1, 6))
         numbers = np.sort(rng.choice([1, 6, 7, 8, 16, 35], size)).astype(np.uint8)
         name = hill_formula(numbers)
         shape = (conformers, size, 3)
