@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mfsweep.plan.graph import Graph, Node
 from mfsweep.quantities import BEST
+from mfsweep.records import CellRecord
 from mfsweep.run.kept import final_metrics, in_words
 from mfsweep.run.mlflow_names import STAGE, grouped
 from mfsweep.run.progress import describe
@@ -21,10 +23,21 @@ OFFSETS_ONLY = "offsets_only/"
 class Mirror:
     """Brings the stages of one sweep into its tracker."""
 
-    def __init__(self, tracker: Tracker | Untracked, graph: Graph, store: Store) -> None:
+    def __init__(
+        self, tracker: Tracker | Untracked, graph: Graph, store: Store, cells: Sequence[CellRecord] | None = None
+    ) -> None:
+        """Mirror nothing yet.
+
+        Args:
+            tracker: is told.
+            graph: the sweep's stages.
+            store: has their records.
+            cells: as they were recorded, of a graph that has none itself.
+        """
         self._tracker = tracker
         self._graph = graph
         self._store = store
+        self._cells = cells
         self._values: dict[str, dict[str, Any]] | None = None
         """Key of a result -> the axis values that its cells have in common."""
 
@@ -73,7 +86,11 @@ class Mirror:
         Direct training does not depend on the pre-training's size: with `pretrain_size` 0 it is drawn beside the rest.
         """
         if self._values is None:
-            self._values = _values_of_cells(self._graph)
+            if self._cells is None:
+                cells = [(planned.keys[planned.cell.result], planned.cell.values) for planned in self._graph.cells]
+            else:
+                cells = [(cell.stages[cell.result], cell.values) for cell in self._cells if cell.result in cell.stages]
+            self._values = _in_common(cells)
         return self._values.get(key, {})
 
 
@@ -84,10 +101,10 @@ def replicate(graph: Graph, node: Node) -> str:
     return f"split_seed={training.data.splits.seed}" if len(splits) > 1 else f"seed={training.seed}"
 
 
-def _values_of_cells(graph: Graph) -> dict[str, dict[str, Any]]:
+def _in_common(cells: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Return of cells, each a result's key and its axis values, what those of one result have in common."""
     found: dict[str, dict[str, Any]] = {}
-    for planned in graph.cells:
-        key, values = planned.keys[planned.cell.result], planned.cell.values
+    for key, values in cells:
         common = found.setdefault(key, dict(values))
         for axis in [axis for axis, value in common.items() if axis not in values or values[axis] != value]:
             del common[axis]

@@ -84,7 +84,7 @@ def _mirror(store: Store, name: str, cells: list[CellRecord], say: Callable[[str
     graph, folder = graph_of(store, cells), store.sweep(name)
     per_decade = _tracking(store, name).steps_per_decade
     tracker = open_tracker(store, name, say, sweep=name, steps_per_decade=per_decade)
-    mirror = Mirror(tracker, graph, store)
+    mirror = Mirror(tracker, graph, store, cells)
     shown = [key for key in graph.nodes if store.stage(key).record() is not None]
     for key in shown:
         mirror.begin(key)

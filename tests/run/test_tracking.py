@@ -146,7 +146,7 @@ def test_a_stage_goes_by_what_the_spec_calls_its_axes_now(open_tracker, uri, tmp
     assert run.data.tags["mlflow.note.content"] == "the good one"
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/dft.energy_mae"] == 3.5
-    assert history(uri, run, "train.loss") == [(step, 1 / (step + 1)) for step in range(20)]
+    assert history(uri, run, "train/loss") == [(step, 1 / (step + 1)) for step in range(20)]
     sweep(after)
     assert runs(uri)[0].info.run_id == run.info.run_id, "what is named the same stays the same run"
 
