@@ -12,6 +12,7 @@ from mfsweep.cli import run as command
 from mfsweep.prepare import prepare
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_moved_store_trains_only_what_is_new_and_leaves_the_old_place_alone(ray_cluster, write_spec, tmp_path):
     def sweep(spec, store):

@@ -115,6 +115,7 @@ main.main([])
     assert SECRET not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_store_at_the_oddest_place_holds_all_that_is_written(sweep, write_spec, tmp_path):
     name = 'lab\'s ~x? 50%20 #1;a&b="ä"'
@@ -145,6 +146,7 @@ def test_a_tilde_in_front_of_a_store_is_the_home_folder(write_spec, tmp_path, mo
     assert (tmp_path / "home" / "kept" / "costs.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_relative_database_of_a_spec_lies_beside_the_spec(sweep, write_spec, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"

@@ -79,6 +79,7 @@ def test_what_listens_and_is_no_cluster_is_not_waited_for(refusal, monkeypatch):
     assert "no Ray cluster answers there: what listens there is silent for 2 s" in said
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_cluster_says_what_keeps_a_run_from_joining_it(tmp_path):
     program = """

@@ -108,6 +108,7 @@ def test_a_defect_of_ours_keeps_its_own_error():
         own_cluster.start(init)
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_it_is_its_own_in_the_oddest_environment(tmp_path):
     """One CPU of Slurm's, no home, a long TMPDIR, the file of a dead cluster, a driver that is nice."""
