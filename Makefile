@@ -36,7 +36,7 @@ mini: env allegro  ## Every experiment of the source study, scaled down, in one 
 
 # Two processes: one has the Ray cluster and all that runs on it, the other takes the rest meanwhile.
 test: env allegro  ## The tests, without the slow ones
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2
 
 slow: env allegro  ## The slow tests alone
 	$(BIN)/python -m pytest -m slow
