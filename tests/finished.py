@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from mfsweep.files import write_text
 from mfsweep.metrics_file import append, line, pack
 from mfsweep.prepare import Plan
 from mfsweep.records import Best, EvaluationRecord, Record
-from mfsweep.store import Store, write_text
+from mfsweep.store import Store
 
 BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
 

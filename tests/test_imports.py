@@ -16,14 +16,12 @@ from mfsweep import errors
 PACKAGE = Path(mfsweep.__file__).parent
 
 # Part -> the parts it may import, besides itself. A part is a module or package right under mfsweep/.
-BASE = {"errors", "gathered", "masking", "quantities", "fingerprint", "files"}
+BASE = {"errors", "masking", "quantities", "fingerprint", "files"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
     "masking": set(),
-    "sqlite_uris": set(),
     "errors": {"masking"},
-    "gathered": {"errors"},
     "quantities": {"errors"},
     "fingerprint": {"errors"},
     "files": set(),
@@ -31,50 +29,18 @@ ALLOWED: dict[str, set[str]] = {
     "spec": BASE,
     "record_shapes": set(),
     "records": {"record_shapes"},
-    "damage": BASE | {"records"},
-    "sweep_folder": BASE | {"spec", "records", "damage"},
-    "store": BASE | {"sqlite_uris", "metrics_file", "spec", "records", "damage", "sweep_folder"},
     "plan": BASE | {"spec"},
     "data": BASE | {"spec"},
+    # data: neighbours lie in the store, and are verified with the rest of it.
+    "store": BASE | {"metrics_file", "records", "spec", "data"},
     "models": BASE | {"spec"},
     "train": BASE | {"metrics_file", "spec", "data", "models"},
-    "analysis": {
-        "errors",
-        "masking",
-        "quantities",
-        "records",
-        "store",
-        "spec",
-    },  # of spec only figures.py: what a spec asks to be drawn
-    "points": {"spec", "store"},
-    # models: to name the heads of a model file that stages start from.
-    "modelfiles": BASE | {"spec", "plan", "data", "models"},
-    "labelcosts": {"spec", "data"},
-    "inventory": {"plan", "store", "damage"},
+    # spec: what a spec asks to be drawn.
+    "analysis": BASE | {"records", "store", "spec"},
     "starter": {"errors", "quantities", "data", "spec"},
-    "dataerrors": BASE | {"spec", "plan", "data"},
-    "prepare": BASE
-    | {"spec", "plan", "records", "store", "inventory", "data", "points", "modelfiles", "labelcosts", "dataerrors"},
-    "verify": BASE | {"metrics_file", "records", "store", "damage", "data"},
-    "overlay": {"errors"},
-    "versions": {"overlay"},
-    "run": BASE
-    | {
-        "sqlite_uris",
-        "metrics_file",
-        "spec",
-        "plan",
-        "records",
-        "store",
-        "damage",
-        "data",
-        "models",
-        "train",
-        "points",
-        "prepare",
-        "overlay",
-        "versions",
-    },
+    # models: to name the heads of a model file that stages start from.
+    "prepare": BASE | {"spec", "plan", "records", "store", "data", "models"},
+    "run": BASE | {"metrics_file", "spec", "plan", "records", "store", "data", "models", "train", "prepare"},
 }
 ALLOWED["cli"] = set(ALLOWED) - {"__main__"} | {"__init__"}
 

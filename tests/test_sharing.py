@@ -26,7 +26,8 @@ from mfsweep.prepare import prepare
 from mfsweep.run.databases import OptunaTables, whole
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.store_tracking import open_or_go_on
-from mfsweep.store import Store, write_text
+from mfsweep.files import write_text
+from mfsweep.store import Store
 
 spec, store = Path(sys.argv[1]), Store(Path(sys.argv[2]))
 store.prepare()

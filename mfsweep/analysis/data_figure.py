@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mfsweep.analysis import style
 from mfsweep.errors import DataError
-from mfsweep.store import write_file
+from mfsweep.files import write_file
 
 SUFFIXES = (".png", ".svg", ".pdf")
 SERIES = 8

@@ -12,8 +12,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mfsweep.analysis import figures
+from mfsweep.files import write_text
 from mfsweep.records import FigureRecord
-from mfsweep.store import write_text
 
 
 @dataclass(frozen=True)

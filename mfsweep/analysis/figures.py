@@ -21,8 +21,8 @@ from mfsweep.analysis.curves import Curve
 from mfsweep.analysis.law import Law
 from mfsweep.analysis.style import Series
 from mfsweep.analysis.table import Points
+from mfsweep.files import write_file, write_text
 from mfsweep.quantities import BEST, RESULT, MetricPath, Quantity
-from mfsweep.store import write_file, write_text
 
 
 @dataclass(frozen=True, slots=True)

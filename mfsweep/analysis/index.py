@@ -11,9 +11,10 @@ from urllib.parse import quote
 from mfsweep.analysis.page import page, table
 from mfsweep.analysis.suite import p_text, rests_on, settled, summary
 from mfsweep.errors import StoreError
+from mfsweep.files import write_text
 from mfsweep.quantities import count
 from mfsweep.records import CellRecord, ClaimRecord, FigureRecord
-from mfsweep.store import Store, write_text
+from mfsweep.store import Store
 
 CLAIMS_HEAD = ("experiment", "stated", "came out here", "p (adjusted)", "verdict")
 ADVICE_HEAD = ("recommendation", "tested by", "came out here", "verdict")

@@ -20,9 +20,10 @@ from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.shares import MIXTURES_HEAD, TEXT, realised
 from mfsweep.analysis.study import Analysis, Result, Study, analyse
 from mfsweep.analysis.suite import p_text, rests_on, summary
+from mfsweep.files import write_text
 from mfsweep.masking import masked
 from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets, count
-from mfsweep.store import Store, SweepFolder, write_text
+from mfsweep.store import Store, SweepFolder
 
 CLAIMS_HEAD = ("stated", "came out", "rests on", "p (adjusted)", "verdict")
 

@@ -15,14 +15,14 @@ from rich.table import Table
 from mfsweep.cli.planned import near
 from mfsweep.cli.search_costs import Bound, bound
 from mfsweep.errors import SpecError
-from mfsweep.files import set_aside
+from mfsweep.files import set_aside, write_text
 from mfsweep.plan.cost import OWN, STOPS, Costs, Estimator, Measured, Rate, Total, Work, is_gpu, latest
 from mfsweep.plan.overview import Overview, overview
 from mfsweep.prepare import Plan
 from mfsweep.spec.load import dotted, shown
 from mfsweep.spec.wording import problems
 from mfsweep.spec.yaml12 import YamlError, line_of, parse
-from mfsweep.store import Store, write_text
+from mfsweep.store import Store
 
 _ROWS = TypeAdapter(list[Measured])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mfsweep import overlay
+from mfsweep.models import overlay
 
 
 @click.group()

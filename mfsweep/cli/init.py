@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--name", help="Name of the spec.  [default: that of the file]")
 @click.option("--target", help="Label method whose error counts.  [default: the dearest one by its name]")
 def init(source: str, output: Path | None, name: str | None, target: str | None) -> None:
-    """Write a first spec, with comments, for SOURCE: a data store, an ANI-1x file, or bundled:NAME.
+    """Write a first spec, with comments, for SOURCE: a data set, an ANI-1x file, or bundled:NAME.
 
     It picks label methods, sizes and a partition that the data can fill. Change what you like, then plan it.
 
@@ -56,7 +56,7 @@ def _fitting(start: Start, output: Path) -> str:
     Raises:
         DataError: none can be.
     """
-    from mfsweep.data.dataset import open_dataset
+    from mfsweep.data.view import open_view
     from mfsweep.prepare import Plan, prepare
     from mfsweep.starter import proposals, text
 
@@ -77,7 +77,7 @@ def _fitting(start: Start, output: Path) -> str:
                     # Planned once with a pool of one, which says how large it is.
                     first = plan(text(start, sizes, 1, by=by))
                     node = next(iter(first.graph.nodes.values()))
-                    pool = len(open_dataset(first.sources, first.data(node)).partition.train["b"])
+                    pool = len(open_view(first.sources, first.data(node)).partition.train["b"])
                 spec = text(start, sizes, pool, by=by)
                 plan(spec)
             except (DataError, SpecError) as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mfsweep.analysis.mixed import NO_NUMBERS, mixed
 from mfsweep.analysis.records import Records
 from mfsweep.errors import StoreError
+from mfsweep.models.versions import expected
 from mfsweep.prepare import Plan
-from mfsweep.versions import expected
 
 
 def require_same_versions(plan: Plan, *, here: bool = False) -> None:

@@ -12,8 +12,8 @@ from rich.table import Table
 from mfsweep.analysis.drawn import Absent
 from mfsweep.analysis.gallery import gallery
 from mfsweep.analysis.study import Differences, Study, analyse
-from mfsweep.data.dataset import open_dataset
 from mfsweep.data.residuals import residuals
+from mfsweep.data.view import open_view
 from mfsweep.prepare import Plan
 from mfsweep.spec.data import ResolvedData, Splits
 from mfsweep.spec.figures import Residuals
@@ -55,12 +55,12 @@ def differences(plan: Plan, figures: Mapping[str, Residuals]) -> dict[str, Diffe
     """
     experiment = plan.spec.experiment
     # The partition does not matter here: no stage is trained, no subset looked at.
-    dataset = open_dataset(
+    view = open_view(
         plan.sources, ResolvedData(digest=plan.content.digest, labels=experiment.data.labels, splits=Splits())
     )
     found = {}
     for name, figure in figures.items():
-        made = residuals(dataset, figure.target, figure.methods)
+        made = residuals(view, figure.target, figure.methods)
         found[name] = Differences(made.target, made.methods, MEV * made.values, made.pearson)
     return found
 

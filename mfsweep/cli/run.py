@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from rich.text import Text
 
-from mfsweep import overlay
 from mfsweep.cli import DEFAULT_STORE, searching, show
 from mfsweep.cli.came_out import CameOut, came_out
 from mfsweep.cli.planned import near
 from mfsweep.cli.requirements import require_same_versions
 from mfsweep.errors import StoreError, TrackingError
-from mfsweep.inventory import Inventory
+from mfsweep.models import overlay
 from mfsweep.plan.smoke import smoke_graph
-from mfsweep.points import tried
 from mfsweep.prepare import Plan
+from mfsweep.prepare.inventory import Inventory
+from mfsweep.prepare.points import tried
 from mfsweep.quantities import count
 from mfsweep.run import cluster, orphans, sweep
 from mfsweep.run.mlflow_experiment import SPEC, reason
@@ -33,8 +33,8 @@ from mfsweep.run.room import Room
 from mfsweep.run.store_tracking import open_or_go_on
 from mfsweep.run.sweep import Summary
 from mfsweep.run.tracking import Tracker, Untracked
-from mfsweep.sqlite_uris import is_relative, placed
 from mfsweep.store import Store
+from mfsweep.store.sqlite_uris import is_relative, placed
 
 if TYPE_CHECKING:
     from mfsweep.run.search import Search

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mfsweep.plan.cost import Estimator, Total, total
-from mfsweep.points import Point, without_seeds
 from mfsweep.prepare import Plan
+from mfsweep.prepare.points import Point, without_seeds
 from mfsweep.quantities import count
 from mfsweep.spec.axes import Value
 

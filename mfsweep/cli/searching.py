@@ -8,9 +8,9 @@ import re
 from rich.console import Console
 
 from mfsweep.analysis.search import SearchedStudy, searched, text
+from mfsweep.files import write_text
 from mfsweep.prepare import Plan
 from mfsweep.quantities import count
-from mfsweep.store import write_text
 
 
 def show(plan: Plan, console: Console, failed: int, refused: int) -> dict[str, str]:

@@ -26,10 +26,11 @@ from mfsweep.cli import residuals
 from mfsweep.cli.requirements import require_same_versions
 from mfsweep.cli.unpaid import unpaid
 from mfsweep.data.residuals import residual
+from mfsweep.files import write_text
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets
-from mfsweep.store import SweepFolder, write_text
+from mfsweep.store import SweepFolder
 
 MEV = 1000.0
 
@@ -180,14 +181,14 @@ def _residuals(plan: Plan) -> list[Residual]:
                 pairs.setdefault((method, target), result)
     found = []
     for (method, target), node in pairs.items():
-        dataset = plan.dataset(node)
-        members = dataset.partition.train.get("a", np.empty(0, np.int64))
-        structures = dataset.structures
+        view = plan.view(node)
+        members = view.partition.train.get("a", np.empty(0, np.int64))
+        structures = view.structures
         members = members[
             structures.carries(method, forces=False)[members] & structures.carries(target, forces=False)[members]
         ]
         if len(members):
-            offsets = dataset.offsets(method, node.training.sets), dataset.offsets(target, node.training.sets)
+            offsets = view.offsets(method, node.training.sets), view.offsets(target, node.training.sets)
             difference = residual(structures, members, method, target, *offsets)
             found.append(Residual(method, target, MEV * float(np.abs(difference).mean())))
     return found

@@ -11,7 +11,7 @@ import click
 from mfsweep.cli.options import as_json, console, require_store, store_option
 
 if TYPE_CHECKING:
-    from mfsweep.verify import Verified
+    from mfsweep.store.verify import Verified
 
 DAMAGED = 1
 """Exit code where something is damaged, and stays so."""
@@ -37,8 +37,8 @@ def verify(ctx: click.Context, store: Path, *, mend: bool, as_json: bool) -> Non
     Examples:  mfsweep store verify --store mfsweep-store
                mfsweep store verify --mend
     """  # noqa: D301
-    from mfsweep import verify as verifying
     from mfsweep.store import Store
+    from mfsweep.store import verify as verifying
 
     require_store(store)
     opened = Store(store.absolute())

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.analysis.study import Unpaid
-from mfsweep.data.dataset import Dataset
 from mfsweep.data.reference import fit_offsets, offset_energy
+from mfsweep.data.view import DataView
 from mfsweep.errors import DataError
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
@@ -29,22 +29,22 @@ def unpaid(plan: Plan) -> list[Unpaid]:
         return []
     most: dict[str, Unpaid] = {}
     for key in dict.fromkeys(planned.keys[planned.cell.result] for planned in plan.graph.cells):
-        lineage, dataset = plan.graph.lineage(key), plan.dataset(plan.graph.nodes[key])
+        lineage, view = plan.graph.lineage(key), plan.view(plan.graph.nodes[key])
         tests = {one.offsets or one.labels: one for one in lineage[-1].evaluations if one.part == "test"}
         known = plan.spec.experiment.data.labels
         for method in sorted(known.keys() & {*tests, *(name for node in lineage for name in node.training.methods)}):
-            own = _paid(dataset, lineage, method)
-            seen, _ = dataset.fit_set(method, [one for node in lineage for one in node.training.sets])
+            own = _paid(view, lineage, method)
+            seen, _ = view.fit_set(method, [one for node in lineage for one in node.training.sets])
             labels = len(np.setdiff1d(seen, own))
             if labels > (most[method].labels if method in most else 0):
-                most[method] = Unpaid(method, labels, _tested(dataset, lineage[-1], tests, method, seen, own))
+                most[method] = Unpaid(method, labels, _tested(view, lineage[-1], tests, method, seen, own))
     return list(most.values())
 
 
-def _paid(dataset: Dataset, lineage: list[Node], method: str) -> Indices:
+def _paid(view: DataView, lineage: list[Node], method: str) -> Indices:
     """Return the structures whose labels of a method, or of one that is made of it, any stage trains on."""
     sets = [
-        dataset.training(own)
+        view.training(own)
         for node in lineage
         for own in node.training.sets
         if method in parts(own.labels, node.training.data.derived or {})
@@ -53,12 +53,12 @@ def _paid(dataset: Dataset, lineage: list[Node], method: str) -> Indices:
 
 
 def _tested(
-    dataset: Dataset, node: Node, tests: Mapping[str, Evaluation], method: str, seen: Indices, own: Indices
+    view: DataView, node: Node, tests: Mapping[str, Evaluation], method: str, seen: Indices, own: Indices
 ) -> tuple[float, float | None] | None:
     """Return the test errors of offsets alone, meV/atom: fitted on what they have seen, and on what is paid for."""
     if method not in tests:
         return None
-    structures, members = dataset.structures, dataset.part(tests[method], node.training.sets)
+    structures, members = view.structures, view.part(tests[method], node.training.sets)
     energy = structures.labels[tests[method].labels].energy[members]
 
     def error(fitted: Indices) -> float | None:

@@ -24,7 +24,7 @@ from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
 
 LAYOUT = "an HDF5 file of the ANI-1x layout"
-_EITHER = f"{LAYOUT}, or a data store"
+_EITHER = f"{LAYOUT}, or a data set"
 """What a spec's source can be: of a file that cannot be opened nobody knows which it was to be."""
 
 

@@ -16,7 +16,7 @@ from mfsweep.data.reference import offset_table, require_offsets
 from mfsweep.data.structures import Structures
 
 if TYPE_CHECKING:
-    from mfsweep.data.dataset import Dataset
+    from mfsweep.data.view import DataView
 
 
 class Batch(NamedTuple):
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 
 
 def assemble(
-    dataset: Dataset,
+    view: DataView,
     indices: NDArray[np.integer],
     method: str,
     offsets: Mapping[int, float],
@@ -58,7 +58,7 @@ def assemble(
     """Gather structures into a batch.
 
     Args:
-        dataset: where they are.
+        view: where they are.
         indices: (S,) structure indices, at least one.
         method: label method.
         offsets: the method's energy offsets, atomic number -> eV.
@@ -69,7 +69,7 @@ def assemble(
         DataError: an element without an energy offset.
         ValueError: forces asked of an energy-only method.
     """
-    structures, edges = dataset.structures, dataset.edges(cutoff)
+    structures, edges = view.structures, view.edges(cutoff)
     index = np.asarray(indices, np.int64)
     labels = structures.labels[method]
     first, first_pair = structures.offsets[index], edges.offsets[index] // 2

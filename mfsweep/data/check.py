@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.dataset import Dataset, shown
 from mfsweep.data.derived import donors
 from mfsweep.data.judged import judge_labels, judge_structures
 from mfsweep.data.reference import freedom
@@ -25,6 +24,7 @@ from mfsweep.data.survey.balance import named_parts
 from mfsweep.data.survey.duplicates import leaks, structure_hashes
 from mfsweep.data.unseen import require_unseen
 from mfsweep.data.uses import Use, distinct, evaluation_uses, training_uses
+from mfsweep.data.view import DataView, shown
 from mfsweep.errors import DataError
 from mfsweep.quantities import count
 from mfsweep.spec.data import TEST_SUBSET, Difference, Shuffled, SubsetName, parts
@@ -36,14 +36,14 @@ MUCH = 1.0
 
 
 def check(
-    dataset: Dataset,
+    view: DataView,
     trainings: Sequence[Training],
     evaluations: Sequence[tuple[Training, Evaluation]],
 ) -> list[str]:
     """Check the data of a sweep.
 
     Args:
-        dataset: the source and its partition.
+        view: the source and its partition.
         trainings: the stages that will train on it.
         evaluations: stages and what they are scored on.
 
@@ -58,140 +58,140 @@ def check(
     """
     several = distinct(trainings)
     for training in several:
-        for use in training_uses(dataset, training):
-            _require_sound(dataset, use)
-        _require_under_edges(dataset, training)
-    for use in evaluation_uses(dataset, evaluations):
-        _require_sound(dataset, use)
-    require_unseen(dataset, several, evaluations)
-    warnings = dict.fromkeys(_judged(dataset, several, evaluations))
-    uses = [use for training in several for use in training_uses(dataset, training)]
-    warnings |= dict.fromkeys(_open_offsets(dataset, [*uses, *evaluation_uses(dataset, evaluations)]))
+        for use in training_uses(view, training):
+            _require_sound(view, use)
+        _require_under_edges(view, training)
+    for use in evaluation_uses(view, evaluations):
+        _require_sound(view, use)
+    require_unseen(view, several, evaluations)
+    warnings = dict.fromkeys(_judged(view, several, evaluations))
+    uses = [use for training in several for use in training_uses(view, training)]
+    warnings |= dict.fromkeys(_open_offsets(view, [*uses, *evaluation_uses(view, evaluations)]))
     for training in several:
         for method in training.methods:
-            for part in parts(method, dataset.derived):
+            for part in parts(method, view.derived):
                 # as if the stage trained on the part itself
                 alike = [own.but(labels=part) for own in training.sets if own.labels == method]
-                warnings |= dict.fromkeys(_rounded(dataset, part, alike))
-            warnings |= dict.fromkeys(_weaknesses(dataset, method, training.sets))
-    warnings |= dict.fromkeys(_leaks(dataset))
+                warnings |= dict.fromkeys(_rounded(view, part, alike))
+            warnings |= dict.fromkeys(_weaknesses(view, method, training.sets))
+    warnings |= dict.fromkeys(_leaks(view))
     return list(warnings)
 
 
 def _judged(
-    dataset: Dataset, trainings: Sequence[Training], evaluations: Sequence[tuple[Training, Evaluation]]
+    view: DataView, trainings: Sequence[Training], evaluations: Sequence[tuple[Training, Evaluation]]
 ) -> Iterator[str]:
     """Yield what the judge of data warns of; what it refuses is raised."""
-    nothing = np.zeros(len(dataset.structures.formula), np.bool_)
+    nothing = np.zeros(len(view.structures.formula), np.bool_)
     used, tested, trained = nothing.copy(), nothing.copy(), dict[str, NDArray[np.bool_]]()
     for training in trainings:
-        for use in training_uses(dataset, training):
+        for use in training_uses(view, training):
             used[use.members] = True
-            for part in parts(use.method, dataset.derived):
+            for part in parts(use.method, view.derived):
                 trained.setdefault(part, nothing.copy())[use.members] = True
-    for use in evaluation_uses(dataset, evaluations):
+    for use in evaluation_uses(view, evaluations):
         used[use.members] = True
     for _, own in evaluations:
         if own.part == "test":
-            tested[dataset.part(own)] = True
-    judge_structures(dataset, used, {method: own & ~tested for method, own in trained.items()})
+            tested[view.part(own)] = True
+    judge_structures(view, used, {method: own & ~tested for method, own in trained.items()})
     for method in trained:
-        yield from judge_labels(dataset, method, ~tested)
+        yield from judge_labels(view, method, ~tested)
 
 
-def _require_sound(dataset: Dataset, use: Use) -> None:
-    _require_closed_shell(dataset, use)
-    _require_under_cap(dataset, use)
-    _require_offsets(dataset, use)
+def _require_sound(view: DataView, use: Use) -> None:
+    _require_closed_shell(view, use)
+    _require_under_cap(view, use)
+    _require_offsets(view, use)
 
 
-def _require_closed_shell(dataset: Dataset, use: Use) -> None:
-    structures = dataset.structures
+def _require_closed_shell(view: DataView, use: Use) -> None:
+    structures = view.structures
     if structures.charge is not None:
         charged = use.members[structures.charge[use.members] != 0]
         if len(charged):
             first = int(charged[0])
             raise DataError(
-                f"{dataset.place}: {use.place}: expected neutral structures, got {len(charged)} charged ones: "
+                f"{view.place}: {use.place}: expected neutral structures, got {len(charged)} charged ones: "
                 f"{structures.describe(first)} has charge {structures.charge[first]:+d}. The models know no charge: "
                 "leave these structures out of the file"
             )
-    electrons = structures.counts(use.members, dataset.elements) @ np.array(dataset.elements)
+    electrons = structures.counts(use.members, view.elements) @ np.array(view.elements)
     odd = electrons % 2 == 1
     if structures.pbc is not None:  # the electrons of a cell say nothing of the shells of a crystal
         odd &= ~structures.pbc[use.members].any(axis=1)
     odd = use.members[odd]
     if len(odd):
         raise DataError(
-            f"{dataset.place}: {use.place}: expected closed shells, got {len(odd)} structures with an odd number of "
+            f"{view.place}: {use.place}: expected closed shells, got {len(odd)} structures with an odd number of "
             f"electrons, the first is {structures.describe(int(odd[0]))}. Radicals and ions are not on the "
             "surface that the others share: leave these structures out of the file"
         )
 
 
-def _require_under_cap(dataset: Dataset, use: Use) -> None:
-    sizes = dataset.structures.sizes[use.members]
+def _require_under_cap(view: DataView, use: Use) -> None:
+    sizes = view.structures.sizes[use.members]
     above = use.members[sizes > use.max_atoms]
     if len(above):
         raise DataError(
-            f"{dataset.place}: {use.place}: expected at most {use.max_atoms} atoms in a structure (batch.max_atoms), "
-            f"got {sizes.max()}: {len(above)} are above, the first is {dataset.structures.describe(int(above[0]))}. "
+            f"{view.place}: {use.place}: expected at most {use.max_atoms} atoms in a structure (batch.max_atoms), "
+            f"got {sizes.max()}: {len(above)} are above, the first is {view.structures.describe(int(above[0]))}. "
             "Raise batch.max_atoms, or leave these structures out of the file"
         )
 
 
-def _require_under_edges(dataset: Dataset, training: Training) -> None:
+def _require_under_edges(view: DataView, training: Training) -> None:
     if training.edge_cap is None:
         return
     cap, cutoff = training.edge_cap
-    edges = np.diff(dataset.edges(cutoff).offsets)
+    edges = np.diff(view.edges(cutoff).offsets)
     for own in training.sets:
-        members = dataset.training(own)
+        members = view.training(own)
         above = members[edges[members] > cap]
         if len(above):
             raise DataError(
-                f"{dataset.place}: {shown(own)}: expected at most {cap} edges in a structure (batch.max_edges), got "
+                f"{view.place}: {shown(own)}: expected at most {cap} edges in a structure (batch.max_edges), got "
                 f"{edges[members].max()} within {cutoff:g} angstrom: {len(above)} are above, the first is "
-                f"{dataset.structures.describe(int(above[0]))}. Raise batch.max_edges, or leave these structures out "
+                f"{view.structures.describe(int(above[0]))}. Raise batch.max_edges, or leave these structures out "
                 "of the file"
             )
 
 
-def _require_offsets(dataset: Dataset, use: Use) -> None:
-    structures = dataset.structures
-    offsets = dataset.offsets(use.reference, use.sets)
+def _require_offsets(view: DataView, use: Use) -> None:
+    structures = view.structures
+    offsets = view.offsets(use.reference, use.sets)
     for z in structures.elements_of(use.members):
         if z not in offsets:
             first = np.argmax(structures.counts(use.members, [z])[:, 0] > 0)
             example = structures.describe(int(use.members[first]))
             known = ", ".join(SYMBOLS[e] for e in sorted(offsets))
             why = f"data.offsets gives those of {known} alone. Add it there"
-            if dataset.given(use.reference) is None:
-                fitted, name = dataset.fit_set(use.reference, use.sets)
+            if view.given(use.reference) is None:
+                fitted, name = view.fit_set(use.reference, use.sets)
                 why = (
                     f"the {len(fitted)} structures of {name}, on which the offsets are fitted, hold only {known}. "
                     f"Enlarge that set until it has {SYMBOLS[z]}, take another split seed"
                 )
             raise DataError(
-                f"{dataset.place}: {use.place}: {SYMBOLS[z]} (in {example}) has no energy offset of {use.reference}: "
+                f"{view.place}: {use.place}: {SYMBOLS[z]} (in {example}) has no energy offset of {use.reference}: "
                 f"{why}, or leave these structures out of the file"
             )
 
 
-def _open_offsets(dataset: Dataset, uses: Sequence[Use]) -> Iterator[str]:
+def _open_offsets(view: DataView, uses: Sequence[Use]) -> Iterator[str]:
     """Yield which energy offsets the compositions leave open, and how many structures it matters to."""
     affected: dict[tuple[str, bytes], list[Use]] = {}
     for use in uses:
-        if dataset.given(use.reference) is None:
-            fitted, _ = dataset.fit_set(use.reference, use.sets)
+        if view.given(use.reference) is None:
+            fitted, _ = view.fit_set(use.reference, use.sets)
             affected.setdefault((use.reference, fitted.tobytes()), []).append(use)
     for (method, _), own in affected.items():
-        fitted, name = dataset.fit_set(method, own[0].sets)
-        free = freedom(dataset.structures, fitted)
+        fitted, name = view.fit_set(method, own[0].sets)
+        free = freedom(view.structures, fitted)
         if not len(free.directions):
             continue
         members = np.unique(np.concatenate([use.members for use in own]))
-        touched = int(free.open(dataset.structures, members).sum())
+        touched = int(free.open(view.structures, members).sum())
         text = (
             f"the compositions of {name} ({count(len(fitted), 'structure')}) fix "
             f"{len(free.elements) - len(free.directions)} of the {len(free.elements)} energy offsets of {method} "
@@ -205,14 +205,14 @@ def _open_offsets(dataset: Dataset, uses: Sequence[Use]) -> Iterator[str]:
         yield text
 
 
-def _leaks(dataset: Dataset) -> Iterator[str]:
+def _leaks(view: DataView) -> Iterator[str]:
     """Yield which parts share geometries. Copies have one formula, so a partition by formula cannot part them."""
-    splits = dataset.data.splits
+    splits = view.data.splits
     if splits.by_formula:
         return
-    structures = dataset.structures
+    structures = view.structures
     way = "by the parts given" if splits.given else f"split by {splits.by}"
-    for leak in leaks(structure_hashes(structures), named_parts(dataset.partition)):
+    for leak in leaks(structure_hashes(structures), named_parts(view.partition)):
         one, other = leak.parts
         first = f"{structures.describe(int(leak.pairs.first[0]))} and {structures.describe(int(leak.pairs.other[0]))}"
         yield (
@@ -221,51 +221,49 @@ def _leaks(dataset: Dataset) -> Iterator[str]:
         )
 
 
-def _rounded(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
+def _rounded(view: DataView, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
     """Yield that the energies which a training learns were rounded on their way here."""
-    members = np.unique(np.concatenate([dataset.training(own) for own in sets]))
-    structures = dataset.structures
+    members = np.unique(np.concatenate([view.training(own) for own in sets]))
+    structures = view.structures
     if found := float32_rounding(structures.labels[method].energy[members], structures.sizes[members]):
         yield f"the {method} {found.sentence} ({structures.describe(int(members[found.first]))} most)"
 
 
-def _unshuffled(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
+def _unshuffled(view: DataView, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
     """Yield which labelled sets of a shuffled method have structures that could change places with no other."""
-    shuffle = dataset.derived.get(method)
+    shuffle = view.derived.get(method)
     if not isinstance(shuffle, Shuffled):
         return
-    takers, givers = donors(dataset.structures, shuffle, dataset.owners)
+    takers, givers = donors(view.structures, shuffle, view.owners)
     alone = takers[takers == givers]
     for labelled in sets:
-        if kept := int(np.isin(dataset.training(labelled), alone).sum()):
+        if kept := int(np.isin(view.training(labelled), alone).sum()):
             yield (
                 f"{count(kept, 'structure')} of {shown(labelled)} with their own labels: they are the only ones of "
                 "their formula in their part, within which labels are shuffled"
             )
 
 
-def _on_offsets(
-    dataset: Dataset, method: str, own: Sequence[LabelledSet], sets: Sequence[LabelledSet]
-) -> Iterator[str]:
+def _on_offsets(view: DataView, method: str, own: Sequence[LabelledSet], sets: Sequence[LabelledSet]) -> Iterator[str]:
     """Yield what to know of a method's energy offsets: `own` are the sets with it."""
-    if dataset.given(method) is not None:
-        left = float(left_by_offsets(dataset, method, own)[1].mean())
+    if view.given(method) is not None:
+        left = float(left_by_offsets(view, method, own)[1].mean())
         if abs(left) > MUCH:
             yield (
                 f"the offsets given for {method} leave {left:.3g} eV/atom of its training labels on average, which the "
                 "model has to learn first (isolated atoms leave the binding energy): allow more steps than with others"
             )
-    elif dataset.data.offsets != "paid" and "a" in dataset.partition.train:
-        fitted, name = dataset.fit_set(method, sets)
-        a = dataset.partition.train["a"]
+    elif view.data.offsets != "paid" and "a" in view.partition.train:
+        fitted, name = view.fit_set(method, sets)
+        a = view.partition.train["a"]
         if not np.isin(fitted, a).all():
             yield f"{method} has no labels in the training part of a: its energy offsets are fitted on {name}"
         elif len(fitted) < len(a):
             yield f"{len(fitted)} of {len(a)} training structures of a carry {method}: its offsets are fitted on these"
 
 
-def _small_validation(dataset: Dataset, method: str, subsets: list[SubsetName]) -> Iterator[str]:
-    structures, held = dataset.structures, dataset.validation(method, subsets)
+def _small_validation(view: DataView, method: str, subsets: list[SubsetName]) -> Iterator[str]:
+    structures, held = view.structures, view.validation(method, subsets)
     where = f"the validation set of {method} ({' and '.join(subsets)})"
     if len(held) == 1:
         yield (
@@ -277,22 +275,22 @@ def _small_validation(dataset: Dataset, method: str, subsets: list[SubsetName]) 
         yield f"{where} has one formula, {formula}: its error says little of others"
 
 
-def _weaknesses(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
-    structures = dataset.structures
+def _weaknesses(view: DataView, method: str, sets: Sequence[LabelledSet]) -> Iterator[str]:
+    structures = view.structures
     own = [labelled for labelled in sets if labelled.labels == method]
     subsets: list[SubsetName] = sorted({labelled.subset for labelled in own})
-    yield from _small_validation(dataset, method, subsets)
+    yield from _small_validation(view, method, subsets)
     for labelled in own:
-        members = dataset.training(labelled)
+        members = view.training(labelled)
         if len(np.unique(structures.formula[members])) < 2:
             yield f"{shown(labelled)} has structures of one formula only"
-    yield from _unshuffled(dataset, method, own)
-    yield from _on_offsets(dataset, method, own, sets)
-    difference = dataset.derived.get(method)
+    yield from _unshuffled(view, method, own)
+    yield from _on_offsets(view, method, own, sets)
+    difference = view.derived.get(method)
     if isinstance(difference, Difference):
-        spread = 1000 * left_by_offsets(dataset, method, own)[1].std()
+        spread = 1000 * left_by_offsets(view, method, own)[1].std()
         alike = [labelled.but(labels=difference.target) for labelled in own]
-        plain = 1000 * left_by_offsets(dataset, difference.target, alike)[1].std()
+        plain = 1000 * left_by_offsets(view, difference.target, alike)[1].std()
         if spread > plain:
             yield (
                 f"{method} spreads by {spread:.3g} meV/atom after its energy offsets, and {difference.target} itself "

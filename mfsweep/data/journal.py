@@ -1,12 +1,12 @@
-"""The journal of a labelling: what is computed already of labels that are not in the data store yet.
+"""The journal of a labelling: what is computed already of labels that are not in the data set yet.
 
-    .STORE.NAME.labelling/       beside the data store
+    .DATASET.NAME.labelling/       beside the data set
       settings.json              what the labels depend on: geometry, method, options, versions
       00000001.npz ...           finished batches: index, energy, forces, seconds, failures, with the batch's number
 
 One process writes it. Batches are written as soon as they are there, under a temporary name that is then changed: to
 kill the process at any time loses the batches that were not finished, and nothing else. When the labels are in the
-store the folder goes.
+data set the folder goes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BATCHES = "[0-9]*.npz"
 
 
 class Collected(NamedTuple):
-    """Labels of all structures of a data store, as far as there are any."""
+    """Labels of all structures of a data set, as far as there are any."""
 
     energy: NDArray[np.float64]
     """(S,) eV; NaN where there is none."""
@@ -57,7 +57,7 @@ class Collected(NamedTuple):
         """Return these labels with those of one batch: the arrays are changed in place.
 
         Args:
-            structures: of the data store.
+            structures: of the data set.
             index: (n,) the batch's structures.
             computed: their labels.
         """
@@ -149,22 +149,22 @@ def _as_text(failures: Mapping[int, str]) -> str:
     return json.dumps({str(place): why for place, why in failures.items()})
 
 
-def place(store: Path, name: str) -> Path:
+def place(dataset: Path, name: str) -> Path:
     """Return the folder of the journal of one method's labels.
 
     Args:
-        store: the data store.
+        dataset: the data set.
         name: of the labels in it.
     """
-    return store.parent / f".{store.name}.{name}.labelling"
+    return dataset.parent / f".{dataset.name}.{name}.labelling"
 
 
 @contextlib.contextmanager
-def opened(store: Path, name: str, settings: Mapping[str, Any], *, replace: bool = False) -> Iterator[Journal]:
+def opened(dataset: Path, name: str, settings: Mapping[str, Any], *, replace: bool = False) -> Iterator[Journal]:
     """Give the journal of one method's labels, held against other processes.
 
     Args:
-        store: the data store.
+        dataset: the data set.
         name: of the labels in it.
         settings: what the labels depend on, as plain data.
         replace: drop what an interrupted run of other settings left.
@@ -172,10 +172,10 @@ def opened(store: Path, name: str, settings: Mapping[str, Any], *, replace: bool
     Raises:
         DataError: another process has it, it is of other settings, or the folder cannot be written.
     """
-    folder = place(store, name)
+    folder = place(dataset, name)
     with _held(folder) as mine:
         if not mine:
-            raise DataError(f"another process is computing the labels {name!r} of {store}: wait for it, or stop it")
+            raise DataError(f"another process is computing the labels {name!r} of {dataset}: wait for it, or stop it")
         try:
             _settle(folder, name, dict(settings), replace=replace)
         except OSError as error:

@@ -2,7 +2,7 @@
 
 A source is judged as `mfsweep data import` judges files, in the same words: labels by method on a sample of SAMPLE
 structures spread over the source, but for those that a test is scored on; the structures that stages use one by one,
-each once. A data store has been judged when it was made; of one that is older than what is looked for now, the
+each once. A data set has been judged when it was made; of one that is older than what is looked for now, the
 structures are looked at here.
 """
 
@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data import csr
-from mfsweep.data.dataset import Dataset
+from mfsweep.data import dataset
 from mfsweep.data.importing import JUDGED
 from mfsweep.data.importing.refusal import passing
 from mfsweep.data.importing.rules import Rules
 from mfsweep.data.judging import Mend, flaws_of, sample_of
 from mfsweep.data.units import ANI_UNITS, ASE_UNITS, Units
+from mfsweep.data.view import DataView
 from mfsweep.errors import DataError
 from mfsweep.quantities import count
 from mfsweep.spec.data import LabelKeys
@@ -31,11 +31,11 @@ SAMPLE = 2_000
 Flags = NDArray[np.bool_]
 
 
-def judge_labels(dataset: Dataset, method: str, untested: Flags) -> Iterator[str]:
+def judge_labels(view: DataView, method: str, untested: Flags) -> Iterator[str]:
     """Refuse labels that cannot be what they were taken for.
 
     Args:
-        dataset: the structures.
+        view: the structures.
         method: label method of the source.
         untested: (S,) structures whose labels may be looked at.
 
@@ -45,9 +45,9 @@ def judge_labels(dataset: Dataset, method: str, untested: Flags) -> Iterator[str
     Raises:
         DataError: nobody has.
     """
-    origin = _Origin(dataset, method)
-    found = sample_of(dataset.structures, method, untested, SAMPLE).findings(
-        {method: origin.units}, [method] if origin.store else ()
+    origin = _Origin(view, method)
+    found = sample_of(view.structures, method, untested, SAMPLE).findings(
+        {method: origin.units}, [method] if origin.is_dataset else ()
     )
     for own in found:
         text = f"{origin.path}: {own.text}"
@@ -59,61 +59,61 @@ def judge_labels(dataset: Dataset, method: str, untested: Flags) -> Iterator[str
             yield text
 
 
-def judge_structures(dataset: Dataset, used: Flags, methods: Mapping[str, Flags]) -> None:
+def judge_structures(view: DataView, used: Flags, methods: Mapping[str, Flags]) -> None:
     """Refuse structures that cannot be.
 
     Args:
-        dataset: the structures.
+        view: the structures.
         used: (S,) those that any stage uses.
         methods: label method -> (S,) those on which a stage trains with it.
 
     Raises:
         DataError: with the first of them.
     """
-    stores = dataset.all_stores()
-    if stores and all(csr.provenance(path).get("judged", 0) >= JUDGED for path in stores):
+    files = view.all_datasets()
+    if files and all(dataset.provenance(path).get("judged", 0) >= JUDGED for path in files):
         return
     for method, own in ({"": used} | dict(methods)).items():
-        seen = dataset.judged.setdefault(method, np.zeros(len(own), np.bool_))
+        seen = view.judged.setdefault(method, np.zeros(len(own), np.bool_))
         news = np.flatnonzero(own & ~seen)
-        for flaw, bad in flaws_of(dataset.structures, news, [method] if method else []):
-            first = dataset.structures.describe(int(bad[0]))
+        for flaw, bad in flaws_of(view.structures, news, [method] if method else []):
+            first = view.structures.describe(int(bad[0]))
             more = f" (and {count(len(bad) - 1, 'more structure')} with flaws)" if len(bad) > 1 else ""
-            origin = _Origin(dataset, flaw.method or next(iter(dataset.data.labels)))
+            origin = _Origin(view, flaw.method or next(iter(view.data.labels)))
             mend = Mend(drop_bad=True)
             if flaw.method and len(bad) == len(news):
                 mend = Mend(energies_alone=True)
-            raise DataError(f"{dataset.place}: {first}: {flaw.what}{more}. {origin.advice({flaw.method or '': mend})}")
+            raise DataError(f"{view.place}: {first}: {flaw.what}{more}. {origin.advice({flaw.method or '': mend})}")
         seen |= own
 
 
 class _Origin:
     """Where the labels of a method come from, and how they would be imported."""
 
-    def __init__(self, dataset: Dataset, method: str) -> None:
-        labels = dataset.data.labels
+    def __init__(self, view: DataView, method: str) -> None:
+        labels = view.data.labels
         source = labels[method].source
-        self.store = bool(dataset.stores(method))
-        self.path = dataset.paths[source] if source is not None else next(iter(dataset.paths.values()))
-        provenance = csr.provenance(self.path) if self.store else {}
+        self.is_dataset = bool(view.datasets(method))
+        self.path = view.paths[source] if source is not None else next(iter(view.paths.values()))
+        provenance = dataset.provenance(self.path) if self.is_dataset else {}
         self.trusted = bool(provenance.get("units_trusted"))
         made_of = [own for own in provenance.get("sources", []) if method in own.get("labels", {})]
-        self.units = Units(**made_of[0]["units"]) if made_of else ASE_UNITS if self.store else ANI_UNITS
-        self._files: list[str | Path] = [own["file"] for own in made_of] if self.store else [self.path]
+        self.units = Units(**made_of[0]["units"]) if made_of else ASE_UNITS if self.is_dataset else ANI_UNITS
+        self._files: list[str | Path] = [own["file"] for own in made_of] if self.is_dataset else [self.path]
         keys = made_of[0]["labels"] if made_of else {}
         here = {name: own for name, own in labels.items() if own.source in (None, source)}
-        self._labels = {name: LabelKeys(**own) for name, own in keys.items()} if self.store else here
+        self._labels = {name: LabelKeys(**own) for name, own in keys.items()} if self.is_dataset else here
 
     def advice(self, mends: Mapping[str, Mend]) -> str:
         """Return what to do with labels that would pass so; with nothing, what to look at."""
         if not mends or not self._files:
-            again = "import it again with the --unit of its file, or" if self.store else "import it"
+            again = "import it again with the --unit of its file, or" if self.is_dataset else "import it"
             return (
                 f"Look at what wrote the file: {again} with --trust-units if it is right (mfsweep data import --help)"
             )
-        target = self.path if self.store else self.path.with_name(f"{self.path.stem}-store.h5")
+        target = self.path if self.is_dataset else self.path.with_name(f"{self.path.stem}-dataset.h5")
         units = dict.fromkeys(self._labels, self.units)
         stated = {} if self.units in (ANI_UNITS, ASE_UNITS) else self.units._asdict()
         rules = Rules(labels=self._labels, units=stated).mended(mends, self._labels)
-        command = rules.command(self._files, target, overwrite=self.store)
+        command = rules.command(self._files, target, overwrite=self.is_dataset)
         return f"{passing(mends, units)}: {command} (it prints the `data:` block that takes them)"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data import ani1x, csr
-from mfsweep.data.csr import Chunk
+from mfsweep.data import ani1x, dataset
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.structures import SYMBOLS
 
 FAR = 6.0
@@ -58,8 +58,8 @@ def isolated_energies(path: Path) -> dict[str, dict[str, float]]:
     Raises:
         DataError: the file cannot be read.
     """
-    if csr.is_csr(path):
-        kept: dict[str, dict[str, float]] = csr.provenance(path).get("isolated_atoms", {})
+    if dataset.is_dataset(path):
+        kept: dict[str, dict[str, float]] = dataset.provenance(path).get("isolated_atoms", {})
         return {f"{method}.energy": own for method, own in kept.items()}
     found: dict[str, dict[str, float]] = {}
     for key, number, energy in ani1x.single_atoms(path):

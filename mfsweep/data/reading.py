@@ -1,4 +1,4 @@
-"""Structures from source files of either layout: of ANI-1x, which is read, or a data store, which is mapped."""
+"""Structures from source files of either layout: of ANI-1x, which is read, or a data set, which is mapped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from mfsweep.data import ani1x, csr
+from mfsweep.data import ani1x, dataset
 from mfsweep.data.hdf5 import require_keys
 from mfsweep.data.structures import Structures, concatenate
 from mfsweep.errors import DataError, nearest
@@ -18,7 +18,7 @@ def read(paths: Mapping[str, Path], labels: Mapping[str, LabelKeys]) -> Structur
 
     Args:
         paths: name of the source -> its file; that of a single one is empty. Several are held in memory together, also
-            where they are data stores.
+            where they are data sets.
         labels: label method -> keys; of several files, a method has no labels in one without them, or in another than
             its `source`.
 
@@ -51,4 +51,4 @@ def keys_of(path: Path) -> set[str]:
 
 
 def _reader(path: Path) -> ModuleType:
-    return csr if csr.is_csr(path) else ani1x
+    return dataset if dataset.is_dataset(path) else ani1x

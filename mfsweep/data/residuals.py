@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.dataset import Dataset
 from mfsweep.data.reference import fit_offsets, freedom, offset_energy
 from mfsweep.data.structures import Structures
+from mfsweep.data.view import DataView
 from mfsweep.errors import DataError
 from mfsweep.spec.stage import LabelledSet
 
@@ -35,13 +35,13 @@ class Residuals(NamedTuple):
     """(M, M) correlation of the methods' values; NaN where one's do not vary."""
 
 
-def residuals(dataset: Dataset, target: str, methods: Sequence[str], among: Indices | None = None) -> Residuals:
+def residuals(view: DataView, target: str, methods: Sequence[str], among: Indices | None = None) -> Residuals:
     """Return the residuals of methods against a target.
 
     The offsets are fitted on the same structures, so that none of the residuals has a part that offsets could explain.
 
     Args:
-        dataset: where the labels are.
+        view: where the labels are.
         target: label method.
         methods: the others.
         among: (m,) structures to look at. Default: all.
@@ -50,24 +50,24 @@ def residuals(dataset: Dataset, target: str, methods: Sequence[str], among: Indi
         DataError: an unknown method, or structures that carry all of them and are fewer than two, or so few that the
             offsets leave nothing.
     """
-    structures = dataset.structures
+    structures = view.structures
     carrying = np.zeros(len(structures.formula), np.bool_)
     carrying[slice(None) if among is None else among] = True
     for method in (target, *methods):
-        dataset.require_method(method)
+        view.require_method(method)
         carrying &= structures.carries(method, forces=False)
     index = np.flatnonzero(carrying)
     names = ", ".join((target, *methods))
     if len(index) < 2:
-        raise DataError(f"{dataset.place}: expected structures that carry all of {names}, got {len(index)}")
+        raise DataError(f"{view.place}: expected structures that carry all of {names}, got {len(index)}")
     free = freedom(structures, index)
     rank = len(free.elements) - len(free.directions)
     if len(index) <= rank:
         raise DataError(
-            f"{dataset.place}: the {len(index)} structures that carry all of {names} have {rank} compositions that "
+            f"{view.place}: the {len(index)} structures that carry all of {names} have {rank} compositions that "
             "energy offsets tell apart, and leave nothing to look at: expected more structures"
         )
-    with dataset.named(f"the {len(index)} structures that carry all of {names}: "):
+    with view.named(f"the {len(index)} structures that carry all of {names}: "):
         offsets = {method: fit_offsets(structures, method, index) for method in (target, *methods)}
     values = np.array(
         [residual(structures, index, target, method, offsets[target], offsets[method]) for method in methods]
@@ -93,9 +93,9 @@ def residual(
     return (own - others) / structures.sizes[indices]
 
 
-def left_by_offsets(dataset: Dataset, method: str, sets: Sequence[LabelledSet]) -> tuple[Indices, NDArray[np.float64]]:
+def left_by_offsets(view: DataView, method: str, sets: Sequence[LabelledSet]) -> tuple[Indices, NDArray[np.float64]]:
     """Return the structures trained on with a method, (n,), and what its offsets leave of the labels, (n,) eV/atom."""
-    members = np.unique(np.concatenate([dataset.training(own) for own in sets if own.labels == method]))
-    energy = dataset.structures.labels[method].energy[members]
-    offsets = offset_energy(dataset.structures, members, dataset.offsets(method, sets))
-    return members, (energy - offsets) / dataset.structures.sizes[members]
+    members = np.unique(np.concatenate([view.training(own) for own in sets if own.labels == method]))
+    energy = view.structures.labels[method].energy[members]
+    offsets = offset_energy(view.structures, members, view.offsets(method, sets))
+    return members, (energy - offsets) / view.structures.sizes[members]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.lone import isolated_energies
 from mfsweep.errors import DataError, MissingDataError, nearest
 from mfsweep.files import facts, sha256, write_text
@@ -119,7 +119,7 @@ def _remembered(
 def contents(
     paths: Mapping[str, Path], cache: Path | None = None, *, anew: bool = False, atoms: bool = False
 ) -> Content:
-    """Return what is in the data files, as digests. Of a data store every array is compared with its own first.
+    """Return what is in the data files, as digests. Of a data set every array is compared with its own first.
 
     Args:
         paths: name of the source -> its file; that of a single one is empty.
@@ -128,12 +128,12 @@ def contents(
         anew: read every file, whatever the cache remembers of it.
 
     Raises:
-        DataError: a file cannot be read, or a data store is damaged.
+        DataError: a file cannot be read, or a data set is damaged.
     """
     indices = digest(paths[INDICES], cache, anew=anew) if INDICES in paths else None
     paths = {name: path for name, path in paths.items() if name != INDICES}
     found = {
-        name: _remembered(path, cache, csr.digests if csr.is_csr(path) else sha256, anew=anew)
+        name: _remembered(path, cache, dataset.digests if dataset.is_dataset(path) else sha256, anew=anew)
         for name, path in paths.items()
     }
     parts = {name: own for name, own in found.items() if not isinstance(own, str)}
@@ -168,7 +168,7 @@ def verify_data(paths: Mapping[str, Path], data: ResolvedData, cache: Path | Non
 def verify_labels(
     paths: Mapping[str, Path], labels: Mapping[str, LabelKeys], expected: Mapping[str, str], cache: Path | None = None
 ) -> None:
-    """Check that labels in data stores are those that an evaluation was planned with.
+    """Check that labels in data sets are those that an evaluation was planned with.
 
     Args:
         paths: name of the source -> its file.

@@ -134,7 +134,7 @@ def groups_of(structures: Structures, by: str | None) -> Column:
 def _column(structures: Structures, name: str, place: str, expected: str) -> Column:
     if name not in structures.columns:
         known = ", ".join(sorted(structures.columns))
-        there = f"There are {known}" if known else "There are none: `mfsweep data import` makes a data store with some"
+        there = f"There are {known}" if known else "There are none: `mfsweep data import` makes a data set with some"
         near = nearest(name, [BY_FORMULA, BY_STRUCTURE, *structures.columns])
         raise DataError(f"{place}: expected {expected}, got {name!r}.{near} {there}")
     return structures.columns[name]

@@ -71,7 +71,7 @@ class Units(NamedTuple):
 ANI_UNITS = Units("hartree", "hartree/Ang", "Ang")
 """Of the ANI-1x layout."""
 ASE_UNITS = Units("eV", "eV/Ang", "Ang")
-"""Of ASE, and of a data store."""
+"""Of ASE, and of a data set."""
 
 
 class EnergyScale(NamedTuple):

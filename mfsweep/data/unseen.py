@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.dataset import Dataset, shown
 from mfsweep.data.derived import donors, made_of
+from mfsweep.data.view import DataView, shown
 from mfsweep.errors import DataError
 from mfsweep.spec.data import Shuffled, SubsetName
 from mfsweep.spec.stage import Evaluation, Training
@@ -41,12 +41,12 @@ class _Seen(NamedTuple):
 
 
 def require_unseen(
-    dataset: Dataset, trainings: Sequence[Training], evaluations: Sequence[tuple[Training, Evaluation]]
+    view: DataView, trainings: Sequence[Training], evaluations: Sequence[tuple[Training, Evaluation]]
 ) -> None:
     """Refuse trainings that see labels on which any of the evaluations scores a test.
 
     Args:
-        dataset: the structures and their partition.
+        view: the structures and their partition.
         trainings: stages.
         evaluations: stages and what they are scored on.
 
@@ -54,57 +54,57 @@ def require_unseen(
         DataError: a labelled set, validation set or fit set of energy offsets with such labels.
     """
     tests = {(own.labels, own.subset): own for _, own in evaluations if own.part == "test"}
-    held = [_held(dataset, own) for own in tests.values()]
+    held = [_held(view, own) for own in tests.values()]
     if not held:
         return
     for training in trainings:
-        for seen in _seen(dataset, training):
-            _refuse(dataset, seen, held)
+        for seen in _seen(view, training):
+            _refuse(view, seen, held)
     for training, own in evaluations:
-        _refuse(dataset, _fitted(dataset, own.offsets or own.labels, training), held)
+        _refuse(view, _fitted(view, own.offsets or own.labels, training), held)
 
 
-def _held(dataset: Dataset, evaluation: Evaluation) -> _Held:
+def _held(view: DataView, evaluation: Evaluation) -> _Held:
     target = evaluation.labels
     # A difference gives away its target wherever the other part is known; the other part alone gives nothing away.
-    own = {target, dataset.derived[target].methods[0]} if target in dataset.derived else {target}
-    flags = np.zeros(len(dataset.structures.formula), np.bool_)
-    flags[dataset.part(evaluation)] = True
-    return _Held(evaluation, made_of(own, dataset.derived), flags)
+    own = {target, view.derived[target].methods[0]} if target in view.derived else {target}
+    flags = np.zeros(len(view.structures.formula), np.bool_)
+    flags[view.part(evaluation)] = True
+    return _Held(evaluation, made_of(own, view.derived), flags)
 
 
-def _seen(dataset: Dataset, training: Training) -> Iterator[_Seen]:
+def _seen(view: DataView, training: Training) -> Iterator[_Seen]:
     for labelled in training.sets:
-        yield _looked_at(dataset, shown(labelled), labelled.labels, dataset.training(labelled))
+        yield _looked_at(view, shown(labelled), labelled.labels, view.training(labelled))
     for method in training.methods:
         subsets: list[SubsetName] = sorted({own.subset for own in training.sets if own.labels == method})
         place = f"the validation set of {' and '.join(subsets)}"
-        yield _looked_at(dataset, place, method, dataset.validation(method, subsets))
-        yield _fitted(dataset, method, training)
+        yield _looked_at(view, place, method, view.validation(method, subsets))
+        yield _fitted(view, method, training)
 
 
-def _fitted(dataset: Dataset, method: str, training: Training) -> _Seen:
-    if dataset.given(method) is not None:
+def _fitted(view: DataView, method: str, training: Training) -> _Seen:
+    if view.given(method) is not None:
         return _Seen("", method, np.empty(0, np.int64))
-    members, name = dataset.fit_set(method, training.sets)
-    return _looked_at(dataset, f"{name}, on which energy offsets are fitted,", method, members)
+    members, name = view.fit_set(method, training.sets)
+    return _looked_at(view, f"{name}, on which energy offsets are fitted,", method, members)
 
 
-def _looked_at(dataset: Dataset, place: str, method: str, members: Indices) -> _Seen:
-    shuffle = dataset.derived.get(method)
+def _looked_at(view: DataView, place: str, method: str, members: Indices) -> _Seen:
+    shuffle = view.derived.get(method)
     if isinstance(shuffle, Shuffled):
-        takers, givers = donors(dataset.structures, shuffle, dataset.owners)
+        takers, givers = donors(view.structures, shuffle, view.owners)
         members = np.union1d(members, givers[np.isin(takers, members)])
     return _Seen(place, method, members)
 
 
-def _refuse(dataset: Dataset, seen: _Seen, held: Sequence[_Held]) -> None:
+def _refuse(view: DataView, seen: _Seen, held: Sequence[_Held]) -> None:
     for own in held:
         leaked = seen.members[own.flags[seen.members]]
         if seen.method in own.methods and len(leaked):
-            first = dataset.structures.describe(int(leaked[0]))
+            first = view.structures.describe(int(leaked[0]))
             raise DataError(
-                f"{dataset.place}: {seen.place} brings {seen.method} labels of {len(leaked)} structures of "
+                f"{view.place}: {seen.place} brings {seen.method} labels of {len(leaked)} structures of "
                 f"{own.evaluation.subset!r} into a training, and {own.evaluation.labels} is tested on them: the first "
                 f"is {first}. Test labels touch nothing but the last number (README rule 4): test on a subset with "
                 "which nothing is trained, validated or fitted"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.dataset import Dataset, shown
+from mfsweep.data.view import DataView, shown
 from mfsweep.errors import DataError
 from mfsweep.spec.data import SubsetName
 from mfsweep.spec.stage import Evaluation, LabelledSet, Training
@@ -40,7 +40,7 @@ def distinct(trainings: Sequence[Training]) -> list[Training]:
     return list({_data_of(training): training for training in trainings}.values())
 
 
-def training_uses(dataset: Dataset, training: Training) -> Iterator[Use]:
+def training_uses(view: DataView, training: Training) -> Iterator[Use]:
     """Yield the labelled sets and validation sets of a training.
 
     Raises:
@@ -48,21 +48,21 @@ def training_uses(dataset: Dataset, training: Training) -> Iterator[Use]:
     """
     cap = training.recipe.batch.max_atoms
     for own in training.sets:
-        yield Use(shown(own), own.labels, dataset.training(own), own.labels, training.sets, cap)
+        yield Use(shown(own), own.labels, view.training(own), own.labels, training.sets, cap)
     for method in training.methods:
         subsets: list[SubsetName] = sorted({own.subset for own in training.sets if own.labels == method})
-        members = dataset.validation(method, subsets)
+        members = view.validation(method, subsets)
         names = " and ".join(subsets)
         if not len(members):
             raise DataError(
-                f"{dataset.place}: {method} is trained on {names}, which has no validation structures with its labels: "
+                f"{view.place}: {method} is trained on {names}, which has no validation structures with its labels: "
                 f"schedule, stop and best checkpoint need some. Set data.splits.{subsets[0]}.validation, and let needs "
                 f"name {method}"
             )
         yield Use(f"the validation set of {names}", method, members, method, training.sets, cap)
 
 
-def evaluation_uses(dataset: Dataset, evaluations: Sequence[tuple[Training, Evaluation]]) -> Iterator[Use]:
+def evaluation_uses(view: DataView, evaluations: Sequence[tuple[Training, Evaluation]]) -> Iterator[Use]:
     """Yield what evaluations score on, those that ask for the same once.
 
     Raises:
@@ -76,7 +76,7 @@ def evaluation_uses(dataset: Dataset, evaluations: Sequence[tuple[Training, Eval
         yield Use(
             f"the {own.part} structures of {own.subset}",
             own.labels,
-            dataset.part(own, training.sets),
+            view.part(own, training.sets),
             own.offsets or own.labels,
             training.sets,
             training.recipe.batch.max_atoms,

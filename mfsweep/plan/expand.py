@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mfsweep.errors import SpecError, nearest
-from mfsweep.gathered import Gathered, gathering
 from mfsweep.plan.mixture import Mixture, mixture
 from mfsweep.spec import axes
 from mfsweep.spec.axes import SEEDS, PlaceError, Value
 from mfsweep.spec.data import FOLD
+from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import Place, Spec, dotted
 from mfsweep.spec.model import Architecture, Model
 from mfsweep.spec.stage import FILE, Evaluation, Stage

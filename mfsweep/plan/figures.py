@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mfsweep.errors import SpecError, nearest
-from mfsweep.gathered import Gathered, gathering
 from mfsweep.plan.graph import Graph, PlannedCell
 from mfsweep.plan.metrics import check_path, measured_by
 from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.figures import Bars, Cells, Claim, Curve, Figure, Gradients, Grid, LawFigure, Pareto, Residuals, Table
+from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import Place, Spec
 
 

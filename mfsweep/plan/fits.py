@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mfsweep.errors import nearest
-from mfsweep.gathered import Gathered, gathering
 from mfsweep.plan.graph import Graph
 from mfsweep.plan.metrics import check_path, measured_by
 from mfsweep.quantities import RESULT, Quantity
+from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import Spec
 
 

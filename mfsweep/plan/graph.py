@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mfsweep.gathered import Gathered, gathering
 from mfsweep.plan.evaluations import asked_of, check_name, check_short_names, filled
 from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.heads import Widths, resolve_heads, widths
@@ -18,6 +17,7 @@ from mfsweep.plan.resolved import DataOf
 from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, test_subsets, tested_methods
 from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.data import Content
+from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import Place, Spec
 from mfsweep.spec.model import Architecture
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, Recipe, Training

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mfsweep.errors import SpecError, nearest
-from mfsweep.gathered import Gathered
 from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.names import has_forces, known_method, known_subset
 from mfsweep.plan.recipe import loss_weights
 from mfsweep.quantities import Quantity
 from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName, parts
+from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.load import Place, Spec
 from mfsweep.spec.stage import Evaluation, LabelledSet, Rates
 

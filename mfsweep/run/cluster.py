@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
 
-from mfsweep.overlay import PINS
+from mfsweep.models.overlay import PINS
 from mfsweep.run import head, own_cluster
 from mfsweep.run.address import not_joined, reachable
 from mfsweep.spec.resources import Resources

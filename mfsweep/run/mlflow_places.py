@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from mfsweep.sqlite_uris import sqlite_path
+from mfsweep.store.sqlite_uris import sqlite_path
 
 ROOT = "mlflow-artifacts:/"
 """Artifact location of every experiment in a store's own database."""

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.source import verify_data, verify_file, verify_labels
 from mfsweep.data.structures import SYMBOLS
+from mfsweep.data.view import DataView, open_view
 from mfsweep.errors import StoreError, TrainingError
-from mfsweep.files import sha256
+from mfsweep.files import sha256, write_file, write_text
+from mfsweep.models.versions import versions
 from mfsweep.quantities import Quantity
 from mfsweep.records import Best, EvaluationRecord, Execution, Inherited, Machine, Record, Share
 from mfsweep.run.job import Job
@@ -26,12 +27,11 @@ from mfsweep.run.machine import machine, machines
 from mfsweep.run.stage_log import warnings_to
 from mfsweep.run.weights import sound_weights
 from mfsweep.spec.stage import Evaluation
-from mfsweep.store import StageFolder, Store, write_file, write_text
+from mfsweep.store import StageFolder, Store
 from mfsweep.train.checkpoint import load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
 from mfsweep.train.loop import Kept, Outcome, Progress, train
 from mfsweep.train.world import World
-from mfsweep.versions import versions
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,14 +57,14 @@ def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
 def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
     store, folder = Store(Path(job.store)), job.folder
     verify_data(job.paths, job.training.data, store.digests)
-    dataset = open_dataset(job.paths, job.data, store.edges)
+    view = open_view(job.paths, job.data, store.edges)
     if not _is_trained(job, folder, world):
         if world.rank == 0:
             write_text(folder.training, job.training.model_dump_json(indent=1))
         started = time.time()
         outcome = train(
             job.training,
-            dataset,
+            view,
             checkpoints=folder.checkpoints,
             metrics=folder.metrics,
             parent=_parent(job, store),
@@ -82,7 +82,7 @@ def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool
         for evaluation in job.evaluations:
             if folder.evaluation(evaluation.identity()) is None:
                 verify_labels(job.paths, job.data.labels, dict(evaluation.contents or ()), store.digests)
-                _evaluate(job, folder, dataset, evaluation, world.device)
+                _evaluate(job, folder, view, evaluation, world.device)
     return True
 
 
@@ -171,19 +171,19 @@ def _best(job: Job, kept: Kept) -> Best:
     return Best(**kept._asdict(), sha256=sha256(job.folder.path / kept.file))
 
 
-def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evaluation, device: torch.device) -> None:
+def _evaluate(job: Job, folder: StageFolder, view: DataView, evaluation: Evaluation, device: torch.device) -> None:
     head = evaluation.head or job.training.head_of(evaluation.labels)
     record = folder.record()
     assert record is not None, "evaluated once it is trained"
     kept = record.heads[head] if evaluation.checkpoint == "best" else record.selected
     weights = load_weights(folder.path / kept.file)
     model = restore(weights, device)
-    offsets = dataset.offsets(evaluation.offsets or evaluation.labels, job.training.sets)
+    offsets = view.offsets(evaluation.offsets or evaluation.labels, job.training.sets)
     base = evaluation.base
     predictions = predict(
         model,
-        dataset,
-        dataset.part(evaluation, job.training.sets),
+        view,
+        view.part(evaluation, job.training.sets),
         evaluation.labels,
         offsets=offsets,
         forces=all(job.data.has_forces(method) for method in (evaluation.labels, base) if method),
@@ -199,7 +199,7 @@ def _evaluate(job: Job, folder: StageFolder, dataset: Dataset, evaluation: Evalu
             name=evaluation.name,
             evaluation=evaluation.identity(),
             metrics=_finite(evaluation, errors(predictions)),
-            offsets_only=_finite(evaluation, errors(offsets_only(predictions, dataset, offsets, base))),
+            offsets_only=_finite(evaluation, errors(offsets_only(predictions, view, offsets, base))),
             structures=len(predictions.index),
             step=weights.step,
             versions=versions(),

@@ -11,8 +11,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mfsweep import damage
-from mfsweep.damage import Damage
 from mfsweep.errors import MfsweepError, StoreError
 from mfsweep.plan.graph import Graph, Node
 from mfsweep.quantities import count
@@ -23,7 +21,8 @@ from mfsweep.run.store_tracking import open_tracker
 from mfsweep.spec.experiment import Tracking
 from mfsweep.spec.load import load
 from mfsweep.spec.stage import Evaluation, Training
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, Store, damage
+from mfsweep.store.damage import Damage
 
 
 def rebuild(store: Store, say: Callable[[str], object], names: Iterable[str] | None = None) -> None:

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.plan.graph import PlannedCell
-from mfsweep.points import is_admitted, text, without_seeds
 from mfsweep.prepare import Plan
+from mfsweep.prepare.points import is_admitted, text, without_seeds
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.run.kept import final_metrics
 from mfsweep.run.optuna_study import Asked, Study, another_name, open_in_store, open_storage
 from mfsweep.spec.axes import SEEDS, Value
-from mfsweep.sqlite_uris import placed
+from mfsweep.store.sqlite_uris import placed
 
 
 @contextlib.contextmanager

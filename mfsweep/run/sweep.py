@@ -16,7 +16,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from mfsweep.overlay import overlay_path
+from mfsweep.models.overlay import overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster, disk, orphans

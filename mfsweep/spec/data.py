@@ -113,7 +113,7 @@ class Splits(Frozen):
     seed: Seed = 0
     """Seed of the partition and of the nested prefixes; an axis named `split_seed` replaces it."""
     by: Annotated[str, Field(min_length=1)] | None = None
-    """`formula`, the default; `structure`: each by itself, copies together; or a text column of the data store, whose
+    """`formula`, the default; `structure`: each by itself, copies together; or a text column of the data set, whose
     values are the groups in place of formulae."""
     given: Annotated[str, Field(min_length=1)] | None = None
     """In place of a draw: a text column that says in which part each structure is, or a JSON file (NAME.json) with the
@@ -250,9 +250,9 @@ class Content(Frozen):
     """What is in the source files, as digests."""
 
     digest: str
-    """sha256 of a file; of a data store, of its geometry alone; of several sources, of their names and digests."""
+    """sha256 of a file; of a data set, of its geometry alone; of several sources, of their names and digests."""
     parts: dict[str, dict[str, str]] = {}
-    """Source that is a data store -> key of its labels, or `columns/` and the name of a text column -> sha256."""
+    """Source that is a data set -> key of its labels, or `columns/` and the name of a text column -> sha256."""
     isolated_atoms: dict[str, dict[str, dict[str, Float]]] = {}
     """Source -> key of energies -> element -> eV, of the isolated atoms among its structures."""
     indices: str | None = None
@@ -261,9 +261,9 @@ class Content(Frozen):
     """Whether the files are there: else nothing is known of them."""
 
     def of(self, labels: Mapping[Name, LabelKeys]) -> dict[Name, str] | None:
-        """Return a digest for each method that has labels in data stores, None where there is no store.
+        """Return a digest for each method that has labels in data sets, None where no source is one.
 
-        So labels that come into a data store later concern only those who use them.
+        So labels that come into a data set later concern only those who use them.
         """
         if not self.parts:
             return None
@@ -301,7 +301,7 @@ class ResolvedData(Frozen):
     digest: str
     """`Content.digest` of the sources."""
     contents: dict[Name, str] | None = None
-    """`Content.of` the labels; None where no source is a data store."""
+    """`Content.of` the labels; None where no source is a data set."""
     labels: dict[Name, LabelKeys]
     """The methods that the partition or this training refers to."""
     derived: dict[Name, Derived] | None = None

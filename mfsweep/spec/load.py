@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from mfsweep.errors import SpecError, nearest
-from mfsweep.gathered import Gathered
 from mfsweep.masking import masked
 from mfsweep.spec import axes, templates
 from mfsweep.spec.axes import SEEDS, AxesError, Block, Distribution, Value
 from mfsweep.spec.experiment import Experiment
+from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.mended import Mended, adapter
 from mfsweep.spec.wording import Place, Problem, problems
 from mfsweep.spec.yaml12 import YamlError, line_of, parse

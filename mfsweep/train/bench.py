@@ -18,7 +18,8 @@ import torch
 from pydantic import TypeAdapter
 
 from mfsweep.data.batch import Batch
-from mfsweep.models import Shape, build
+from mfsweep.models.base import Shape
+from mfsweep.models.registry import build
 from mfsweep.spec.model import Architecture, Model
 from mfsweep.spec.stage import Lora, LossWeights, Recipe
 from mfsweep.train.checkpoint import DTYPES

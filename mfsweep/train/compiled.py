@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
-from mfsweep.models import Potential
+from mfsweep.models.base import Potential
 from mfsweep.train.step import Found, Task, find, fixed_shapes, moving
 from mfsweep.train.tensors import Labelled
 

@@ -13,10 +13,10 @@ import torch
 
 from mfsweep.data.batch import assemble
 from mfsweep.data.cost_aware import Items, loads
-from mfsweep.data.dataset import Dataset
 from mfsweep.data.reference import offset_energy
+from mfsweep.data.view import DataView
 from mfsweep.errors import TrainingError
-from mfsweep.models import Potential
+from mfsweep.models.base import Potential
 from mfsweep.quantities import Quantity
 from mfsweep.spec.stage import LossWeights
 from mfsweep.train.tensors import Sender
@@ -29,9 +29,9 @@ class Predictions(NamedTuple):
     """Reference and predicted values of a set's structures, in the order asked for."""
 
     index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride] (tuple.index, never used)
-    """(S,) index of the structure in the dataset."""
+    """(S,) index of the structure in the view."""
     formula: np.ndarray
-    """(S,) index into the dataset's formulae."""
+    """(S,) index into the data's formulae."""
     atoms: np.ndarray
     """(S,) atoms."""
     energy_reference: np.ndarray
@@ -46,7 +46,7 @@ class Predictions(NamedTuple):
 
 def predict(
     model: Potential,
-    dataset: Dataset,
+    view: DataView,
     indices: np.ndarray,
     method: str,
     *,
@@ -62,7 +62,7 @@ def predict(
 
     Args:
         model: on its device; left in the mode it was in.
-        dataset: holds the structures and labels.
+        view: holds the structures and labels.
         indices: (S,) structures.
         method: label method of the reference values.
         offsets: atomic number -> E0 in eV, added to the interaction energies: the method's own, or another's.
@@ -78,7 +78,7 @@ def predict(
         TrainingError: a prediction is not finite, on every rank; the text names the structure.
     """
     world = world or World.alone(next(model.parameters()).device)
-    structures = dataset.structures
+    structures = view.structures
     sizes = structures.sizes[indices]
     first = np.concatenate([[0], np.cumsum(sizes)])
     dtype = next(model.parameters()).dtype
@@ -88,9 +88,9 @@ def predict(
     training = model.training
     model.eval()
     with torch.no_grad():
-        ranges = chunks(_loads(model, dataset, indices, max_atoms, max_edges), max_atoms)
+        ranges = chunks(_loads(model, view, indices, max_atoms, max_edges), max_atoms)
         for start, stop in ranges[world.rank :: world.size]:
-            batch = assemble(dataset, indices[start:stop], method, offsets, model.cutoff, with_forces=False)
+            batch = assemble(view, indices[start:stop], method, offsets, model.cutoff, with_forces=False)
             prediction = model(sender.graph(batch), head or method, forces=forces)
             energy[start:stop] = prediction.energy
             if forces:
@@ -101,9 +101,9 @@ def predict(
     if forces:
         world.sum_(force)
     predicted = energy.cpu().numpy(), force.cpu().numpy()
-    _require_finite(dataset, indices, head or method, *predicted)
-    reference = _forces(dataset, method, indices) if forces else None
-    added = _added(dataset, base, indices, forces=reference is not None)
+    _require_finite(view, indices, head or method, *predicted)
+    reference = _forces(view, method, indices) if forces else None
+    added = _added(view, base, indices, forces=reference is not None)
     return Predictions(
         index=indices,
         formula=structures.formula[indices],
@@ -115,11 +115,11 @@ def predict(
     )
 
 
-def _require_finite(dataset: Dataset, indices: np.ndarray, head: str, energy: np.ndarray, forces: np.ndarray) -> None:
+def _require_finite(view: DataView, indices: np.ndarray, head: str, energy: np.ndarray, forces: np.ndarray) -> None:
     """Refuse predictions that are not finite: (S,) energies and (A, 3) forces, or none, of some structures."""
     finite = np.isfinite(energy)
     if len(forces):
-        sizes = dataset.structures.sizes[indices]
+        sizes = view.structures.sizes[indices]
         finite &= np.logical_and.reduceat(np.isfinite(forces).all(axis=1), np.cumsum(sizes) - sizes)
     if finite.all():
         return
@@ -129,13 +129,13 @@ def _require_finite(dataset: Dataset, indices: np.ndarray, head: str, energy: np
     else:
         advice = "Look at its geometry (two atoms at one place?), mend it or leave the structure out of the data"
     raise TrainingError(
-        f"{dataset.place}: the prediction of the head {head} for {dataset.structures.describe(int(bad[0]))} is not "
+        f"{view.place}: the prediction of the head {head} for {view.structures.describe(int(bad[0]))} is not "
         f"finite, as {len(bad)} of {len(indices)} are. {advice}"
     )
 
 
 def offsets_only(
-    predictions: Predictions, dataset: Dataset, offsets: Mapping[int, float], base: str | None = None
+    predictions: Predictions, view: DataView, offsets: Mapping[int, float], base: str | None = None
 ) -> Predictions:
     """Return the null model's predictions for the same structures: energy offsets and nothing else.
 
@@ -143,9 +143,9 @@ def offsets_only(
     atom of each element, and its forces not at all.
     """
     forces = base is not None and predictions.forces_reference is not None
-    added = _added(dataset, base, predictions.index, forces=forces)
+    added = _added(view, base, predictions.index, forces=forces)
     return predictions._replace(
-        energy_predicted=offset_energy(dataset.structures, predictions.index, offsets) + added.energy,
+        energy_predicted=offset_energy(view.structures, predictions.index, offsets) + added.energy,
         forces_predicted=added.forces if forces else None,
     )
 
@@ -157,16 +157,16 @@ class _Added(NamedTuple):
     forces: Any
 
 
-def _added(dataset: Dataset, base: str | None, indices: np.ndarray, *, forces: bool) -> _Added:
+def _added(view: DataView, base: str | None, indices: np.ndarray, *, forces: bool) -> _Added:
     if base is None:
         return _Added(0.0, 0.0)
-    return _Added(dataset.structures.labels[base].energy[indices], _forces(dataset, base, indices) if forces else 0.0)
+    return _Added(view.structures.labels[base].energy[indices], _forces(view, base, indices) if forces else 0.0)
 
 
-def _forces(dataset: Dataset, method: str, indices: np.ndarray) -> np.ndarray | None:
+def _forces(view: DataView, method: str, indices: np.ndarray) -> np.ndarray | None:
     """Return a method's force labels, (A, 3) eV/angstrom, or None where it has none."""
-    forces = dataset.structures.labels[method].forces
-    return None if forces is None else forces[dataset.structures.atoms_of(indices)]
+    forces = view.structures.labels[method].forces
+    return None if forces is None else forces[view.structures.atoms_of(indices)]
 
 
 def errors(predictions: Predictions, weights: LossWeights | None = None) -> dict[Quantity, float]:
@@ -213,14 +213,12 @@ def chunks(sizes: Sequence[int] | np.ndarray, max_atoms: int) -> list[tuple[int,
     return [*ranges, (start, len(sizes))] if len(sizes) else []
 
 
-def _loads(
-    model: Potential, dataset: Dataset, indices: np.ndarray, max_atoms: int, max_edges: int | None
-) -> np.ndarray:
+def _loads(model: Potential, view: DataView, indices: np.ndarray, max_atoms: int, max_edges: int | None) -> np.ndarray:
     """Return what of a batch each structure takes up, in atoms, (S,)."""
-    sizes = dataset.structures.sizes[indices]
+    sizes = view.structures.sizes[indices]
     if max_edges is None:
         return sizes
-    edges = np.diff(dataset.edges(model.cutoff).offsets)[indices]
+    edges = np.diff(view.edges(model.cutoff).offsets)[indices]
     return loads(Items(sizes, edges), max_atoms, max_edges)
 
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 
 from mfsweep.data.batch import Batch, assemble
-from mfsweep.data.dataset import Dataset
 from mfsweep.data.padding import padded
-from mfsweep.models import Potential
+from mfsweep.data.view import DataView
+from mfsweep.models.base import Potential
 from mfsweep.spec.execution import Execution
 from mfsweep.spec.stage import Training
 from mfsweep.train.compiled import Compiled
@@ -84,13 +84,13 @@ BACKENDS: dict[str, Callable[[Potential, Execution], Backend]] = {
 """`execution.backend` of a spec -> what makes it for a model."""
 
 
-def choose(execution: Execution, state: State, dataset: Dataset, world: World) -> Chosen:
+def choose(execution: Execution, state: State, view: DataView, world: World) -> Chosen:
     """Return the backend of a spec if it passes the gate, else eager PyTorch with a word in the log; on every rank.
 
     Args:
         execution: what the spec asks for.
         state: the training before its next step.
-        dataset: its data.
+        view: its data.
         world: this rank among its group; a backend that fails on one rank trains on none.
     """
     on_gpu = world.device.type == "cuda"
@@ -104,7 +104,7 @@ def choose(execution: Execution, state: State, dataset: Dataset, world: World) -
         try:
             backend = BACKENDS[ran.backend](state.model, execution)
             chosen = Chosen(Graphed(backend) if ran.cuda_graphs else backend, ran)
-            fault = _fault(chosen, state, dataset, world.device)
+            fault = _fault(chosen, state, view, world.device)
         except Exception as error:  # noqa: BLE001 (whatever a compiler or a foreign kernel raises, eager PyTorch can train)
             fault = f"{type(error).__name__}: {_first_line(error)}"
             _LOG.debug("the whole error", exc_info=True)
@@ -139,14 +139,14 @@ def _has_cueq(model: Potential) -> bool:
     return is_installed()
 
 
-def _fault(chosen: Chosen, state: State, dataset: Dataset, device: torch.device) -> str | None:
+def _fault(chosen: Chosen, state: State, view: DataView, device: torch.device) -> str | None:
     """Return where a backend differs from eager PyTorch on structures of the stage, or None."""
     assert chosen.backend is not None
     model, training = state.model, state.training
     names, parameters = list(moving(model)), list(moving(model).values())
     sender = Sender(model.shape.elements, parameters[0].dtype, device)
     tolerance = TF32_TOLERANCE if chosen.ran.tf32 else TOLERANCES[training.precision]
-    for method, arrays in samples(state, dataset):
+    for method, arrays in samples(state, view):
         task = task_of(training, method)
         batch = sender.labelled(arrays)
         reference = in_full_precision(lambda batch=batch, task=task: find(model, parameters, batch, task))
@@ -161,14 +161,14 @@ def task_of(training: Training, method: str) -> Task:
     return Task(training.head_of(method), learns_forces(training, method), training.recipe.loss[method])
 
 
-def samples(state: State, dataset: Dataset) -> Iterator[tuple[str, Batch]]:
+def samples(state: State, view: DataView) -> Iterator[tuple[str, Batch]]:
     """Yield a small batch of each label method of a training."""
     training = state.training
     for method in training.methods:
         labelled = next(own for own in training.sets if own.labels == method)
-        indices = dataset.training(labelled)[:_STRUCTURES]
+        indices = view.training(labelled)[:_STRUCTURES]
         forces = learns_forces(training, method)
-        yield method, assemble(dataset, indices, method, state.offsets[method], state.model.cutoff, forces)
+        yield method, assemble(view, indices, method, state.offsets[method], state.model.cutoff, forces)
 
 
 def _first_line(error: Exception) -> str:

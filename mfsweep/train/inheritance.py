@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from mfsweep.data.batch import assemble
-from mfsweep.data.dataset import Dataset
+from mfsweep.data.view import DataView
 from mfsweep.errors import TrainingError
-from mfsweep.models import Potential, build
-from mfsweep.models.base import Graph
+from mfsweep.models.base import Graph, Potential
+from mfsweep.models.registry import build
 from mfsweep.spec.stage import Training
 from mfsweep.train.parent import Parent
 from mfsweep.train.tensors import Sender
@@ -46,7 +46,7 @@ def compare(
     model: Potential,
     parent: Parent,
     sources: Mapping[str, str],
-    dataset: Dataset,
+    view: DataView,
     training: Training,
     device: torch.device,
 ) -> Inherited | None:
@@ -56,7 +56,7 @@ def compare(
         model: the child before its first step, on the device; left as it is.
         parent: what it started from.
         sources: head -> the parent's head that it starts from.
-        dataset: its data.
+        view: its data.
         training: the child.
         device: of the model.
 
@@ -74,12 +74,12 @@ def compare(
     theirs = build(parent.model, parent.shape, zero, seed=0, dtype=dtype)
     theirs.load_state_dict(dict(parent.state))
     theirs = theirs.to(device).eval()
-    members = dataset.training(training.sets[0])[:STRUCTURES]
+    members = view.training(training.sets[0])[:STRUCTURES]
     method = training.sets[0].labels
-    offsets = dataset.offsets(method, training.sets)
-    batch = assemble(dataset, members, method, offsets, model.cutoff, with_forces=False)
+    offsets = view.offsets(method, training.sets)
+    batch = assemble(view, members, method, offsets, model.cutoff, with_forces=False)
     graph = Sender(model.shape.elements, dtype, device).graph(batch)
-    sizes = torch.from_numpy(np.asarray(dataset.structures.sizes[members])).to(device, dtype)
+    sizes = torch.from_numpy(np.asarray(view.structures.sizes[members])).to(device, dtype)
     with_shifts = parent.reference == "ours"
     was_training = model.training
     model.eval()

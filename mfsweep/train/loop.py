@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import SetShare
+from mfsweep.data.view import DataView
 from mfsweep.errors import CheckpointError
 from mfsweep.files import set_aside
 from mfsweep.metrics_file import append, cut, line
@@ -91,7 +91,7 @@ class Outcome(NamedTuple):
 
 def train(
     training: Training,
-    dataset: Dataset,
+    view: DataView,
     *,
     checkpoints: Path,
     metrics: Path,
@@ -104,7 +104,7 @@ def train(
 
     Args:
         training: what to train.
-        dataset: its data.
+        view: its data.
         checkpoints: folder for the checkpoints; a `last.pt` in it is resumed from.
         metrics: the metrics file to append to.
         parent: the selected.pt of the stage to start from, or the model file (`training.file`).
@@ -120,21 +120,21 @@ def train(
         DataError: a labelled set, a validation set or the energy offsets cannot be had.
     """
     began = time.monotonic()
-    validations = {method: validation_of(training, dataset, method) for method in training.methods}
+    validations = {method: validation_of(training, view, method) for method in training.methods}
     heads: dict[str, dict[str, float]] = {}
     for method, own in validations.items():
         heads.setdefault(own.head, {})[method] = own.share
-    quantities = {method: own.quantities(dataset) for method, own in validations.items()}
+    quantities = {method: own.quantities(view) for method, own in validations.items()}
     keep = selection(training.recipe.select_on, heads, quantities)
-    state = State(training, dataset, keep, parent, world)
+    state = State(training, view, keep, parent, world)
     _resume(state, checkpoints / LAST, world)
     if world.rank == 0:
         cut(metrics, state.step)
-    chosen = choose(execution, state, dataset, world)
+    chosen = choose(execution, state, view, world)
     earlier = state.seconds
     while state.stop_reason is None:
-        period = optimise(state, dataset, _next_validation(training, state.step), world, chosen)
-        found = validate(state, dataset, validations, world)
+        period = optimise(state, view, _next_validation(training, state.step), world, chosen)
+        found = validate(state, view, validations, world)
         rate = state.plateau.learning_rate
         state.observe(found)
         state.seconds = earlier + time.monotonic() - began

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mfsweep.models import Prediction
+from mfsweep.models.base import Prediction
 from mfsweep.spec.stage import LossWeights, Training
 from mfsweep.train.tensors import Labelled
 

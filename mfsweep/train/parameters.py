@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mfsweep.models import Potential
+from mfsweep.models.base import Potential
 from mfsweep.spec.stage import Rates, Recipe
 
 _ALIGNMENT = 16

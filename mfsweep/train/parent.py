@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 
 from mfsweep.errors import TrainingError
-from mfsweep.models import Shape, outside
+from mfsweep.models import outside
+from mfsweep.models.base import Shape
 from mfsweep.spec.model import Architecture
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import load_weights

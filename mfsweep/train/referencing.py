@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import torch
 
-from mfsweep.data.dataset import Dataset
-from mfsweep.models import Potential
+from mfsweep.data.view import DataView
+from mfsweep.models.base import Potential
 from mfsweep.spec.stage import Training
 from mfsweep.train.evaluate import predict
 from mfsweep.train.world import World
@@ -22,7 +22,7 @@ from mfsweep.train.world import World
 def refer(
     model: Potential,
     heads: Collection[str],
-    dataset: Dataset,
+    view: DataView,
     training: Training,
     offsets: Mapping[str, Mapping[int, float]],
     world: World,
@@ -32,7 +32,7 @@ def refer(
     Args:
         model: on its device, its `shifts` zero; changed.
         heads: those that started from the model from outside; the labels of all methods of a head count together.
-        dataset: its data.
+        view: its data.
         training: says which methods a head learns.
         offsets: label method -> atomic number -> E0, eV.
         world: ranks that share the work; all of them have the same shifts afterwards.
@@ -43,10 +43,10 @@ def refer(
         for method in training.methods:
             if training.head_of(method) != head:
                 continue
-            indices, _ = dataset.fit_set(method, training.sets)
+            indices, _ = view.fit_set(method, training.sets)
             predictions = predict(
                 model,
-                dataset,
+                view,
                 indices,
                 method,
                 offsets=offsets[method],
@@ -56,7 +56,7 @@ def refer(
                 max_edges=training.recipe.max_edges,
                 world=world,
             )
-            counts.append(dataset.structures.counts(indices, elements).astype(np.float64))
+            counts.append(view.structures.counts(indices, elements).astype(np.float64))
             residuals.append(predictions.energy_reference - predictions.energy_predicted)
         # Of least length: an element that no structure holds gets 0.
         solution = np.linalg.lstsq(np.concatenate(counts), np.concatenate(residuals), rcond=None)[0]

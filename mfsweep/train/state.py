@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import Sampler, counts_edges
+from mfsweep.data.view import DataView
 from mfsweep.errors import CheckpointError, TrainingError
-from mfsweep.models import Potential, Shape, build, match_heads
+from mfsweep.models.base import Potential, Shape, match_heads
+from mfsweep.models.registry import build
 from mfsweep.spec.data import TEST_SUBSET
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import DTYPES, Weights
@@ -37,13 +38,13 @@ class State:
     """A training between two optimiser steps."""
 
     def __init__(
-        self, training: Training, dataset: Dataset, selection: Selection, parent: Path | None, world: World
+        self, training: Training, view: DataView, selection: Selection, parent: Path | None, world: World
     ) -> None:
         """Start before the first step: weights from the seed or a parent, the optimiser always fresh.
 
         Args:
             training: what to train.
-            dataset: its data.
+            view: its data.
             selection: what to keep; nothing yet.
             parent: the parent's selected.pt, or the model file to start from.
             world: this rank among its group; every rank calls this, and starts from rank 0's weights.
@@ -53,23 +54,23 @@ class State:
             DataError: a labelled set or the energy offsets cannot be had.
         """
         self.training = training
-        self.offsets = {method: dataset.offsets(method, training.sets) for method in training.methods}
+        self.offsets = {method: view.offsets(method, training.sets) for method in training.methods}
         self.head_offsets = {head: self.offsets[_namesake(training, head)] for head in training.head_names}
-        self.model = self._model(dataset, parent, world)
+        self.model = self._model(view, parent, world)
         groups = trained(self.model, training.recipe)
         self.flat = Flat([group.parameters for group in groups])
         for tensor in (self.flat.values, *(own.data for own in self.model.parameters() if not own.requires_grad)):
             world.share_(tensor)
-        self.inherited = self._inherited(dataset, world)
+        self.inherited = self._inherited(view, world)
         self.model.train()
         self.optimizer = torch.optim.Adam(
             [{"params": [own], "lr": group.rate} for own, group in zip(self.flat.groups, groups, strict=True)],
             fused=True,
         )
-        members = [dataset.training(labelled) for labelled in training.sets]
+        members = [view.training(labelled) for labelled in training.sets]
         batch = training.recipe.batch
-        edges = np.diff(dataset.edges(training.model.r_max).offsets) if counts_edges(batch) else None
-        self.sampler = Sampler(training.sets, members, dataset.structures.sizes, batch, training.seed, edges)
+        edges = np.diff(view.edges(training.model.r_max).offsets) if counts_edges(batch) else None
+        self.sampler = Sampler(training.sets, members, view.structures.sizes, batch, training.seed, edges)
         self.tally = Tally(training.sets, members)
         self.plateau = Plateau(max(group.rate for group in groups))
         self.selection = selection
@@ -77,13 +78,13 @@ class State:
         self.seconds = 0.0
         """Wall time so far, of all processes that worked on it."""
 
-    def _model(self, dataset: Dataset, path: Path | None, world: World) -> Potential:
+    def _model(self, view: DataView, path: Path | None, world: World) -> Potential:
         """Return the model before the first step, on the device."""
         training = self.training
         parent = read_parent(training, path)
         hidden = {name: head.hidden for name, head in (training.heads or {}).items() if head.hidden}
-        neighbours = average_neighbours(dataset, training.model.r_max)
-        shape = Shape(training.head_names, dataset.elements, neighbours, hidden)
+        neighbours = average_neighbours(view, training.model.r_max)
+        shape = Shape(training.head_names, view.elements, neighbours, hidden)
         if parent:
             shape = child_shape(parent, training, shape)
         dtype = DTYPES[training.precision]
@@ -96,15 +97,15 @@ class State:
         self._parent = parent, sources
         model.to(world.device)
         if parent.reference == "its own":
-            refer(model, sources, dataset, training, self.offsets, world)
+            refer(model, sources, view, training, self.offsets, world)
         return model
 
-    def _inherited(self, dataset: Dataset, world: World) -> Inherited | None:
+    def _inherited(self, view: DataView, world: World) -> Inherited | None:
         """Return how far the model, as it would take its first step, is from its parent; that one's weights go."""
         if self._parent is None:
             return None
         (parent, sources), self._parent = self._parent, None
-        return compare(self.model, parent, sources, dataset, self.training, world.device)
+        return compare(self.model, parent, sources, view, self.training, world.device)
 
     @property
     def stop_reason(self) -> Reason | None:
@@ -180,15 +181,15 @@ class State:
         self.selection = self.selection.restored(content["selection"])
 
 
-def average_neighbours(dataset: Dataset, cutoff: float) -> float:
+def average_neighbours(view: DataView, cutoff: float) -> float:
     """Return the mean number of neighbours of an atom within `cutoff` angstrom, over all training parts.
 
     Geometry only, and the same for every size and stage of a data set: a size axis must not change the model's scale.
     """
-    parts = dataset.partition.train
+    parts = view.partition.train
     members = np.concatenate([part for name, part in parts.items() if name != TEST_SUBSET or len(parts) == 1])
-    edges = np.diff(dataset.edges(cutoff).offsets)[members].sum()
-    return float(edges / dataset.structures.sizes[members].sum())
+    edges = np.diff(view.edges(cutoff).offsets)[members].sum()
+    return float(edges / view.structures.sizes[members].sum())
 
 
 def _namesake(training: Training, head: str) -> str:

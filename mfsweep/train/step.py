@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mfsweep.models import Potential, Prediction
+from mfsweep.models.base import Potential, Prediction
 from mfsweep.spec.stage import LossWeights
 from mfsweep.train.loss import summed_loss
 from mfsweep.train.tensors import Labelled

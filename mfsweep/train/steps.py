@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from mfsweep.data.batch import Batch, assemble
-from mfsweep.data.dataset import Dataset
 from mfsweep.data.sampler import Drawn, Pass
+from mfsweep.data.view import DataView
 from mfsweep.errors import TrainingError
 from mfsweep.train.execution import Chosen, Ran, task_of
 from mfsweep.train.loss import summed_loss
@@ -88,12 +88,12 @@ EAGER = Chosen(None, Ran())
 """Eager PyTorch, batch by batch."""
 
 
-def optimise(state: State, dataset: Dataset, until: int, world: World, chosen: Chosen = EAGER) -> Period:
+def optimise(state: State, view: DataView, until: int, world: World, chosen: Chosen = EAGER) -> Period:
     """Run optimiser steps up to and with step `until`, on every rank together.
 
     Args:
         state: the training; it moves on.
-        dataset: its data.
+        view: its data.
         until: the step to stop after.
         world: this rank among its group.
         chosen: what computes the batches.
@@ -116,7 +116,7 @@ def optimise(state: State, dataset: Dataset, until: int, world: World, chosen: C
 
     def ready(drawn: Drawn) -> _Ready:
         method = drawn.method
-        arrays = assemble(dataset, drawn.indices, method, state.offsets[method], model.cutoff, tasks[method].forces)
+        arrays = assemble(view, drawn.indices, method, state.offsets[method], model.cutoff, tasks[method].forces)
         arrays = chosen.fit(arrays, model.cutoff)
         return _Ready(drawn, arrays, sender.labelled(arrays))
 
@@ -146,7 +146,7 @@ def optimise(state: State, dataset: Dataset, until: int, world: World, chosen: C
     finished = [PassId(done.set, done.number) for step in passes for done in step]
     trained = {done: state.tally.close(done) for done in finished}
     period = Period(first, times, losses.cpu().numpy(), counts, passes, trained, time.monotonic() - began)
-    _require_finite(period, history, predicted, state, dataset, world)
+    _require_finite(period, history, predicted, state, view, world)
     return period
 
 
@@ -192,7 +192,7 @@ def _require_finite(
     history: list[list[Drawn]],
     predicted: list[_Predicted],
     state: State,
-    dataset: Dataset,
+    view: DataView,
     world: World,
 ) -> None:
     bad = np.argwhere(~np.isfinite(period.losses))
@@ -209,9 +209,9 @@ def _require_finite(
     world.sum_(flags)
     wrong = flags.cpu().numpy() > 0
     indices = np.unique(indices[wrong] if wrong.any() else indices)
-    names = "; ".join(dataset.structures.describe(int(index)) for index in indices[:3])
+    names = "; ".join(view.structures.describe(int(index)) for index in indices[:3])
     raise TrainingError(
-        f"{dataset.place}: the {method} loss is not finite at step {period.first + row + 1}, on {names}"
+        f"{view.place}: the {method} loss is not finite at step {period.first + row + 1}, on {names}"
         + (f" and {len(indices) - 3} more" if len(indices) > 3 else "")
         + ". Expected a finite loss: look at the geometries (two atoms at one place?) and labels of these structures, "
         "or lower the stage's learning_rate"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mfsweep.data.batch import Batch
-from mfsweep.models import Graph
+from mfsweep.models.base import Graph
 
 
 class Labelled(NamedTuple):

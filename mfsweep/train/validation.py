@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfsweep.data.dataset import Dataset
+from mfsweep.data.view import DataView
 from mfsweep.errors import DataError, TrainingError
 from mfsweep.quantities import Quantity, metric_path
 from mfsweep.spec.data import SubsetName
@@ -31,16 +31,16 @@ class Validation(NamedTuple):
     forces: bool
     """Whether forces are computed: those of a method that is trained on energies alone never are."""
 
-    def quantities(self, dataset: Dataset) -> list[Quantity]:
+    def quantities(self, view: DataView) -> list[Quantity]:
         """Return what it measures."""
-        formula = dataset.structures.formula[self.indices]
+        formula = view.structures.formula[self.indices]
         absent = set() if self.forces else {Quantity.FORCE_MAE, Quantity.FORCE_RMSE}
         if len(np.unique(formula)) == len(formula):
             absent.add(Quantity.ENERGY_MAE_WITHIN_FORMULA)
         return [quantity for quantity in Quantity if quantity not in absent]
 
 
-def validation_of(training: Training, dataset: Dataset, method: str) -> Validation:
+def validation_of(training: Training, view: DataView, method: str) -> Validation:
     """Return a method's validation set: that of every subset on which the training uses it.
 
     Raises:
@@ -48,7 +48,7 @@ def validation_of(training: Training, dataset: Dataset, method: str) -> Validati
     """
     sets = [labelled for labelled in training.sets if labelled.labels == method]
     subsets: list[SubsetName] = sorted({labelled.subset for labelled in sets})
-    indices = dataset.validation(method, subsets)
+    indices = view.validation(method, subsets)
     if not len(indices):
         raise DataError(
             f"no validation structures for {method}: the subset {' and '.join(subsets)} has none that carry its "
@@ -58,7 +58,7 @@ def validation_of(training: Training, dataset: Dataset, method: str) -> Validati
     return Validation(indices, training.head_of(method), share, learns_forces(training, method))
 
 
-def validate(state: State, dataset: Dataset, validations: Mapping[str, Validation], world: World) -> dict[str, float]:
+def validate(state: State, view: DataView, validations: Mapping[str, Validation], world: World) -> dict[str, float]:
     """Return the validation metrics by full path, the same on every rank.
 
     Raises:
@@ -69,7 +69,7 @@ def validate(state: State, dataset: Dataset, validations: Mapping[str, Validatio
     for method, validation in validations.items():
         predictions = predict(
             state.model,
-            dataset,
+            view,
             validation.indices,
             method,
             offsets=state.offsets[method],

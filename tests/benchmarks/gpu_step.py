@@ -27,7 +27,8 @@ from torch import Tensor, nn
 import mfsweep.models.mace
 from mfsweep.data.batch import Batch
 from mfsweep.data.padding import padded
-from mfsweep.models import Potential, Shape, build
+from mfsweep.models.base import Potential, Shape
+from mfsweep.models.registry import build
 from mfsweep.spec.execution import Execution
 from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import LossWeights, Recipe

@@ -34,9 +34,9 @@ print(json.dumps({{"seconds": summary.seconds, "bytes": summary.bytes, "peak": {
 OPEN = f"""
 import json, sys, time
 from pathlib import Path
-from mfsweep.data import csr
+from mfsweep.data import dataset
 before, begin = {PEAK}, time.perf_counter()
-structures = csr.read(Path(sys.argv[1]), csr.methods(Path(sys.argv[1])))
+structures = dataset.read(Path(sys.argv[1]), dataset.methods(Path(sys.argv[1])))
 seconds = time.perf_counter() - begin
 print(json.dumps({{"seconds": seconds, "structures": len(structures.formula), "peak": {PEAK} - before}}))
 """

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from mfsweep.data.dataset import open_dataset
 from mfsweep.data.source import resolve
+from mfsweep.data.view import open_view
 from mfsweep.metrics_file import append, entries, line, pack, packed
 from mfsweep.run.tail import Tail
 from mfsweep.run.tracking import TrackedStage, Tracker
@@ -109,7 +109,7 @@ def _trained(folder: Path, sets: tuple[LabelledSet, ...]) -> Outcome:
     )
     outcome = train(
         training,
-        open_dataset({"": resolve("bundled:mini-ccx", folder)}, DATA),
+        open_view({"": resolve("bundled:mini-ccx", folder)}, DATA),
         checkpoints=folder / "checkpoints",
         metrics=folder / "metrics.jsonl",
         parent=None,

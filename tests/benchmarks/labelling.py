@@ -1,6 +1,6 @@
 """Row 6: labels per second of one and of two cores, against tblite called in a plain loop in one process.
 
-The bundled geometries, imported into a data store and labelled by GFN2-xTB as `mfsweep data label` does it: a Ray of
+The bundled geometries, imported into a data set and labelled by GFN2-xTB as `mfsweep data label` does it: a Ray of
 as many CPUs, tasks in batches, a journal on disk, the labels added to the store at the end. The contestants take turns.
 Ray's own start is not counted; that of its worker processes, imports included, is stated beside the rate without it.
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.importing import Rules, import_files
 from mfsweep.data.labellers import Geometries, build, parse
 from mfsweep.data.source import resolve
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def loop(store: Path) -> tuple[float, float]:
-    structures = csr.read(store, {})
+    structures = dataset.read(store, {})
     index = np.random.default_rng(0).permutation(len(structures.formula))[::COPIES]
     labeller = build(parse(METHOD, {}))
     start = time.monotonic()

@@ -20,9 +20,9 @@ from mace.tools import AtomicNumberTable, torch_geometric
 from paired import interleaved, table
 
 from mfsweep.data.batch import assemble
-from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.packing import worst_fit
 from mfsweep.data.source import digest, resolve
+from mfsweep.data.view import DataView, open_view
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits
 from mfsweep.train.tensors import Sender
 
@@ -39,21 +39,21 @@ def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float32)
-    dataset = _dataset()
+    view = _dataset()
     rng = np.random.default_rng(0)
-    chosen = rng.permutation(len(dataset.structures.formula))[:STRUCTURES]
-    batches = worst_fit(dataset.structures.sizes[chosen], MAX_ATOMS, 8)
-    configurations = [_configuration(dataset, index) for index in chosen.tolist()]
-    elements = AtomicNumberTable(list(dataset.elements))
+    chosen = rng.permutation(len(view.structures.formula))[:STRUCTURES]
+    batches = worst_fit(view.structures.sizes[chosen], MAX_ATOMS, 8)
+    configurations = [_configuration(view, index) for index in chosen.tolist()]
+    elements = AtomicNumberTable(list(view.elements))
     graphs = [AtomicData.from_config(own, z_table=elements, cutoff=CUTOFF) for own in configurations]
-    offsets = dict.fromkeys(dataset.elements, 0.0)
-    sender = Sender(dataset.elements, torch.float32, torch.device("cpu"))
-    dataset.edges(CUTOFF)
+    offsets = dict.fromkeys(view.elements, 0.0)
+    sender = Sender(view.elements, torch.float32, torch.device("cpu"))
+    view.edges(CUTOFF)
 
     def ours() -> float:
         for _ in range(REPEATS):
             for batch in batches:
-                gathered = assemble(dataset, chosen[batch], METHOD, offsets, CUTOFF, with_forces=True)
+                gathered = assemble(view, chosen[batch], METHOD, offsets, CUTOFF, with_forces=True)
                 labelled = sender.labelled(gathered)
                 torch.nn.functional.one_hot(labelled.graph.species, len(elements))
         return REPEATS * STRUCTURES
@@ -91,14 +91,14 @@ def main() -> None:
     print(table(rates, "mfsweep assemble + tensors", "structures / CPU s"))
 
 
-def _dataset() -> Dataset:
+def _dataset() -> DataView:
     path = resolve("bundled:mini-ccx", Path())
     labels = {METHOD: LabelKeys(energy="gfn2_xtb.energy", forces="gfn2_xtb.forces")}
-    return open_dataset({"": path}, ResolvedData(digest=digest(path), labels=labels, splits=Splits()))
+    return open_view({"": path}, ResolvedData(digest=digest(path), labels=labels, splits=Splits()))
 
 
-def _configuration(dataset: Dataset, index: int) -> Configuration:
-    structures = dataset.structures
+def _configuration(view: DataView, index: int) -> Configuration:
+    structures = view.structures
     atoms = structures.atoms_of(np.array([index]))
     labels = structures.labels[METHOD]
     assert labels.forces is not None

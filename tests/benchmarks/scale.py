@@ -1,4 +1,4 @@
-"""Rows 3 and 4: a data store of ANI-1ccx's size, from file to batches, in one process and in four that share it.
+"""Rows 3 and 4: a data set of ANI-1ccx's size, from file to batches, in one process and in four that share it.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/scale.py STORE METHOD
 
@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.batch import assemble
-from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.packing import worst_fit
 from mfsweep.data.source import contents
+from mfsweep.data.view import DataView, open_view
 from mfsweep.spec.data import ResolvedData, Splits, Subset
 from mfsweep.spec.stage import LabelledSet
 
@@ -46,7 +46,7 @@ def main() -> None:
         print(
             f"{path.stat().st_size / 1e6:.0f} MB; every array compared with its digest (once per store and file): {_since(began)}"
         )
-        labels = {method: csr.methods(path)[method]}
+        labels = {method: dataset.methods(path)[method]}
         data = ResolvedData(digest=found.digest, contents=found.of(labels), labels=labels, splits=splits)
         for turn in ("first process, which computes the neighbours", "second process"):
             _in_process(_open, path, method, data, Path(folder) / "edges", turn)
@@ -55,39 +55,39 @@ def main() -> None:
             _shared(workers, path, method, data, Path(folder) / "edges")
 
 
-def _opened(path: Path, data: ResolvedData, edges: Path) -> Dataset:
-    return open_dataset({"": path}, data, edges)
+def _opened(path: Path, data: ResolvedData, edges: Path) -> DataView:
+    return open_view({"": path}, data, edges)
 
 
 def _open(path: Path, method: str, data: ResolvedData, edges: Path, turn: str) -> None:
     began = time.perf_counter()
-    dataset = _opened(path, data, edges)
+    view = _opened(path, data, edges)
     opened = _since(began)
     began = time.perf_counter()
-    dataset.training(LabelledSet(labels=method, subset="b"))
+    view.training(LabelledSet(labels=method, subset="b"))
     split = _since(began)
     began = time.perf_counter()
-    dataset.offsets(method, [])
+    view.offsets(method, [])
     offsets = _since(began)
     began = time.perf_counter()
-    count = dataset.edges(CUTOFF).offsets[-1]
+    count = view.edges(CUTOFF).offsets[-1]
     print(
-        f"{turn}: {len(dataset.structures.formula):,} structures opened {opened}, partition {split}, offsets {offsets}, {count:,} edges {_since(began)}"
+        f"{turn}: {len(view.structures.formula):,} structures opened {opened}, partition {split}, offsets {offsets}, {count:,} edges {_since(began)}"
     )
 
 
 def _batches(path: Path, method: str, data: ResolvedData, edges: Path) -> None:
-    dataset = _opened(path, data, edges)
-    sizes = dataset.structures.sizes
+    view = _opened(path, data, edges)
+    sizes = view.structures.sizes
     order = np.random.default_rng(0).permutation(len(sizes))
     began = time.process_time()
     packed = worst_fit(sizes[order], MAX_ATOMS, 8)
     print(f"a pass packed (worst fit): {time.process_time() - began:.2f} s of CPU")
-    offsets = dict.fromkeys(dataset.elements, 0.0)
+    offsets = dict.fromkeys(view.elements, 0.0)
     count = 0
     began = time.process_time()
     for batch in packed[:BATCHES]:
-        count += len(assemble(dataset, order[batch], method, offsets, CUTOFF, with_forces=True).atoms)
+        count += len(assemble(view, order[batch], method, offsets, CUTOFF, with_forces=True).atoms)
     print(f"shuffled structures into batches: {count / (time.process_time() - began):,.0f} per CPU second")
 
 
@@ -118,11 +118,11 @@ def _shared(workers: int, path: Path, method: str, data: ResolvedData, edges: Pa
 def _worker(pipe: Connection, path: Path, method: str, data: ResolvedData, edges: Path, rank: int) -> None:
     pipe.send(_share(None))
     pipe.recv()
-    dataset = _opened(path, data, edges)
-    offsets = dict.fromkeys(dataset.elements, 0.0)
-    order = np.random.default_rng(rank).permutation(len(dataset.structures.formula))
+    view = _opened(path, data, edges)
+    offsets = dict.fromkeys(view.elements, 0.0)
+    order = np.random.default_rng(rank).permutation(len(view.structures.formula))
     for start in range(0, len(order), 200):
-        assemble(dataset, order[start : start + 200], method, offsets, CUTOFF, with_forces=True)
+        assemble(view, order[start : start + 200], method, offsets, CUTOFF, with_forces=True)
     pipe.send("done")
     pipe.recv()
 

@@ -79,7 +79,7 @@ def main() -> None:
 def one_trial_a_cell(plan: Any, folder: Path) -> tuple[int, list[dict[str, torch.Tensor]]]:
     from ray import tune
 
-    from mfsweep.data.dataset import open_dataset
+    from mfsweep.data.view import open_view
 
     chains = [[node.training for node in plan.graph.lineage(p.keys["finetune"])] for p in plan.graph.cells]
     sources, data = plan.sources, plan.data(next(iter(plan.graph.nodes.values())))
@@ -89,11 +89,11 @@ def one_trial_a_cell(plan: Any, folder: Path) -> tuple[int, list[dict[str, torch
         from mfsweep.train.world import World
 
         torch.set_num_threads(1)
-        dataset, parent, steps = open_dataset(sources, data), None, 0
+        view, parent, steps = open_view(sources, data), None, 0
         for depth, training in enumerate(chains[config["cell"]]):
             place = folder / str(config["cell"]) / str(depth)
             outcome = train(
-                training, dataset, checkpoints=place / "checkpoints", metrics=place / "metrics.jsonl",
+                training, view, checkpoints=place / "checkpoints", metrics=place / "metrics.jsonl",
                 parent=parent, world=World.alone(), report=lambda _: True,
             )  # fmt: skip
             assert outcome is not None

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import torch
 from paired import interleaved, table
 
-from mfsweep.models import Shape, build
-from mfsweep.models.base import Graph, Potential
+from mfsweep.models.base import Graph, Potential, Shape
+from mfsweep.models.registry import build
 from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import LossWeights
 from mfsweep.train.bench import ELEMENTS, molecules

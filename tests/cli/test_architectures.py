@@ -7,7 +7,7 @@ from rich.console import Console
 
 from mfsweep.cli import run as command
 from mfsweep.errors import ResourceError
-from mfsweep.overlay import VARIABLE, overlay_path
+from mfsweep.models.overlay import VARIABLE, overlay_path
 from mfsweep.prepare import prepare
 
 MACE = (

@@ -10,7 +10,7 @@ from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from mfsweep.cli.main import main
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.fetch import PUBLISHED
 from mfsweep.spec.data import LabelKeys
 from mfsweep.spec.load import load
@@ -47,7 +47,7 @@ def test_import_prints_what_came_in_and_what_was_assumed(mfsweep, release, tmp_p
     store = tmp_path / "own.h5"
     code, out, err = mfsweep("import", release, store, "--needs", "ccsd(t)_cbs")
     assert (code, err) == (0, "")
-    count = len(csr.read(store, {}).formula)
+    count = len(dataset.read(store, {}).formula)
     assert f"{store}: {count} structures" in out
     assert f"{count} (100.0%)" in out
     assert "ani1x-release.h5: energies taken for hartree, forces for hartree/Ang, positions for Ang" in out
@@ -101,10 +101,10 @@ def test_command_that_fetch_prints_imports_ani1ccx(mfsweep, release, tmp_path, m
     program, group, *args = shlex.split(PUBLISHED["ani1ccx"].command(release))
     assert (program, group) == ("mfsweep", "data")
     assert mfsweep(*args)[0] == 0
-    keys = csr.methods(tmp_path / "ani1ccx.h5")
+    keys = dataset.methods(tmp_path / "ani1ccx.h5")
     assert keys["ccsd(t)_cbs"].forces is None
     assert keys["wb97x_dz"].forces == "wb97x_dz.forces"
-    structures = csr.read(tmp_path / "ani1ccx.h5", keys)
+    structures = dataset.read(tmp_path / "ani1ccx.h5", keys)
     assert structures.usable("ccsd(t)_cbs").all()
     assert structures.usable("wb97x_dz").all()
     # With the labels that `mfsweep data label --method gfn2-xtb` adds it is what the specs of the study ask for.

@@ -9,10 +9,10 @@ import pytest
 from mfsweep.cli import show
 from mfsweep.cli.requirements import require_same_versions
 from mfsweep.errors import SpecError, StoreError
+from mfsweep.models.versions import versions
 from mfsweep.prepare import prepare
 from mfsweep.records import Best, Record
 from mfsweep.spec.load import load
-from mfsweep.versions import versions
 
 REQUIRE = ("resources:", "require: same_versions\nresources:")
 BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")

@@ -20,11 +20,11 @@ from rich.console import Console
 from mfsweep.cli import show
 from mfsweep.cli.main import main
 from mfsweep.files import sha256
-from mfsweep.inventory import take
 from mfsweep.prepare import prepare
+from mfsweep.prepare.inventory import take
 from mfsweep.records import Best, EvaluationRecord, Record, Share
 from mfsweep.store import Store
-from mfsweep.verify import mend, verify
+from mfsweep.store.verify import mend, verify
 
 SMALL = ("[0, 20, 40]", "[20, 40]")
 
@@ -194,7 +194,7 @@ def whole(plan):
     sweep.write_asked([{"alpha": 0.5}])
     sweep.write_outcome([], [])
     store.costs.write_text("[]")
-    plan.dataset(plan.graph.nodes[key])
+    plan.view(plan.graph.nodes[key])
     for name in ("mlflow.db", "optuna.db"):
         with sqlite3.connect(store.root / name) as database:
             database.execute("create table t (x text)")

@@ -26,8 +26,8 @@ def test_fixed_offsets_say_what_they_have_seen_unpaid(planned):
     assert found["dft"].tested is None
     assert found["dft"].sentence == "Energy offsets of dft have seen up to 60 labels that a cell does not pay for."
     node = next(node for node in plan.graph.nodes.values() if node.name == "finetune")
-    dataset = plan.dataset(node)
-    structures, train, test = dataset.structures, dataset.partition.train["a"], np.sort(dataset.partition.train["t"])
+    view = plan.view(node)
+    structures, train, test = view.structures, view.partition.train["a"], np.sort(view.partition.train["t"])
 
     def error(fitted):
         offsets = fit_offsets(structures, "cc", np.sort(fitted))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from mfsweep.data import ani1x, csr
-from mfsweep.data.dataset import Dataset, open_dataset
+from mfsweep.data import ani1x, dataset
 from mfsweep.data.source import digest, resolve
 from mfsweep.data.structures import Labels, Structures, hill_formula
+from mfsweep.data.view import DataView, open_view
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.model import Mace
@@ -62,24 +62,24 @@ def resolved(mini: Path) -> Callable[..., ResolvedData]:
 
 
 @pytest.fixture(scope="session")
-def dataset(mini: Path, resolved: Callable[..., ResolvedData]) -> Dataset:
-    return open_dataset({"": mini}, resolved())
+def view(mini: Path, resolved: Callable[..., ResolvedData]) -> DataView:
+    return open_view({"": mini}, resolved())
 
 
 @pytest.fixture(scope="session")
 def as_store() -> Callable[..., Path]:
-    """Write the structures of a file into a data store, a few at a time."""
+    """Write the structures of a file into a data set, a few at a time."""
 
     def write(path: Path, labels: Mapping[str, LabelKeys] = LABELS, to: Path | None = None, rows: int = 700) -> Path:
         structures = ani1x.read(path, labels)
-        target = to or path.with_suffix(".csr.h5")
+        target = to or path.with_suffix(".dataset.h5")
         energies = {keys.energy.removesuffix(".energy"): structures.labels[name] for name, keys in labels.items()}
         forces = {name: own.forces for name, own in energies.items() if own.forces is not None}
-        with csr.Writer(target, energies=list(energies), forces=list(forces), columns=["half"]) as writer:
+        with dataset.Writer(target, energies=list(energies), forces=list(forces), columns=["half"]) as writer:
             for start in range(0, len(structures.formula), rows):
                 own = slice(start, min(start + rows, len(structures.formula)))
                 atoms = slice(structures.offsets[own.start], structures.offsets[own.stop])
-                chunk = csr.Chunk(
+                chunk = dataset.Chunk(
                     sizes=structures.sizes[own],
                     species=structures.species[atoms],
                     positions=structures.positions[atoms],
@@ -97,15 +97,15 @@ def as_store() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def mini_store(mini: Path, as_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a data store of the bundled structures."""
+    """Make a data set of the bundled structures."""
     return as_store(mini, to=tmp_path_factory.mktemp("store") / "mini.h5")
 
 
 @pytest.fixture(scope="session")
 def make_training() -> Callable[..., Training]:
-    def make(dataset: Dataset, *sets: LabelledSet, max_atoms: int = 256) -> Training:
+    def make(view: DataView, *sets: LabelledSet, max_atoms: int = 256) -> Training:
         return Training(
-            data=dataset.data,
+            data=view.data,
             model=Mace(channels=4),
             precision="float32",
             seed=0,
@@ -210,12 +210,12 @@ def small_labels() -> dict[str, LabelKeys]:
 
 
 @pytest.fixture
-def open_small(write_file: Callable[..., Path], small_labels: dict[str, LabelKeys]) -> Callable[..., Dataset]:
+def open_small(write_file: Callable[..., Path], small_labels: dict[str, LabelKeys]) -> Callable[..., DataView]:
     """Write and open a small file, split into `a` (train 20, validation 6) and the rest as `b`."""
     default = Splits(a=Subset(size=20, validation=6, needs=("cc", "dft")), b=Subset(size="rest", needs=("dft",)))
 
-    def make(splits: Splits = default, offsets: str = "fixed", labels=small_labels, derived=None, **file) -> Dataset:
+    def make(splits: Splits = default, offsets: str = "fixed", labels=small_labels, derived=None, **file) -> DataView:
         data = ResolvedData(digest="0" * 64, labels=labels, derived=derived, splits=splits, offsets=offsets)
-        return open_dataset({"": write_file(**file)}, data)
+        return open_view({"": write_file(**file)}, data)
 
     return make

@@ -11,12 +11,12 @@ from mfsweep.spec.data import LabelKeys
 HARTREE = 27.211386245988
 
 
-def test_bundled_file_is_read_whole(dataset, mini):
-    structures = dataset.structures
+def test_bundled_file_is_read_whole(view, mini):
+    structures = view.structures
     assert len(structures.formula) == 5477
     assert len(structures.formulae) == 124
     assert len(structures.species) == 56679
-    assert dataset.elements == (1, 6, 7, 8)
+    assert view.elements == (1, 6, 7, 8)
     with h5py.File(mini) as file:
         group = file["C2H6O"]
         place = np.flatnonzero(structures.formula == structures.formulae.index("C2H6O"))

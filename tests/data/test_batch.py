@@ -22,8 +22,8 @@ def _own_pairs(edges, index):
     return edges.pairs[:, edges.offsets[index] // 2 : edges.offsets[index + 1] // 2].astype(int)
 
 
-def test_edges_run_both_ways_and_never_to_the_atom_itself(dataset):
-    batch = assemble(dataset, np.arange(200), "xtb", dict.fromkeys(dataset.elements, 0.0), CUTOFF, with_forces=False)
+def test_edges_run_both_ways_and_never_to_the_atom_itself(view):
+    batch = assemble(view, np.arange(200), "xtb", dict.fromkeys(view.elements, 0.0), CUTOFF, with_forces=False)
     senders, receivers = batch.edge_index
     assert (senders != receivers).all()
     assert (batch.structure[senders] == batch.structure[receivers]).all()
@@ -33,12 +33,12 @@ def test_edges_run_both_ways_and_never_to_the_atom_itself(dataset):
 
 
 @given(st.data())
-def test_batch_is_its_structures_side_by_side(dataset, data):
-    structures = dataset.structures
+def test_batch_is_its_structures_side_by_side(view, data):
+    structures = view.structures
     members = data.draw(st.lists(st.integers(0, len(structures.formula) - 1), min_size=1, max_size=6))
     offsets = {1: -13.0, 6: -57.0, 7: -78.0, 8: -110.0}
-    batch = assemble(dataset, np.array(members), "xtb", offsets, CUTOFF, with_forces=True)
-    labels, edges = structures.labels["xtb"], dataset.edges(CUTOFF)
+    batch = assemble(view, np.array(members), "xtb", offsets, CUTOFF, with_forces=True)
+    labels, edges = structures.labels["xtb"], view.edges(CUTOFF)
     at = pair_at = 0
     one_way, other_way = np.split(batch.edge_index, 2, axis=1)
     np.testing.assert_array_equal(one_way, other_way[::-1])
@@ -63,19 +63,19 @@ def test_batch_is_its_structures_side_by_side(dataset, data):
     assert batch.shifts is None
 
 
-def test_types_are_those_that_a_model_takes(dataset):
+def test_types_are_those_that_a_model_takes(view):
     sets = [LabelledSet(labels="cc", subset="a")]
-    batch = assemble(dataset, np.array([3, 1]), "cc", dataset.offsets("cc", sets), CUTOFF, with_forces=False)
+    batch = assemble(view, np.array([3, 1]), "cc", view.offsets("cc", sets), CUTOFF, with_forces=False)
     assert batch.forces is None
     kinds = {name: getattr(batch, name).dtype for name in ("positions", "energy", "structure", "ptr", "edge_index")}
     assert kinds == {"positions": "f8", "energy": "f8", "structure": "i8", "ptr": "i8", "edge_index": "i8"}
 
 
-def test_element_without_offset_and_forces_of_an_energy_only_method_are_refused(dataset):
+def test_element_without_offset_and_forces_of_an_energy_only_method_are_refused(view):
     with pytest.raises(DataError, match="no energy offset for"):
-        assemble(dataset, np.array([0]), "xtb", {1: 0.0}, CUTOFF, with_forces=False)
+        assemble(view, np.array([0]), "xtb", {1: 0.0}, CUTOFF, with_forces=False)
     with pytest.raises(ValueError, match="energies only"):
-        assemble(dataset, np.array([0]), "cc", dict.fromkeys(dataset.elements, 0.0), CUTOFF, with_forces=True)
+        assemble(view, np.array([0]), "cc", dict.fromkeys(view.elements, 0.0), CUTOFF, with_forces=True)
 
 
 def test_images_of_periodic_structures_are_as_far_as_their_shifts_say(make_structures):
@@ -83,10 +83,10 @@ def test_images_of_periodic_structures_are_as_far_as_their_shifts_say(make_struc
     structures = make_structures([([8, 1], 1), ([6, 8, 8], 1)])._replace(
         cell=cells, pbc=np.array([[True, True, False], [False] * 3])
     )
-    dataset = SimpleNamespace(structures=structures, edges=lambda cutoff: neighbours(structures, cutoff))
+    view = SimpleNamespace(structures=structures, edges=lambda cutoff: neighbours(structures, cutoff))
     offsets = dict.fromkeys((1, 6, 8), 0.0)
     method = next(iter(structures.labels))
-    batch = assemble(dataset, np.array([1, 0, 1]), method, offsets, CUTOFF, with_forces=False)
+    batch = assemble(view, np.array([1, 0, 1]), method, offsets, CUTOFF, with_forces=False)
     assert batch.shifts is not None
     one_way = batch.edge_index[:, : len(batch.shifts)]
     assert set(batch.structure[one_way[0]][np.abs(batch.shifts).max(axis=1) > 0].tolist()) == {1}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.derived import derive, donors
 from mfsweep.data.structures import Column, Labels, concatenate
+from mfsweep.data.view import DataView, open_view
 from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
@@ -134,13 +134,13 @@ def derived(mini, resolved):
         b=Subset(size="rest", validation=20, needs=("xtb-shuffled", "dft")),
         t=Subset(size=100, needs=("cc", "xtb")),
     )
-    return open_dataset({"": mini}, resolved(splits, derived={DELTA.name: DELTA, SHUFFLED.name: SHUFFLED}))
+    return open_view({"": mini}, resolved(splits, derived={DELTA.name: DELTA, SHUFFLED.name: SHUFFLED}))
 
 
 def test_to_need_a_derived_method_is_to_need_its_parts(derived, mini, resolved):
     splits = derived.data.splits
     plain = splits.but(a=splits.a.but(needs=("cc", "dft", "xtb")), b=splits.b.but(needs=("dft", "xtb")))
-    same = open_dataset({"": mini}, resolved(plain)).partition
+    same = open_view({"": mini}, resolved(plain)).partition
     for name in ("a", "b", "t"):
         np.testing.assert_array_equal(derived.partition.train[name], same.train[name])
         np.testing.assert_array_equal(derived.partition.validation[name], same.validation[name])
@@ -193,9 +193,9 @@ def _changed(structures, members):
 
 
 @pytest.fixture(scope="module", params=["formula", "column", "column of many", "two sources", "two sources by column"])
-def split_data(request, dataset, resolved):
+def split_data(request, view, resolved):
     """Return structures, and what a spec says of a split of that kind; labels of all methods are on most structures."""
-    structures, rng = dataset.structures, np.random.default_rng(2)
+    structures, rng = view.structures, np.random.default_rng(2)
     subsets = {
         "a": Subset(size=60, validation=20, needs=("cc", "dft", "xtb")),
         "b": Subset(size=120, validation=20, needs=("cc", "dft", "xtb")),
@@ -214,7 +214,7 @@ def split_data(request, dataset, resolved):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name if method else "its own")
 @pytest.mark.parametrize("split_seed", [0, 1])
-def test_no_label_of_a_test_structure_is_in_what_a_training_sees(dataset, split_data, method, split_seed):
+def test_no_label_of_a_test_structure_is_in_what_a_training_sees(view, split_data, method, split_seed):
     """All test labels are changed: labels to train and validate on, and energy offsets, stay bit for bit."""
     structures, data = split_data
     derived = {method.name: method} if method else None
@@ -222,9 +222,9 @@ def test_no_label_of_a_test_structure_is_in_what_a_training_sees(dataset, split_
     name = method.name if method else "dft"
 
     def opened(structures):
-        source = copy.copy(dataset._source)
+        source = copy.copy(view._source)
         source.structures, source._derived = structures, {}
-        return Dataset(source, data)
+        return DataView(source, data)
 
     before = opened(structures)
     test = before.partition.train["t"]
@@ -246,11 +246,11 @@ def test_no_label_of_a_test_structure_is_in_what_a_training_sees(dataset, split_
                 np.testing.assert_array_equal(labels[0].forces[atoms], labels[1].forces[atoms])
 
 
-def test_a_shuffle_keeps_to_the_parts_and_to_the_formulae(dataset, split_data):
+def test_a_shuffle_keeps_to_the_parts_and_to_the_formulae(view, split_data):
     structures, data = split_data
-    source = copy.copy(dataset._source)
+    source = copy.copy(view._source)
     source.structures = structures
-    own = Dataset(source, data.but(derived={SHUFFLED.name: SHUFFLED}))
+    own = DataView(source, data.but(derived={SHUFFLED.name: SHUFFLED}))
     assert (own.owners is None) == (data.splits.column is None)
     takers, givers = donors(structures, SHUFFLED, own.owners)
     owners = own.partition.owners

@@ -21,9 +21,9 @@ CUTOFF = 3.0
 """Angstrom: less than most of these molecules, so that the cutoff cuts."""
 
 
-def test_kept_neighbours_are_the_computed_ones_and_mapped(dataset, tmp_path):
-    kept = [kept_neighbours(dataset.structures, cutoff, tmp_path / "edges") for cutoff in (CUTOFF, 2.0, CUTOFF)]
-    own = neighbours(dataset.structures, CUTOFF)
+def test_kept_neighbours_are_the_computed_ones_and_mapped(view, tmp_path):
+    kept = [kept_neighbours(view.structures, cutoff, tmp_path / "edges") for cutoff in (CUTOFF, 2.0, CUTOFF)]
+    own = neighbours(view.structures, CUTOFF)
     for edges in (kept[0], kept[2]):
         np.testing.assert_array_equal(edges.pairs, own.pairs)
         np.testing.assert_array_equal(edges.offsets, own.offsets)

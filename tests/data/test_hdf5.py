@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.hdf5 import LARGE
 from mfsweep.data.importing import Rules, import_files
 from mfsweep.data.reading import read
@@ -40,7 +40,7 @@ def read_source(path: Path, _folder: Path):
 def import_it(path: Path, folder: Path):
     target = folder / "imported.h5"
     import_files([path], target, Rules(labels=LABELS, trust_units=True), overwrite=True)
-    return csr.read(target, csr.methods(target))
+    return dataset.read(target, dataset.methods(target))
 
 
 READERS = {"source": read_source, "import": import_it}
@@ -207,13 +207,13 @@ def test_a_data_store_holds_its_arrays_itself(store, tmp_path, monkeypatch, name
     (tmp_path / "copy.h5").write_bytes(store.read_bytes())
     with h5py.File(store, "r+") as file:
         change(file, name, store)
-    assert csr.is_csr(store)
+    assert dataset.is_dataset(store)
     with pytest.raises(
         DataError, match="link to another file" if change is store_link else "expected a contiguous array"
     ):
-        contents({"": store}), csr.read(store, csr.methods(store)), csr.provenance(store)
+        contents({"": store}), dataset.read(store, dataset.methods(store)), dataset.provenance(store)
     with pytest.raises(DataError):  # also where the digests are remembered
-        csr.read(store, csr.methods(store)), csr.provenance(store)
+        dataset.read(store, dataset.methods(store)), dataset.provenance(store)
 
 
 def filled(file, name: str, shape, chunks, dtype="f4", **how) -> None:

@@ -229,7 +229,7 @@ def charged(tmp_path, monkeypatch):
 
 def test_the_charge_is_the_structures_and_no_option(charged):
     assert label("ase:charged.Charged", water(charge=-1)).energy[0] == -1
-    with pytest.raises(DataError, match="each structure's own, as the data store states it"):
+    with pytest.raises(DataError, match="each structure's own, as the data set states it"):
         parse("ase:charged.Charged", {"charge": -1})
 
 

@@ -21,8 +21,8 @@ def _own_pairs(edges, index):
     return edges.pairs[:, edges.offsets[index] // 2 : edges.offsets[index + 1] // 2].astype(int)
 
 
-def test_edges_are_those_of_ase(dataset):
-    structures, edges = dataset.structures, neighbours(dataset.structures, CUTOFF)
+def test_edges_are_those_of_ase(view):
+    structures, edges = view.structures, neighbours(view.structures, CUTOFF)
     cut = 0
     for index in np.linspace(0, len(structures.formula) - 1, 60).astype(int):
         atoms = structures.atoms_of(np.array([index]))
@@ -37,10 +37,10 @@ def test_edges_are_those_of_ase(dataset):
     assert cut > 0
 
 
-def test_edges_do_not_depend_on_how_many_pairs_are_held_at_once(dataset, monkeypatch):
-    whole = neighbours(dataset.structures, CUTOFF)
+def test_edges_do_not_depend_on_how_many_pairs_are_held_at_once(view, monkeypatch):
+    whole = neighbours(view.structures, CUTOFF)
     monkeypatch.setattr(neighbours_module, "PAIRS_AT_ONCE", 1000)
-    parts = neighbours(dataset.structures, CUTOFF)
+    parts = neighbours(view.structures, CUTOFF)
     np.testing.assert_array_equal(whole.offsets, parts.offsets)
     np.testing.assert_array_equal(whole.pairs, parts.pairs)
 

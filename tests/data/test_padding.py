@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfsweep.data.padding import bucket, padded
-from mfsweep.models import Shape, build
+from mfsweep.models.base import Shape
+from mfsweep.models.registry import build
 from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import LossWeights
 from mfsweep.train.bench import ELEMENTS, molecules

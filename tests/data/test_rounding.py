@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from mfsweep.data import rounding
 from mfsweep.data.check import check
-from mfsweep.data.dataset import open_dataset
 from mfsweep.data.importing import Rules, import_files
 from mfsweep.data.rounding import HARMLESS, float32_rounding
 from mfsweep.data.survey.info import describe
 from mfsweep.data.survey.opening import open_file
 from mfsweep.data.units import UNITS
+from mfsweep.data.view import open_view
 from mfsweep.spec.data import LabelKeys, Splits, Subset
 from mfsweep.spec.stage import LabelledSet
 
@@ -65,7 +65,7 @@ KEYS = LabelKeys(energy="ccsd(t)_631gd.energy")
 
 
 def test_whichever_door_they_come_through_it_is_said(file, resolved, make_training, tmp_path, monkeypatch):
-    """At import, by `data info` of the file and of the data store, and by the check of a spec's source."""
+    """At import, by `data info` of the file and of the data set, and by the check of a spec's source."""
     monkeypatch.setattr(rounding, "HARMLESS", 0.01)  # the bundled molecules are small
     path, is_rounded = file
     store = tmp_path / "own.h5"
@@ -75,7 +75,7 @@ def test_whichever_door_they_come_through_it_is_said(file, resolved, make_traini
         own = describe(open_file(str(place), labels).structures).methods["cc"]
         assert (own.rounding is not None) is is_rounded
     splits = Splits(a=Subset(size=60, validation=20, needs=("cc",)), t=Subset(size=60, needs=("cc",)))
-    dataset = open_dataset({"": path}, resolved(splits, labels={"cc": KEYS}))
-    training = make_training(dataset, LabelledSet(labels="cc", subset="a", probability=1.0))
-    said = [text for text in check(dataset, [training], []) if "the cc energies were stored as float32" in text]
+    view = open_view({"": path}, resolved(splits, labels={"cc": KEYS}))
+    training = make_training(view, LabelledSet(labels="cc", subset="a", probability=1.0))
+    said = [text for text in check(view, [training], []) if "the cc energies were stored as float32" in text]
     assert bool(said) is is_rounded

@@ -108,8 +108,8 @@ def test_what_no_fact_shows_is_found_by_reading_anew(tmp_path, monkeypatch, is_s
     """As on a file system that keeps neither inodes nor times of its own."""
     path, cache = tmp_path / "file", tmp_path / "digests.json"
     monkeypatch.setattr(source, "facts", lambda _: (0, 0, 0, 0))
-    monkeypatch.setattr(source.csr, "is_csr", lambda _: is_store)
-    monkeypatch.setattr(source.csr, "digests", lambda path: {"": sha256(path), "labels/x": sha256(path)})
+    monkeypatch.setattr(source.dataset, "is_dataset", lambda _: is_store)
+    monkeypatch.setattr(source.dataset, "digests", lambda path: {"": sha256(path), "labels/x": sha256(path)})
     path.write_bytes(b"first")
     first = contents({"": path}, cache)
     path.write_bytes(b"other")

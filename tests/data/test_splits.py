@@ -8,9 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mfsweep.data import given as given_parts
-from mfsweep.data.dataset import Dataset, open_dataset
 from mfsweep.data.splits import partition
 from mfsweep.data.structures import Column, concatenate
+from mfsweep.data.view import DataView, open_view
 from mfsweep.errors import DataError
 from mfsweep.spec.data import INDICES, Splits, Subset
 from mfsweep.spec.stage import LabelledSet
@@ -152,26 +152,26 @@ def _name(molecule):
     return f"C{carbons if carbons > 1 else ''}H2"
 
 
-def test_sizes_are_nested_prefixes_the_same_for_every_method(dataset: Dataset):
-    large = dataset.training(LabelledSet(labels="cc", subset="a", size=120))
+def test_sizes_are_nested_prefixes_the_same_for_every_method(view: DataView):
+    large = view.training(LabelledSet(labels="cc", subset="a", size=120))
     for method in ("cc", "dft", "xtb"):
         for size in (1, 30, 119, "all"):
-            small = dataset.training(LabelledSet(labels=method, subset="a", size=size))
+            small = view.training(LabelledSet(labels=method, subset="a", size=size))
             np.testing.assert_array_equal(small, large[: len(small)])
     # a prefix is a sample of the subset, not its first formulae
-    assert len(_formulae(dataset.structures, large[:30])) > 5
+    assert len(_formulae(view.structures, large[:30])) > 5
 
 
-def test_seed_changes_the_partition(mini, resolved, dataset):
-    splits = dataset.data.splits.model_copy(update={"seed": 1})
-    other = open_dataset({"": mini}, resolved(splits))
-    first, second = (_formulae(d.structures, d.partition.train["a"]) for d in (dataset, other))
+def test_seed_changes_the_partition(mini, resolved, view):
+    splits = view.data.splits.model_copy(update={"seed": 1})
+    other = open_view({"": mini}, resolved(splits))
+    first, second = (_formulae(d.structures, d.partition.train["a"]) for d in (view, other))
     assert len(first & second) < 0.5 * len(first)
 
 
-def test_partition_is_the_same_for_ever(dataset):
+def test_partition_is_the_same_for_ever(view):
     # Golden: another order of formulae or structures would change what every stored key stands for.
-    train, validation, _ = dataset.partition
+    train, validation, _ = view.partition
     assert train["a"][:5].tolist() == [4476, 5290, 5267, 4540, 79]
     assert validation["a"][:5].tolist() == [0, 1, 2, 3, 4]
     assert {name: len(part) for name, part in train.items()} == {"a": 120, "b": 331, "t": 200}
@@ -265,8 +265,8 @@ def _with_column(structures, count, name="family"):
     return structures._replace(columns={name: Column(codes, values)})
 
 
-def test_groups_of_a_column_stay_whole_in_place_of_formulae(dataset):
-    structures = _with_column(dataset.structures, 60)
+def test_groups_of_a_column_stay_whole_in_place_of_formulae(view):
+    structures = _with_column(view.structures, 60)
     splits = Splits(
         by="family",
         a=Subset(size=300, validation=100, needs=("xtb",)),
@@ -283,10 +283,10 @@ def test_groups_of_a_column_stay_whole_in_place_of_formulae(dataset):
     np.testing.assert_array_equal(again.train["a"], made.train["a"][np.isin(made.train["a"], again.train["a"])])
 
 
-def test_formula_is_the_default_by_its_name(dataset):
-    splits = dataset.data.splits
-    for name, own in partition(dataset.structures, splits.but(by="formula")).train.items():
-        np.testing.assert_array_equal(own, dataset.partition.train[name])
+def test_formula_is_the_default_by_its_name(view):
+    splits = view.data.splits
+    for name, own in partition(view.structures, splits.but(by="formula")).train.items():
+        np.testing.assert_array_equal(own, view.partition.train[name])
 
 
 def test_one_group_of_a_column_may_make_a_subset(make_structures):
@@ -302,12 +302,12 @@ def test_one_group_of_a_column_may_make_a_subset(make_structures):
         partition(structures, splits.but(a=Subset(size=4, needs=())))
 
 
-def test_a_column_that_is_not_there_is_refused_with_the_nearest(dataset):
-    splits = dataset.data.splits.but(by="familly")
+def test_a_column_that_is_not_there_is_refused_with_the_nearest(view):
+    splits = view.data.splits.but(by="familly")
     with pytest.raises(DataError, match=r"splits\.by: .* got 'familly'\. Did you mean 'family'\? There are family"):
-        partition(_with_column(dataset.structures, 9), splits)
-    with pytest.raises(DataError, match=r"There are none: `mfsweep data import` makes a data store with some"):
-        partition(dataset.structures, splits)
+        partition(_with_column(view.structures, 9), splits)
+    with pytest.raises(DataError, match=r"There are none: `mfsweep data import` makes a data set with some"):
+        partition(view.structures, splits)
 
 
 @few_examples

@@ -34,8 +34,8 @@ def test_counts_and_elements_of_some_structures(make_structures):
     assert structures.elements_of(np.array([1, 3])) == (1, 7, 8)
 
 
-def test_structure_without_a_label_does_not_carry_it(dataset):
-    structures = dataset.structures
+def test_structure_without_a_label_does_not_carry_it(view):
+    structures = view.structures
     assert structures.carries("cc", forces=False).sum() == 562
     assert structures.carries("dft", forces=True).sum() == 821
     assert structures.carries("xtb", forces=True).sum() == 5477

@@ -10,8 +10,8 @@ READ_AS = {unit: HARTREE / size for unit, size in UNITS.items()}
 """What true values become when labels in a unit are read as hartree."""
 
 
-def _scale(dataset, method, factor):
-    structures = dataset.structures
+def _scale(view, method, factor):
+    structures = view.structures
     members = np.flatnonzero(structures.usable(method))
     offsets = {z: factor * energy for z, energy in fit_offsets(structures, method, members).items()}
     energy = factor * structures.labels[method].energy[members]
@@ -20,36 +20,36 @@ def _scale(dataset, method, factor):
 
 
 @pytest.mark.parametrize("method", ["cc", "dft", "xtb"])
-def test_true_energies_are_plausible(dataset, method):
-    scale = _scale(dataset, method, 1.0)
+def test_true_energies_are_plausible(view, method):
+    scale = _scale(view, method, 1.0)
     assert scale.plausible()
     assert scale.fitting() == "hartree"
 
 
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if unit != "hartree"])
 @pytest.mark.parametrize("method", ["cc", "dft"])
-def test_unit_of_all_electron_energies_is_told(dataset, method, unit):
-    scale = _scale(dataset, method, READ_AS[unit])
+def test_unit_of_all_electron_energies_is_told(view, method, unit):
+    scale = _scale(view, method, READ_AS[unit])
     assert not scale.plausible()
     assert scale.fitting() == unit
 
 
 @pytest.mark.parametrize("unit", ["eV", "kcal/mol", "kJ/mol", "meV"])
-def test_unit_of_valence_energies_is_told(dataset, unit):
+def test_unit_of_valence_energies_is_told(view, unit):
     # Valence-only energies in Ry pass: nothing in them but a factor of two could tell.
-    scale = _scale(dataset, "xtb", READ_AS[unit])
+    scale = _scale(view, "xtb", READ_AS[unit])
     assert not scale.plausible()
     assert scale.fitting() == unit
 
 
 @pytest.mark.parametrize("method", ["dft", "xtb"])
 @pytest.mark.parametrize("unit", ["eV", "kcal/mol", "kJ/mol", "meV"])
-def test_unit_of_forces_is_told(dataset, method, unit):
-    forces = dataset.structures.labels[method].forces
+def test_unit_of_forces_is_told(view, method, unit):
+    forces = view.structures.labels[method].forces
     rms = float(np.sqrt(np.nanmean(forces.astype(np.float64) ** 2)))
     assert force_unit(rms) is None
     assert force_unit(rms * READ_AS[unit]) == unit
 
 
-def test_energies_that_are_no_common_unit_have_no_guess(dataset):
-    assert _scale(dataset, "cc", 1e9).fitting() is None
+def test_energies_that_are_no_common_unit_have_no_guess(view):
+    assert _scale(view, "cc", 1e9).fitting() is None

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mfsweep.data.check import check
-from mfsweep.data.dataset import Dataset, Source, open_dataset
 from mfsweep.data.derived import donors
 from mfsweep.data.unseen import require_unseen
+from mfsweep.data.view import DataView, Source, open_view
 from mfsweep.errors import DataError
 from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
 from mfsweep.spec.stage import Evaluation, LabelledSet
@@ -30,15 +30,15 @@ def _set(labels, subset="t", **fields) -> LabelledSet:
 
 @pytest.fixture(scope="module")
 def derived(mini, resolved):
-    return open_dataset({"": mini}, resolved(SPLITS, derived=DERIVED))
+    return open_view({"": mini}, resolved(SPLITS, derived=DERIVED))
 
 
 @pytest.fixture
 def refused(make_training):
-    def go(dataset, message, *sets, evaluation=TEST):
-        trainings = [make_training(dataset, _set("dft", "b")), make_training(dataset, *sets)]
+    def go(view, message, *sets, evaluation=TEST):
+        trainings = [make_training(view, _set("dft", "b")), make_training(view, *sets)]
         with pytest.raises(DataError, match=message):
-            check(dataset, trainings, [(trainings[0], evaluation)])
+            check(view, trainings, [(trainings[0], evaluation)])
 
     return go
 
@@ -78,7 +78,7 @@ def test_test_on_the_fit_set_of_its_own_offsets_is_refused(derived, make_trainin
 
 
 def test_leak_through_a_faulty_partition_is_refused(derived, refused, mini):
-    faulty = Dataset(Source({"": mini}, derived.data.labels), derived.data)
+    faulty = DataView(Source({"": mini}, derived.data.labels), derived.data)
     faulty.partition.validation["a"][-1] = faulty.partition.train["t"][0]
     refused(faulty, "the validation set of a brings cc labels of 1 structures", ON_A)
 
@@ -87,12 +87,12 @@ def test_leak_between_two_sources_is_refused(mini, resolved, make_training, tmp_
     copy = tmp_path / "copy.h5"
     copy.write_bytes(mini.read_bytes())
     splits = SPLITS.but(t=Subset(size=50, validation=10, source="copy", needs=("cc",)))
-    dataset = open_dataset({"mini": mini, "copy": copy}, resolved(splits))
-    good, bad = make_training(dataset, ON_A), make_training(dataset, _set("cc", range=(49, 50)))
-    require_unseen(dataset, [good], [(good, TEST)])
+    view = open_view({"mini": mini, "copy": copy}, resolved(splits))
+    good, bad = make_training(view, ON_A), make_training(view, _set("cc", range=(49, 50)))
+    require_unseen(view, [good], [(good, TEST)])
     with pytest.raises(DataError, match=r"brings cc labels of 1 structures of 't'.* of copy "):
-        require_unseen(dataset, [good, bad], [(good, TEST)])
-    assert set(dataset.structures.source[dataset.partition.train["t"]].tolist()) == {0}
+        require_unseen(view, [good, bad], [(good, TEST)])
+    assert set(view.structures.source[view.partition.train["t"]].tolist()) == {0}
 
 
 def test_validation_and_training_errors_hold_nothing_out(derived, make_training):
@@ -104,7 +104,7 @@ def test_validation_and_training_errors_hold_nothing_out(derived, make_training)
 
 def test_leak_by_the_donor_of_a_shuffled_label_is_refused(mini, derived, refused):
     """The taker is no test structure, and the label that it gets is one's: a shuffle across parts."""
-    faulty = Dataset(Source({"": mini}, derived.data.labels), derived.data)
+    faulty = DataView(Source({"": mini}, derived.data.labels), derived.data)
     shuffled = faulty.derived["cc-shuffled"]
     takers, givers = donors(faulty.structures, shuffled)
     place = int(np.flatnonzero(np.isin(takers, faulty.partition.train["t"]) & (takers != givers))[0])

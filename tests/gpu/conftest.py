@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from train.conftest import dataset, ranks, tiny  # noqa: F401 (fixtures; tests/ is on the path)
+from train.conftest import ranks, tiny, view  # noqa: F401 (fixtures; tests/ is on the path)
 
 
 def pytest_collection_modifyitems(items):

@@ -28,17 +28,17 @@ STAGE = {"model": SPEC, "precision": "float64"}
 """Of trainings that are compared: Adam makes a step out of any gradient, be it the rounding of float32."""
 
 
-def started(training, dataset, device):
+def started(training, view, device):
     """Return a training before its first step."""
     heads = {method: {method: 1.0} for method in training.methods}
     keep = selection(training.recipe.select_on, heads, {method: [] for method in training.methods})
-    return State(training, dataset, keep, None, World.alone(device))
+    return State(training, view, keep, None, World.alone(device))
 
 
-def trained(training, dataset, folder, *, execution=EAGER, world=None, report=lambda _: True):
+def trained(training, view, folder, *, execution=EAGER, world=None, report=lambda _: True):
     return train(
         training,
-        dataset,
+        view,
         checkpoints=folder / "checkpoints",
         metrics=folder / "metrics.jsonl",
         parent=None,
@@ -58,12 +58,12 @@ def require_near(folder, other):
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("method", ["cc", "dft"])
-def test_a_gpu_computes_what_a_cpu_does(dataset, tiny, precision, method):
+def test_a_gpu_computes_what_a_cpu_does(view, tiny, precision, method):
     training = tiny(precision=precision, model=SPEC)
     found = []
     for device in (torch.device("cpu"), GPU):
-        state = started(training, dataset, device)
-        arrays = dict(samples(state, dataset))[method]
+        state = started(training, view, device)
+        arrays = dict(samples(state, view))[method]
         batch = Sender(state.model.shape.elements, state.flat.values.dtype, device).labelled(arrays)
         own = find(state.model, list(moving(state.model).values()), batch, task_of(training, method))
         found.append(
@@ -74,7 +74,7 @@ def test_a_gpu_computes_what_a_cpu_does(dataset, tiny, precision, method):
                 gradients=[gradient.cpu() for gradient in own.gradients],
             )
         )
-    names = list(moving(started(training, dataset, GPU).model))
+    names = list(moving(started(training, view, GPU).model))
     assert difference(*found, names, TOLERANCES[precision]) is None
 
 
@@ -88,12 +88,12 @@ ASKED = {
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("asked", ASKED)
-def test_a_backend_passes_the_gate(dataset, tiny, precision, asked):
+def test_a_backend_passes_the_gate(view, tiny, precision, asked):
     execution = ASKED[asked]
     if execution.backend == "cueq" and not cueq.is_installed():
         pytest.skip("cuEquivariance is not installed")
-    state = started(tiny(precision=precision, model=SPEC), dataset, GPU)
-    ran = choose(execution, state, dataset, World.alone(GPU)).ran
+    state = started(tiny(precision=precision, model=SPEC), view, GPU)
+    ran = choose(execution, state, view, World.alone(GPU)).ran
     if execution.backend == "cueq" and precision == "float64":  # it keeps some constants in float32
         assert ran.backend == "eager"
         assert "from eager PyTorch's, more than" in ran.fallback
@@ -101,42 +101,42 @@ def test_a_backend_passes_the_gate(dataset, tiny, precision, asked):
     assert ran == Ran(execution.backend, cuda_graphs=execution.graphs, pad=execution.padding)
 
 
-def test_tf32_passes_the_gate_and_is_kept(dataset, tiny):
-    state = started(tiny(model=SPEC), dataset, GPU)
+def test_tf32_passes_the_gate_and_is_kept(view, tiny):
+    state = started(tiny(model=SPEC), view, GPU)
     backend = "cueq" if cueq.is_installed() else "eager"
     graphs = {"cuda_graphs": True} if backend == "eager" else {}
-    chosen = choose(Execution(backend=backend, tf32=True, **graphs), state, dataset, World.alone(GPU))
+    chosen = choose(Execution(backend=backend, tf32=True, **graphs), state, view, World.alone(GPU))
     assert chosen.ran.fallback is None
     assert chosen.ran.tf32
 
 
-def test_graphs_train_as_eager_pytorch_does(dataset, tiny, tmp_path):
-    outcome = trained(tiny(**STAGE), dataset, tmp_path / "own", execution=ASKED["graphs"])
+def test_graphs_train_as_eager_pytorch_does(view, tiny, tmp_path):
+    outcome = trained(tiny(**STAGE), view, tmp_path / "own", execution=ASKED["graphs"])
     assert outcome.ran.fallback is None
-    trained(tiny(**STAGE), dataset, tmp_path / "eager")
+    trained(tiny(**STAGE), view, tmp_path / "eager")
     require_near(tmp_path / "own", tmp_path / "eager")
 
 
-def test_auto_trains_by_what_it_says(dataset, tiny, tmp_path):
-    outcome = trained(tiny(model=SPEC), dataset, tmp_path, execution=Execution())
+def test_auto_trains_by_what_it_says(view, tiny, tmp_path):
+    outcome = trained(tiny(model=SPEC), view, tmp_path, execution=Execution())
     assert outcome.ran == Ran("cueq" if cueq.is_installed() else "eager", cuda_graphs=True, pad="bucketed")
 
 
 @pytest.mark.parametrize("asked", [None, "graphs"])
-def test_a_training_resumes_from_its_checkpoint(dataset, tiny, tmp_path, asked):
+def test_a_training_resumes_from_its_checkpoint(view, tiny, tmp_path, asked):
     execution = ASKED[asked] if asked else EAGER
-    trained(tiny(**STAGE), dataset, tmp_path / "whole", execution=execution)
+    trained(tiny(**STAGE), view, tmp_path / "whole", execution=execution)
     folder = tmp_path / "parts"
-    assert trained(tiny(**STAGE), dataset, folder, execution=execution, report=lambda _: False) is None
-    outcome = trained(tiny(**STAGE), dataset, folder, execution=execution)
+    assert trained(tiny(**STAGE), view, folder, execution=execution, report=lambda _: False) is None
+    outcome = trained(tiny(**STAGE), view, folder, execution=execution)
     assert outcome.steps == 6
     require_near(tmp_path / "whole", folder)
 
 
-def test_a_stage_of_a_cpu_and_of_a_gpu_hold_the_same_names(dataset, tiny, tmp_path):
+def test_a_stage_of_a_cpu_and_of_a_gpu_hold_the_same_names(view, tiny, tmp_path):
     backend = "cueq" if cueq.is_installed() else "eager"
-    trained(tiny(**STAGE), dataset, tmp_path / "gpu", execution=Execution(backend=backend))
-    trained(tiny(**STAGE), dataset, tmp_path / "cpu", world=World.alone())
+    trained(tiny(**STAGE), view, tmp_path / "gpu", execution=Execution(backend=backend))
+    trained(tiny(**STAGE), view, tmp_path / "cpu", world=World.alone())
     kept = [load_weights(tmp_path / name / "checkpoints" / "selected.pt") for name in ("gpu", "cpu")]
     assert list(kept[0].state) == list(kept[1].state)
     require_near(tmp_path / "gpu", tmp_path / "cpu")
@@ -168,30 +168,30 @@ class Together(World):
 
 
 @pytest.mark.parametrize("asked", [None, "graphs"])
-def test_nccl_carries_the_collectives(dataset, tiny, tmp_path, asked):
+def test_nccl_carries_the_collectives(view, tiny, tmp_path, asked):
     execution = ASKED[asked] if asked else EAGER
     torch.distributed.init_process_group(
         "nccl", f"file://{tmp_path}/meeting", rank=0, world_size=1, device_id=torch.device("cuda:0")
     )
     try:
         world = Together(0, 1, torch.device("cuda:0"))
-        outcome = trained(tiny(**STAGE), dataset, tmp_path / "nccl", world=world, execution=execution)
+        outcome = trained(tiny(**STAGE), view, tmp_path / "nccl", world=world, execution=execution)
     finally:
         torch.distributed.destroy_process_group()
     assert outcome.ran.fallback is None
-    trained(tiny(**STAGE), dataset, tmp_path / "alone", execution=execution)
+    trained(tiny(**STAGE), view, tmp_path / "alone", execution=execution)
     require_near(tmp_path / "nccl", tmp_path / "alone")
 
 
-def test_two_processes_share_a_gpu_over_gloo(ranks, dataset, tiny, tmp_path):
+def test_two_processes_share_a_gpu_over_gloo(ranks, view, tiny, tmp_path):
     # NCCL refuses two ranks on one GPU.
     assert ranks(tiny(**STAGE), tmp_path / "two", size=2, device="cuda:0") == [0, 0]
-    trained(tiny(**STAGE), dataset, tmp_path / "one")
+    trained(tiny(**STAGE), view, tmp_path / "one")
     require_near(tmp_path / "two", tmp_path / "one")
 
 
 @pytest.mark.parametrize("pad", ["dynamic", "bucketed"])
-def test_compiled_steps_pass_the_gate(dataset, tiny, pad):
-    state = started(tiny(model=SPEC), dataset, GPU)
-    chosen = choose(Execution(backend="compile", pad=pad), state, dataset, World.alone(GPU))
+def test_compiled_steps_pass_the_gate(view, tiny, pad):
+    state = started(tiny(model=SPEC), view, GPU)
+    chosen = choose(Execution(backend="compile", pad=pad), state, view, World.alone(GPU))
     assert chosen.ran == Ran("compile", pad=pad)

@@ -11,7 +11,8 @@ from ase import Atoms
 from mfsweep.data.batch import assemble
 from mfsweep.data.neighbours import neighbours
 from mfsweep.data.structures import Labels, Structures
-from mfsweep.models import Graph, Potential, Shape, build
+from mfsweep.models.base import Graph, Potential, Shape
+from mfsweep.models.registry import build
 from mfsweep.spec.model import Allegro, Architecture, Mace
 from mfsweep.train.tensors import Sender
 

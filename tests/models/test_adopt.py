@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mfsweep.errors import TrainingError
-from mfsweep.models import match_heads
+from mfsweep.models.base import match_heads
 from mfsweep.spec.stage import Head
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from mfsweep.errors import TrainingError
-from mfsweep.models import Shape, build
 from mfsweep.models.allegro import Key, _mlp
+from mfsweep.models.base import Shape
+from mfsweep.models.registry import build
 from mfsweep.spec.model import Allegro
 from mfsweep.spec.stage import Lora
 

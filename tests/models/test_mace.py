@@ -4,7 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from mfsweep.models import Shape, build
+from mfsweep.models.base import Shape
+from mfsweep.models.registry import build
 from mfsweep.spec.model import Mace
 
 

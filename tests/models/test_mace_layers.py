@@ -7,7 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfsweep.models import Graph, Shape, build
+from mfsweep.models.base import Graph, Shape
+from mfsweep.models.registry import build
 from mfsweep.models.silu import silu
 from mfsweep.models.slots import Slots
 from mfsweep.spec.model import Mace

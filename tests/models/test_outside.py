@@ -10,8 +10,9 @@ import torch
 import yaml
 
 from mfsweep.errors import TrainingError
-from mfsweep.models import build, outside
+from mfsweep.models import outside
 from mfsweep.models.mace import _no_compilation, mace, o3
+from mfsweep.models.registry import build
 from mfsweep.spec.model import Mace
 
 E0 = [[-13.5, -1030.0, -1485.0, -2042.0], [-13.0, -1029.0, -1484.0, -2041.0]]

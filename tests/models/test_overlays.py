@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mfsweep.overlay import overlay_path
+from mfsweep.models.overlay import overlay_path
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,8 @@ SCRIPT = """
 import hashlib, sys
 import torch
 from pydantic import TypeAdapter
-from mfsweep.models import Shape, build
+from mfsweep.models.base import Shape
+from mfsweep.models.registry import build
 from mfsweep.spec.model import Model
 from mfsweep.spec.stage import LossWeights
 from mfsweep.train.bench import ELEMENTS, molecules

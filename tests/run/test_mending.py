@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mfsweep.data import edge_files
-from mfsweep.data.dataset import _source
+from mfsweep.data.view import _source
 from mfsweep.errors import MfsweepError, StoreError
 from mfsweep.files import sha256
 from mfsweep.prepare import prepare

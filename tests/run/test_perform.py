@@ -12,13 +12,14 @@ import pytest
 import torch
 
 import mfsweep.metrics_file
-import mfsweep.store
+import mfsweep.store.stage_folder
 import mfsweep.train.loop
-from mfsweep.data.csr import Labelling, NewLabels, add_labels
-from mfsweep.data.dataset import open_dataset
+from mfsweep.data.dataset import Labelling, NewLabels, add_labels
 from mfsweep.data.importing import Rules, import_files
 from mfsweep.data.source import digest, resolve
+from mfsweep.data.view import open_view
 from mfsweep.errors import DataError, TrainingError
+from mfsweep.files import write_text
 from mfsweep.metrics_file import entries
 from mfsweep.prepare import prepare
 from mfsweep.run import perform as perform_module
@@ -31,7 +32,7 @@ from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Shuffled, Spl
 from mfsweep.spec.model import Mace
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, LossWeights, Recipe, Training
-from mfsweep.store import StageFolder, write_text
+from mfsweep.store import StageFolder
 from mfsweep.train import World
 
 NEEDS = ("cc", "dft")
@@ -108,8 +109,8 @@ def go(path, data, store):
 @pytest.fixture
 def coincident(path, data, tmp_path):
     """Copy the data with two atoms of a test structure at one place; return the file and the structure's name."""
-    dataset = open_dataset({"": path}, data)
-    structures, index = dataset.structures, int(dataset.partition.train["t"][0])
+    view = open_view({"": path}, data)
+    structures, index = view.structures, int(view.partition.train["t"][0])
     copy = tmp_path / "coincident.h5"
     shutil.copy(path, copy)
     with h5py.File(copy, "r+") as file:
@@ -159,15 +160,15 @@ def test_a_correction_is_scored_on_top_of_its_base(go, path, data):
     record, arrays = evaluated(folder, test)
     assert set(folder.record().heads) == {"cc-dft"}
     assert "validation.cc-dft.energy_mae" in folder.record().metrics
-    dataset = open_dataset({"": path}, data)
-    labels = dataset.structures.labels
+    view = open_view({"": path}, data)
+    labels = view.structures.labels
     assert np.array_equal(arrays["energy_reference"], labels["cc"].energy[arrays["index"]])
     # dft is within an eV of cc once offsets are gone; without the base the energies would be some 1000 eV off.
     assert record.metrics["energy_mae"] < 1000
     difference = labels["cc-dft"].energy[arrays["index"]]
-    counts = dataset.structures.counts(arrays["index"], dataset.elements)
-    own = dataset.offsets("cc-dft", ())
-    left = (difference - counts @ np.array([own[z] for z in dataset.elements])) / arrays["atoms"]
+    counts = view.structures.counts(arrays["index"], view.elements)
+    own = view.offsets("cc-dft", ())
+    left = (difference - counts @ np.array([own[z] for z in view.elements])) / arrays["atoms"]
     assert record.offsets_only["energy_mae"] == pytest.approx(1000 * np.abs(left).mean())
     assert "force_mae" not in record.metrics
 
@@ -176,7 +177,7 @@ def test_a_correction_of_forces_is_added_to_the_bases(go, path, data):
     test = Evaluation(labels="dft", subset="t", head="dft-xtb", offsets="dft-xtb", base="xtb")
     folder = go(LabelledSet(labels="dft-xtb", subset="a", size=30), evaluations=(test,))
     record, arrays = evaluated(folder, test)
-    structures = open_dataset({"": path}, data).structures
+    structures = open_view({"": path}, data).structures
     base = structures.labels["xtb"].forces[structures.atoms_of(arrays["index"])]
     assert record.offsets_only["force_mae"] == pytest.approx(1000 * np.abs(base - arrays["forces_reference"]).mean())
     assert record.metrics["force_mae"] != record.offsets_only["force_mae"]
@@ -247,7 +248,7 @@ def kill(*_, **__):
     [
         (StageFolder, "write_record"),
         (StageFolder, "tidy"),
-        (mfsweep.store, "pack"),
+        (mfsweep.store.stage_folder, "pack"),
         (mfsweep.metrics_file, "write_file"),
         (perform_module, "_evaluate"),
     ],
@@ -306,7 +307,7 @@ def test_a_full_disk_after_the_record_fails_nothing(go, monkeypatch, caplog):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(mfsweep.store, "pack", full)
+        patch.setattr(mfsweep.store.stage_folder, "pack", full)
         folder = go(SET, evaluations=(OWN,))
     assert folder.is_done([OWN.identity()])
     assert "No space left" in caplog.text
@@ -351,7 +352,7 @@ def test_labels_corrected_under_their_name_are_scored_again(path, data, store, t
     _, node, job = planned()
     assert perform(job, World.alone(), lambda _: True)
     (old,) = node.evaluations
-    structures = open_dataset(job.paths, job.data).structures
+    structures = open_view(job.paths, job.data).structures
     energy = structures.labels["xtb"].energy + np.random.default_rng(0).normal(size=len(structures.formula))
     labelling = Labelling(np.ones(len(energy), np.float32), {}, {})
     add_labels(own, "xtb", NewLabels(energy, None, labelling), replace=True)

@@ -8,12 +8,12 @@ import pytest
 from finished import finish
 from mlflow import MlflowClient
 
+from mfsweep.files import write_text
 from mfsweep.prepare import prepare
 from mfsweep.run.databases import MlflowTables, whole
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.rebuild import rebuild, unmirrored
 from mfsweep.run.store_tracking import open_tracker
-from mfsweep.store import write_text
 
 
 @pytest.fixture

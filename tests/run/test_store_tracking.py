@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
+from mfsweep.files import write_text
 from mfsweep.run import tracking
 from mfsweep.run.databases import MlflowTables
 from mfsweep.run.store_tracking import open_or_go_on
 from mfsweep.run.tracking import TrackedStage, Tracker, Untracked
-from mfsweep.store import Store, write_text
+from mfsweep.store import Store
 
 
 @pytest.fixture(scope="module")

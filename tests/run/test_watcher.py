@@ -6,9 +6,10 @@ from unittest.mock import Mock
 
 import pytest
 
+from mfsweep.files import write_text
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.watcher import take_in
-from mfsweep.store import StageFolder, write_text
+from mfsweep.store import StageFolder
 
 
 def shown():

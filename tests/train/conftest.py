@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mfsweep
-from mfsweep.data.dataset import Dataset, open_dataset
+from mfsweep.data.view import DataView, open_view
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.model import Mace
@@ -42,8 +42,8 @@ SETS = {
 
 
 @pytest.fixture(scope="session")
-def dataset() -> Dataset:
-    return open_dataset({"": SOURCE}, DATA)
+def view() -> DataView:
+    return open_view({"": SOURCE}, DATA)
 
 
 @pytest.fixture(scope="session")
@@ -74,14 +74,14 @@ def tiny():
 
 
 @pytest.fixture
-def run(dataset, tmp_path):
+def run(view, tmp_path):
     """Train in `tmp_path / name`, alone, and return the outcome."""
 
     def go(training: Training, name: str = "stage", *, parent=None, report=lambda _: True, on=None) -> Outcome | None:
         folder = tmp_path / name
         return train(
             training,
-            on or dataset,
+            on or view,
             checkpoints=folder / "checkpoints",
             metrics=folder / "metrics.jsonl",
             parent=parent,

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 import mfsweep.train.steps
-from mfsweep.data.dataset import open_dataset
+from mfsweep.data.view import open_view
 from mfsweep.spec.stage import Training
 from mfsweep.train import World, train
 
@@ -42,7 +42,7 @@ def main(training_json, source, folder, parent, rank, size, port, kill_at, devic
     folder = Path(folder)
     outcome = train(
         training,
-        open_dataset({"": Path(source)}, training.data),
+        open_view({"": Path(source)}, training.data),
         checkpoints=folder / "checkpoints",
         metrics=folder / "metrics.jsonl",
         parent=Path(parent) if parent else None,

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mfsweep.errors import TrainingError
-from mfsweep.models import Shape, build
+from mfsweep.models.base import Shape
+from mfsweep.models.registry import build
 from mfsweep.train.checkpoint import Weights, load, load_step, load_weights, restore, save, save_weights
 
 

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfsweep.data.dataset import Dataset
+from mfsweep.data.view import DataView
 from mfsweep.errors import TrainingError
-from mfsweep.models import Shape, build
+from mfsweep.models.base import Shape
+from mfsweep.models.registry import build
 from mfsweep.quantities import Quantity
 from mfsweep.spec.stage import LabelledSet, LossWeights
 from mfsweep.train import World, train
@@ -19,8 +20,8 @@ from mfsweep.train.evaluate import Predictions, chunks, errors, offsets_only, pr
 
 
 @pytest.fixture
-def model(dataset, tiny):
-    shape = Shape(("cc", "dft"), dataset.elements, 8.0)
+def model(view, tiny):
+    shape = Shape(("cc", "dft"), view.elements, 8.0)
     return build(tiny().model, shape, {"cc": {}, "dft": {}}, seed=0, dtype=torch.float64)
 
 
@@ -31,56 +32,56 @@ def test_chunks_hold_every_structure_once_under_the_cap(sizes, cap):
     assert all(sum(sizes[start:stop]) <= cap or stop - start == 1 for start, stop in ranges)
 
 
-def test_predictions_do_not_depend_on_the_batches(dataset, model):
-    indices, offsets = dataset.validation("dft", ["a", "b"])[::-1], dataset.offsets("dft", ())
+def test_predictions_do_not_depend_on_the_batches(view, model):
+    indices, offsets = view.validation("dft", ["a", "b"])[::-1], view.offsets("dft", ())
     one, other = (
-        predict(model, dataset, indices, "dft", offsets=offsets, forces=True, max_atoms=cap) for cap in (20, 400)
+        predict(model, view, indices, "dft", offsets=offsets, forces=True, max_atoms=cap) for cap in (20, 400)
     )
     assert list(one.index) == list(indices)
     np.testing.assert_allclose(one.energy_predicted, other.energy_predicted, rtol=1e-13)
     np.testing.assert_allclose(one.forces_predicted, other.forces_predicted, rtol=1e-7, atol=1e-10)
     assert one.forces_reference.shape == one.forces_predicted.shape == (one.atoms.sum(), 3)
-    first = dataset.structures.offsets[indices[0]]
-    reference = dataset.structures.labels["dft"].forces[first : first + one.atoms[0]]
+    first = view.structures.offsets[indices[0]]
+    reference = view.structures.labels["dft"].forces[first : first + one.atoms[0]]
     assert np.array_equal(one.forces_reference[: one.atoms[0]], reference)
 
 
-def test_batches_of_predictions_keep_to_a_cap_of_edges(dataset, model, monkeypatch):
-    indices, offsets = dataset.validation("dft", ["a", "b"]), dataset.offsets("dft", ())
+def test_batches_of_predictions_keep_to_a_cap_of_edges(view, model, monkeypatch):
+    indices, offsets = view.validation("dft", ["a", "b"]), view.offsets("dft", ())
     graphs = []
     forward = model.forward
     monkeypatch.setattr(
         model, "forward", lambda graph, *own, **more: graphs.append(graph) or forward(graph, *own, **more)
     )
-    free = predict(model, dataset, indices, "dft", offsets=offsets, forces=False)
+    free = predict(model, view, indices, "dft", offsets=offsets, forces=False)
     widest = max(graph.edges.shape[1] for graph in graphs)
     graphs.clear()
-    capped = predict(model, dataset, indices, "dft", offsets=offsets, forces=False, max_edges=widest // 3)
+    capped = predict(model, view, indices, "dft", offsets=offsets, forces=False, max_edges=widest // 3)
     assert all(graph.edges.shape[1] <= widest // 3 for graph in graphs)
     np.testing.assert_allclose(capped.energy_predicted, free.energy_predicted, rtol=1e-13)
 
 
-def test_energies_are_total_energies_with_the_offsets_asked_for(dataset, model):
-    indices = dataset.validation("cc", ["a"])
-    offsets = {method: dataset.offsets(method, ()) for method in ("cc", "dft")}
-    own = predict(model, dataset, indices, "cc", offsets=offsets["cc"], forces=False)
-    other = predict(model, dataset, indices, "cc", offsets=offsets["dft"], forces=False)
-    head = predict(model, dataset, indices, "cc", offsets=offsets["cc"], forces=False, head="dft")
-    nulls = {method: offsets_only(own, dataset, offsets[method]).energy_predicted for method in offsets}
+def test_energies_are_total_energies_with_the_offsets_asked_for(view, model):
+    indices = view.validation("cc", ["a"])
+    offsets = {method: view.offsets(method, ()) for method in ("cc", "dft")}
+    own = predict(model, view, indices, "cc", offsets=offsets["cc"], forces=False)
+    other = predict(model, view, indices, "cc", offsets=offsets["dft"], forces=False)
+    head = predict(model, view, indices, "cc", offsets=offsets["cc"], forces=False, head="dft")
+    nulls = {method: offsets_only(own, view, offsets[method]).energy_predicted for method in offsets}
     np.testing.assert_allclose(own.energy_predicted - other.energy_predicted, nulls["cc"] - nulls["dft"], atol=1e-9)
     assert np.abs(own.energy_predicted - own.energy_reference).max() < 20
     assert np.array_equal(own.energy_reference, head.energy_reference)
     assert np.abs(own.energy_predicted - head.energy_predicted).min() > 1e-6
 
 
-def test_a_base_method_is_added_to_its_correction(dataset, model):
+def test_a_base_method_is_added_to_its_correction(view, model):
     """The null model of delta-learning is the base with the difference's offsets."""
-    indices, offsets = dataset.validation("dft", ["a", "b"]), dict.fromkeys(dataset.elements, 0.25)
-    labels = dataset.structures.labels["dft"]
+    indices, offsets = view.validation("dft", ["a", "b"]), dict.fromkeys(view.elements, 0.25)
+    labels = view.structures.labels["dft"]
     plain, corrected = (
-        predict(model, dataset, indices, "dft", offsets=offsets, forces=True, base=base) for base in (None, "dft")
+        predict(model, view, indices, "dft", offsets=offsets, forces=True, base=base) for base in (None, "dft")
     )
-    atoms = dataset.structures.atoms_of(indices)
+    atoms = view.structures.atoms_of(indices)
     np.testing.assert_allclose(
         corrected.energy_predicted - plain.energy_predicted, labels.energy[indices], rtol=0, atol=1e-9
     )
@@ -88,15 +89,15 @@ def test_a_base_method_is_added_to_its_correction(dataset, model):
         corrected.forces_predicted, plain.forces_predicted + labels.forces[atoms], rtol=0, atol=1e-12
     )
     assert np.array_equal(corrected.energy_reference, plain.energy_reference)
-    null = offsets_only(corrected, dataset, offsets, "dft")
+    null = offsets_only(corrected, view, offsets, "dft")
     assert errors(null)[Quantity.ENERGY_MAE] == pytest.approx(250.0)
     assert errors(null)[Quantity.FORCE_MAE] == 0
-    assert offsets_only(corrected, dataset, offsets).forces_predicted is None
+    assert offsets_only(corrected, view, offsets).forces_predicted is None
 
 
-def test_prediction_leaves_the_model_as_it_was(dataset, model):
+def test_prediction_leaves_the_model_as_it_was(view, model):
     model.train()
-    predict(model, dataset, np.arange(3), "dft", offsets=dataset.offsets("dft", ()), forces=True)
+    predict(model, view, np.arange(3), "dft", offsets=view.offsets("dft", ()), forces=True)
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -143,15 +144,15 @@ def test_formulae_with_one_structure_have_no_within_error():
 
 
 @pytest.fixture
-def coincident(dataset):
+def coincident(view):
     """Return the data with the second atom of one structure put where its first one is, and that structure."""
-    index = int(dataset.validation("dft", ["a"])[3])
-    structures = dataset.structures
+    index = int(view.validation("dft", ["a"])[3])
+    structures = view.structures
     positions = structures.positions.copy()
     positions[structures.offsets[index] + 1] = positions[structures.offsets[index]]
-    source = copy.copy(dataset._source)
+    source = copy.copy(view._source)
     source.structures, source._edges, source._derived = structures._replace(positions=positions), {}, {}
-    return Dataset(source, dataset.data), index
+    return DataView(source, view.data), index
 
 
 @pytest.mark.parametrize("forces", [False, True])
@@ -166,12 +167,12 @@ def test_a_prediction_that_is_not_finite_names_its_structure(coincident, model, 
     assert np.isfinite(predict(model, data, others, "dft", offsets=offsets, forces=forces).energy_predicted).all()
 
 
-def test_predictions_none_of_which_is_finite_are_the_models_fault(dataset, model):
+def test_predictions_none_of_which_is_finite_are_the_models_fault(view, model):
     with torch.no_grad():
         next(model.parameters()).fill_(torch.nan)
-    indices, offsets = dataset.validation("dft", ["a"]), dataset.offsets("dft", ())
+    indices, offsets = view.validation("dft", ["a"]), view.offsets("dft", ())
     with pytest.raises(TrainingError, match=r"as 12 of 12 are\. No structure has a finite one: lower"):
-        predict(model, dataset, indices, "dft", offsets=offsets, forces=False)
+        predict(model, view, indices, "dft", offsets=offsets, forces=False)
 
 
 def test_a_training_on_such_a_structure_names_it_and_no_other(coincident, tiny, tmp_path):

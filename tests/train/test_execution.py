@@ -42,7 +42,7 @@ FAULTS = {
 
 
 @pytest.fixture
-def with_backend(dataset, tiny, tmp_path, monkeypatch):
+def with_backend(view, tiny, tmp_path, monkeypatch):
     """Train with a backend under the name `compile`; return the outcome and the kept parameters' file."""
 
     def go(make, name="stage", execution=None):
@@ -50,7 +50,7 @@ def with_backend(dataset, tiny, tmp_path, monkeypatch):
             monkeypatch.setitem(choosing.BACKENDS, "compile", make)
         return train(
             tiny(precision="float64"),
-            dataset,
+            view,
             checkpoints=tmp_path / name / "checkpoints",
             metrics=tmp_path / name / "metrics.jsonl",
             parent=None,
@@ -109,7 +109,7 @@ def test_on_a_cpu_eager_pytorch_trains(with_backend, execution):
 @pytest.mark.slow
 @pytest.mark.parametrize("code", ["traced", "aot_eager"])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_a_whole_step_can_be_compiled(dataset, tiny, tmp_path, precision, code, monkeypatch):
+def test_a_whole_step_can_be_compiled(view, tiny, tmp_path, precision, code, monkeypatch):
     # `traced` runs the traced steps as they are; aot_eager does what a compilation does, but for writing kernels.
     compiled = torch.compile
     ways = {
@@ -119,7 +119,7 @@ def test_a_whole_step_can_be_compiled(dataset, tiny, tmp_path, precision, code, 
     monkeypatch.setattr(torch, "compile", ways[code])
     outcome = train(
         tiny(precision=precision),
-        dataset,
+        view,
         checkpoints=tmp_path / "checkpoints",
         metrics=tmp_path / "metrics.jsonl",
         parent=None,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from mfsweep.data.dataset import open_dataset
 from mfsweep.data.source import resolve
+from mfsweep.data.view import open_view
 from mfsweep.spec.data import Difference
 from mfsweep.spec.stage import Head, LabelledSet, LossWeights
 from mfsweep.train import load_weights, predict, restore
@@ -49,20 +49,20 @@ def test_alpha_realises_as_asked(run, tiny, tmp_path, alpha):
     assert last["share.dft.b.atoms"] == pytest.approx(last["share.dft.b.batches"], abs=0.15)
 
 
-def test_two_methods_may_train_one_head(run, tiny, dataset, tmp_path):
+def test_two_methods_may_train_one_head(run, tiny, view, tmp_path):
     outcome = run(tiny(MERGED))
     assert set(outcome.heads) == {"cc"}
     assert outcome.heads["cc"] == outcome.selected
     assert {"validation.cc.energy_mae", "validation.dft.energy_mae", "validation.dft.force_mae"} <= set(outcome.metrics)
-    assert outcome.offsets == {method: dataset.offsets(method, ()) for method in ("cc", "dft")}
+    assert outcome.offsets == {method: view.offsets(method, ()) for method in ("cc", "dft")}
     weights = kept(tmp_path, "stage")
     assert weights.heads == ["cc"]
     assert weights.offsets == {"cc": outcome.offsets["cc"]}
     # The one head serves both methods, each with its own offsets.
     for method in ("cc", "dft"):
-        indices = dataset.validation(method, ["a" if method == "cc" else "b"])
+        indices = view.validation(method, ["a" if method == "cc" else "b"])
         offsets = outcome.offsets[method]
-        found = predict(restore(weights), dataset, indices, method, offsets=offsets, forces=False, head="cc")
+        found = predict(restore(weights), view, indices, method, offsets=offsets, forces=False, head="cc")
         error = 1000 * np.abs((found.energy_predicted - found.energy_reference) / found.atoms).mean()
         assert error == pytest.approx(outcome.metrics[f"validation.{method}.energy_mae"], rel=1e-3)
 
@@ -77,7 +77,7 @@ def test_a_head_of_two_methods_beside_another_keeps_its_own_best(run, tiny, tmp_
     )
     data = tiny().data.but(derived={"cc-dft": Difference(target="cc", minus="dft")})
     loss = tiny().recipe.loss | {"cc-dft": LossWeights(energy=100.0, forces=0.0)}
-    outcome = run(tiny(sets, data=data, loss=loss), on=open_dataset({"": resolve("bundled:mini-ccx", tmp_path)}, data))
+    outcome = run(tiny(sets, data=data, loss=loss), on=open_view({"": resolve("bundled:mini-ccx", tmp_path)}, data))
     assert outcome.heads["cc"].metric == "0.4 validation.cc.loss + 0.6 validation.dft.loss"
     assert outcome.heads["cc-dft"].metric == "validation.cc-dft.loss"
     for head, best in outcome.heads.items():
@@ -88,7 +88,7 @@ def test_a_head_of_two_methods_beside_another_keeps_its_own_best(run, tiny, tmp_
     assert outcome.metrics["validation.cc-dft.energy_mae"] < outcome.metrics["validation.cc.energy_mae"]
 
 
-def test_heads_start_where_they_are_told(run, tiny, dataset, tmp_path):
+def test_heads_start_where_they_are_told(run, tiny, view, tmp_path):
     """By name in place of the rule, fresh from the seed, or fresh and wider; the backbone is the parent's each time."""
     run(tiny("both"), "parent")
     path = tmp_path / "parent" / "checkpoints" / "selected.pt"
@@ -101,11 +101,11 @@ def test_heads_start_where_they_are_told(run, tiny, dataset, tmp_path):
     for name, heads in variants.items():
         run(tiny("cc", parent="x", max_steps=1, learning_rate=1e-12, seed=9, heads=heads), name, parent=path)
     parent = kept(tmp_path, "parent")
-    zero = dict.fromkeys(dataset.elements, 0.0)
+    zero = dict.fromkeys(view.elements, 0.0)
 
     def energies(weights, head):
         model = restore(weights)
-        return predict(model, dataset, np.arange(5), "cc", offsets=zero, forces=False, head=head).energy_predicted
+        return predict(model, view, np.arange(5), "cc", offsets=zero, forces=False, head=head).energy_predicted
 
     np.testing.assert_allclose(energies(kept(tmp_path, "rule"), "cc"), energies(parent, "cc"), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(energies(kept(tmp_path, "named"), "cc"), energies(parent, "dft"), rtol=1e-4, atol=1e-5)

@@ -9,7 +9,7 @@ import torch
 
 import mfsweep.train.steps
 from mfsweep.data.batch import assemble
-from mfsweep.data.dataset import Dataset
+from mfsweep.data.view import DataView
 from mfsweep.errors import DataError, TrainingError
 from mfsweep.spec.data import Subset
 from mfsweep.spec.stage import LossWeights, Schedule
@@ -77,7 +77,7 @@ def test_the_total_loss_weighs_methods_by_their_probability(run, tiny):
     assert metrics["validation.loss"] == pytest.approx(expected)
 
 
-def test_the_recorded_metrics_are_those_of_the_kept_checkpoints(run, tiny, dataset, tmp_path):
+def test_the_recorded_metrics_are_those_of_the_kept_checkpoints(run, tiny, view, tmp_path):
     """All methods' at the selected one, and each method's at the one that was best for its head."""
     training = tiny("both", precision="float64")
     outcome = run(training)
@@ -89,8 +89,8 @@ def test_the_recorded_metrics_are_those_of_the_kept_checkpoints(run, tiny, datas
         assert weights.step == best.step
         predictions = predict(
             restore(weights),
-            dataset,
-            dataset.validation(head, [labelled.subset for labelled in training.sets if labelled.labels == head]),
+            view,
+            view.validation(head, [labelled.subset for labelled in training.sets if labelled.labels == head]),
             head,
             offsets=weights.offsets[head],
             forces=head == "dft",
@@ -158,18 +158,18 @@ def test_with_a_force_weight_forces_are_computed(run, tiny):
         run(tiny("dft"))
 
 
-def test_a_child_starts_from_what_its_parent_selected(run, tiny, dataset, tmp_path):
+def test_a_child_starts_from_what_its_parent_selected(run, tiny, view, tmp_path):
     run(tiny("dft"), "parent")
     path = tmp_path / "parent" / "checkpoints" / "selected.pt"
     run(tiny("cc", parent="parent", max_steps=1, learning_rate=1e-12, seed=5), "child", parent=path)
     parent, child = load_weights(path), load_weights(tmp_path / "child" / "checkpoints" / "selected.pt")
     assert child.heads == ["cc"]
     assert child.avg_num_neighbors == parent.avg_num_neighbors
-    assert child.offsets["cc"] == dataset.offsets("cc", ()) != parent.offsets["dft"]
+    assert child.offsets["cc"] == view.offsets("cc", ()) != parent.offsets["dft"]
     assert list(child.offsets) == ["cc"]
-    indices, zero = np.arange(5), dict.fromkeys(dataset.elements, 0.0)
+    indices, zero = np.arange(5), dict.fromkeys(view.elements, 0.0)
     ours, theirs = (
-        predict(restore(weights), dataset, indices, "cc", offsets=zero, forces=False, head=head)
+        predict(restore(weights), view, indices, "cc", offsets=zero, forces=False, head=head)
         for weights, head in ((child, "cc"), (parent, "dft"))
     )
     np.testing.assert_allclose(ours.energy_predicted, theirs.energy_predicted, rtol=1e-4, atol=1e-6)
@@ -223,9 +223,9 @@ def test_a_plateau_lowers_the_rate_and_ends_the_training(run, tiny):
     assert rates[-1] < rates[0]
 
 
-def test_a_set_without_validation_structures_is_refused(dataset, run, tiny):
-    splits = dataset.data.splits.model_copy(update={"a": Subset(size=60, validation=0, needs=("cc", "dft"))})
-    bare = Dataset(dataset._source, dataset.data.model_copy(update={"splits": splits}))
+def test_a_set_without_validation_structures_is_refused(view, run, tiny):
+    splits = view.data.splits.model_copy(update={"a": Subset(size=60, validation=0, needs=("cc", "dft"))})
+    bare = DataView(view._source, view.data.model_copy(update={"splits": splits}))
     with pytest.raises(DataError, match=r"no validation structures for cc: .*data.splits.a.validation"):
         validation_of(tiny("cc"), bare, "cc")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from mfsweep.models import Graph, Prediction
+from mfsweep.models.base import Graph, Prediction
 from mfsweep.quantities import Quantity
 from mfsweep.spec.stage import LossWeights
 from mfsweep.train.evaluate import Predictions, errors

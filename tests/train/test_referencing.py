@@ -5,48 +5,48 @@ import pytest
 import torch
 
 from mfsweep.errors import TrainingError
-from mfsweep.models import Shape, build, outside
+from mfsweep.models import outside
+from mfsweep.models.base import Shape
+from mfsweep.models.registry import build
 from mfsweep.spec.stage import LabelledSet
 from mfsweep.train import World, load_weights, parent, predict, restore
 from mfsweep.train.referencing import refer
 
 
-def per_element(model, dataset, method, head, offsets, elements):
+def per_element(model, view, method, head, offsets, elements):
     """Return what least squares find of label - offsets - prediction for each element, eV."""
-    indices, _ = dataset.fit_set(method, ())
-    found = predict(model, dataset, indices, method, offsets=offsets, forces=False, head=head, max_atoms=400)
-    counts = dataset.structures.counts(indices, elements).astype(np.float64)
+    indices, _ = view.fit_set(method, ())
+    found = predict(model, view, indices, method, offsets=offsets, forces=False, head=head, max_atoms=400)
+    counts = view.structures.counts(indices, elements).astype(np.float64)
     return np.linalg.lstsq(counts, found.energy_reference - found.energy_predicted, rcond=None)[0]
 
 
-def test_the_shifts_leave_no_part_per_element(dataset, tiny):
+def test_the_shifts_leave_no_part_per_element(view, tiny):
     """The model knows more elements than the data: nothing is said of them."""
     training = tiny("both", precision="float64")
-    elements = (*dataset.elements, 16)
-    offsets = {method: dataset.offsets(method, ()) for method in training.methods}
+    elements = (*view.elements, 16)
+    offsets = {method: view.offsets(method, ()) for method in training.methods}
     model = build(training.model, Shape(("cc", "dft"), elements, 8.0), offsets, seed=0, dtype=torch.float64)
-    before = per_element(model, dataset, "dft", "dft", offsets["dft"], elements)
+    before = per_element(model, view, "dft", "dft", offsets["dft"], elements)
     assert np.abs(before).max() > 1e-3
-    refer(model, ["dft"], dataset, training, offsets, World.alone())
-    np.testing.assert_allclose(model.shifts[1, : len(dataset.elements)], before[:-1], atol=1e-9)
-    after = per_element(model, dataset, "dft", "dft", offsets["dft"], elements)
+    refer(model, ["dft"], view, training, offsets, World.alone())
+    np.testing.assert_allclose(model.shifts[1, : len(view.elements)], before[:-1], atol=1e-9)
+    after = per_element(model, view, "dft", "dft", offsets["dft"], elements)
     np.testing.assert_allclose(after, 0, atol=1e-9)
     assert not model.shifts[0].any()
     assert model.shifts[1, -1] == 0
 
 
-def test_two_methods_of_one_head_share_its_shifts(dataset, tiny):
+def test_two_methods_of_one_head_share_its_shifts(view, tiny):
     sets = (
         LabelledSet(labels="cc", subset="a", size=30, probability=0.5),
         LabelledSet(labels="dft", subset="b", size=40, probability=0.5, head="cc"),
     )
     training = tiny(sets, precision="float64")
-    offsets = {method: dataset.offsets(method, ()) for method in training.methods}
-    model = build(training.model, Shape(("cc",), dataset.elements, 8.0), offsets, seed=0, dtype=torch.float64)
-    refer(model, ["cc"], dataset, training, offsets, World.alone())
-    residuals = [
-        per_element(model, dataset, method, "cc", offsets[method], dataset.elements) for method in ("cc", "dft")
-    ]
+    offsets = {method: view.offsets(method, ()) for method in training.methods}
+    model = build(training.model, Shape(("cc",), view.elements, 8.0), offsets, seed=0, dtype=torch.float64)
+    refer(model, ["cc"], view, training, offsets, World.alone())
+    residuals = [per_element(model, view, method, "cc", offsets[method], view.elements) for method in ("cc", "dft")]
     np.testing.assert_allclose(sum(residuals), 0, atol=1e-9)  # both are fitted on the same structures here
 
 
@@ -65,7 +65,7 @@ def test_a_file_of_ours_is_what_its_stage_would_be_as_a_parent(run, tiny, tmp_pa
     assert all(torch.equal(other.state[name], value) for name, value in one.state.items())
 
 
-def test_a_file_with_a_reference_of_its_own_is_moved_to_the_labels(run, tiny, tmp_path, file, dataset, monkeypatch):
+def test_a_file_with_a_reference_of_its_own_is_moved_to_the_labels(run, tiny, tmp_path, file, view, monkeypatch):
     """Shifts stay in the kept model, go on to its children, and come back bit for bit on resuming."""
     found = outside.read(file)._replace(reference="its own")
     monkeypatch.setattr(parent.outside, "read", lambda _: found)
@@ -80,7 +80,7 @@ def test_a_file_with_a_reference_of_its_own_is_moved_to_the_labels(run, tiny, tm
     assert torch.equal(child.state["shifts"][0], weights.state["shifts"][0])
     fresh = run(tiny("both", precision="float64"), "fresh")
     assert whole.metrics["validation.cc.energy_mae"] < 2 * fresh.metrics["validation.cc.energy_mae"]
-    assert set(restore(child).shape.elements) == set(dataset.elements)
+    assert set(restore(child).shape.elements) == set(view.elements)
 
 
 def test_a_file_of_another_model_is_refused_with_what_to_write(run, tiny, file):

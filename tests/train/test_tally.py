@@ -70,11 +70,11 @@ def test_a_batch_trained_on_twice_ends_the_training(run, tiny, monkeypatch):
 def test_a_batch_that_no_rank_took_ends_the_training(run, tiny, monkeypatch):
     assemble, dropped = mfsweep.train.steps.assemble, []
 
-    def short(dataset, indices, *rest):
+    def short(view, indices, *rest):
         if not dropped and len(indices) > 1:
             dropped.append(indices[-1])
             indices = indices[:-1]
-        return assemble(dataset, indices, *rest)
+        return assemble(view, indices, *rest)
 
     monkeypatch.setattr(mfsweep.train.steps, "assemble", short)
     with pytest.raises(TrainingError, match="trained on 29 structures, expected each of the set's 30 once"):

@@ -18,11 +18,11 @@ ADAPTED = {"trainable": "lora", "lora": Lora(rank=2), "parent": "parent", "preci
 
 
 @pytest.fixture(scope="module")
-def parent(dataset, tiny, tmp_path_factory):
+def parent(view, tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("parent")
     training = tiny("dft", precision="float64", seed=4)
     places = {"checkpoints": folder, "metrics": folder / "metrics.jsonl", "parent": None}
-    train(training, dataset, **places, world=World.alone(), report=lambda _: True)
+    train(training, view, **places, world=World.alone(), report=lambda _: True)
     return folder / "selected.pt"
 
 
@@ -61,15 +61,15 @@ def test_two_ranks_and_a_killed_training_give_what_one_does(run, ranks, tiny, tm
             assert changed(parent, tmp_path / name / "checkpoints" / "selected.pt") == READOUTS
 
 
-def test_adapters_are_merged_into_what_is_kept(run, tiny, tmp_path, parent, dataset):
+def test_adapters_are_merged_into_what_is_kept(run, tiny, tmp_path, parent, view):
     """The kept model is plain, computes what was validated, and differs from the parent by matrices of low rank."""
     outcome = run(tiny("both", learning_rate=0.05, **ADAPTED), "child", parent=parent)
     for head, kept in outcome.heads.items():
         child = load_weights(tmp_path / "child" / kept.file)
         assert child.state.keys() == load_weights(parent).state.keys()
-        indices = dataset.validation(head, ["a" if head == "cc" else "b"])
+        indices = view.validation(head, ["a" if head == "cc" else "b"])
         found = predict(
-            restore(child), dataset, indices, head, offsets=child.offsets[head], forces=head == "dft", max_atoms=40
+            restore(child), view, indices, head, offsets=child.offsets[head], forces=head == "dft", max_atoms=40
         )
         for quantity, value in errors(found).items():
             assert outcome.best_metrics[f"validation.{head}.{quantity}"] == pytest.approx(value, rel=1e-9)
@@ -105,8 +105,8 @@ def test_forces_alone_can_be_learned_and_the_drift_of_energies_is_seen(run, tiny
     assert metrics["validation.dft.energy_mae_shifted"] <= metrics["validation.dft.energy_mae"]
 
 
-def test_energies_enter_no_training_on_forces_alone(run, tiny, dataset, tmp_path):
-    energy = dataset.structures.labels["dft"].energy
+def test_energies_enter_no_training_on_forces_alone(run, tiny, view, tmp_path):
+    energy = view.structures.labels["dft"].energy
     training = tiny("dft", loss={"dft": LossWeights(energy=0.0)})
     run(training, "as they are")
     before = energy.copy()

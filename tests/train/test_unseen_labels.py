@@ -7,8 +7,8 @@ import copy
 import numpy as np
 import pytest
 
-from mfsweep.data.dataset import Dataset
 from mfsweep.data.structures import Column, Labels
+from mfsweep.data.view import DataView
 from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
 from mfsweep.spec.stage import LabelledSet, LossWeights
 from mfsweep.train import load_weights
@@ -21,11 +21,11 @@ METHODS = [None, Difference(target="cc", minus="dft"), Shuffled(shuffled="dft"),
 
 @pytest.mark.parametrize("by", [None, "family"])
 @pytest.mark.parametrize("method", METHODS, ids=lambda own: own.name if own else "its own")
-def test_changing_every_test_label_moves_no_weight(dataset, tiny, run, tmp_path, by, method):
-    structures = dataset.structures
+def test_changing_every_test_label_moves_no_weight(view, tiny, run, tmp_path, by, method):
+    structures = view.structures
     codes = np.random.default_rng(1).integers(50, size=len(structures.formula)).astype(np.int32)
     structures = structures._replace(columns={"family": Column(codes, tuple(f"{code:02d}" for code in range(50)))})
-    data = dataset.data.but(
+    data = view.data.but(
         derived={method.name: method} if method else None,
         splits=Splits(
             by=by,
@@ -35,10 +35,10 @@ def test_changing_every_test_label_moves_no_weight(dataset, tiny, run, tmp_path,
         ),
     )
 
-    def opened(labels) -> Dataset:
-        source = copy.copy(dataset._source)
+    def opened(labels) -> DataView:
+        source = copy.copy(view._source)
         source.structures, source._derived = structures._replace(labels=labels), {}
-        return Dataset(source, data)
+        return DataView(source, data)
 
     name = method.name if method else "dft"
     energies_only = name.startswith("cc")

@@ -1,4 +1,4 @@
-"""`mfsweep data`: a group's own data, from files to a data store, and what can be said of them before any training."""
+"""`mfsweep data`: a group's own data, from files to a data set, and what can be said of them before any training."""
 
 from __future__ import annotations
 

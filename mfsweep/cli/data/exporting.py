@@ -11,16 +11,16 @@ from mfsweep.cli.options import as_json
 
 
 @click.command()
-@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--labels", metavar="NAME", multiple=True, help="A label method that goes along. Default: all.")
 @click.option("--layout", type=click.Choice(["extxyz", "ani1x"]), help="Default: by the ending of TARGET.")
 @click.option("--overwrite", is_flag=True, help="Replace TARGET where it exists.")
 @as_json
 def export(
-    store: Path, target: Path, *, labels: tuple[str, ...], layout: str | None, overwrite: bool, as_json: bool
+    dataset: Path, target: Path, *, labels: tuple[str, ...], layout: str | None, overwrite: bool, as_json: bool
 ) -> None:
-    """Write the structures and labels of the data store STORE into TARGET, for other programs.
+    """Write the structures and labels of the data set DATASET into TARGET, for other programs.
 
     extxyz (.xyz): eV, eV/Ang, Ang, every digit, cells too. HDF5 of the ANI-1x layout (.h5): hartree, hartree/Ang, Ang,
     no cells. What is printed last is the command that imports TARGET again.
@@ -31,7 +31,7 @@ def export(
     """  # noqa: D301
     from mfsweep.data.exporting import export as write
 
-    done = write(store, target, labels, layout, overwrite=overwrite)
+    done = write(dataset, target, labels, layout, overwrite=overwrite)
     if as_json:
         keys = {name: own.model_dump(exclude_none=True) for name, own in done.keys.items()}
         click.echo(json.dumps({**done._asdict(), "keys": keys, "target": str(target)}, indent=1))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--labels",
     metavar="NAME[=ENERGY_KEY[,FORCES_KEY]]",
@@ -65,11 +65,11 @@ if TYPE_CHECKING:
 @click.option("--geometries", is_flag=True, help="Take no labels: they come from `mfsweep data label`.")
 @click.option("--drop-bad", is_flag=True, help="Leave out structures with values that cannot be, and say which.")
 @click.option("--trust-units", is_flag=True, help="Take labels that do not look like what they are said to be.")
-@click.option("--overwrite", is_flag=True, help="Replace STORE where it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace DATASET where it exists.")
 @as_json
 def import_(
     sources: tuple[Path, ...],
-    store: Path,
+    dataset: Path,
     *,
     labels: tuple[str, ...],
     needs: tuple[str, ...],
@@ -85,12 +85,12 @@ def import_(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Bring structures and labels of SOURCE, one file or several, into the data store STORE.
+    """Bring structures and labels of SOURCE, one file or several, into the data set DATASET.
 
     SOURCE is an HDF5 file (ANI-1x, pyanitools, torchani, SPICE, MACE), the folder of the source study's release, or any
     file that ASE reads (extxyz, db, traj, OUTCAR, ...), some of its structures (own.xyz@:100), a glob in quotes, or a
-    folder. Isolated atoms are left out, and kept as energy offsets. What a structure lacks is NaN in the store: no
-    label. STORE is one file, which a spec names as its data.source; it appears when it is whole.
+    folder. Isolated atoms are left out, and kept as energy offsets. What a structure lacks is NaN in the data set: no
+    label. DATASET is one file, which a spec names as its data.source; it appears when it is whole.
 
     Labels that cannot be in their units, that fit another unit clearly better, energies per atom, gradients, forces
     that are not the slope of the energies, or that are all zero, are refused with the command that takes them right.
@@ -125,11 +125,11 @@ def import_(
             rate = f"{done / max(progress.tasks[0].elapsed or 0, 1e-3):,.0f}/s"
             progress.update(task, completed=done, total=total, rate=rate)
 
-        summary = import_files(sources, store, rules, overwrite=overwrite, progress=show)
+        summary = import_files(sources, dataset, rules, overwrite=overwrite, progress=show)
     if as_json:
-        click.echo(json.dumps({"store": str(store), **summary.as_json()}, indent=1))
+        click.echo(json.dumps({"dataset": str(dataset), **summary.as_json()}, indent=1))
     else:
-        _show(console(), store, summary)
+        _show(console(), dataset, summary)
 
 
 def _progress() -> Progress:
@@ -149,12 +149,12 @@ def _progress() -> Progress:
     )
 
 
-def _show(screen: Console, store: Path, summary: Summary) -> None:
+def _show(screen: Console, dataset: Path, summary: Summary) -> None:
     from rich.table import Table
 
     say = partial(screen.print, soft_wrap=True, markup=False)
     say(
-        f"{store}: {summary.structures:,} structures, {summary.atoms:,} atoms, {summary.formulae:,} formulae; "
+        f"{dataset}: {summary.structures:,} structures, {summary.atoms:,} atoms, {summary.formulae:,} formulae; "
         f"{summary.bytes / 1e6:,.1f} MB in {summary.seconds:,.1f} s",
     )
     if summary.energies:
@@ -181,12 +181,12 @@ def _show(screen: Console, store: Path, summary: Summary) -> None:
     for warning in summary.warnings:
         say(f"warning: {warning}")
     if summary.energies:
-        say(f"In a spec:\n{_block(store, summary)}")
+        say(f"In a spec:\n{_block(dataset, summary)}")
 
 
-def _block(store: Path, summary: Summary) -> str:
+def _block(dataset: Path, summary: Summary) -> str:
     """Return the beginning of the `data:` block of a spec that takes all that came in."""
-    lines = ["data:", f"  source: {store}", "  labels:"]
+    lines = ["data:", f"  source: {dataset}", "  labels:"]
     for method in summary.energies:
         keys = {"energy": f"{method}.energy"} | ({"forces": f"{method}.forces"} if method in summary.forces else {})
         shown = ", ".join(f'{name}: "{key}"' for name, key in keys.items())

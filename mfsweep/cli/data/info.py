@@ -18,7 +18,7 @@ labels_option = click.option(
 
 
 @click.command()
-@click.argument("source", metavar="STORE", type=str)
+@click.argument("source", metavar="DATASET", type=str)
 @labels_option
 @click.option(
     "--threshold",
@@ -34,11 +34,11 @@ labels_option = click.option(
 )
 @as_json
 def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | None, *, as_json: bool) -> None:
-    """Show what is in STORE, a data store or an HDF5 file of the ANI-1x layout, and what looks wrong with it.
+    """Show what is in DATASET, a data set or an HDF5 file of the ANI-1x layout, and what looks wrong with it.
 
     Sizes, elements, label methods and how far they are from one another once each one's energy offsets are off,
     structures that stand in it twice, outliers, a guess at wrong units, where it comes from and what its labels cost.
-    Of a data store every array is first compared with its digest. Of a file of the ANI-1x layout all labels are read
+    Of a data set every array is first compared with its digest. Of a file of the ANI-1x layout all labels are read
     into memory: --labels picks some. Nothing is changed.
 
     \b
@@ -49,7 +49,7 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
     """  # noqa: D301
     from mfsweep.analysis import data_figure
     from mfsweep.cli.data import info_tables
-    from mfsweep.data import csr
+    from mfsweep.data import dataset
     from mfsweep.data.survey.info import describe, plain
     from mfsweep.data.survey.opening import open_file
     from mfsweep.data.units import ANI_UNITS, ASE_UNITS
@@ -57,12 +57,12 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
     if figure is not None:
         data_figure.require_suffix(figure)
     opened = open_file(source, labels)
-    store = csr.is_csr(opened.path)
-    if store:
-        csr.digests(opened.path)
-    found = describe(opened.structures, threshold, ASE_UNITS if store else ANI_UNITS)
-    costs = info_tables.costs(csr.labellings(opened.path)) if store else {}
-    provenance = csr.provenance(opened.path) if store else None
+    is_dataset = dataset.is_dataset(opened.path)
+    if is_dataset:
+        dataset.digests(opened.path)
+    found = describe(opened.structures, threshold, ASE_UNITS if is_dataset else ANI_UNITS)
+    costs = info_tables.costs(dataset.labellings(opened.path)) if is_dataset else {}
+    provenance = dataset.provenance(opened.path) if is_dataset else None
     if figure is not None:
         data_figure.save(data_figure.draw(info_tables.drawn(opened.path.name, found)), figure)
     if as_json:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mfsweep.analysis.data_figure import Drawing, Stairs
-from mfsweep.data.csr import Labelling
+from mfsweep.data.dataset import Labelling
 from mfsweep.data.survey.info import Histogram, Info, Method
 from mfsweep.data.survey.opening import Opened
 from mfsweep.quantities import count
@@ -67,7 +67,7 @@ def print_info(console: Console, opened: Opened, info: Info, provenance: Mapping
         console: where to.
         opened: the file.
         info: what is in it.
-        provenance: of a data store; None for another file.
+        provenance: of a data set; None for another file.
     """
     facts = _table(f"{opened.path}: {opened.layout}")
     facts.add_column()
@@ -87,7 +87,7 @@ def print_info(console: Console, opened: Opened, info: Info, provenance: Mapping
 
 
 def print_origin(console: Console, costs: Mapping[str, Mapping[str, Any]], provenance: Mapping[str, Any]) -> None:
-    """Print what a data store's labels cost, and where its structures come from."""
+    """Print what a data set's labels cost, and where its structures come from."""
     if costs:
         table = _table("labels made by mfsweep", "method", "labels", "core-s", "core-s per label", "failed")
         for method, own in costs.items():

@@ -13,17 +13,17 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("data_store", metavar="STORE", type=click.Path(path_type=Path))
+@click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--method",
     required=True,
     help="gfn2-xtb, gfn1-xtb; FUNCTIONAL/BASIS by PySCF, also hf, mp2, ccsd, ccsd(t) in place of FUNCTIONAL; "
     "ase:package.module.Class; model:STAGE_KEY (its first letters will do).",
 )
-@click.option("--as", "name", help="Name of the labels in STORE.  [default: gfn2_xtb, wb97x_6-31g*, emt, model_KEY]")
+@click.option("--as", "name", help="Name of the labels in DATASET.  [default: gfn2_xtb, wb97x_6-31g*, emt, model_KEY]")
 @click.option("--options", help="What may be chosen of the method, as a JSON object; of an ASE class its arguments.")
 @click.option("--head", help="Of a model: the readout head.  [default: its only one]")
-@click.option("--first", type=click.IntRange(1), help="Only the first N structures of STORE; later runs add to them.")
+@click.option("--first", type=click.IntRange(1), help="Only the first N structures of DATASET; later runs add to them.")
 @click.option("--batch", type=click.IntRange(1), help="Structures of a task.  [default: as many as take a few seconds]")
 @click.option("--cpus-per-task", "cpus", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--retry-failed", is_flag=True, help="Try again what failed in an earlier run.")
@@ -33,7 +33,7 @@ INTERRUPTED = 130
 @click.pass_context
 def label(
     ctx: click.Context,
-    data_store: Path,
+    dataset: Path,
     *,
     method: str,
     name: str | None,
@@ -47,7 +47,7 @@ def label(
     store: Path,
     as_json: bool,
 ) -> None:
-    """Compute a method's energies and forces for the structures of the data store STORE, and add them to it.
+    """Compute a method's energies and forces for the structures of the data set DATASET, and add them to it.
 
     On all CPUs of the Ray cluster of RAY_ADDRESS, or of the job it runs in, or of this machine. What is computed is
     kept as it comes: after an interrupt the same command goes on. A structure that fails keeps no label (NaN), and the
@@ -59,7 +59,7 @@ def label(
     A calculation has no time limit: one that hangs holds its CPUs until the run is interrupted. Limit a program by its
     command where the ASE class takes one, for example `timeout 3600 orca`.
 
-    Charges are those of STORE, not an option. A model refuses charged structures and molecules with an odd number of
+    Charges are those of DATASET, not an option. A model refuses charged structures and molecules with an odd number of
     electrons, as in training. A basis set made for effective core potentials brings them along.
 
     Crystals go through xTB as supercells (it samples the centre of the Brillouin zone alone), PySCF refuses them here.
@@ -85,7 +85,7 @@ def label(
 
     screen = console(stderr=as_json)
     request = labelling.request(
-        data_store, method, options, head, store, name=name, first=first, batch=batch, cpus=cpus,
+        dataset, method, options, head, store, name=name, first=first, batch=batch, cpus=cpus,
         retry_failed=retry_failed, replace=replace,
     )  # fmt: skip
     try:

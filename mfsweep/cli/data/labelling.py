@@ -24,16 +24,16 @@ _SHOWN = 3
 
 
 def request(
-    data_store: Path, method: str, options: str | None, head: str | None, store: Path, *, name: str | None, **rest: Any
+    dataset: Path, method: str, options: str | None, head: str | None, store: Path, *, name: str | None, **rest: Any
 ) -> Request:
     """Return what the command line asks for.
 
     Raises:
         MfsweepError: no such method, option, stage or head, or a name that labels cannot have.
     """
-    if cluster.in_job() and not data_store.is_absolute():
+    if cluster.in_job() and not dataset.is_absolute():
         raise DataError(
-            f"{data_store}: inside a Ray job an absolute path on shared storage is expected: the job's working folder "
+            f"{dataset}: inside a Ray job an absolute path on shared storage is expected: the job's working folder "
             "is Ray's own and is deleted"
         )
     chosen = read_options(options)
@@ -41,12 +41,12 @@ def request(
         if chosen:
             raise DataError("--options: a model has none: expected --head alone")
         model = label_model.find(method, head, Store(store.absolute()))
-        made = Request(data_store, name or model.name, model.method, model, **rest)
+        made = Request(dataset, name or model.name, model.method, model, **rest)
     else:
         if head is not None:
             raise DataError(f"--head {head}: only a model has heads, got --method {method}")
         parsed = parse(method, chosen)
-        made = Request(data_store, name or default_name(parsed), parsed, **rest)
+        made = Request(dataset, name or default_name(parsed), parsed, **rest)
     if "/" in made.name or made.name != made.name.strip() or not made.name:
         raise DataError(f"--as {made.name!r}: expected a name without `/` or spaces around it")
     return made
@@ -111,17 +111,17 @@ def say(console: Console, request: Request, summary: Summary) -> None:
         console.print(Text(text, style=style), soft_wrap=True)
 
     if not summary.labelled:
-        line(f"No structure got a label: nothing is added to {request.store}.", "red")
+        line(f"No structure got a label: nothing is added to {request.dataset}.", "red")
     elif not summary.tried and not summary.resumed:
         line(
-            f"Nothing to do: {request.store} has {request.name!r} for {summary.labelled:,} of "
+            f"Nothing to do: {request.dataset} has {request.name!r} for {summary.labelled:,} of "
             f"{summary.structures:,} structures."
         )
     else:
         rate = f", {_rate(summary.tried / summary.seconds)}" if summary.tried else ""
         resumed = f", {summary.resumed:,} from the interrupted run" if summary.resumed else ""
         line(
-            f"{summary.tried:,} structures computed in {span(summary.seconds)}{rate}{resumed}. {request.store} has "
+            f"{summary.tried:,} structures computed in {span(summary.seconds)}{rate}{resumed}. {request.dataset} has "
             f"{request.name!r} for {summary.labelled:,} of {summary.structures:,} structures."
         )
     if summary.failures:
@@ -139,14 +139,14 @@ def say(console: Console, request: Request, summary: Summary) -> None:
 
 def say_interrupted(console: Console, request: Request) -> None:
     """Print how to go on."""
-    text = f"Interrupted: what is computed is kept beside {request.store}; the same command goes on."
+    text = f"Interrupted: what is computed is kept beside {request.dataset}; the same command goes on."
     console.print(Text(text), soft_wrap=True)
 
 
 def as_json(request: Request, summary: Summary) -> dict[str, Any]:
     """Return how a labelling ended, as plain data."""
     return {
-        "store": str(request.store),
+        "dataset": str(request.dataset),
         "name": request.name,
         "method": request.method.identity(),
         "structures": summary.structures,

@@ -29,7 +29,7 @@ def _sizes(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("source", metavar="STORE", type=str)
+@click.argument("source", metavar="DATASET", type=str)
 @_sizes
 @click.option("--validation", multiple=True, metavar="SUBSET=SIZE", help="Structures of a subset's validation set.")
 @click.option(
@@ -57,7 +57,7 @@ def split(
     as_json: bool,
     **sizes: str | None,
 ) -> None:
-    """Show how STORE, a data store or an HDF5 file of the ANI-1x layout, is shared out by a `splits:` block.
+    """Show how DATASET, a data set or an HDF5 file of the ANI-1x layout, is shared out by a `splits:` block.
 
     It is the partition that a spec with this block has; the block is printed to be pasted into its `data:`. The table
     says whether the subsets are made of the same stuff. Then all geometries are compared: the same one in two parts is

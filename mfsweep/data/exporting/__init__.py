@@ -1,4 +1,4 @@
-"""A data store as a file that other programs read: extxyz, or HDF5 of the ANI-1x layout. Units are said in the file."""
+"""A data set as a file that other programs read: extxyz, or HDF5 of the ANI-1x layout. Units are said in the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.exporting import ani1x, extxyz
 from mfsweep.data.structures import Structures
 from mfsweep.errors import DataError, nearest
@@ -45,31 +45,31 @@ class Exported(NamedTuple):
 def export(
     source: Path, target: Path, methods: Sequence[str] = (), layout: str | None = None, *, overwrite: bool = False
 ) -> Exported:
-    """Write the structures of a data store, in its order, with some of its labels or all, into a file.
+    """Write the structures of a data set, in its order, with some of its labels or all, into a file.
 
     Args:
-        source: the data store.
+        source: the data set.
         target: the file to be.
         methods: label methods that go along. Empty: all.
         layout: a name of `FORMATS`. Default: by the ending of `target`.
         overwrite: whether `target` may exist.
 
     Raises:
-        DataError: no data store, no such method, or structures that the layout cannot hold; nothing is written.
+        DataError: no data set, no such method, or structures that the layout cannot hold; nothing is written.
     """
     chosen = FORMATS[layout] if layout else _by_suffix(target)
     if not source.exists():
         raise DataError(f"{source}: no such file")
-    if not csr.is_csr(source):
-        raise DataError(f"{source}: expected a data store, as `mfsweep data import` makes it: import the file first")
+    if not dataset.is_dataset(source):
+        raise DataError(f"{source}: expected a data set, as `mfsweep data import` makes it: import the file first")
     if target.exists() and (target.is_dir() or not overwrite or target.samefile(source)):
         raise DataError(f"{target} exists: give the file another name, or say --overwrite")
-    there = csr.methods(source)
+    there = dataset.methods(source)
     for name in methods:
         if name not in there:
             known = ", ".join(there) or "none"
             raise DataError(f"{source}: --labels: no label method {name!r}.{nearest(name, there)} There are: {known}")
-    structures = csr.read(source, {name: there[name] for name in methods or there})
+    structures = dataset.read(source, {name: there[name] for name in methods or there})
     made: dict[str, LabelKeys] = {}
     write_file(target, lambda temporary: made.update(chosen.write(temporary, structures)))
     return Exported(len(structures.sizes), made, chosen.units, _command(target, structures, made))
@@ -93,7 +93,7 @@ def _command(target: Path, structures: Structures, keys: Mapping[str, LabelKeys]
             continue
         forces = f",{own.forces}" if own.forces and labels.forces is not None and _any(labels.forces) else ""
         told.append(f'--labels "{name}={own.energy}{forces}"')
-    return " ".join([f"mfsweep data import {target} STORE", *(told or ["--geometries"])])
+    return " ".join([f"mfsweep data import {target} DATASET", *(told or ["--geometries"])])
 
 
 def _any(forces: np.ndarray) -> bool:

@@ -1,8 +1,8 @@
-"""Files of structures and labels into one data store: checked on the way, with bounded memory, whole or not at all.
+"""Files of structures and labels into one data set: checked on the way, with bounded memory, whole or not at all.
 
 A source (layouts.py) gives its structures in parts of some 100,000 atoms, in eV and angstrom. Each part is
-checked (parts.py), goes into the writer of the data store, and leaves a few structures in a sample; on that labels
-are judged (data/judging) before the store is put into place.
+checked (parts.py), goes into the writer of the data set, and leaves a few structures in a sample; on that labels
+are judged (data/judging) before the data set is put into place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mfsweep import __version__
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.importing.ase_files import AseSource
 from mfsweep.data.importing.keys import require, storable
 from mfsweep.data.importing.layouts import layout_of
@@ -39,7 +39,7 @@ from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
 
 JUDGED = 1
-"""Which judgement of single structures a data store has passed (judging/flaws.py): raised when it sees more."""
+"""Which judgement of single structures a data set has passed (judging/flaws.py): raised when it sees more."""
 LMDB_SUFFIXES = (".lmdb", ".mdb", ".aselmdb")
 
 
@@ -80,11 +80,11 @@ def import_files(
     overwrite: bool = False,
     progress: Callable[[int, int | None], object] = lambda _done, _total: None,
 ) -> Summary:
-    """Write the structures of files, one file after the other, into a new data store.
+    """Write the structures of files, one file after the other, into a new data set.
 
     Args:
         sources: files of the layouts of layouts.py; `file@START:STOP`, globs, folders.
-        target: the data store to be.
+        target: the data set to be.
         rules: what is taken and what it means.
         overwrite: whether `target` may exist.
         progress: told the structures read so far and, where it is known, how many there are.
@@ -104,7 +104,7 @@ def import_files(
     warnings: list[str] = []
     verdict = Verdicts(rules, chosen, target, opened, overwrite=overwrite)
     content = {"energies": list(tally.energies), "forces": list(tally.forces), "columns": tally.columns}
-    with csr.Writer(target, **content) as writer:
+    with dataset.Writer(target, **content) as writer:
         for place, source in zip(chosen, opened, strict=True):
             sample = Sample()
             for part in place.parts(source):
@@ -125,7 +125,7 @@ def import_files(
             raise DataError(f"{_names(chosen)}: no structure is left of {tally.done:,}: {_left_out(passes)}")
         writer.finish({**_provenance(chosen, opened, rules, passes), "isolated_atoms": lone.offsets})
         structures, atoms = writer.structures, writer.atoms
-    made = csr.read(target, {method: LabelKeys(energy=f"{method}.energy") for method in tally.energies})
+    made = dataset.read(target, {method: LabelKeys(energy=f"{method}.energy") for method in tally.energies})
     for method, labels in made.labels.items():
         if found := float32_rounding(labels.energy, made.sizes):
             warnings.append(f"{method}: {found.sentence} ({made.describe(found.first)} most)")
@@ -159,7 +159,7 @@ class _Tally:
         self.total = sum(totals) if len(totals) == len(opened) else None
         self.done = 0
 
-    def add(self, chunk: csr.Chunk) -> None:
+    def add(self, chunk: dataset.Chunk) -> None:
         """Count the labels of structures that come in."""
         for method in self.energies:
             self.energies[method] += int(np.count_nonzero(~np.isnan(chunk.energies[method])))
@@ -174,11 +174,11 @@ class _Tally:
 
 def _require_free(target: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
     if target.is_dir():
-        raise DataError(f"{target}: expected the name of a file for the data store, got a folder")
+        raise DataError(f"{target}: expected the name of a file for the data set, got a folder")
     if any(path.exists() and target.exists() and path.samefile(target) for path in sources):
-        raise DataError(f"{target} is one of the files that come in: give the data store another name")
+        raise DataError(f"{target} is one of the files that come in: give the data set another name")
     if target.exists() and not overwrite:
-        raise DataError(f"{target} exists: give the data store another name, or say --overwrite")
+        raise DataError(f"{target} exists: give the data set another name, or say --overwrite")
 
 
 def _require_consistent(rules: Rules, tally: _Tally) -> None:
@@ -221,9 +221,9 @@ def _source(path: Path, rules: Rules) -> Source:
             "an LMDB database without a metadata.parquet beside it: only its own program can tell what it holds: "
             "let that one write extxyz"
         )
-    if csr.is_csr(path):
+    if dataset.is_dataset(path):
         raise DataError(
-            f"{path}: expected a file of structures, got a data store: it has been imported already, and a spec takes "
+            f"{path}: expected a file of structures, got a data set: it has been imported already, and a spec takes "
             "it as data.source as it is"
         )
     common = path, rules.labels, rules.columns, rules.file_units

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from mfsweep.data.ani1x import CHARGE, LAYOUT, Group, charges, label_keys, numbers, survey
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.hdf5 import opened, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.keys import picked, require, storable
@@ -51,7 +51,7 @@ class AniSource:
             path: the file.
             labels: label method -> keys, None for `NAME.energy` and `NAME.forces`. Empty: every such pair.
             columns: datasets with a value per conformer that come along as texts. Default: those of texts, but for
-                names that no data store can hold.
+                names that no data set can hold.
             units: quantity -> unit, where it is not that of the layout.
             geometries: whether to leave all labels.
             charge: dataset of the total charge, for a group or each conformer, or `none`. Default: `charge`, where

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.importing.charges import NONE, Charges
 from mfsweep.data.importing.frames import Frame, database_units, kind, read_frames, results
 from mfsweep.data.importing.keys import storable, units_of
@@ -59,7 +59,7 @@ class AseSource:
             labels: label method -> keys in `atoms.info` and `atoms.arrays`, None for a calculator's results, or what
                 has a usual name (usual.py).
             columns: keys of `atoms.info` that come along as texts. Default: those with texts in the first frames, but
-                for names that no data store can hold.
+                for names that no data set can hold.
             units: quantity -> unit, where it is not ASE's.
             geometries: whether to leave all labels.
             charge: key of the total charge, or `none`. Default: as of charges.py.

@@ -18,7 +18,7 @@ from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue] (compiled, w
 from numpy.typing import NDArray
 
 from mfsweep.data.ani1x import Group, values
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.hdf5 import opened, require_size, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.keys import ANI_UNITS, Units, require, storable
@@ -44,7 +44,7 @@ class ConformerSource:
     """A file of such groups."""
 
     layout: ClassVar[str]
-    """What it is called, in messages and in the provenance of a data store."""
+    """What it is called, in messages and in the provenance of a data set."""
     own_units: ClassVar[Units] = ANI_UNITS
     positions: ClassVar[str] = "coordinates"
     elements: ClassVar[tuple[str, ...]] = ("species",)

@@ -14,7 +14,7 @@ OTHER_NAMES = {"Ha": "hartree", "Eh": "hartree", "angstrom": "Ang", "A": "Ang", 
 
 
 def storable(name: str) -> bool:
-    """Return whether a method or column of a data store can have a name: HDF5 takes it for that of one dataset."""
+    """Return whether a method or column of a data set can have a name: HDF5 takes it for that of one dataset."""
     return name not in ("", ".", "..") and not re.search(r"[/\0\ud800-\udfff]", name)
 
 

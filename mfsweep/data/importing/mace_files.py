@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.hdf5 import opened, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.glance import glance

@@ -1,4 +1,4 @@
-"""Some structures of a file on their way into a data store.
+"""Some structures of a file on their way into a data set.
 
 Shapes: `n` structures and `a` atoms of one part.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging import Mend, flaws
 from mfsweep.data.judging.chunks import carries, take
 from mfsweep.data.judging.zeros import all_zero

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.importing import lmdb_files
 from mfsweep.data.importing.keys import Units
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging import Mend
 from mfsweep.data.units import Units
 from mfsweep.spec.data import LabelKeys

@@ -18,7 +18,7 @@ is scored against are left out (README rule 4).
 | total energies of one composition that would fit as hartree; small forces | | always |
 
 `--trust-units` makes all of labels a warning; `--drop-bad` leaves structures out that are refused one by one. A data
-store was judged when it was made: its units count as stated, and whoever trusted them there is warned only.
+set was judged when it was made: its units count as stated, and whoever trusted them there is warned only.
 """
 
 from mfsweep.data.judging.flaws import Flaw, flaws

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 
 CLOSE = 0.05
 """Angstrom: two protons this near repel each other by 288 eV."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging.chunks import any_atom, starts
 from mfsweep.data.judging.coincident import CLOSE, coincident
 from mfsweep.data.judging.zeros import filled_in

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging import verdict
 from mfsweep.data.judging.chunks import any_atom, take
 from mfsweep.data.judging.measured import Evidence, evidence

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging.flaws import Flaw, flaws
 from mfsweep.data.judging.sample import LIMIT, Sample
 from mfsweep.data.judging.slope import AT_ONCE

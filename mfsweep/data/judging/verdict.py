@@ -18,7 +18,7 @@ In the order in which it is asked, for each label method:
 - Small forces (below SMALL) where no slope is known: a warning if hartree/bohr makes them usual and energies of one
   composition spread by more than LIVELY. Relaxed structures have small forces too, so this is no error.
 
-Where the user stated the unit, or a data store has it, those of other units and of the slope's size are warnings.
+Where the user stated the unit, or a data set has it, those of other units and of the slope's size are warnings.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging.chunks import any_atom, starts
 
 MOVED = 2e-3

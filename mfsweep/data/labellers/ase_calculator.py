@@ -25,7 +25,7 @@ def check(path: str, options: Mapping[str, Any]) -> type[Any]:
     found = find(path)
     if "charge" in options:
         raise DataError(
-            f"--options: the charge of ase:{path} is each structure's own, as the data store states it (neutral where "
+            f"--options: the charge of ase:{path} is each structure's own, as the data set states it (neutral where "
             f"it states none): leave out `charge`, got {options['charge']!r}"
         )
     return found

@@ -198,7 +198,7 @@ def unpaired_electrons(parity: int, spin: int | str, charge: int) -> int:
     if unpaired % 2 != parity:
         raise DataError(
             f"an {'odd' if parity else 'even'} number of electrons (charge {charge}) and {unpaired} unpaired ones: "
-            "state the structure's charge in the data store, or "
+            "state the structure's charge in the data set, or "
             'label with --options \'{"spin": "lowest"}\' (0 or 1 unpaired electrons) or another number'
         )
     return unpaired

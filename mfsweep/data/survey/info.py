@@ -163,7 +163,7 @@ def describe(structures: Structures, threshold: float = THRESHOLD, units: Units 
     Args:
         structures: with the labels to look at.
         threshold: robust z-score from which on a value is called an outlier.
-        units: of the source: of a data store those of ASE.
+        units: of the source: of a data set those of ASE.
     """
     made_of = composition(structures)
     lefts = {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mfsweep.data import ani1x, csr
+from mfsweep.data import ani1x, dataset
 from mfsweep.data.hdf5 import pairs
 from mfsweep.data.importing.keys import labels_of, picked
 from mfsweep.data.reading import read
@@ -28,7 +28,7 @@ class Opened(NamedTuple):
 
 
 def open_file(place: str, asked: Sequence[str] = ()) -> Opened:
-    """Open a data store or a file of the ANI-1x layout.
+    """Open a data set or a file of the ANI-1x layout.
 
     Args:
         place: its path, or `bundled:<name>`.
@@ -38,10 +38,10 @@ def open_file(place: str, asked: Sequence[str] = ()) -> Opened:
         DataError: the file is not there, is damaged or of another kind, or has no such keys.
     """
     path = resolve(place, Path()) if place.startswith(BUNDLED) else Path(place)
-    store = csr.is_csr(path)
-    keys = (csr if store else ani1x).keys(path)
+    is_dataset = dataset.is_dataset(path)
+    keys = (dataset if is_dataset else ani1x).keys(path)
     labels = picked(str(path), labels_of(asked), keys) if asked else pairs(keys)
     structures = read({"": path}, labels)
     used = {key for own in labels.values() for key in (own.energy, own.forces)}
-    layout = "data store" if store else "ANI-1x layout (energies taken for hartree, forces for hartree/angstrom)"
+    layout = "data set" if is_dataset else "ANI-1x layout (energies taken for hartree, forces for hartree/angstrom)"
     return Opened(path, layout, structures, labels, sorted(keys - used))

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from mfsweep import overlay
 from mfsweep.data.labellers import Computed, Geometries, Labeller, Method
 from mfsweep.data.labellers.geometries import core_seconds
 from mfsweep.data.source import digest
 from mfsweep.data.structures import SYMBOLS, Labels, Structures
 from mfsweep.errors import DataError, StoreError, nearest
+from mfsweep.models import overlay
 from mfsweep.records import Record
 from mfsweep.run.weights import sound_weights
 from mfsweep.store import StageFolder, Store
 
 if TYPE_CHECKING:
-    from mfsweep.data.dataset import Dataset
     from mfsweep.data.neighbours import Edges
+    from mfsweep.data.view import DataView
 
 MODEL = "model:"
 MAX_ATOMS = 1024
@@ -142,7 +142,7 @@ def build(weights: bytes, head: str, packages: str | None, threads: int) -> Labe
 
 
 class _Geometry(NamedTuple):
-    """What `predict` asks of a dataset."""
+    """What `predict` asks of a view."""
 
     structures: Structures
 
@@ -194,7 +194,7 @@ class _Labeller:
 
         predictions = predict(
             self._model,
-            cast("Dataset", _Geometry(structures)),
+            cast("DataView", _Geometry(structures)),
             index,
             self._head,
             offsets=self._offsets,

@@ -1,8 +1,8 @@
-"""Labels for the structures of a data store, computed on a Ray cluster: resumed, kept as they come, added at the end.
+"""Labels for the structures of a data set, computed on a Ray cluster: resumed, kept as they come, added at the end.
 
-What is to be computed are the structures that have neither a label nor a known failure, in the store or in the journal
-of an interrupted run. The journal takes each batch at once; when nothing is left to do the labels go into the store as
-a whole, and the journal goes.
+What is to be computed are the structures that have neither a label nor a known failure, in the data set or in the
+journal of an interrupted run. The journal takes each batch at once; when nothing is left to do the labels go into the
+data set as a whole, and the journal goes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import ray
 from numpy.typing import NDArray
 
 from mfsweep import __version__
-from mfsweep.data import csr, journal
+from mfsweep.data import dataset, journal
 from mfsweep.data.journal import Collected, Journal
 from mfsweep.data.labellers import Method
 from mfsweep.data.structures import Structures, geometry_digest
@@ -40,22 +40,22 @@ _SHUFFLE = 0
 class Request(NamedTuple):
     """Labels that somebody wants."""
 
-    store: Path
-    """The data store."""
+    dataset: Path
+    """The data set."""
     name: str
     """Of the labels in it."""
     method: Method
     model: Model | None = None
     """What the method is, where it is a trained stage."""
     first: int | None = None
-    """Only so many structures of the store, from its beginning."""
+    """Only so many structures of the data set, from its beginning."""
     batch: int | None = None
     """Structures of a task; None: as many as take seconds."""
     cpus: int = 1
     """Of a task."""
     retry_failed: bool = False
     replace: bool = False
-    """Drop labels of that name that came of another calculation, in the store or in the journal."""
+    """Drop labels of that name that came of another calculation, in the data set or in the journal."""
 
 
 class Watcher(Protocol):
@@ -78,7 +78,7 @@ class Summary(NamedTuple):
     """How a labelling ended."""
 
     structures: int
-    """Of the data store."""
+    """Of the data set."""
     asked: int
     """Of these, the first so many."""
     tried: int
@@ -86,7 +86,7 @@ class Summary(NamedTuple):
     resumed: int
     """Taken from the journal of an interrupted run."""
     labelled: int
-    """Labels that the store has now."""
+    """Labels that the data set has now."""
     failures: Mapping[int, str]
     """Structure -> why it has none."""
     cost: float | None
@@ -96,16 +96,16 @@ class Summary(NamedTuple):
 
 
 def label(request: Request, watcher: Watcher) -> Summary:
-    """Compute the labels that a data store lacks, and add them to it.
+    """Compute the labels that a data set lacks, and add them to it.
 
     Raises:
-        DataError: no data store, labels of that name that are not of this calculation, a journal of another one, a
+        DataError: no data set, labels of that name that are not of this calculation, a journal of another one, a
             calculation that cannot begin, or a full disk.
         ResourceError: the cluster has no room for a task.
     """
-    request = request._replace(store=request.store.resolve())  # the journal lies beside the file, not beside a link
-    path = request.store
-    structures = csr.read(path, {})
+    request = request._replace(dataset=request.dataset.resolve())  # the journal lies beside the file, not beside a link
+    path = request.dataset
+    structures = dataset.read(path, {})
     count = len(structures.formula)
     geometry = geometry_digest(structures)
     settings = {"geometry": geometry, "method": request.method.identity()}
@@ -133,16 +133,16 @@ def label(request: Request, watcher: Watcher) -> Summary:
 
 
 def _before(request: Request, count: int) -> Collected:
-    """Return the labels of that name that the data store has.
+    """Return the labels of that name that the data set has.
 
     Raises:
         DataError: they came with the import, or of another calculation.
     """
-    path, name = request.store, request.name
-    keys = csr.methods(path).get(name)
+    path, name = request.dataset, request.name
+    keys = dataset.methods(path).get(name)
     if keys is None:
         return Collected.empty(count)
-    made = csr.labellings(path).get(name)
+    made = dataset.labellings(path).get(name)
     if made is None:
         raise DataError(
             f"{path} has labels {name!r} already, which came with the import: give these another name with --as"
@@ -155,7 +155,7 @@ def _before(request: Request, count: int) -> Collected:
             f"{path} has labels {name!r} of another calculation: {'; '.join(different)}. Give these another name "
             "with --as, or replace those with --replace"
         )
-    labels = csr.read(path, {name: keys}).labels[name]
+    labels = dataset.read(path, {name: keys}).labels[name]
     forces = None if labels.forces is None else np.array(labels.forces)
     return Collected(np.array(labels.energy), forces, np.array(made.seconds), dict(made.failures))
 
@@ -212,10 +212,10 @@ def _room(cpus: int) -> Iterator[tuple[str, int]]:
 
 
 def _add(request: Request, geometry: str, collected: Collected) -> None:
-    """Put the labels into the data store.
+    """Put the labels into the data set.
 
     Raises:
-        DataError: the store was replaced meanwhile, or cannot be written.
+        DataError: the data set was replaced meanwhile, or cannot be written.
     """
     provenance: dict[str, Any] = {
         "method": request.method.identity(),
@@ -224,17 +224,17 @@ def _add(request: Request, geometry: str, collected: Collected) -> None:
         "cpus_per_task": request.cpus,
         "seconds": COST,
     }
-    labelling = csr.Labelling(collected.seconds, collected.failures, provenance)
-    # Another method may be ready at this moment: each writes the store anew, and must begin from what the other wrote.
-    with locked(request.store.parent, wait=True):
-        if geometry_digest(csr.read(request.store, {})) != geometry:
+    labelling = dataset.Labelling(collected.seconds, collected.failures, provenance)
+    # Another method may be ready at this moment: each writes the file anew, and must begin from what the other wrote.
+    with locked(request.dataset.parent, wait=True):
+        if geometry_digest(dataset.read(request.dataset, {})) != geometry:
             raise DataError(
-                f"{request.store} has other structures now than when the labelling began: the labels are kept in "
-                f"{journal.place(request.store, request.name)}; put the former data store back and run it again"
+                f"{request.dataset} has other structures now than when the labelling began: the labels are kept in "
+                f"{journal.place(request.dataset, request.name)}; put the former data set back and run it again"
             )
-        labels = csr.NewLabels(collected.energy, collected.forces, labelling)
+        labels = dataset.NewLabels(collected.energy, collected.forces, labelling)
         try:
-            csr.add_labels(request.store, request.name, labels, replace=True)
+            dataset.add_labels(request.dataset, request.name, labels, replace=True)
         except DataError as error:
-            kept = journal.place(request.store, request.name)
+            kept = journal.place(request.dataset, request.name)
             raise DataError(f"{error}. The labels are kept in {kept}: the same command adds them") from error

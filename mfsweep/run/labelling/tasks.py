@@ -76,7 +76,7 @@ def compute(
 
     Args:
         work: the calculation.
-        structures: of the data store.
+        structures: of the data set.
         batches: which of them.
         slots: tasks that run at a time.
         waiting: called several times a second.

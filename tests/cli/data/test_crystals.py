@@ -13,7 +13,7 @@ from rich.console import Console
 
 from mfsweep.cli import run as command
 from mfsweep.cli.main import main
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.prepare import prepare
 
 SPEC = """\
@@ -63,7 +63,7 @@ def test_crystals_are_imported_with_their_cells_and_learned(ray_cluster, crystal
     with pytest.raises(SystemExit) as ended:
         main(["data", "import", str(path), str(tmp_path / "crystals.h5"), "--labels", "emt"])
     assert ended.value.code == 0
-    stored = csr.read(tmp_path / "crystals.h5", csr.methods(tmp_path / "crystals.h5"))
+    stored = dataset.read(tmp_path / "crystals.h5", dataset.methods(tmp_path / "crystals.h5"))
     assert stored.pbc.all()
     np.testing.assert_allclose(stored.cell, [np.array(one.cell) for one in frames], atol=1e-7)
     np.testing.assert_allclose(stored.labels["emt"].energy, [one.get_potential_energy() for one in frames], atol=1e-6)

@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from mfsweep.cli.main import main
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.units import BOHR, HARTREE
 
 KCAL, KJ = 627.5094740631, 2625.4996394799
@@ -122,7 +122,7 @@ def test_each_door_says_the_same_and_the_command_takes_the_labels_right(mfsweep,
         args = command_in(error)
         code, _, err = mfsweep(*args)
         assert code == 0, err
-        made = csr.read(tmp_path / args[3], csr.methods(tmp_path / args[3]))
+        made = dataset.read(tmp_path / args[3], dataset.methods(tmp_path / args[3]))
         (labels,) = made.labels.values()
         np.testing.assert_allclose(labels.energy, energy, rtol=1e-6)
         np.testing.assert_allclose(labels.forces, forces, atol=1e-4)
@@ -140,7 +140,7 @@ def test_units_of_files_of_ase_are_told_and_mended_as_well(mfsweep, tmp_path, en
     args = command_in(err)
     code, _, err = mfsweep(*args)
     assert code == 0, err
-    made = csr.read(tmp_path / "store.h5", csr.methods(tmp_path / "store.h5"))
+    made = dataset.read(tmp_path / "store.h5", dataset.methods(tmp_path / "store.h5"))
     expected = true_labels(tmp_path / "own.h5")
     np.testing.assert_allclose(made.labels["dft"].energy, expected[0], rtol=1e-5)
     np.testing.assert_allclose(made.labels["dft"].forces, expected[1], atol=1e-3)
@@ -163,7 +163,7 @@ def test_zeros_in_place_of_forces_are_refused_at_each_door(mfsweep, tmp_path, sh
     assert says in read[2]
     code, out, err = mfsweep(*command_in(imported[2]))
     assert code == 0, err
-    methods = csr.methods(tmp_path / "store.h5")
+    methods = dataset.methods(tmp_path / "store.h5")
     assert (methods["wb97x_dz"].forces is None) == (share == 1.0)
     assert ("left out:" in out) == (share < 1.0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from mfsweep.cli.data.info_tables import size_rows
 from mfsweep.cli.main import main
-from mfsweep.data import csr
+from mfsweep.data import dataset
 
 MINI = "bundled:mini-ccx"
 
@@ -28,13 +28,13 @@ def info(capsys):
 
 @pytest.fixture
 def store(tmp_path):
-    """Write a data store of three waters, two of them the same, with labels that mfsweep made for two."""
+    """Write a data set of three waters, two of them the same, with labels that mfsweep made for two."""
     rng = np.random.default_rng(0)
     positions = np.tile(rng.normal(size=(3, 3)), (3, 1))
     positions[6:] += 0.1
     path = tmp_path / "waters.h5"
-    with csr.Writer(path, energies=["emt"], forces=["emt"], columns=["note"]) as writer:
-        chunk = csr.Chunk(
+    with dataset.Writer(path, energies=["emt"], forces=["emt"], columns=["note"]) as writer:
+        chunk = dataset.Chunk(
             sizes=np.full(3, 3),
             species=np.tile(np.array([8, 1, 1], np.uint8), 3),
             positions=positions,
@@ -47,8 +47,8 @@ def store(tmp_path):
             {"source": {"name": "waters.xyz", "sha256": "ab" * 32}, "units": ["eV", "eV/Ang"], "parts": [{"n": 1}]}
         )
     seconds = np.array([0.5, 0.25, np.nan], np.float32)
-    made = csr.Labelling(seconds, {2: "SCF did not converge"}, {"calculator": "tblite"})
-    csr.add_labels(path, "xtb", csr.NewLabels(np.array([-5.0, -5.0, np.nan]) * 27.2, None, made))
+    made = dataset.Labelling(seconds, {2: "SCF did not converge"}, {"calculator": "tblite"})
+    dataset.add_labels(path, "xtb", dataset.NewLabels(np.array([-5.0, -5.0, np.nan]) * 27.2, None, made))
     return path
 
 
@@ -79,9 +79,9 @@ def test_a_data_store_is_shown_with_its_origin_and_what_its_labels_cost(info, st
 
 def test_what_no_batch_holds_is_noted(info, tmp_path):
     path = tmp_path / "large.h5"
-    with csr.Writer(path, energies=[], forces=[], columns=[]) as writer:
+    with dataset.Writer(path, energies=[], forces=[], columns=[]) as writer:
         species = np.full(303, 6, np.uint8)
-        writer.add(csr.Chunk(np.array([300, 3]), species, np.arange(909.0).reshape(303, 3), {}, {}))
+        writer.add(dataset.Chunk(np.array([300, 3]), species, np.arange(909.0).reshape(303, 3), {}, {}))
         writer.finish({})
     assert "1 structure with more than 256 atoms: batch.max_atoms must be 300" in " ".join(info(path)[1].split())
 
@@ -156,10 +156,10 @@ def test_help_has_examples(info):
 def test_labels_of_a_store_that_are_too_large_are_noted_in_its_own_units(info, tmp_path, trusted):
     path = tmp_path / "large.h5"
     rng = np.random.default_rng(0)
-    with csr.Writer(path, energies=["own"], forces=["own"]) as writer:
+    with dataset.Writer(path, energies=["own"], forces=["own"]) as writer:
         sizes = np.tile([1, 2, 3, 4], 5)
         energies, forces = {"own": 1e5 * rng.normal(size=20)}, {"own": 1e3 * rng.normal(size=(50, 3))}
-        writer.add(csr.Chunk(sizes, np.full(50, 6, np.uint8), rng.normal(size=(50, 3)), energies, forces))
+        writer.add(dataset.Chunk(sizes, np.full(50, 6, np.uint8), rng.normal(size=(50, 3)), energies, forces))
         writer.finish({"units_trusted": trusted})
     text = " ".join(info(path)[1].split())
     assert "the own energies do not look like eV: after energy offsets by element they spread by" in text

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from mfsweep.cli.data import labelling
 from mfsweep.cli.main import main
-from mfsweep.data import csr, journal
+from mfsweep.data import dataset, journal
 from mfsweep.data.labellers import parse
 from mfsweep.run.labelling import Request, Summary
 
@@ -48,10 +48,10 @@ def data_store(tmp_path: Path) -> Path:
     positions = np.zeros((COUNT, 2, 3))
     positions[:, :, 0] = np.arange(COUNT)[:, None]
     positions[:, 1, 2] = 1.13
-    with csr.Writer(path, energies=["cc"]) as writer:
+    with dataset.Writer(path, energies=["cc"]) as writer:
         species = np.tile(np.array([6, 8], np.uint8), COUNT)
         energies = {"cc": np.full(COUNT, -3000.0)}
-        writer.add(csr.Chunk(np.full(COUNT, 2), species, positions.reshape(-1, 3), energies, {}))
+        writer.add(dataset.Chunk(np.full(COUNT, 2), species, positions.reshape(-1, 3), energies, {}))
         writer.finish({})
     return path
 
@@ -164,7 +164,7 @@ def test_a_store_is_labelled_and_then_there_is_nothing_to_do(ray_cluster, label,
     printed = json.loads(out)
     assert (printed["name"], printed["labelled"], printed["failures"]) == ("gfn2_xtb", 3, {})
     assert printed["core_seconds_per_label"] == pytest.approx(
-        np.nanmean(csr.labellings(data_store)["gfn2_xtb"].seconds)
+        np.nanmean(dataset.labellings(data_store)["gfn2_xtb"].seconds)
     )
     assert "3 structures computed" in err
     assert "costs: {METHOD: measured}" in err
@@ -218,7 +218,7 @@ def test_a_killed_run_loses_what_was_in_flight_and_nothing_else(slow, data_store
     stop_after(process, 5, folder, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     kept = kept_in(folder)
-    assert set(csr.methods(data_store)) == {"cc"}
+    assert set(dataset.methods(data_store)) == {"cc"}
 
     process = slow()
     out, err = process.communicate()
@@ -226,7 +226,7 @@ def test_a_killed_run_loses_what_was_in_flight_and_nothing_else(slow, data_store
     printed = json.loads(out)
     assert (printed["resumed"], printed["tried"], printed["labelled"]) == (kept, COUNT - kept, COUNT)
     assert not folder.exists()
-    labels = csr.read(data_store, {"slow": csr.methods(data_store)["slow"]}).labels["slow"]
+    labels = dataset.read(data_store, {"slow": dataset.methods(data_store)["slow"]}).labels["slow"]
     np.testing.assert_array_equal(labels.energy, -np.arange(COUNT))
     assert labels.forces is None
     # Killed with at most two tasks in flight on each of the cluster's four CPUs.
@@ -239,4 +239,4 @@ def test_when_all_fail_the_reason_is_said_and_the_exit_code_is_1(slow, data_stor
     _, err = process.communicate()
     assert process.returncode == 1
     assert "20 x RuntimeError: it never converges (the first is structure 0)" in err
-    assert set(csr.methods(data_store)) == {"cc"}
+    assert set(dataset.methods(data_store)) == {"cc"}

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from mfsweep.cli.main import main
-from mfsweep.data.csr import Chunk, Writer
-from mfsweep.data.dataset import open_dataset
+from mfsweep.data.dataset import Chunk, Writer
 from mfsweep.data.survey.opening import open_file
+from mfsweep.data.view import open_view
 from mfsweep.spec.data import ResolvedData, Splits
 
 MINI = "bundled:mini-ccx"
@@ -30,7 +30,7 @@ def split(capsys):
 
 @pytest.fixture
 def crystals(tmp_path):
-    """Write a data store of ten families of three structures, where one geometry is in two families."""
+    """Write a data set of ten families of three structures, where one geometry is in two families."""
     rng = np.random.default_rng(0)
     positions = rng.normal(size=(30, 4, 3))
     positions[29] = positions[0]
@@ -59,7 +59,7 @@ def test_the_block_makes_in_a_spec_the_partition_that_is_shown(split):
     splits = Splits(**yaml.safe_load(out[out.index("splits:") :])["splits"])
     assert (splits.seed, splits.a.validation, splits.t.needs) == (3, 40, ("cc",))
     opened = open_file(MINI, [labels[1], labels[3]])
-    made = open_dataset({"": opened.path}, ResolvedData(digest="0" * 64, labels=opened.labels, splits=splits)).partition
+    made = open_view({"": opened.path}, ResolvedData(digest="0" * 64, labels=opened.labels, splits=splits)).partition
     printed = json.loads(split(MINI, *sizes, *needs, *labels, "--seed", 3, "--json")[1])
     assert Splits(**printed["splits"]) == splits
     for name, members in made.train.items():

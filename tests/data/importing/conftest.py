@@ -14,7 +14,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.importing import Rules, Summary, import_files
 from mfsweep.data.importing.keys import labels_of, units_of
 from mfsweep.data.structures import Structures
@@ -62,7 +62,7 @@ class Imported:
     def __init__(self, path: Path, summary: Summary):
         self.path = path
         self.summary = summary
-        self.structures: Structures = csr.read(path, csr.methods(path))
+        self.structures: Structures = dataset.read(path, dataset.methods(path))
 
     def positions(self, index: int) -> np.ndarray:
         return self.structures.positions[self.structures.atoms_of(np.array([index]))]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfsweep.data import ani1x, csr
+from mfsweep.data import ani1x, dataset
 from mfsweep.data.importing import ani as reader
 from mfsweep.data.structures import Structures
 from mfsweep.data.units import BOHR
@@ -32,14 +32,14 @@ def require_same(ours: Structures, theirs: Structures) -> None:
 def test_structures_are_those_of_the_file_bit_for_bit(importing, ani, monkeypatch, atoms_at_once):
     monkeypatch.setattr(reader, "ATOMS_AT_ONCE", atoms_at_once)
     imported = importing(ani)
-    require_same(imported.structures, ani1x.read(ani, csr.methods(imported.path)))
+    require_same(imported.structures, ani1x.read(ani, dataset.methods(imported.path)))
     assert imported.summary.energies[DFT] == imported.summary.forces[DFT] == imported.summary.structures == 300
     assert CC not in imported.summary.forces
 
 
 def test_bundled_file_keeps_all_it_has(importing, mini):
     imported = importing(mini)
-    require_same(imported.structures, ani1x.read(mini, csr.methods(imported.path)))
+    require_same(imported.structures, ani1x.read(mini, dataset.methods(imported.path)))
     with h5py.File(mini) as file:
         smiles = [text for group in file.values() for text in group["smiles"].asstr()[()]]
     column = imported.structures.columns["smiles"]

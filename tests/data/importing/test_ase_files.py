@@ -8,7 +8,7 @@ import pytest
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.importing import ase_files, frames
 from mfsweep.data.units import BOHR, HARTREE
 from mfsweep.errors import DataError
@@ -140,7 +140,7 @@ def test_charge_is_that_stated_or_the_sum_over_atoms(importing, tmp_path):
     ase.io.write(path, [stated, summed, neutral])
     imported = importing(path, labels=["dft=E"])
     assert imported.structures.charge.tolist() == [-1, 1, 0]
-    assert csr.provenance(imported.path)["sources"][0]["charges"] == ["charge", "initial_charges"]
+    assert dataset.provenance(imported.path)["sources"][0]["charges"] == ["charge", "initial_charges"]
     assert importing(path, labels=["dft=E"], charge="none").structures.charge is None
     assert importing(path, labels=["dft=E"], charge="total_charge").structures.charge.tolist() == [2, 0, 0]
     assert importing(path, labels=["dft=E"], charge="initial_charges").structures.charge.tolist() == [0, 1, 0]

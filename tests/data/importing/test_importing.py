@@ -9,7 +9,7 @@ import pytest
 import synthetic
 from ase.build import molecule
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.importing import Rules, import_files
 from mfsweep.errors import DataError
 
@@ -21,7 +21,7 @@ def test_summary_and_provenance_say_where_the_data_come_from(importing, ani):
     assert summary.atoms == len(imported.structures.species)
     assert summary.formulae == len(imported.structures.formulae)
     assert summary.bytes == imported.path.stat().st_size
-    provenance = csr.provenance(imported.path)
+    provenance = dataset.provenance(imported.path)
     (source,) = provenance["sources"]
     assert source["file"] == "ani.h5"
     assert source["bytes"] == ani.stat().st_size
@@ -40,7 +40,7 @@ def test_several_files_come_in_one_after_the_other(importing, tmp_path):
     ase.io.write(tmp_path / "two.traj", [molecule("CH4")] * 2)
     imported = importing(tmp_path / "one.xyz", tmp_path / "two.traj", geometries=True)
     assert imported.structures.sizes.tolist() == [3, 3, 3, 5, 5]
-    assert [source["file"] for source in csr.provenance(imported.path)["sources"]] == ["one.xyz", "two.traj"]
+    assert [source["file"] for source in dataset.provenance(imported.path)["sources"]] == ["one.xyz", "two.traj"]
     with pytest.raises(DataError, match="--geometries takes no labels, but --labels names some: cc"):
         importing(tmp_path / "one.xyz", labels=["cc"], geometries=True)
 
@@ -91,10 +91,10 @@ def test_failed_import_leaves_the_old_store(importing, tmp_path, ani):
 
 def test_existing_store_is_replaced_only_when_asked_for(importing, ani):
     path = importing(ani, labels=["wb97x_dz"]).path
-    with pytest.raises(DataError, match="exists: give the data store another name, or say --overwrite"):
+    with pytest.raises(DataError, match="exists: give the data set another name, or say --overwrite"):
         importing(ani, overwrite=False)
-    assert csr.methods(path).keys() == {"wb97x_dz"}
-    assert csr.methods(importing(ani, overwrite=True).path).keys() == {"ccsd(t)_cbs", "wb97x_dz"}
+    assert dataset.methods(path).keys() == {"wb97x_dz"}
+    assert dataset.methods(importing(ani, overwrite=True).path).keys() == {"ccsd(t)_cbs", "wb97x_dz"}
 
 
 def test_source_is_never_overwritten(tmp_path, ani):
@@ -108,7 +108,7 @@ def test_source_is_never_overwritten(tmp_path, ani):
 
 def test_data_store_is_refused_as_a_source(importing, tmp_path, ani):
     store = importing(ani).path.rename(tmp_path / "store.h5")
-    with pytest.raises(DataError, match="got a data store: it has been imported already"):
+    with pytest.raises(DataError, match="got a data set: it has been imported already"):
         importing(store)
 
 

@@ -20,7 +20,7 @@ from ase.data import chemical_symbols
 from pyarrow import parquet
 
 from mfsweep.cli.main import main
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.importing import conformers, mace_files, release
 from mfsweep.data.importing.layouts import LAYOUTS, layout_of
 from mfsweep.data.importing.plain import PlainError, decode
@@ -487,7 +487,7 @@ def test_the_release_comes_in_with_its_methods_and_splits(
         part_of = {index: part for part, indices in content.items() for index in indices}
         told = [column.values[code] for code in column.codes]
         assert told == [part_of.get(row["idx"], "") for row in rows if row["method"] == "dft"]
-    assert csr.provenance(made.path)["sources"][0]["layout"] == "multi-fidelity-training-mlff"
+    assert dataset.provenance(made.path)["sources"][0]["layout"] == "multi-fidelity-training-mlff"
 
 
 class Evil:
@@ -626,7 +626,7 @@ def test_what_is_exported_comes_in_again(seed, suffix, importing, tmp_path, caps
     ]
     assert all(f'--labels "{text}"' in printed["command"] for text in labels)
     (tmp_path / "first.h5").write_bytes(made.path.read_bytes())
-    first = csr.read(tmp_path / "first.h5", csr.methods(tmp_path / "first.h5"))
+    first = dataset.read(tmp_path / "first.h5", dataset.methods(tmp_path / "first.h5"))
     again = importing(target, labels=labels, trust_units=True).structures
     assert np.array_equal(again.species, first.species)
     assert np.array_equal(again.positions, first.positions)
@@ -659,7 +659,7 @@ def test_crystals_charges_and_gaps_go_to_extxyz_and_back(importing, tmp_path, cr
     keys = done.keys["odd (name)"]
     assert (keys.energy, keys.forces) == ("odd_name_energy", "odd_name_forces")
     (tmp_path / "first.h5").write_bytes(made.path.read_bytes())
-    first = csr.read(tmp_path / "first.h5", csr.methods(tmp_path / "first.h5"))
+    first = dataset.read(tmp_path / "first.h5", dataset.methods(tmp_path / "first.h5"))
     again = importing(tmp_path / "out.xyz", labels=[f"odd (name)={keys.energy},{keys.forces}"], trust_units=True)
     for field in ("species", "positions", "cell", "pbc", "charge"):
         assert np.array_equal(getattr(again.structures, field), getattr(first, field))
@@ -677,7 +677,7 @@ def test_an_export_that_cannot_be_is_refused(importing, tmp_path):
     torchani(tmp_path / "data.h5", molecules(40))
     made = importing(tmp_path / "data.h5", labels=["dft"], trust_units=True)
     for source, target, methods, said in (
-        (tmp_path / "data.h5", "out.xyz", (), "expected a data store"),
+        (tmp_path / "data.h5", "out.xyz", (), "expected a data set"),
         (tmp_path / "absent.h5", "out.xyz", (), "no such file"),
         (made.path, "out.cif", (), r"expected a name that ends in one of \.xyz"),
         (made.path, "out.xyz", ("dtf",), r"no label method 'dtf'\. Did you mean 'dft'"),

@@ -6,7 +6,7 @@ from ase.build import bulk, molecule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging.coincident import CLOSE, coincident
 from mfsweep.data.judging.flaws import flaws
 from mfsweep.data.judging.zeros import filled_in

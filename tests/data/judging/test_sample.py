@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging import sample as sampling
 from mfsweep.data.judging.sample import LIMIT, Finding, Sample
 from mfsweep.data.units import ANI_UNITS, ASE_UNITS, HARTREE

@@ -7,7 +7,7 @@ import pytest
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
-from mfsweep.data.csr import Chunk
+from mfsweep.data.dataset import Chunk
 from mfsweep.data.importing.ani import AniSource
 from mfsweep.data.judging.sample import Sample
 from mfsweep.data.judging.slope import Slopes

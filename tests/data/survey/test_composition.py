@@ -8,8 +8,8 @@ from mfsweep.data.survey.composition import composition, left
 
 
 @pytest.mark.parametrize("method", ["cc", "dft", "xtb"])
-def test_offsets_are_those_of_the_least_squares_over_structures(dataset, method):
-    structures = dataset.structures
+def test_offsets_are_those_of_the_least_squares_over_structures(view, method):
+    structures = view.structures
     energy = structures.labels[method].energy
     among = np.isfinite(energy)
     found = left(structures, composition(structures), energy, among)
@@ -32,10 +32,10 @@ def test_what_is_left_is_there_where_the_offsets_are_not_determined(make_structu
     np.testing.assert_allclose(found.per_atom, energy / structures.sizes - per_atom)
 
 
-def test_composition_counts_what_the_structures_hold(dataset):
-    structures = dataset.structures
+def test_composition_counts_what_the_structures_hold(view):
+    structures = view.structures
     made_of = composition(structures)
     everyone = np.arange(len(structures.formula))
-    assert made_of.elements == dataset.elements
-    np.testing.assert_array_equal(made_of.counts[structures.formula], structures.counts(everyone, dataset.elements))
+    assert made_of.elements == view.elements
+    np.testing.assert_array_equal(made_of.counts[structures.formula], structures.counts(everyone, view.elements))
     np.testing.assert_array_equal(made_of.structures, np.bincount(structures.formula))

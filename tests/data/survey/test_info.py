@@ -12,8 +12,8 @@ from mfsweep.data.units import HARTREE
 
 
 @pytest.fixture(scope="module")
-def info(dataset):
-    return describe(dataset.structures)
+def info(view):
+    return describe(view.structures)
 
 
 def changed(structures, method, energy=None, forces=None):
@@ -26,8 +26,8 @@ def changed(structures, method, energy=None, forces=None):
     return structures._replace(labels=structures.labels | {method: new})
 
 
-def test_counts_are_those_of_the_file(dataset, info):
-    structures = dataset.structures
+def test_counts_are_those_of_the_file(view, info):
+    structures = view.structures
     assert (info.structures, info.atoms, info.formulae) == (5477, 56679, 124)
     assert sum(info.sizes.histogram.values()) == info.structures
     assert sum(size * number for size, number in info.sizes.histogram.items()) == info.atoms
@@ -43,9 +43,9 @@ def test_counts_are_those_of_the_file(dataset, info):
     assert (info.periodic, info.charged, info.odd_electrons, info.flaws) == (0, None, 0, {})
 
 
-def test_differences_are_those_of_the_residuals(dataset, info):
+def test_differences_are_those_of_the_residuals(view, info):
     for pair in info.pairs:
-        expected = residuals(dataset, pair.methods[0], [pair.methods[1]])
+        expected = residuals(view, pair.methods[0], [pair.methods[1]])
         assert pair.structures == len(expected.index)
         assert pair.mean_abs == pytest.approx(1000 * expected.mean_abs[0], rel=1e-6)
         assert 0.9 < pair.pearson < 1
@@ -56,8 +56,8 @@ def test_sound_data_look_like_what_they_are(info):
         assert (own.flaws, own.determined, own.judgement) == ({}, True, [])
 
 
-def test_energies_in_ev_taken_for_hartree_are_noticed(dataset):
-    structures = dataset.structures
+def test_energies_in_ev_taken_for_hartree_are_noticed(view):
+    structures = view.structures
 
     def swap(array):
         array *= HARTREE
@@ -67,8 +67,8 @@ def test_energies_in_ev_taken_for_hartree_are_noticed(dataset):
     assert said.startswith("the dft energies do not look like hartree")
 
 
-def test_what_cannot_be_trained_on_is_counted(dataset):
-    structures = dataset.structures
+def test_what_cannot_be_trained_on_is_counted(view):
+    structures = view.structures
     first = structures.offsets[10]
 
     def energies(array):
@@ -87,8 +87,8 @@ def test_what_cannot_be_trained_on_is_counted(dataset):
     assert lacking.flaws == {"forces without an energy": 1}
 
 
-def test_outliers_are_named_the_farthest_first(dataset):
-    structures = dataset.structures
+def test_outliers_are_named_the_farthest_first(view):
+    structures = view.structures
     found = describe(
         changed(
             structures,

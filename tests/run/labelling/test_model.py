@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from mfsweep.data.dataset import open_dataset
 from mfsweep.data.labellers import Geometries
 from mfsweep.data.source import digest, resolve
+from mfsweep.data.view import open_view
 from mfsweep.errors import DataError, StoreError
 from mfsweep.run.job import Job
 from mfsweep.run.labelling.model import build, find
@@ -82,7 +82,7 @@ def model(trained):
 def test_labels_are_the_predictions_of_the_stages_own_evaluation(trained, model, path, data):
     record = trained.evaluation(TEST.identity())
     with np.load(trained.evaluations / record.predictions) as predicted:
-        structures = open_dataset({"": path}, data).structures
+        structures = open_view({"": path}, data).structures
         geometries = Geometries.of(structures, predicted["index"])
         computed = build(model.file.read_bytes(), "dft", None, 1)(geometries)
         np.testing.assert_allclose(computed.energy, predicted["energy_predicted"], rtol=0, atol=1e-3)

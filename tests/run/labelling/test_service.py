@@ -1,4 +1,4 @@
-"""Labels on a real local Ray: resumed, split around what kills a process, added to the data store."""
+"""Labels on a real local Ray: resumed, split around what kills a process, added to the data set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mfsweep.data import csr, journal
+from mfsweep.data import dataset, journal
 from mfsweep.data.labellers import Computed, parse
 from mfsweep.data.structures import geometry_digest
 from mfsweep.errors import DataError, ResourceError
@@ -66,16 +66,16 @@ class Silent:
 
 @pytest.fixture
 def data_store(tmp_path: Path) -> Path:
-    """Make a data store of carbon monoxides, the first atom of structure s at x = s."""
+    """Make a data set of carbon monoxides, the first atom of structure s at x = s."""
     path = tmp_path / "set.h5"
     positions = np.zeros((COUNT, 2, 3))
     positions[:, :, 0] = np.arange(COUNT)[:, None]
     positions[:, 1, 2] = 1.13
     imported = np.full(COUNT, -100.0)
-    with csr.Writer(path, energies=["imported"]) as writer:
+    with dataset.Writer(path, energies=["imported"]) as writer:
         sizes = np.full(COUNT, 2)
         species = np.tile(np.array([6, 8], np.uint8), COUNT)
-        writer.add(csr.Chunk(sizes, species, positions.reshape(-1, 3), {"imported": imported}, {}))
+        writer.add(dataset.Chunk(sizes, species, positions.reshape(-1, 3), {"imported": imported}, {}))
         writer.finish({})
     return path
 
@@ -111,7 +111,7 @@ def kept_in(store: Path) -> int:
 
 
 def energies(path: Path, name: str = "fragile"):
-    return csr.read(path, {name: csr.methods(path)[name]}).labels[name].energy
+    return dataset.read(path, {name: dataset.methods(path)[name]}).labels[name].energy
 
 
 def test_labels_get_into_the_store_with_their_cost(fragile, data_store):
@@ -120,11 +120,11 @@ def test_labels_get_into_the_store_with_their_cost(fragile, data_store):
     assert (summary.tried, summary.labelled, summary.structures) == (COUNT, COUNT, COUNT)
     assert (watcher.todo, watcher.tried, watcher.failed) == (COUNT, COUNT, 0)
     np.testing.assert_array_equal(energies(data_store), -np.arange(COUNT))
-    labels = csr.read(data_store, {"fragile": csr.methods(data_store)["fragile"]}).labels["fragile"]
+    labels = dataset.read(data_store, {"fragile": dataset.methods(data_store)["fragile"]}).labels["fragile"]
     assert labels.forces is not None
     np.testing.assert_array_equal(labels.forces[:, 0], np.repeat(np.arange(COUNT), 2))
-    assert summary.cost == pytest.approx(np.nanmean(csr.labellings(data_store)["fragile"].seconds))
-    assert csr.labellings(data_store)["fragile"].provenance["method"]["text"] == "fragile.Fragile"
+    assert summary.cost == pytest.approx(np.nanmean(dataset.labellings(data_store)["fragile"].seconds))
+    assert dataset.labellings(data_store)["fragile"].provenance["method"]["text"] == "fragile.Fragile"
     assert sorted(path.name for path in data_store.parent.iterdir()) == ["set.h5"]
     again = label(fragile(data_store), Silent())
     assert (again.tried, again.resumed, again.labelled) == (0, 0, COUNT)
@@ -136,9 +136,9 @@ def test_retried_labels_of_an_interrupted_run_get_into_the_store(data_store, mod
     request = Request(data_store, "fragile", parse("ase:fragile.Fragile", {}), retry_failed=True)
     energy = -np.arange(COUNT, dtype=np.float64)
     energy[[2, 5]] = np.nan
-    made = csr.Labelling(np.ones(COUNT, np.float32), {2: "why", 5: "why"}, {"method": request.method.identity()})
-    csr.add_labels(data_store, "fragile", csr.NewLabels(energy, None, made))
-    structures = csr.read(data_store, {})
+    made = dataset.Labelling(np.ones(COUNT, np.float32), {2: "why", 5: "why"}, {"method": request.method.identity()})
+    dataset.add_labels(data_store, "fragile", dataset.NewLabels(energy, None, made))
+    structures = dataset.read(data_store, {})
     settings = {"geometry": geometry_digest(structures), "method": request.method.identity()}
     with journal.opened(data_store, "fragile", settings) as notes:
         index, seconds = np.array([2, 5]), np.ones(2, np.float32)
@@ -146,7 +146,7 @@ def test_retried_labels_of_an_interrupted_run_get_into_the_store(data_store, mod
     summary = label(request, Silent())
     assert (summary.resumed, summary.tried, summary.failures) == (2, 0, {})
     np.testing.assert_array_equal(energies(data_store), -np.arange(COUNT))
-    assert csr.labellings(data_store)["fragile"].failures == {}
+    assert dataset.labellings(data_store)["fragile"].failures == {}
     assert not journal.place(data_store, "fragile").exists()
 
 
@@ -158,7 +158,7 @@ def test_what_fails_and_what_kills_is_recorded_and_the_rest_is_labelled(fragile,
     assert "it does not converge" in summary.failures[2]
     assert "died 2 times" in summary.failures[5]
     assert np.flatnonzero(np.isnan(energies(data_store))).tolist() == [2, 5]
-    assert dict(csr.labellings(data_store)["fragile"].failures) == dict(summary.failures)
+    assert dict(dataset.labellings(data_store)["fragile"].failures) == dict(summary.failures)
 
     assert label(fragile(data_store, options=options), Silent()).tried == 0
     (tmp_path / "mended").touch()
@@ -184,7 +184,7 @@ def test_an_interrupted_labelling_goes_on(fragile, data_store, tmp_path):
     stopped = Stopped()
     with pytest.raises(KeyboardInterrupt):
         label(request, stopped)
-    assert "fragile" not in csr.methods(data_store)
+    assert "fragile" not in dataset.methods(data_store)
     kept = kept_in(data_store)
     assert stopped.tried <= kept < COUNT
     summary = label(request, Silent())
@@ -223,7 +223,7 @@ def test_nothing_is_added_when_everything_fails(fragile, data_store):
     assert summary.labelled == 0
     assert len(summary.failures) == COUNT
     assert summary.cost is None
-    assert "fragile" not in csr.methods(data_store)
+    assert "fragile" not in dataset.methods(data_store)
 
 
 def test_a_calculator_that_cannot_be_made_ends_the_labelling(fragile, data_store):
@@ -243,11 +243,11 @@ def test_a_store_that_was_replaced_meanwhile_is_not_given_wrong_labels(fragile, 
 
 def test_other_labels_that_came_meanwhile_stay(fragile, data_store):
     def add():
-        made = csr.Labelling(np.ones(COUNT, np.float32), {}, {"method": {}})
-        csr.add_labels(data_store, "other", csr.NewLabels(np.ones(COUNT), None, made))
+        made = dataset.Labelling(np.ones(COUNT, np.float32), {}, {"method": {}})
+        dataset.add_labels(data_store, "other", dataset.NewLabels(np.ones(COUNT), None, made))
 
     label(fragile(data_store), Silent(add))
-    assert set(csr.methods(data_store)) == {"fragile", "imported", "other"}
+    assert set(dataset.methods(data_store)) == {"fragile", "imported", "other"}
 
 
 def test_a_task_larger_than_the_cluster_is_refused(fragile, data_store):
@@ -260,6 +260,6 @@ def test_xtb_agrees_with_a_calculation_in_this_process(ray_cluster, data_store):
 
     method = parse("gfn2-xtb", {})
     label(Request(data_store, "xtb", method, first=2), Silent())
-    here = build(method)(Geometries.of(csr.read(data_store, {}), np.arange(2)))
+    here = build(method)(Geometries.of(dataset.read(data_store, {}), np.arange(2)))
     np.testing.assert_allclose(energies(data_store, "xtb")[:2], here.energy, rtol=0, atol=1e-9)
-    assert json.loads(json.dumps(dict(csr.labellings(data_store)["xtb"].provenance)))["seconds"] == labelling.COST
+    assert json.loads(json.dumps(dict(dataset.labellings(data_store)["xtb"].provenance)))["seconds"] == labelling.COST

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from mfsweep.errors import StoreError
-from mfsweep.files import sha256
+from mfsweep.files import sha256, write_text
 from mfsweep.metrics_file import entries
 from mfsweep.records import Best, Record
-from mfsweep.store import Store, write_text
+from mfsweep.store import Store
 
 
 def test_a_stage_without_record_is_not_done(store):
@@ -220,6 +220,6 @@ def test_a_full_disk_is_no_store_that_may_only_be_read(tmp_path, monkeypatch):
     def refuse(**_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mfsweep.store.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("mfsweep.store.store.tempfile.TemporaryFile", refuse)
     with pytest.raises(OSError, match="No space left"):
         Store(tmp_path).prepare()

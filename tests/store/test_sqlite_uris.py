@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfsweep.masking import masked
-from mfsweep.sqlite_uris import is_relative, placed, sqlite_uri
+from mfsweep.store.sqlite_uris import is_relative, placed, sqlite_uri
 
 FOLDERS = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30

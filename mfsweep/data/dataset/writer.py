@@ -1,4 +1,4 @@
-"""Writing a data store in pieces: bounded memory, and no file at all until it is whole."""
+"""Writing a data set in pieces: bounded memory, and no file at all until it is whole."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr.layout import Spooled, new_file, seal, write_array, write_json
+from mfsweep.data.dataset.layout import Spooled, new_file, seal, write_array, write_json
 from mfsweep.data.structures import SYMBOLS, hill_formula
 from mfsweep.errors import DataError
 from mfsweep.files import locked, write_file
 
 
 class Chunk(NamedTuple):
-    """Some structures on their way into a data store: n structures of a atoms together."""
+    """Some structures on their way into a data set: n structures of a atoms together."""
 
     sizes: NDArray[np.int64]
     """(n,) atoms of each structure."""
@@ -46,9 +46,9 @@ class Chunk(NamedTuple):
 
 
 class Writer:
-    """Takes chunks, and makes the data store of them at the end.
+    """Takes chunks, and makes the data set of them at the end.
 
-    The chunks go to plain files in a temporary folder beside the store. `finish` lays the store out from these and
+    The chunks go to plain files in a temporary folder beside the data set. `finish` lays it out from these and
     renames it into place; whatever leaves the `with` block without it leaves nothing behind.
     """
 
@@ -58,7 +58,7 @@ class Writer:
         """Prepare to write.
 
         Args:
-            path: the data store to be; replaced where it exists.
+            path: the data set to be; replaced where it exists.
             energies: the label methods.
             forces: those of them with forces.
             columns: names of the texts.
@@ -97,7 +97,7 @@ class Writer:
         self._lock.close()
 
     def _remove_stale(self) -> None:
-        """Remove what a killed writer of the same store left: nobody holds its lock."""
+        """Remove what a killed writer of the same data set left: nobody holds its lock."""
         for folder in self._path.parent.glob(f".{glob.escape(self._path.name)}.*.part"):
             with locked(folder, wait=False) as free:
                 if free:
@@ -140,7 +140,7 @@ class Writer:
         self.atoms += len(chunk.species)
 
     def finish(self, provenance: Mapping[str, Any]) -> None:
-        """Write the store and put it into place.
+        """Write the data set and put it into place.
 
         Args:
             provenance: where the structures and labels come from, as plain data.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mfsweep.errors import StoreError
-from mfsweep.sweep_folder import SweepFolder
+from mfsweep.store.sweep_folder import SweepFolder
 
 DAMAGED = [b"", b"[{", b"\xff\xfe", b"3", b"null", b"[3]", b'{"a": 1}', b'[{"alpha": NaN}]', b"[" * 100_000]
 LISTS = {"asked.json": SweepFolder.asked, "claims.json": SweepFolder.claims, "figures.json": SweepFolder.drawn}

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfsweep.data import ani1x, csr
+from mfsweep.data import ani1x, dataset
 from mfsweep.data.source import resolve
 from mfsweep.errors import SpecError
-from mfsweep.labelcosts import measured, with_measured
+from mfsweep.prepare.label_costs import measured, with_measured
 from mfsweep.spec.data import LabelKeys
 from mfsweep.spec.figures import Pareto
 from mfsweep.spec.load import load
@@ -20,16 +20,16 @@ fits:
 
 @pytest.fixture
 def labelled(tmp_path):
-    """Make a data store of a few structures with dft labels that took 2 and 4 core-seconds."""
+    """Make a data set of a few structures with dft labels that took 2 and 4 core-seconds."""
     source = ani1x.read(resolve("bundled:mini-ccx", tmp_path), {"dft": LabelKeys(energy="wb97x_631gd.energy")})
     first = slice(0, int(source.offsets[3]))
     path = tmp_path / "own.h5"
-    with csr.Writer(path, energies=["plain"]) as writer:
+    with dataset.Writer(path, energies=["plain"]) as writer:
         positions, energy = source.positions[first], {"plain": np.zeros(3)}
-        writer.add(csr.Chunk(source.sizes[:3], source.species[first], positions, energy, {}))
+        writer.add(dataset.Chunk(source.sizes[:3], source.species[first], positions, energy, {}))
         writer.finish({})
-    made = csr.Labelling(np.array([2.0, 4.0, np.nan], np.float32), {2: "no convergence"}, {})
-    csr.add_labels(path, "wb97x", csr.NewLabels(np.array([0.0, 0.0, np.nan]), None, made))
+    made = dataset.Labelling(np.array([2.0, 4.0, np.nan], np.float32), {2: "no convergence"}, {})
+    dataset.add_labels(path, "wb97x", dataset.NewLabels(np.array([0.0, 0.0, np.nan]), None, made))
     return path
 
 
@@ -58,8 +58,8 @@ def test_measured_costs_are_in_core_seconds(write_spec, labelled):
 def test_costs_of_several_stores_count_by_their_labels(labelled, tmp_path):
     other = tmp_path / "other.h5"
     other.write_bytes(labelled.read_bytes())
-    made = csr.Labelling(np.array([9.0, np.nan, np.nan], np.float32), {}, {})
-    csr.add_labels(other, "wb97x", csr.NewLabels(np.array([0.0, np.nan, np.nan]), None, made), replace=True)
+    made = dataset.Labelling(np.array([9.0, np.nan, np.nan], np.float32), {}, {})
+    dataset.add_labels(other, "wb97x", dataset.NewLabels(np.array([0.0, np.nan, np.nan]), None, made), replace=True)
     keys = LabelKeys(energy="wb97x.energy")
     assert measured(keys, {"x": labelled, "y": other}) == 5.0
     assert measured(keys.but(source="y"), {"x": labelled, "y": other}) == 9.0

@@ -6,7 +6,7 @@ import contextlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from mfsweep.overlay import PINS
+from mfsweep.models.overlay import PINS
 
 PACKAGES = (
     "mfsweep",

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mfsweep import overlay
 from mfsweep.cli.main import main
 from mfsweep.errors import ResourceError
-from mfsweep.overlay import PINS, build, overlay_path, require
+from mfsweep.models import overlay
+from mfsweep.models.overlay import PINS, build, overlay_path, require
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_the_second_of_two_builders_waits_and_finds_it_built(overlays, pip):
 
 def test_no_overlay_shadows_what_the_environment_is_pinned_to():
     """All of an overlay but e3nn, which is why there is one, is absent from the environment."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     pinned = {line.partition("==")[0] for line in (root / "constraints.txt").read_text().splitlines() if "==" in line}
     asked = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
     names = {pin.partition("==")[0] for pin in PINS["allegro"]}

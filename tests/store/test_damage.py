@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfsweep import damage
-from mfsweep.damage import Damage
 from mfsweep.files import sha256
 from mfsweep.records import Best, EvaluationRecord, Record
+from mfsweep.store import damage
+from mfsweep.store.damage import Damage
 
 BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt", sha256="0" * 64)
 RECORD = Record(

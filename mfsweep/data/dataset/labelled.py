@@ -1,4 +1,4 @@
-"""Labels that mfsweep made itself, in a data store: added as a whole, with their cost and their failures."""
+"""Labels that mfsweep made itself, in a data set: added as a whole, with their cost and their failures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr.layout import array_of, group_of, groups_of, new_file, read_json, seal, write_array, write_json
-from mfsweep.data.csr.reader import data_store
+from mfsweep.data.dataset.layout import (
+    array_of,
+    group_of,
+    groups_of,
+    new_file,
+    read_json,
+    seal,
+    write_array,
+    write_json,
+)
+from mfsweep.data.dataset.reader import opened_dataset
 from mfsweep.errors import DataError
 from mfsweep.files import write_file
 
@@ -28,7 +37,7 @@ class Labelling(NamedTuple):
 
 
 class NewLabels(NamedTuple):
-    """Labels of every structure of a data store, and how they were made."""
+    """Labels of every structure of a data set, and how they were made."""
 
     energy: NDArray[np.float64]
     """(S,) eV; NaN where there is no label."""
@@ -38,21 +47,21 @@ class NewLabels(NamedTuple):
 
 
 def add_labels(path: Path, method: str, labels: NewLabels, *, replace: bool = False) -> None:
-    """Put a method's labels into a data store.
+    """Put a method's labels into a data set.
 
-    The store is written anew beside the old one and renamed: readers that have the old one mapped go on with it, and a
+    The file is written anew beside the old one and renamed: readers that have the old one mapped go on with it, and a
     process that is killed here leaves it as it was.
 
     Args:
-        path: the data store.
+        path: the data set.
         method: name of the labels, `METHOD.energy` and `METHOD.forces`.
         labels: of every structure.
         replace: whether labels of that name may be there already.
 
     Raises:
-        DataError: no data store, labels of that name, or a full disk.
+        DataError: no data set, labels of that name, or a full disk.
     """
-    with data_store(path) as old:
+    with opened_dataset(path) as old:
         if f"{method}.energy" in group_of(old, "labels") and not replace:
             raise DataError(f"{path} has labels {method!r} already: give these another name")
         assert labels.energy.shape == array_of(old, "geometry/rank").shape
@@ -83,9 +92,9 @@ def labellings(path: Path) -> dict[str, Labelling]:
     """Return how the labels that mfsweep made were made: method -> costs, failures, provenance.
 
     Raises:
-        DataError: no data store, or a damaged one.
+        DataError: no data set, or a damaged one.
     """
-    with data_store(path) as file:
+    with opened_dataset(path) as file:
         return {
             method: Labelling(
                 seconds=array_of(group, "seconds")[()],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.spec.data import LabelKeys
 from mfsweep.spec.figures import Figure, Pareto
 from mfsweep.spec.load import Spec
@@ -22,7 +22,7 @@ def with_measured(spec: Spec, sources: Mapping[str, Path]) -> dict[str, Figure]:
 
     Raises:
         SpecError: a cost that nobody measured.
-        DataError: a damaged data store.
+        DataError: a damaged data set.
     """
     labels = spec.experiment.data.labels
     figures: dict[str, Figure] = {}
@@ -49,7 +49,7 @@ def with_measured(spec: Spec, sources: Mapping[str, Path]) -> dict[str, Figure]:
 def measured(keys: LabelKeys, sources: Mapping[str, Path]) -> float | None:
     """Return the core-seconds that one label took on average, None where mfsweep did not make them."""
     name = keys.energy.removesuffix(".energy")
-    stores = [path for source, path in sources.items() if keys.source in (None, source) and csr.is_csr(path)]
-    made = [csr.labellings(path).get(name) for path in stores]
+    files = [path for source, path in sources.items() if keys.source in (None, source) and dataset.is_dataset(path)]
+    made = [dataset.labellings(path).get(name) for path in files]
     seconds = np.concatenate([np.empty(0), *(own.seconds for own in made if own is not None)])
     return None if np.isnan(seconds).all() else float(np.nanmean(seconds))

@@ -17,14 +17,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mfsweep import damage
-from mfsweep.damage import Damage
 from mfsweep.data.edge_files import damaged_files
 from mfsweep.errors import StoreError
 from mfsweep.files import set_aside
 from mfsweep.metrics_file import packed
 from mfsweep.records import EvaluationRecord
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, Store, damage
+from mfsweep.store.damage import Damage
 
 AGAIN = "`mfsweep run` of its spec makes it again"
 ANEW = "what needs it writes it anew"

@@ -1,4 +1,4 @@
-"""Reading a data store: its arrays are mapped, so that opening it costs the same whatever its size."""
+"""Reading a data set: its arrays are mapped, so that opening it costs the same whatever its size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.csr.layout import (
+from mfsweep.data.dataset.layout import (
     FORMAT,
     LAYOUT,
     SCHEMA,
@@ -32,8 +32,8 @@ from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
 
 
-def is_csr(path: Path) -> bool:
-    """Return whether a file is a data store, whole or not; False for anything else."""
+def is_dataset(path: Path) -> bool:
+    """Return whether a file is a data set, whole or not; False for anything else."""
     try:
         with h5py.File(path, "r") as file:
             return text(file, "format") == FORMAT
@@ -42,50 +42,50 @@ def is_csr(path: Path) -> bool:
 
 
 def methods(path: Path) -> dict[str, LabelKeys]:
-    """Return the label methods of a data store: X -> its keys `X.energy` and, where it has forces, `X.forces`.
+    """Return the label methods of a data set: X -> its keys `X.energy` and, where it has forces, `X.forces`.
 
     Raises:
-        DataError: no data store, or a damaged one.
+        DataError: no data set, or a damaged one.
     """
     return pairs(keys(path))
 
 
 def keys(path: Path) -> set[str]:
-    """Return the names of the labels in a data store.
+    """Return the names of the labels in a data set.
 
     Raises:
-        DataError: no data store, or a damaged one.
+        DataError: no data set, or a damaged one.
     """
-    with data_store(path) as file:
+    with opened_dataset(path) as file:
         return set(group_of(file, "labels"))
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """Return where the structures and labels of a data store come from.
+    """Return where the structures and labels of a data set come from.
 
     Raises:
-        DataError: no data store, or a damaged one.
+        DataError: no data set, or a damaged one.
     """
-    with data_store(path) as file:
+    with opened_dataset(path) as file:
         return read_json(file, "provenance")
 
 
 def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | None = None) -> Structures:
-    """Map the structures of a data store, with the labels asked for. Hardly anything is read.
+    """Map the structures of a data set, with the labels asked for. Hardly anything is read.
 
     Args:
-        path: the data store.
+        path: the data set.
         labels: label method -> names of its datasets.
         absent: of one source among several, the methods that have no labels here, whatever its datasets; then datasets
-            that the store lacks are no error either.
+            that the data set lacks are no error either.
 
     Returns:
         The structures; their arrays are read-only maps of the file.
 
     Raises:
-        DataError: no data store, a damaged one, or one without such labels.
+        DataError: no data set, a damaged one, or one without such labels.
     """
-    with data_store(path) as file:
+    with opened_dataset(path) as file:
         # The file that is open, not the path: labels that come in at this moment put another file there. It is opened
         # anew, since a map of HDF5's own handle would keep its lock for as long as the arrays live.
         with Path(f"/proc/self/fd/{file.id.get_vfd_handle()}").open("rb") as raw:
@@ -121,15 +121,15 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
 
 
 def digests(path: Path) -> dict[str, str]:
-    """Return the sha256 of a data store's parts, after comparing each with what the store says of it.
+    """Return the sha256 of a data set's parts, after comparing each with what the data set says of it.
 
     Returns:
         The empty text -> that of the geometry; key of labels -> theirs; `columns/NAME` -> a column's.
 
     Raises:
-        DataError: the content of an array is not what was written, or no data store.
+        DataError: the content of an array is not what was written, or no data set.
     """
-    with data_store(path) as file:
+    with opened_dataset(path) as file:
         every = {name: _verified(path, array) for name, array in arrays(file)}
         _require_digest(path, "what is in it", combined(every), file)
 
@@ -141,8 +141,8 @@ def digests(path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def data_store(path: Path) -> Iterator[h5py.File]:
-    """Open a data store for reading.
+def opened_dataset(path: Path) -> Iterator[h5py.File]:
+    """Open a data set for reading.
 
     Raises:
         DataError: another file, one of a newer version, or a damaged one.
@@ -150,12 +150,12 @@ def data_store(path: Path) -> Iterator[h5py.File]:
     with opened(path, LAYOUT) as file:
         if text(file, "format") != FORMAT:
             raise DataError(
-                f"{path}: expected {LAYOUT}, got another HDF5 file: `mfsweep data import {path.name} STORE` "
+                f"{path}: expected {LAYOUT}, got another HDF5 file: `mfsweep data import {path.name} DATASET` "
                 "makes one of a file of the ANI-1x layout"
             )
         if file.attrs.get("schema") != SCHEMA:
             raise DataError(
-                f"{path}: expected a data store of schema {SCHEMA}, got {file.attrs.get('schema')}: another version of "
+                f"{path}: expected a data set of schema {SCHEMA}, got {file.attrs.get('schema')}: another version of "
                 "mfsweep wrote it. Import it again"
             )
         yield file

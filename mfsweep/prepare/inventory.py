@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mfsweep.damage import Damage
 from mfsweep.plan.graph import Graph, Node
 from mfsweep.store import StageFolder, Store
+from mfsweep.store.damage import Damage
 
 
 class Inventory(NamedTuple):

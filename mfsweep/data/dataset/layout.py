@@ -1,4 +1,4 @@
-"""What writer and reader of data stores agree on."""
+"""What writer and reader of data sets agree on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mfsweep.fingerprint import canonical
 FORMAT = "mfsweep data store"
 SCHEMA = 1
 """Raised when a reader of older files would misread new ones."""
-LAYOUT = "a data store"
+LAYOUT = "a data set"
 ALIGNMENT = 64
 """Arrays begin at multiples of this many bytes, so that maps of them are aligned whatever their type."""
 ROWS_AT_ONCE = 1_000_000
@@ -133,7 +133,7 @@ def groups_of(parent: h5py.Group, name: str) -> dict[str, h5py.Group]:
 
 
 def seal(file: h5py.File) -> None:
-    """Write what tells a data store from other HDF5 files, and the digest of all that is in it."""
+    """Write what tells a data set from other HDF5 files, and the digest of all that is in it."""
     set_text(file, "format", FORMAT)
     file.attrs["schema"] = SCHEMA
     set_text(file, "sha256", combined({name: str(text(array, "sha256")) for name, array in arrays(file)}))

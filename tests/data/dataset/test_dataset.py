@@ -1,4 +1,4 @@
-"""Data stores: what goes in comes out, nothing half is left, nothing damaged is read."""
+"""Data sets: what goes in comes out, nothing half is left, nothing damaged is read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfsweep.data import csr
-from mfsweep.data.csr import Chunk, Labelling, NewLabels, Writer, reader
-from mfsweep.data.dataset import open_dataset
+from mfsweep.data import dataset
+from mfsweep.data.dataset import Chunk, Labelling, NewLabels, Writer, reader
 from mfsweep.data.source import contents
+from mfsweep.data.view import open_view
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
 
@@ -42,29 +42,29 @@ def small(tmp_path) -> Path:
 
 
 def labels_for(path: Path) -> NewLabels:
-    own = csr.read(path, {})
+    own = dataset.read(path, {})
     seconds = np.full(len(own.formula), 0.5, np.float32)
     seconds[-1] = np.nan
     energy = np.arange(len(own.formula), dtype=np.float64)
     return NewLabels(energy, None, Labelling(seconds, {len(energy) - 1: "no convergence"}, {"method": "x"}))
 
 
-def test_store_holds_what_the_file_held_bit_for_bit(mini, mini_store, dataset, resolved):
-    stored = open_dataset({"": mini_store}, resolved())
+def test_store_holds_what_the_file_held_bit_for_bit(mini, mini_store, view, resolved):
+    stored = open_view({"": mini_store}, resolved())
     for name in ("offsets", "species", "positions", "formula", "rank"):
-        np.testing.assert_array_equal(getattr(stored.structures, name), getattr(dataset.structures, name))
-    assert stored.structures.formulae == dataset.structures.formulae
-    for method, own in dataset.structures.labels.items():
+        np.testing.assert_array_equal(getattr(stored.structures, name), getattr(view.structures, name))
+    assert stored.structures.formulae == view.structures.formulae
+    for method, own in view.structures.labels.items():
         np.testing.assert_array_equal(stored.structures.labels[method].energy, own.energy)
         if own.forces is not None:
             np.testing.assert_array_equal(stored.structures.labels[method].forces, own.forces)
-    for name, members in dataset.partition.train.items():
+    for name, members in view.partition.train.items():
         np.testing.assert_array_equal(stored.partition.train[name], members)
-    assert csr.provenance(mini_store) == {"source": mini.name}
+    assert dataset.provenance(mini_store) == {"source": mini.name}
 
 
 def test_arrays_are_maps_of_the_file(mini_store):
-    own = csr.read(mini_store, csr.methods(mini_store))
+    own = dataset.read(mini_store, dataset.methods(mini_store))
     arrays = [own.offsets, own.species, own.positions, own.formula, own.rank]
     arrays += [labels.energy for labels in own.labels.values()]
     assert all(isinstance(array.base, mmap.mmap) and not array.flags.writeable for array in arrays)
@@ -78,13 +78,13 @@ def test_positions_are_stored_in_float32_only_where_that_is_exact(tmp_path):
             writer.add(WATER._replace(positions=np.zeros((5, 3))))
             writer.add(chunk)
             writer.finish({})
-        positions = csr.read(path, {}).positions
+        positions = dataset.read(path, {}).positions
         assert positions.dtype == kind
         np.testing.assert_array_equal(positions[5:], chunk.positions)
 
 
 def test_cells_charges_and_columns_are_kept_and_absent_where_none_came(small, tmp_path):
-    plain = csr.read(small, {})
+    plain = dataset.read(small, {})
     assert plain.cell is plain.pbc is plain.charge is None
     assert plain.columns == {}
     path = tmp_path / "periodic.h5"
@@ -94,7 +94,7 @@ def test_cells_charges_and_columns_are_kept_and_absent_where_none_came(small, tm
         charge = np.array([0, -1], np.int16)
         writer.add(WATER._replace(cell=cell, pbc=pbc, charge=charge, columns={"origin": ["b", "c"]}))
         writer.finish({})
-    own = csr.read(path, {})
+    own = dataset.read(path, {})
     assert own.cell is not None
     assert own.pbc is not None
     np.testing.assert_array_equal(own.cell[2:], cell)
@@ -109,7 +109,7 @@ def test_ranks_count_on_over_chunks(tmp_path):
         writer.add(WATER)
         writer.add(WATER)
         writer.finish({})
-    own = csr.read(tmp_path / "x.h5", {})
+    own = dataset.read(tmp_path / "x.h5", {})
     assert [own.describe(i).split(" (")[0] for i in range(4)] == [
         "H2O, conformer 0",
         "H2, conformer 0",
@@ -158,34 +158,34 @@ def test_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_labels_come_in_without_disturbing_a_reader(small):
-    before = csr.read(small, {"m": LabelKeys(energy="m.energy", forces="m.forces")})
+    before = dataset.read(small, {"m": LabelKeys(energy="m.energy", forces="m.forces")})
     first = np.array(before.positions)
-    csr.add_labels(small, "new", labels_for(small))
+    dataset.add_labels(small, "new", labels_for(small))
     np.testing.assert_array_equal(before.positions, first)
-    assert sorted(csr.methods(small)) == ["m", "new"]
-    np.testing.assert_array_equal(csr.read(small, csr.methods(small)).labels["new"].energy, [0, 1])
-    made = csr.labellings(small)["new"]
+    assert sorted(dataset.methods(small)) == ["m", "new"]
+    np.testing.assert_array_equal(dataset.read(small, dataset.methods(small)).labels["new"].energy, [0, 1])
+    made = dataset.labellings(small)["new"]
     assert made.failures == {1: "no convergence"}
     assert made.provenance == {"method": "x"}
     np.testing.assert_array_equal(made.seconds, [0.5, np.nan])
-    assert "m" not in csr.labellings(small)
+    assert "m" not in dataset.labellings(small)
     with pytest.raises(DataError, match="has labels 'new' already"):
-        csr.add_labels(small, "new", labels_for(small))
-    csr.add_labels(small, "new", labels_for(small), replace=True)
+        dataset.add_labels(small, "new", labels_for(small))
+    dataset.add_labels(small, "new", labels_for(small), replace=True)
 
 
 def test_labels_that_come_in_while_a_store_is_read_do_not_shift_what_is_read(small, monkeypatch):
     """The store is then another file under the same path, in which every array lies elsewhere."""
-    expected = csr.read(small, csr.methods(small))
+    expected = dataset.read(small, dataset.methods(small))
     mapped, new = reader._mapped, labels_for(small)
 
     def interrupted(whole, group, name, *arguments):
         if name == "positions":
-            csr.add_labels(small, "a", new)
+            dataset.add_labels(small, "a", new)
         return mapped(whole, group, name, *arguments)
 
     monkeypatch.setattr(reader, "_mapped", interrupted)
-    own = csr.read(small, {"m": LabelKeys(energy="m.energy", forces="m.forces")})
+    own = dataset.read(small, {"m": LabelKeys(energy="m.energy", forces="m.forces")})
     np.testing.assert_array_equal(own.positions, expected.positions)
     np.testing.assert_array_equal(own.rank, expected.rank)
     np.testing.assert_array_equal(own.labels["m"].energy, expected.labels["m"].energy)
@@ -193,7 +193,7 @@ def test_labels_that_come_in_while_a_store_is_read_do_not_shift_what_is_read(sma
 
 
 def test_mapped_store_is_not_locked(small):
-    own = csr.read(small, csr.methods(small))
+    own = dataset.read(small, dataset.methods(small))
     with h5py.File(small, "r+") as file:
         assert file["geometry/rank"].shape == own.rank.shape
 
@@ -222,16 +222,16 @@ def _write_on_a_full_disk(path) -> str:
 def test_link_to_a_store_stays_a_link(small):
     link = small.with_name("link.h5")
     link.symlink_to(small)
-    csr.add_labels(link, "new", labels_for(small))
+    dataset.add_labels(link, "new", labels_for(small))
     assert link.is_symlink()
-    assert sorted(csr.methods(small)) == ["m", "new"]
+    assert sorted(dataset.methods(small)) == ["m", "new"]
 
 
 def test_new_labels_change_no_other_digest(small, tmp_path):
     cache = tmp_path / "digests.json"
     labels = {"m": LabelKeys(energy="m.energy")}
     before = contents({"": small}, cache)
-    csr.add_labels(small, "new", labels_for(small))
+    dataset.add_labels(small, "new", labels_for(small))
     os.utime(small, ns=(time.time_ns(), time.time_ns() + 1))
     after = contents({"": small}, cache)
     assert after.digest == before.digest
@@ -247,19 +247,19 @@ def test_damaged_content_is_refused(small):
 
 
 def test_other_files_are_refused(small, mini, tmp_path):
-    with pytest.raises(DataError, match="expected a data store, got another HDF5 file"):
-        csr.read(mini, {})
-    assert not csr.is_csr(mini)
-    assert not csr.is_csr(tmp_path / "absent")
+    with pytest.raises(DataError, match="expected a data set, got another HDF5 file"):
+        dataset.read(mini, {})
+    assert not dataset.is_dataset(mini)
+    assert not dataset.is_dataset(tmp_path / "absent")
     with h5py.File(small, "r+") as file:
         file.attrs["schema"] = 99
     with pytest.raises(DataError, match="schema 1, got 99"):
-        csr.read(small, {})
+        dataset.read(small, {})
 
 
 def test_missing_label_is_named_with_the_nearest(small):
     with pytest.raises(DataError, match=r"no group has the key 'm\.enrgy'.*Did you mean 'm\.energy'"):
-        csr.read(small, {"m": LabelKeys(energy="m.enrgy")})
+        dataset.read(small, {"m": LabelKeys(energy="m.enrgy")})
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -283,14 +283,14 @@ def test_truncated_store_is_refused(small, share):
 
 
 def _require_same_or_refused(good: Path, broken: Path) -> None:
-    labels = csr.methods(good)
-    expected = csr.read(good, labels)
+    labels = dataset.methods(good)
+    expected = dataset.read(good, labels)
     try:
-        if not csr.is_csr(broken):
+        if not dataset.is_dataset(broken):
             return
         found = contents({"": broken})
-        own = csr.read(broken, labels)
-        csr.labellings(broken), csr.provenance(broken), csr.methods(broken)
+        own = dataset.read(broken, labels)
+        dataset.labellings(broken), dataset.provenance(broken), dataset.methods(broken)
     except DataError:
         return
     assert found == contents({"": good})

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data import csr
+from mfsweep.data import dataset
 from mfsweep.data.derived import derive
 from mfsweep.data.edge_files import kept_neighbours
 from mfsweep.data.given import with_indices
@@ -35,7 +35,7 @@ Indices = NDArray[np.int64]
 
 
 class Source:
-    """The structures of one file, or of several, with some methods' labels; shared by every `Dataset` on them."""
+    """The structures of one file, or of several, with some methods' labels; shared by every `DataView` on them."""
 
     def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys], folder: Path | None = None) -> None:
         indices = paths.get(INDICES)
@@ -44,7 +44,7 @@ class Source:
         self.structures: Structures = read(paths, labels)
         if indices is not None:
             self.structures = with_indices(self.structures, indices)
-        self.stores = {name: path for name, path in paths.items() if csr.is_csr(path)}
+        self.datasets = {name: path for name, path in paths.items() if dataset.is_dataset(path)}
         self.paths = dict(paths)
         self.judged: dict[str, NDArray[np.bool_]] = {}
         self._edges: dict[float, Edges] = {}
@@ -53,8 +53,8 @@ class Source:
         # The views live in their source, so that a source that is let go takes them along.
         self.view = functools.lru_cache(maxsize=16)(self._view)
 
-    def _view(self, data_json: str) -> Dataset:
-        return Dataset(self, ResolvedData.model_validate_json(data_json))
+    def _view(self, data_json: str) -> DataView:
+        return DataView(self, ResolvedData.model_validate_json(data_json))
 
     def derived(self, method: Derived) -> Labels:
         """Return the labels of a method that is made of others, where none is shuffled across parts of a partition."""
@@ -70,7 +70,7 @@ class Source:
         return self._edges[cutoff]
 
 
-class Dataset:
+class DataView:
     """The structures, their partition, and the labelled sets and offsets that follow from it."""
 
     def __init__(self, source: Source, data: ResolvedData) -> None:
@@ -86,21 +86,21 @@ class Dataset:
         """Return the files by the names of the sources; that of a single one is empty."""
         return self._source.paths
 
-    def all_stores(self) -> list[Path]:
-        """Return all files where they are data stores; where one is not, no file."""
-        return list(self._source.stores.values()) if len(self._source.stores) == len(self._source.paths) else []
+    def all_datasets(self) -> list[Path]:
+        """Return all files where they are data sets; where one is not, no file."""
+        return list(self._source.datasets.values()) if len(self._source.datasets) == len(self._source.paths) else []
 
     @property
     def judged(self) -> dict[str, NDArray[np.bool_]]:
         """Return which structures, (S,), have been judged by now: their geometry, under the empty text, and labels."""
         return self._source.judged
 
-    def stores(self, method: str) -> list[Path]:
-        """Return the data stores of a method's labels, none where a file of another layout may hold some."""
+    def datasets(self, method: str) -> list[Path]:
+        """Return the data sets of a method's labels, none where a file of another layout may hold some."""
         source = self.data.labels[method].source
         names = tuple(self._source.paths) if source is None else (source,)
-        stores = self._source.stores
-        return [stores[name] for name in names] if all(name in stores for name in names) else []
+        datasets = self._source.datasets
+        return [datasets[name] for name in names] if all(name in datasets for name in names) else []
 
     @functools.cached_property
     def structures(self) -> Structures:
@@ -316,8 +316,8 @@ def shown(labelled: LabelledSet) -> str:
     return f"the set ({labelled.labels}; {labelled.subset}; {labelled.extent})"
 
 
-def open_dataset(paths: Mapping[str, Path], data: ResolvedData, edges: Path | None = None) -> Dataset:
-    """Return the dataset of some files and what a training says of them; kept in this process.
+def open_view(paths: Mapping[str, Path], data: ResolvedData, edges: Path | None = None) -> DataView:
+    """Return the view of some files and what a training says of them; kept in this process.
 
     Where the files lie is no part of `data`: the caller vouches for their content (source.verify_data).
 

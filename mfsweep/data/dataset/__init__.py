@@ -1,4 +1,4 @@
-"""A data store: structures and labels in one HDF5 file whose arrays every process maps.
+"""A data set: structures and labels in one HDF5 file whose arrays every process maps.
 
 The arrays are those of structures.py, contiguous and uncompressed, so that opening it reads nothing, and all workers of
 a node share the one copy that the operating system keeps. The datasets of labels are named as a spec's `data.labels`
@@ -17,9 +17,9 @@ attribute. What identifies the data of a training are those of its geometry and 
 (`digests`): labels that come in later change no stage's key.
 """
 
-from mfsweep.data.csr.labelled import Labelling, NewLabels, add_labels, labellings
-from mfsweep.data.csr.reader import digests, is_csr, keys, methods, provenance, read
-from mfsweep.data.csr.writer import Chunk, Writer
+from mfsweep.data.dataset.labelled import Labelling, NewLabels, add_labels, labellings
+from mfsweep.data.dataset.reader import digests, is_dataset, keys, methods, provenance, read
+from mfsweep.data.dataset.writer import Chunk, Writer
 
 __all__ = [
     "Chunk",
@@ -28,7 +28,7 @@ __all__ = [
     "Writer",
     "add_labels",
     "digests",
-    "is_csr",
+    "is_dataset",
     "keys",
     "labellings",
     "methods",

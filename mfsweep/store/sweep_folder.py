@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from mfsweep import damage
-from mfsweep.damage import Damage
 from mfsweep.errors import StoreError
 from mfsweep.files import claimed, set_aside, write_text
 from mfsweep.masking import masked
 from mfsweep.records import CellRecord, ClaimRecord, FigureRecord, Plain
 from mfsweep.spec.axes import Value
+from mfsweep.store import damage
+from mfsweep.store.damage import Damage
 
 _LOG = logging.getLogger(__name__)
 _PlainT = TypeVar("_PlainT", bound=Plain)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mfsweep.data.check import check
-from mfsweep.data.dataset import open_dataset
 from mfsweep.data.reading import read
+from mfsweep.data.view import open_view
 from mfsweep.errors import DataError
 from mfsweep.plan.graph import Node
 from mfsweep.spec.data import ResolvedData
@@ -36,22 +36,22 @@ def data_errors(spec: Spec, sources: Mapping[str, Path], data: ResolvedData, nod
     ]
     if found:
         return found
-    if error := _error_of(lambda: open_dataset(sources, data).partition):
+    if error := _error_of(lambda: open_view(sources, data).partition):
         return [at_its_line(spec, error)]
-    dataset = open_dataset(sources, data)
+    view = open_view(sources, data)
     for node in nodes:
         of_sets = [
             at_place(spec, set_place(spec, node.name, own), error)
             for own in node.training.sets
-            if (error := _error_of(lambda own=own, node=node: check(dataset, [node.training.but(sets=(own,))], [])))
+            if (error := _error_of(lambda own=own, node=node: check(view, [node.training.but(sets=(own,))], [])))
         ]
-        if not of_sets and (error := _error_of(lambda node=node: check(dataset, [node.training], []))):
+        if not of_sets and (error := _error_of(lambda node=node: check(view, [node.training], []))):
             of_sets = [at_place(spec, ("stages", node.name, "train"), error)]
         found += of_sets
         if of_sets:
             continue
         for own in node.evaluations:
-            if error := _error_of(lambda own=own, node=node: check(dataset, [], [(node.training, own)])):
+            if error := _error_of(lambda own=own, node=node: check(view, [], [(node.training, own)])):
                 found.append(at_place(spec, evaluation_place(spec, node.name, own), error))
     return found
 

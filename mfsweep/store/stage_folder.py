@@ -1,36 +1,9 @@
-"""The store: every path that mfsweep writes, and the rule that makes it safe to share.
-
-    store/
-      stages/<key>/            one training, named by its content
-        training.json          the stage's identity in full
-        metrics.jsonl          one JSON object a line, appended by rank 0; of a trained stage metrics.jsonl.gz
-        train.log              the worker's log
-        interruptions.jsonl    lost workers and nodes, one JSON object a line; there when there were any
-        failure.json           why the latest training of it failed; gone once the next one begins
-        checkpoints/last.pt    whole state, to resume from; it goes when the record is there
-        checkpoints/selected.pt, best.<head>.pt    weights; the record says which file is whose
-        record.json            written when all these are there: a stage is trained when it exists
-        evaluations/<id>.json  one evaluation of the trained stage, and <id>.npz its predictions
-      sweeps/<name>/           spec.yaml, cells.json, figures, claims.json, report.html of the latest run of a spec
-        asked.json, search.json  of a search: the points asked for so far, and what came out
-      sweeps/index.html, claims.md    one page of all reports
-      optuna.db                the studies of the searches
-      mlflow.db, mlartifacts/  the default tracking store
-      .mlflow.db.lock, .optuna.db.lock, .tracking    stand for locks on making these files, and runs in MLflow
-      digests.json             content of the source files seen, so that a large one is hashed once
-      edges/                   neighbours of the source files' atoms, by geometry and cutoff
-      costs.json               seconds per batch, as `mfsweep bench` measured them
-      ray/                     scratch of the runs that are going on
-
-Invariant: files are written under a temporary name in their own folder and renamed; a record names only files that
-exist already. So a reader never sees half a file, and killing any writer at any time loses at most unrecorded work.
-"""
+"""One stage of a store: its paths, its records, and who holds it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -38,21 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mfsweep import damage
-from mfsweep.damage import Damage
 from mfsweep.errors import StoreError
-from mfsweep.files import CLAIM, FULL_DISK, claimed, locked, set_aside, write_json
-from mfsweep.files import write_file as write_file  # noqa: PLC0414 (for those who write into the store)
-from mfsweep.files import write_text as write_text  # noqa: PLC0414 (likewise)
+from mfsweep.files import CLAIM, claimed, locked, set_aside, write_json
 from mfsweep.fingerprint import fingerprint
 from mfsweep.masking import masked
 from mfsweep.metrics_file import pack
 from mfsweep.records import Best, EvaluationRecord, Interruption, Record
-from mfsweep.sqlite_uris import sqlite_uri
-from mfsweep.sweep_folder import SweepFolder
-
-STAGES = "stages"
-"""The folder that makes a store: it is there from the first run on."""
+from mfsweep.store import damage
+from mfsweep.store.damage import Damage
 
 
 class StageFolder:
@@ -251,138 +217,3 @@ class StageFolder:
             except OSError as error:
                 why = f"cannot be set aside ({error.strerror or error}): rename it, or ask its owner to"
                 raise StoreError(f"{path} is damaged, or rests on what is, and {why}") from error
-
-
-class Store:
-    """A store at a folder; making one writes nothing."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def stage(self, key: str) -> StageFolder:
-        """Return the folder of a stage key; it need not exist."""
-        return StageFolder(self.root / STAGES / key)
-
-    def stages(self) -> Iterator[StageFolder]:
-        """Yield every stage folder that exists, trained or not."""
-        for path in sorted((self.root / STAGES).glob("*")):
-            if path.is_dir():
-                yield StageFolder(path)
-
-    def keys(self) -> set[str]:
-        """Return the keys of the stages that have a folder, trained or not."""
-        stages = self.root / STAGES
-        return {path.name for path in stages.iterdir()} if stages.is_dir() else set()
-
-    def is_abandoned(self, key: str) -> bool:
-        """Return whether the store has begun a stage that no process is at now."""
-        folder = self.stage(key)
-        try:
-            return folder.path.exists() and not folder.is_claimed()
-        except OSError:
-            return False
-
-    def sweep(self, name: str) -> SweepFolder:
-        """Return the folder of a spec's latest run."""
-        return SweepFolder(self.sweeps / name)
-
-    @property
-    def sweeps(self) -> Path:
-        """Return the folder of all sweeps' folders, and of the index of their reports."""
-        return self.root / "sweeps"
-
-    @property
-    def scratch(self) -> Path:
-        """Return the folder that Ray writes in during a run; nothing in it outlives the run."""
-        return self.root / "ray"
-
-    @property
-    def digests(self) -> Path:
-        """Return the file that remembers which source file has which content."""
-        return self.root / "digests.json"
-
-    @property
-    def edges(self) -> Path:
-        """Return the folder of neighbours."""
-        return self.root / "edges"
-
-    @property
-    def search_uri(self) -> str:
-        """Return the default Optuna storage URL, an sqlite file in the store."""
-        return sqlite_uri(self.search_database)
-
-    @property
-    def costs(self) -> Path:
-        """Return the file of measured seconds per batch (plan/cost.py)."""
-        return self.root / "costs.json"
-
-    @property
-    def tracking_uri(self) -> str:
-        """Return the default MLflow tracking URI, an sqlite file in the store."""
-        return sqlite_uri(self.tracking_database)
-
-    @property
-    def tracking_database(self) -> Path:
-        """Return the file of the default MLflow tracking URI."""
-        return self.root / "mlflow.db"
-
-    @property
-    def search_database(self) -> Path:
-        """Return the file of the default Optuna storage URL."""
-        return self.root / "optuna.db"
-
-    @property
-    def tracking_guard(self) -> Path:
-        """Return the file that stands for the lock on making runs in MLflow."""
-        return self.root / ".tracking"
-
-    @property
-    def artifacts(self) -> Path:
-        """Return the default MLflow artifact folder."""
-        return self.root / "mlartifacts"
-
-    def require_writable(self) -> None:
-        """Refuse a store whose folder this user may only read; one that is not there yet is no matter.
-
-        Raises:
-            StoreError: with what can be done with it.
-        """
-        if self.root.is_dir():
-            _prove_writable(self.root)
-
-    @property
-    def is_there(self) -> bool:
-        """Return whether it has been prepared, at some time."""
-        return (self.root / STAGES).is_dir()
-
-    def prepare(self) -> None:
-        """Create the store's folders and prove that they can be written.
-
-        Raises:
-            StoreError: the folder cannot be made or written.
-        """
-        stages = self.root / STAGES
-        try:
-            stages.mkdir(parents=True, exist_ok=True)
-            self.sweeps.mkdir(exist_ok=True)
-        except OSError as error:
-            if error.errno in FULL_DISK:
-                raise
-            raise _not_written(self.root, error) from error
-        for folder in (self.root, stages, self.sweeps):
-            _prove_writable(folder)
-
-
-def _prove_writable(folder: Path) -> None:
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        if error.errno in FULL_DISK:
-            raise
-        raise _not_written(folder, error) from error
-
-
-def _not_written(folder: Path, error: OSError) -> StoreError:
-    can = "`plan`, `status`, `fit` and `report --out FOLDER` only read it; another is named with --store"
-    return StoreError(f"the store {folder} cannot be written: {error.strerror or error}. {can}")

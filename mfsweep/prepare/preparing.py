@@ -1,0 +1,137 @@
+"""Spec file + data file + store -> a plan that can be run: what can be wrong is found here, before Ray starts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mfsweep.data.source import contents, resolve, variables
+from mfsweep.errors import DataError, MissingDataError, SpecError
+from mfsweep.plan.expand import expand
+from mfsweep.plan.figures import check_figures
+from mfsweep.plan.fits import check_fits, check_search
+from mfsweep.plan.foresight import foreseen
+from mfsweep.plan.graph import Graph, ModelFile, build
+from mfsweep.prepare.checking import check_stages
+from mfsweep.prepare.data_errors import at_its_line
+from mfsweep.prepare.inventory import Inventory, take
+from mfsweep.prepare.label_costs import with_measured
+from mfsweep.prepare.model_files import model_files
+from mfsweep.prepare.plan import Plan
+from mfsweep.prepare.points import Point, asked, text, tried
+from mfsweep.spec.data import INDICES, Content
+from mfsweep.spec.gathered import Gathered
+from mfsweep.spec.load import Spec, read
+from mfsweep.store import Store
+
+
+def prepare(
+    path: Path,
+    store: Path,
+    resources: Mapping[str, Any] | None = None,
+    *,
+    allow_missing_data: bool = False,
+    verify: bool = False,
+) -> Plan:
+    """Read a spec, expand it, check it against its data, and look up what the store has of it.
+
+    Of a search it plans the points that were asked for so far, and checks the ends and the middle of its axes too.
+
+    Args:
+        path: the spec.
+        store: the store; it need not exist.
+        resources: in place of the spec's `resources`, field by field.
+        allow_missing_data: plan also where a data file is not at hand; then nothing is checked against it.
+        verify: read every data file, whatever the store remembers of it.
+
+    Raises:
+        SpecError: the spec, and what it asks of the data: all that is found, each with its line.
+        DataError: the data, or what the spec asks of them.
+        TrainingError: a model file that cannot be read.
+    """
+    found = Gathered()
+    spec = read(path, {"resources": dict(resources)} if resources else {}, found)
+    if spec is None:
+        found.tell()
+        raise AssertionError("what cannot be read has been told")
+    with found.errors():
+        _refuse_axes_in_sources(spec)
+    kept = Store(store.absolute())
+    folder = path.absolute().parent
+    # A search is checked before it asks.
+    at = spec.at(tried(spec)) if spec.searched else spec
+    before = len(found)
+    cells = expand(at, found)
+    files: dict[str, tuple[ModelFile, Path]] = {}
+    with found.errors():
+        files = model_files(spec, cells, folder)
+    heads = {name: file for name, (file, _) in files.items()}
+    warnings: tuple[str, ...] = ()
+    sources: dict[str, Path] = {}
+    content = Content(digest="not known")
+    try:
+        sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
+        if indices := spec.experiment.data.splits.indices:
+            sources[INDICES] = resolve(indices, folder, place="data.splits.given")
+        hashed = kept.digests if kept.is_there else None
+        content = contents(sources, hashed, anew=verify, atoms=spec.experiment.data.offsets == "isolated_atoms")
+    except MissingDataError as error:
+        if not allow_missing_data:
+            found.add(at_its_line(spec, error))
+        sources, content = {}, Content(digest=f"not at hand: {spec.experiment.data.files}", at_hand=False)
+        warnings = (f"{error} Planned without the data: sizes, labels and what is done already were not looked at",)
+    except DataError as error:
+        found.add(at_its_line(spec, error))
+        sources = {}
+    graph = build(spec, cells, content, heads, found)
+    if len(found) == before:  # else fits and figures would seem to name what only the errors took away
+        check_fits(spec, graph, found)
+        with found.errors():
+            check_search(spec, graph)
+        check_figures(spec, graph, found)
+    if not found:
+        warnings += tuple(foreseen(spec, graph))
+    warnings += tuple(check_stages(spec, sources, graph, found))
+    figures = dict(spec.experiment.figures)
+    with found.errors():
+        figures = with_measured(spec, sources) if sources else figures
+    found.tell()
+    paths = {file.digest: place for file, place in files.values()}
+    plan = Plan(spec, kept, sources, content, paths, graph, take(kept, graph), warnings, heads=heads, figures=figures)
+    return _at_asked_points(plan) if spec.searched else plan
+
+
+def _refuse_axes_in_sources(spec: Spec) -> None:
+    """Refuse `${name}` of an axis in the path of a source, where it means a variable of the environment.
+
+    Raises:
+        SpecError: all cells have the same data.
+    """
+    axes = {axis for block in [*spec.blocks, spec.searched] for axis in block}
+    for name, source in spec.experiment.data.files.items():
+        if taken := axes.intersection(variables(source)):
+            place = ("data", "sources", name) if name else ("data", "source")
+            expected = f"a path without the axis {min(taken)}: all cells have the same data. ${{NAME}} means a variable"
+            raise spec.document.error(place, source, f"{expected} of the environment here")
+
+
+def _at_asked_points(plan: Plan) -> Plan:
+    """Return the plan of a search at the points it has asked for, given its plan where it was tried.
+
+    A point that the spec has come to forbid since is left out with a warning: nobody wrote it.
+    """
+    nothing = replace(plan, graph=Graph({}, []), inventory=Inventory(), tried=plan.graph)
+    points = asked(plan.spec, plan.store)
+    with contextlib.suppress(SpecError, DataError):
+        return nothing.extended(points)
+    left, warnings = list[Point](), list[str]()
+    for point in points:
+        try:
+            nothing.extended([point])
+            left.append(point)
+        except (SpecError, DataError) as error:
+            warnings.append(f"{text(point)}, which the search asked for earlier, is left out: {error}")
+    return replace(nothing, warnings=(*plan.warnings, *warnings)).extended(left)

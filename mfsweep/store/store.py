@@ -1,0 +1,151 @@
+"""The paths of a store, and whether it can be written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from mfsweep.errors import StoreError
+from mfsweep.files import FULL_DISK
+from mfsweep.store.sqlite_uris import sqlite_uri
+from mfsweep.store.stage_folder import StageFolder
+from mfsweep.store.sweep_folder import SweepFolder
+
+STAGES = "stages"
+"""The folder that makes a store: it is there from the first run on."""
+
+
+class Store:
+    """A store at a folder; making one writes nothing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def stage(self, key: str) -> StageFolder:
+        """Return the folder of a stage key; it need not exist."""
+        return StageFolder(self.root / STAGES / key)
+
+    def stages(self) -> Iterator[StageFolder]:
+        """Yield every stage folder that exists, trained or not."""
+        for path in sorted((self.root / STAGES).glob("*")):
+            if path.is_dir():
+                yield StageFolder(path)
+
+    def keys(self) -> set[str]:
+        """Return the keys of the stages that have a folder, trained or not."""
+        stages = self.root / STAGES
+        return {path.name for path in stages.iterdir()} if stages.is_dir() else set()
+
+    def is_abandoned(self, key: str) -> bool:
+        """Return whether the store has begun a stage that no process is at now."""
+        folder = self.stage(key)
+        try:
+            return folder.path.exists() and not folder.is_claimed()
+        except OSError:
+            return False
+
+    def sweep(self, name: str) -> SweepFolder:
+        """Return the folder of a spec's latest run."""
+        return SweepFolder(self.sweeps / name)
+
+    @property
+    def sweeps(self) -> Path:
+        """Return the folder of all sweeps' folders, and of the index of their reports."""
+        return self.root / "sweeps"
+
+    @property
+    def scratch(self) -> Path:
+        """Return the folder that Ray writes in during a run; nothing in it outlives the run."""
+        return self.root / "ray"
+
+    @property
+    def digests(self) -> Path:
+        """Return the file that remembers which source file has which content."""
+        return self.root / "digests.json"
+
+    @property
+    def edges(self) -> Path:
+        """Return the folder of neighbours."""
+        return self.root / "edges"
+
+    @property
+    def search_uri(self) -> str:
+        """Return the default Optuna storage URL, an sqlite file in the store."""
+        return sqlite_uri(self.search_database)
+
+    @property
+    def costs(self) -> Path:
+        """Return the file of measured seconds per batch (plan/cost.py)."""
+        return self.root / "costs.json"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Return the default MLflow tracking URI, an sqlite file in the store."""
+        return sqlite_uri(self.tracking_database)
+
+    @property
+    def tracking_database(self) -> Path:
+        """Return the file of the default MLflow tracking URI."""
+        return self.root / "mlflow.db"
+
+    @property
+    def search_database(self) -> Path:
+        """Return the file of the default Optuna storage URL."""
+        return self.root / "optuna.db"
+
+    @property
+    def tracking_guard(self) -> Path:
+        """Return the file that stands for the lock on making runs in MLflow."""
+        return self.root / ".tracking"
+
+    @property
+    def artifacts(self) -> Path:
+        """Return the default MLflow artifact folder."""
+        return self.root / "mlartifacts"
+
+    def require_writable(self) -> None:
+        """Refuse a store whose folder this user may only read; one that is not there yet is no matter.
+
+        Raises:
+            StoreError: with what can be done with it.
+        """
+        if self.root.is_dir():
+            _prove_writable(self.root)
+
+    @property
+    def is_there(self) -> bool:
+        """Return whether it has been prepared, at some time."""
+        return (self.root / STAGES).is_dir()
+
+    def prepare(self) -> None:
+        """Create the store's folders and prove that they can be written.
+
+        Raises:
+            StoreError: the folder cannot be made or written.
+        """
+        stages = self.root / STAGES
+        try:
+            stages.mkdir(parents=True, exist_ok=True)
+            self.sweeps.mkdir(exist_ok=True)
+        except OSError as error:
+            if error.errno in FULL_DISK:
+                raise
+            raise _not_written(self.root, error) from error
+        for folder in (self.root, stages, self.sweeps):
+            _prove_writable(folder)
+
+
+def _prove_writable(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            raise
+        raise _not_written(folder, error) from error
+
+
+def _not_written(folder: Path, error: OSError) -> StoreError:
+    can = "`plan`, `status`, `fit` and `report --out FOLDER` only read it; another is named with --store"
+    return StoreError(f"the store {folder} cannot be written: {error.strerror or error}. {can}")
