@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.filesize import decimal
+from rich.table import Table
 
 from mfsweep.cli.options import as_json, console, require_store, store_option
 
@@ -52,6 +54,35 @@ def verify(ctx: click.Context, store: Path, *, mend: bool, as_json: bool) -> Non
             screen.print(str(found), style="yellow", soft_wrap=True, markup=False)
         screen.print(_said(verified, len(left), mended=mend), soft_wrap=True)
     ctx.exit(DAMAGED if left else 0)
+
+
+@store.command()
+@store_option
+@as_json
+def du(store: Path, *, as_json: bool) -> None:
+    """Say what the store takes on its disk, by kind of file, and what a trained stage takes.
+
+    \b
+    Examples:  mfsweep store du --store mfsweep-store
+               mfsweep store du --json
+    """  # noqa: D301
+    from mfsweep.store import Store
+    from mfsweep.store.usage import usage
+
+    require_store(store)
+    held = usage(Store(store.absolute()))
+    if as_json:
+        kinds = {kind: one._asdict() for kind, one in held.kinds.items()}
+        click.echo(json.dumps({"kinds": kinds, "trained": held.trained, "begun": held.begun}, indent=1))
+        return
+    table = Table("files", box=None)
+    for name in ("number", "size"):
+        table.add_column(name, justify="right")
+    for kind, (files, size) in [*held.kinds.items(), ("all", held.total)]:
+        table.add_row(kind, f"{files:,}", decimal(size))
+    console().print(table)
+    stages = f"{held.trained:,} trained stages" + (f", {held.begun:,} begun" if held.begun else "")
+    click.echo(stages + (f"; {decimal(int(held.per_stage))} a trained stage" if held.trained else ""))
 
 
 def _plain(verified: Verified, left: list[str], *, mended: bool) -> dict[str, object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     # is not installed: nothing that a user should act on.
     warnings.simplefilter("ignore")
     import mace.modules as mace  # before e3nn, whose constants it loads
-    from e3nn import get_optimization_defaults, o3, set_optimization_defaults
+    from e3nn import o3
     from e3nn.nn import FullyConnectedNet
 
 from mfsweep.models.base import Graph, Potential, Shape, building
@@ -29,6 +29,7 @@ from mfsweep.models.convolution import Convolution
 from mfsweep.models.equivariant import Mix, MixByElement, fully_connected
 from mfsweep.models.harmonics import Harmonics
 from mfsweep.models.lora import LinearMap
+from mfsweep.models.mace_building import quickly
 from mfsweep.models.product_basis import HIGHEST_CORRELATION, ProductBasis
 from mfsweep.models.readout import HeadMLPs, copy_head, head_energies, matrices
 from mfsweep.models.slots import Slots
@@ -62,11 +63,11 @@ class MacePotential(Potential):
         self._harmonics = Harmonics(spec.max_ell, o3.wigner_3j, dtype)
         table = np.array([[offsets[head].get(z, 0.0) for z in shape.elements] for head in shape.heads])
         widths = [shape.widths(spec, head) for head in shape.heads]
+        self._has_bases = spec.correlation <= HIGHEST_CORRELATION
         self._first_is_residual = spec.interaction_first == "residual"
         residual = mace.interaction_classes["RealAgnosticResidualInteractionBlock"]
         agnostic = mace.interaction_classes["RealAgnosticInteractionBlock"]
-        with building(seed, dtype), _no_compilation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with building(seed, dtype), quickly(own_layers=self._has_bases and not torch.cuda.is_available()):
             self.network = mace.ScaleShiftMACE(
                 atomic_inter_scale=[1.0] * len(shape.heads),
                 atomic_inter_shift=[0.0] * len(shape.heads),
@@ -106,7 +107,6 @@ class MacePotential(Potential):
             )
             for layer, product in zip(self.network.interactions, self.network.products, strict=True)
         )
-        self._has_bases = spec.correlation <= HIGHEST_CORRELATION
         self._bases = nn.ModuleList(
             ProductBasis(product.symmetric_contractions.contractions, range(spec.max_ell + 1), dtype)
             for product in self.network.products
@@ -262,14 +262,3 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _hidden_irreps(spec: Mace) -> str:
     """Return for example `64x0e+64x1o`: each order with the parity of the spherical harmonics."""
     return "+".join(f"{spec.channels}x{order}{'eo'[order % 2]}" for order in range(spec.max_L + 1))
-
-
-@contextlib.contextmanager
-def _no_compilation() -> Iterator[None]:
-    """Build without TorchScript, which takes 1 s of a model's 1.4 s and makes no step quicker."""
-    options = get_optimization_defaults()
-    set_optimization_defaults(jit_script_fx=False)
-    try:
-        yield
-    finally:
-        set_optimization_defaults(**options)

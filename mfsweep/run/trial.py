@@ -1,7 +1,7 @@
 """The trial of one stage: a Tune function that runs one TorchTrainer.
 
 One worker: the trainer runs in the trial's own process (`num_workers=0`), which Tune reuses for the next stage, so that
-imports, data and edges are paid for once. Several workers: a real worker group (group.py).
+imports, data and edges are paid for once. Several workers: a real worker group (group.py), kept in the same way.
 
 An architecture with packages of its own finds them in its overlay, in front of the import path of whoever trains it.
 
@@ -31,8 +31,9 @@ from ray.train.torch import TorchTrainer
 
 from mfsweep.errors import MfsweepError
 from mfsweep.run import disk
-from mfsweep.run.group import WORD_SECONDS, perform_in_group
+from mfsweep.run.group import perform_in_group
 from mfsweep.run.job import Job
+from mfsweep.run.lost import WORD_SECONDS
 from mfsweep.run.perform import perform
 from mfsweep.run.stage_queue import BEGUN, CLAIMED, ENDED, PAUSED
 from mfsweep.run.stage_trial import last_line

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from mfsweep.spec.base import Float, Frozen, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from mfsweep.spec.base import Bool, Float, Frozen, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 class Resources(Frozen):
@@ -21,6 +21,9 @@ class Resources(Frozen):
     Workers that went with their node, as spot machines do, are not counted."""
     groups: PositiveInt | None = None
     """Stages at a time. Default: as many as the cluster has, or may grow to have, room for."""
+    keep_workers: Bool = True
+    """Whether a group of several workers, once it has started, performs one stage after another. Without, each stage
+    starts its own."""
     memory_per_worker_gib: NonNegativeFloat = 0
     """Memory that Ray reserves for each worker; 0: none."""
 

@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 import torch
+from ray._private import state
 from ray.util.placement_group import placement_group_table
 from rich.console import Console
 
@@ -86,6 +87,10 @@ def held_groups():
     return {key: group for key, group in placement_group_table().items() if group["state"] != "REMOVED"}
 
 
+def groups_so_far():
+    return sum(actor["ActorClassName"].endswith("TrainController") for actor in state.actors().values())
+
+
 @pytest.mark.slow
 def test_a_group_goes_on_after_one_of_its_workers_is_killed(sweep, write_spec, tmp_path):
     path = write_spec(
@@ -125,6 +130,26 @@ def test_an_interrupted_group_leaves_nothing_behind(sweep, write_spec, tmp_path)
     assert folder.record() is None
     assert held_groups().keys() <= before
     assert not list((tmp_path / "store" / "ray").iterdir())
+
+
+@pytest.mark.slow
+def test_a_group_that_stays_for_the_next_stage_trains_the_same_bits_as_new_ones(ray_cluster, write_spec, tmp_path):
+    path = write_spec(("[0, 20, 40]", "[20]"), ("[20, 60]", "[20, 60]"))
+    weights, groups = {}, {}
+    for keep in (True, False):
+        resources = {"workers": 2, "cpus_per_worker": 1, "groups": 1, "keep_workers": keep}
+        plan = prepare(path, tmp_path / f"store-{keep}", resources)
+        before = groups_so_far()
+        summary = command.run(plan, Console(file=io.StringIO()), f"sqlite:///{tmp_path / 'mlflow.db'}")
+        assert (summary.run, summary.failed) == (3, 0)
+        groups[keep] = groups_so_far() - before
+        weights[keep] = {
+            folder.key: torch.load(folder.selected, weights_only=True)["state"] for folder in plan.store.stages()
+        }
+    assert groups == {True: 1, False: 3}
+    assert weights[True].keys() == weights[False].keys()
+    for key, own in weights[True].items():
+        assert all(torch.equal(own[name], tensor) for name, tensor in weights[False][key].items())
 
 
 @pytest.mark.slow

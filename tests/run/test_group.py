@@ -1,7 +1,7 @@
 """What is said of lost workers, and which of them count as failures; the groups are played, the trial's part is real."""
 
 import json
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from mfsweep.errors import TrainingError
-from mfsweep.run import group
+from mfsweep.run import group, lost
 from mfsweep.store import StageFolder
 
 DIED = WorkerHealthCheckFailedError("A worker health check failed.", ActorDiedError())
@@ -20,22 +20,35 @@ DIED = WorkerHealthCheckFailedError("A worker health check failed.", ActorDiedEr
 class Played:
     """Stands for a worker group: ends as the script says."""
 
-    size = 2
     script: list
+    away: set
+    nodes: lost.Nodes = MappingProxyType({rank: (f"node-{rank}", f"host-{rank}") for rank in range(2)})
 
-    def __init__(self, _job):
+    def __init__(self, *_kind):
         self._end = self.script.pop(0)
         self.step = self._end.get("step")
 
-    def host(self, rank):
-        return f"host-{rank}"
-
-    def fit(self, _scratch, begun):
+    def perform(self, _job, begun):
         begun()
+        type(self).away = self._end.get("gone", set())
         return self._end.get("error")
 
-    def lost_nodes(self, _error):
-        return self._end.get("gone", {})
+    def close(self):
+        pass
+
+
+def follow(patch, script, report):
+    patch.setattr(Played, "script", list(script), raising=False)
+    patch.setattr(group, "WorkerGroup", Played)
+    patch.setattr(lost, "NODE_SECONDS", 0)
+    patch.setattr(lost, "POLL_SECONDS", 0)
+    patch.setattr(lost, "is_gone", lambda node: node in Played.away)
+    patch.setattr(group.tune, "report", report)
+
+
+def stage_in(folder, max_failures):
+    resources = SimpleNamespace(max_failures=max_failures, workers=2, keep_workers=False)
+    return SimpleNamespace(folder=folder, resources=resources, overlay=None)
 
 
 @pytest.fixture
@@ -44,11 +57,9 @@ def play(monkeypatch, tmp_path):
 
     def run(*ends, max_failures=2, name="stage"):
         reported, begun = [], []
-        monkeypatch.setattr(Played, "script", [dict(end) for end in ends], raising=False)
-        monkeypatch.setattr(group, "_Group", Played)
-        monkeypatch.setattr(group.tune, "report", reported.append)
+        follow(monkeypatch, ends, reported.append)
         folder = StageFolder(tmp_path / name)
-        job = SimpleNamespace(folder=folder, resources=SimpleNamespace(max_failures=max_failures, workers=2))
+        job = stage_in(folder, max_failures)
         group.perform_in_group(job, str(tmp_path), lambda: begun.append(1))
         assert len(begun) == len(ends)
         return folder, reported
@@ -71,10 +82,14 @@ def test_failures_count_from_the_last_validation(play):
 
 
 def test_a_node_that_went_away_is_no_failure(play):
-    gone = {"error": of(r0=DIED, r1=DIED), "gone": {"host-0": [0, 1]}}
+    gone = {"error": of(r0=DIED, r1=DIED), "gone": {"node-0", "node-1"}}
     folder, reported = play(*[gone] * 5, {}, max_failures=0)
-    assert [lost.what for lost in folder.interruptions()] == ["lost the node host-0 with rank 0, 1"] * 5
-    assert [result[group.LOST] for result in reported] == ["lost the node host-0 with rank 0, 1"] * 5
+    assert [one.what for one in folder.interruptions()] == [
+        "lost the node host-0 with rank 0 and host-1 with rank 1"
+    ] * 5
+    assert [result[group.LOST] for result in reported] == [
+        "lost the node host-0 with rank 0 and host-1 with rank 1"
+    ] * 5
     assert folder.log.read_text().count("not counted as a failure") == 5
 
 
@@ -88,7 +103,7 @@ def test_it_is_given_up_just_when_so_many_failures_came_in_a_row(play_once, ends
             fails = True
             break
     script = [
-        {"error": of(r1=DIED), "step": 5 if validated else None, "gone": {"host": [1]} if gone else {}}
+        {"error": of(r1=DIED), "step": 5 if validated else None, "gone": {"node-1"} if gone else set()}
         for validated, gone in ends
     ]
     assert play_once([*script, {}], most) is not bool(fails)
@@ -98,11 +113,9 @@ def test_it_is_given_up_just_when_so_many_failures_came_in_a_row(play_once, ends
 def play_once(tmp_path_factory):
     def run(script, most):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Played, "script", script, raising=False)
-            patch.setattr(group, "_Group", Played)
-            patch.setattr(group.tune, "report", lambda _: None)
+            follow(patch, script, lambda _: None)
             folder = StageFolder(tmp_path_factory.mktemp("stage"))
-            job = SimpleNamespace(folder=folder, resources=SimpleNamespace(max_failures=most, workers=2))
+            job = stage_in(folder, most)
             try:
                 group.perform_in_group(job, "", lambda: None)
             except TrainingError:
@@ -125,8 +138,8 @@ def play_once(tmp_path_factory):
 )
 def test_the_rank_that_died_is_named_and_not_those_that_waited_for_it(error, said, play, tmp_path):
     folder, _ = play({"error": error}, {}, name="named")
-    (lost,) = folder.interruptions()
-    assert lost.what == said
+    (interruption,) = folder.interruptions()
+    assert interruption.what == said
 
 
 def test_a_line_that_was_cut_off_costs_only_itself(tmp_path):
@@ -134,7 +147,7 @@ def test_a_line_that_was_cut_off_costs_only_itself(tmp_path):
     (tmp_path / "interruptions.jsonl").write_bytes(
         json.dumps({"time": 1.0, "step": None, "what": "first"}).encode() + b'\n{"time": 2.0, "st\n\xff\xfe\n'
     )
-    assert [lost.what for lost in folder.interruptions()] == ["first"]
+    assert [one.what for one in folder.interruptions()] == ["first"]
 
 
 @pytest.mark.parametrize(
@@ -144,13 +157,12 @@ def test_a_line_that_was_cut_off_costs_only_itself(tmp_path):
 )
 def test_a_node_is_waited_for_where_nobody_knows_what_became_of_it(monkeypatch, error, waits):
     looks, words = [], []
-    made = group._Group(SimpleNamespace(resources=SimpleNamespace(workers=1)))
-    made._nodes = {0: ("node", "host")}
-    monkeypatch.setattr(group, "NODE_SECONDS", 0)
-    monkeypatch.setattr(group, "WORD_SECONDS", 0)
-    monkeypatch.setattr(group, "POLL_SECONDS", 0)
-    monkeypatch.setattr(group.tune, "report", words.append)
-    monkeypatch.setattr(group, "is_gone", lambda _node: looks.append(1) or len(looks) > 4)
-    found = made.lost_nodes(of(r0=WorkerHealthCheckFailedError("A worker health check failed.", error)))
+    monkeypatch.setattr(lost, "NODE_SECONDS", 0)
+    monkeypatch.setattr(lost, "WORD_SECONDS", 0)
+    monkeypatch.setattr(lost, "POLL_SECONDS", 0)
+    monkeypatch.setattr(lost.tune, "report", words.append)
+    monkeypatch.setattr(lost, "is_gone", lambda _node: looks.append(1) or len(looks) > 4)
+    failure = of(r0=WorkerHealthCheckFailedError("A worker health check failed.", error))
+    found = lost.lost_nodes(failure, {0: ("node", "host")})
     assert found == ({"host": [0]} if waits else {})
     assert bool(words) is waits, "a stop is heard meanwhile"

@@ -1,0 +1,91 @@
+"""Carries jobs from a stage's trial to the ranks of its worker group, and their progress and ends back.
+
+An actor of its own: Ray Train gives no way to speak with a running group. A worker that waits here waits in no
+collective, so that it may do so for as long as it likes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import ray
+
+COMPLETE = "complete"
+"""Key of the item that says that all ranks have begun a job: rank -> its node's id, and host."""
+
+
+@ray.remote(num_cpus=0, max_concurrency=1000)
+class Mailbox:
+    """Holds one job at a time.
+
+    Args:
+        ranks: workers of the group.
+    """
+
+    def __init__(self, ranks: int) -> None:
+        self._ranks = ranks
+        self._jobs: list[dict[str, Any] | None] = []
+        """All jobs so far; None ends the group."""
+        self._items: list[dict[str, Any]] = []
+        self._nodes: dict[int, tuple[str, str]] = {}
+        self._ends: dict[int, str | None] = {}
+        """Rank -> the text of the error that ended the job there, or None."""
+        self._changed = asyncio.Condition()
+
+    async def give(self, job: dict[str, Any] | None) -> None:
+        """Give the group its next job, a dumped one; None lets the workers go home."""
+        self._jobs.append(job)
+        self._items, self._nodes, self._ends = [], {}, {}
+        await self._tell()
+
+    async def job(self, number: int) -> dict[str, Any] | None:
+        """Wait for the job of this number, from 0, and return it."""
+        await self._until(lambda: len(self._jobs) > number)
+        return self._jobs[number]
+
+    async def put(self, item: dict[str, Any]) -> None:
+        """Add a progress."""
+        self._items.append(item)
+        await self._tell()
+
+    async def take(self, seconds: float) -> list[dict[str, Any]]:
+        """Return and forget what was added; wait a while for it, or for the job's end."""
+        await self._until(lambda: bool(self._items) or self._is_done(), seconds)
+        items, self._items = self._items, []
+        return items
+
+    async def begin(self, rank: int, node: tuple[str, str]) -> None:
+        """Note where a rank has begun the job: its node's id, and host."""
+        self._nodes[rank] = node
+        if len(self._nodes) == self._ranks:
+            await self.put({COMPLETE: self._nodes})
+
+    async def end(self, rank: int, error: str | None) -> None:
+        """Note that a rank has ended the job, and with which error."""
+        self._ends[rank] = error
+        await self._tell()
+
+    async def all_ended(self, seconds: float) -> bool:
+        """Wait a while for all ranks to end the job; return whether they did."""
+        await self._until(self._is_done, seconds)
+        return self._is_done()
+
+    async def error(self) -> str | None:
+        """Return the error of the lowest rank that has one."""
+        return next((error for _, error in sorted(self._ends.items()) if error is not None), None)
+
+    def _is_done(self) -> bool:
+        return len(self._ends) == self._ranks
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _until(self, true: Callable[[], bool], seconds: float | None = None) -> None:
+        async with self._changed:
+            try:
+                await asyncio.wait_for(self._changed.wait_for(true), seconds)
+            except TimeoutError:
+                return

@@ -1,0 +1,181 @@
+"""One worker group: a TorchTrainer of several workers that takes stage after stage.
+
+To start a group takes some 20 s, so one that has performed a stage is kept for the next stage of its trial's process,
+which Tune uses again. Between two stages it holds its place on the cluster: it goes home when nothing comes for a
+while, when the next stage needs another group, after an error, or with the process.
+
+The trial only relays, so that a stop from Tune always arrives in `tune.report`, and never imports a model.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray import tune
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.exceptions import TrainingFailedError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from mfsweep.errors import TrainingError
+from mfsweep.run.cluster import worker_resources
+from mfsweep.run.job import Job
+from mfsweep.run.lost import Nodes, waiting
+from mfsweep.run.mailbox import COMPLETE, Mailbox
+from mfsweep.run.worker import work
+from mfsweep.spec.resources import Resources
+
+POLL_SECONDS = 0.5
+"""Between two looks at whether a worker group lives."""
+IDLE_SECONDS = 10.0
+"""How long a group waits for a next stage: others may want its place."""
+MOST_STAGES = 200
+"""Stages of one group, whose processes may grow."""
+
+
+class WorkerGroup:
+    """Workers of one kind, from their start to their end.
+
+    Args:
+        resources: what each worker holds, and how many there are.
+        overlay: folder of packages in front of theirs, or None.
+        scratch: folder that Ray Train writes in.
+    """
+
+    def __init__(self, resources: Resources, overlay: str | None, scratch: str) -> None:
+        self.kind = resources, overlay, scratch
+        self.size = resources.workers
+        self.step: int | None = None
+        """Of the job's last validation."""
+        self.stages = 0
+        """Those that it was given."""
+        self.nodes: Nodes = {}
+        """Where the ranks are, once they have begun."""
+        # Beside this process: a node of the group may go, and take its actors with it.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._mailbox: Any = Mailbox.options(scheduling_strategy=here).remote(self.size)
+        self._failure: list[BaseException] = []
+        self._thread = threading.Thread(target=self._fit, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether it has not ended yet."""
+        return self._thread.is_alive()
+
+    def perform(self, job: Job, begun: Callable[[], None]) -> TrainingFailedError | None:
+        """Perform a stage and relay its progress; return what ended the group before the stage was done.
+
+        Args:
+            job: the stage.
+            begun: called in this process when all workers have begun it.
+
+        Raises:
+            TrainingError: of a rank.
+        """
+        self.step = None
+        self.stages += 1
+        ray.get(self._mailbox.give.remote(job.model_dump(mode="json")))
+        spoken = time.monotonic()
+        ended = False
+        while not ended:
+            ended = not self.is_alive or ray.get(self._mailbox.all_ended.remote(0))
+            for item in ray.get(self._mailbox.take.remote(0 if ended else POLL_SECONDS)) or waiting(spoken):
+                if nodes := item.get(COMPLETE):
+                    self.nodes = nodes
+                    begun()
+                else:
+                    tune.report(item)
+                    self.step = item.get("step", self.step)
+                spoken = time.monotonic()
+        if error := ray.get(self._mailbox.error.remote()):
+            raise TrainingError(error)
+        if not self._failure:
+            return None
+        if isinstance(self._failure[0], TrainingFailedError):
+            return self._failure[0]
+        raise self._failure[0]
+
+    def close(self) -> None:
+        """Let the workers go home, and wait until they have."""
+        if self.is_alive:
+            ray.get(self._mailbox.give.remote(None))
+            self._thread.join()
+        ray.kill(self._mailbox)
+
+    def kill(self) -> None:
+        """End it at once: the workers fail at their next word to the mailbox."""
+        ray.kill(self._mailbox)
+
+    def _fit(self) -> None:
+        try:
+            self._trainer().fit()
+        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
+            self._failure.append(error)
+
+    def _trainer(self) -> TorchTrainer:
+        resources, overlay, scratch = self.kind
+        return TorchTrainer(
+            work,
+            train_loop_config={"mailbox": self._mailbox},
+            torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
+            scaling_config=ScalingConfig(
+                num_workers=resources.workers,
+                use_gpu=resources.gpus_per_worker > 0,
+                resources_per_worker=worker_resources(resources),
+            ),
+            run_config=RunConfig(
+                # Ray reads the snapshot of an earlier run of the same name: a name is used once.
+                name=f"group-{uuid.uuid4().hex[:8]}",
+                storage_path=scratch,
+                # Replaces the variable: what the workers would have had must follow.
+                worker_runtime_env={"env_vars": {"PYTHONPATH": f"{overlay}:${{PYTHONPATH}}"}} if overlay else None,
+                failure_config=FailureConfig(max_failures=0, max_preemption_failures=0, controller_failure_limit=3),
+            ),
+        )
+
+
+class Kept:
+    """The group that this process has kept from its last stage, if any."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._group: WorkerGroup | None = None
+        self._timer: threading.Timer | None = None
+
+    def take(self, resources: Resources, overlay: str | None, scratch: str) -> WorkerGroup | None:
+        """Return the kept group, which is the caller's then; None where there is none of this kind that lives."""
+        group = self._release()
+        if group is None:
+            return None
+        if group.kind == (resources, overlay, scratch) and group.is_alive:
+            return group
+        group.close()
+        return None
+
+    def keep(self, group: WorkerGroup) -> None:
+        """Keep a group for a while; one that has done enough goes home."""
+        if group.stages >= MOST_STAGES:
+            group.close()
+            return
+        with self._lock:
+            self._group = group
+            self._timer = threading.Timer(IDLE_SECONDS, self._send_home)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _send_home(self) -> None:
+        if group := self._release():
+            group.close()
+
+    def _release(self) -> WorkerGroup | None:
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+            group, self._group, self._timer = self._group, None, None
+        return group
