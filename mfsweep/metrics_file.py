@@ -127,8 +127,12 @@ def packed_lines(path: Path) -> Iterator[bytes]:
     return _lines_of(gzip.open(packed(path), "rb"), packed(path))
 
 
-def entries(path: Path) -> Iterator[Entry]:
+def entries(path: Path, holding: bytes = b"") -> Iterator[Entry]:
     """Return what the lines of a stage's file say, whether it is still plain or compressed.
+
+    Args:
+        path: the plain file's.
+        holding: what the lines have to hold; validations are few among many steps, and quickly found.
 
     Raises:
         FileNotFoundError: there is neither.
@@ -137,7 +141,7 @@ def entries(path: Path) -> Iterator[Entry]:
         lines = _lines_of(path.open("rb"), path)
     except FileNotFoundError:
         lines = packed_lines(path)
-    return (entry for entry in map(parse, lines) if entry is not None)
+    return (entry for entry in map(parse, (text for text in lines if holding in text)) if entry is not None)
 
 
 def _lines_of(file: BinaryIO | gzip.GzipFile, path: Path) -> Iterator[bytes]:

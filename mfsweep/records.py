@@ -94,6 +94,18 @@ class Interruption(Plain):
     """Which worker was lost, where, and why."""
 
 
+class Pruning(Plain):
+    """That a search has given up the point of a stage before the stage was trained to its end."""
+
+    time: float
+    """Unix time, seconds."""
+    study: str
+    """Optuna study of the point."""
+    step: int
+    """Of the validation by which it was given up, in whichever training of the point that was."""
+    reason: str
+
+
 class Inherited(Finite):
     """How far a model was from its parent before its first step (train/inheritance.py)."""
 

@@ -44,10 +44,16 @@ def not_worse(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     if number < 2:
         return np.ones(number, dtype=bool)
     means = values.mean(axis=1)
-    left = values - means[:, None] - values.mean(axis=0) + values.mean()
-    freedom = (number - 1) * (seeds - 1)
-    error = math.sqrt(float((left**2).sum()) / freedom)
+    error, freedom = residual_error(values)
     order = np.argsort(means)
     rival = np.full(number, means[order[0]])
     rival[order[0]] = means[order[1]]
     return means - rival <= critical(number - 1, freedom) * error * math.sqrt(2 / seeds)
+
+
+def residual_error(values: NDArray[np.float64]) -> tuple[float, int]:
+    """Return the standard deviation of (P, S) values beside the means of alternatives and seeds, and its freedom."""
+    number, seeds = values.shape
+    left = values - values.mean(axis=1)[:, None] - values.mean(axis=0) + values.mean()
+    freedom = (number - 1) * (seeds - 1)
+    return math.sqrt(float((left**2).sum()) / freedom), freedom

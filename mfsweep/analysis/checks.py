@@ -41,7 +41,7 @@ class Checks(NamedTuple):
             "curvature_power": self.power,
             "saturating_aicc": self.saturating,
             "left_out_error": None if math.isnan(self.left_out) else math.expm1(self.left_out),
-            "influential_size": size,
+            "influential_size": None if size is None else float(f"{size:.6g}"),
             "gradient_without": without,
         }
 

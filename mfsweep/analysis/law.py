@@ -20,6 +20,10 @@ CANNOT_TELL = 0.3
 CAPPED = "max_steps stopped a stage behind them, or its head was still improving"
 """What keeps a number from a claim (README rule 10)."""
 WEAK = "x follows its size too weakly to allow for its errors (these are least squares); sizes further apart would do"
+SHOWN = 4
+"""Groups whose new pre-trainings are named in a sentence; rows have all."""
+TOLD_WITHIN = 1e3
+"""Ratio of the ends of an interval of y from which on it says nothing."""
 POOLED = "pooled"
 POOLED_CONVERGED = "pooled, converged only"
 
@@ -39,6 +43,10 @@ class Band(NamedTuple):
     x: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+    def at_lowest(self) -> dict[str, float]:
+        """Return the band at the lowest x, that of the best pre-training."""
+        return {"x": self.x[0], "low": self.low[0], "high": self.high[0]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +199,8 @@ class Law:
             said.append(f"Against {path}: pooled gradient {line.gradient:.2f}, {line.interval}.")
         if self.equality_sentence:
             said.append(self.equality_sentence)
+        if self._predicted:
+            said.append(self._predicted)
         if self.checks:
             said += self.checks.sentences()
         if apart := sum(point.apart for point in self.points):
@@ -199,6 +209,18 @@ class Law:
             said += [line.sentence for line in self.lines]
         said += [f"{one.group}: refused, {one.reason}." for one in self.refused]
         return [*said, self.method]
+
+    @property
+    def _predicted(self) -> str:
+        """Return where new pre-trainings would lie, in words; empty where no line says so."""
+        told = [
+            f"{line.group} {at['low']:.3g} to {at['high']:.3g} at x {at['x']:.3g}"
+            for line in self.lines
+            if line.prediction and (at := line.prediction.at_lowest())["high"] < TOLD_WITHIN * at["low"]
+        ]
+        more = f", and {len(told) - SHOWN} more groups" if len(told) > SHOWN else ""
+        shown = "; ".join(told[:SHOWN])
+        return f"A new pre-training in a new replicate has its y (95 %) in: {shown}{more}." if told else ""
 
     def as_rows(self) -> list[dict[str, Any]]:
         """Return plain rows, one a group and the pooled one last; a refused one has nulls and its reason."""
@@ -235,6 +257,7 @@ class Law:
             "weak": line.weak,
             "least_squares": line.least_squares,
             **_ends("least_squares", line.interval_least_squares),
+            "prediction": line.prediction.at_lowest() if line.prediction else None,
             "verdict": line.verdict.value,
             "reason": None,
         }

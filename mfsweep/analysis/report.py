@@ -16,7 +16,7 @@ from mfsweep.analysis.interval import span
 from mfsweep.analysis.law import POOLED, Law
 from mfsweep.analysis.page import folded, inline_svg, page, table
 from mfsweep.analysis.records import Records
-from mfsweep.analysis.search import SearchedStudy
+from mfsweep.analysis.search import MARKS, SearchedStudy
 from mfsweep.analysis.shares import MIXTURES_HEAD, TEXT, realised
 from mfsweep.analysis.study import Analysis, Result, Study, analyse
 from mfsweep.analysis.suite import p_text, rests_on, summary
@@ -140,21 +140,8 @@ def _search(study: Study) -> str:
 
 def _searched(found: SearchedStudy) -> str:
     said = "".join(f"<li>{escape(sentence)}</li>" for sentence in found.sentences())
-    axes = list(found.best.values)
-    unit = found.objective.quantity.unit
-    head = [*(axis.replace("_", " ") for axis in axes), f"mean, {unit}", f"standard error, {unit}", "seeds", "flat"]
-    flat = {tuple(point.values.values()) for point in found.flat}
-    body = [
-        (
-            *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in point.values.values()),
-            f"{point.mean:.4g}",
-            _optional(point.standard_error),
-            str(len(point.scores)),
-            "yes" if tuple(point.values.values()) in flat else "",
-        )
-        for point in found.ranked
-    ]
-    shown = table(f"{len(body)} points by {found.objective}, the best first", head, body, text={len(head) - 1})
+    caption, head, body = found.table()
+    shown = table(caption, head, body, text={place for place, name in enumerate(head) if name in MARKS})
     heading = f"<h3>{escape(found.name)}</h3>" if found.name else ""
     return f"{heading}<ul>{said}</ul>" + folded("Every point", shown, len(body))
 

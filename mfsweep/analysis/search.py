@@ -1,19 +1,21 @@
 """What a search found: the points of each study by their mean over the seeds, the best one, and the flat region.
 
 The flat region holds every point that cannot be told from the best one, with 95 % confidence for all at once (best.py).
+Of two objectives there is no best point but a Pareto front, and the points that cannot be told from it (front.py).
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mfsweep.analysis.best import not_worse
+from mfsweep.analysis.front import front, not_behind
 from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.table import AxisValue, as_records, lookup, order
 from mfsweep.quantities import RESULT, MetricPath, count
@@ -22,6 +24,9 @@ from mfsweep.store import Store
 
 SHOWN = 5
 """Points that are named where there is no standard error to draw a line by."""
+
+MARKS = ("flat", "front", "not told from it")
+"""Columns that say `yes` of a point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class SearchedPoint:
     """Searched axis -> value."""
     scores: tuple[float, ...]
     """The objective with each seed, in its unit; the seeds are in one order for all points of a study."""
+    also: tuple[float, ...] = ()
+    """The second objective, likewise, where there are two."""
 
     @property
     def mean(self) -> float:
@@ -39,11 +46,27 @@ class SearchedPoint:
         return statistics.fmean(self.scores)
 
     @property
+    def means(self) -> tuple[float, ...]:
+        """Return the means of the objectives."""
+        return tuple(map(statistics.fmean, self.objectives))
+
+    @property
+    def objectives(self) -> tuple[tuple[float, ...], ...]:
+        """Return the objectives, one or two, with each seed."""
+        return (self.scores, self.also) if self.also else (self.scores,)
+
+    @property
     def standard_error(self) -> float | None:
         """Return the standard error of the mean over the seeds, s / sqrt(n); None with one seed."""
-        if len(self.scores) < 2:
-            return None
-        return statistics.stdev(self.scores) / math.sqrt(len(self.scores))
+        return _standard_error(self.scores)
+
+    def measured(self) -> list[str]:
+        """Return each mean with its standard error."""
+        errors = map(_standard_error, self.objectives)
+        return [
+            f"{mean:.4g}" + ("" if error is None else f" ± {error:.2g}")
+            for mean, error in zip(self.means, errors, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +80,10 @@ class SearchedStudy:
     """Those whose every seed is done, in the order in which they were asked for; at least one."""
     unfinished: int
     """Points left out, because a seed of theirs failed or is not done yet."""
+    also: MetricPath | None = None
+    """The second objective, where there are two."""
+    pruned: int = 0
+    """Points that the search's pruner gave up."""
 
     @property
     def name(self) -> str:
@@ -65,7 +92,7 @@ class SearchedStudy:
 
     @property
     def ranked(self) -> tuple[SearchedPoint, ...]:
-        """Return the points, the lowest mean first."""
+        """Return the points, the lowest mean (of the first objective) first."""
         return tuple(sorted(self.points, key=lambda point: point.mean))
 
     @property
@@ -81,17 +108,70 @@ class SearchedStudy:
         """
         if len(self.best.scores) < 2:
             return ()
-        kept = not_worse(np.array([point.scores for point in self.points]))
+        if self.also:
+            kept = not_behind(np.array(list(zip(*(point.objectives for point in self.points), strict=True))))
+        else:
+            kept = not_worse(np.array([point.scores for point in self.points]))
         inside = (point for point, is_inside in zip(self.points, kept, strict=True) if is_inside)
         return tuple(sorted(inside, key=lambda point: [order(value) for value in point.values.values()]))
 
+    @property
+    def front(self) -> tuple[SearchedPoint, ...]:
+        """Return the points that no other one beats in both objectives, by their means, the best of the first first."""
+        kept = front(np.array([point.means for point in self.ranked]).T)
+        return tuple(point for point, is_kept in zip(self.ranked, kept, strict=True) if is_kept)
+
     def sentences(self) -> list[str]:
-        """Return what the study says: the best point, and the flat region or the points that come next."""
+        """Return what the study says: best point and flat region, or Pareto front, and what was left out."""
+        said = self._of_two() if self.also else self._of_one()
+        if self.pruned:
+            said.append(f"{count(self.pruned, 'point')} pruned: given up by the curves, not compared here")
+        if self.unfinished:
+            verb = "is" if self.unfinished == 1 else "are"
+            said.append(f"{count(self.unfinished, 'point')} {verb} left out: a seed failed, or is not done")
+        return said
+
+    def _of_two(self) -> list[str]:
+        assert self.also is not None
+        names = [_short_path(self.objective), _short_path(self.also)]
+        units = [path.quantity.unit for path in (self.objective, self.also)]
+        of = f"{count(len(self.points), 'point')}, {count(len(self.best.scores), 'seed')} each"
+        said = [f"Pareto front of {names[0]} ({units[0]}) and {names[1]} ({units[1]}), {of}:"]
+        said += [f"  {text(point)}: {' and '.join(point.measured())}" for point in self.front]
+        others = [point for point in self.flat if point not in self.front]
+        if len(self.best.scores) < 2:
+            said.append("no standard error with one seed: what lies close to the front cannot be told from it or not")
+        elif others:
+            said.append(f"not told from the front either (Tukey, 95 %): {'; '.join(map(text, others))}")
+        else:
+            said.append("every other point is behind the front, with 95 % confidence")
+        return said
+
+    def table(self) -> tuple[str, list[str], list[tuple[str, ...]]]:
+        """Return the caption, the head and the rows of a table of every point, the best first."""
+        paths = [self.objective, *([self.also] if self.also else [])]
+        marked = MARKS[1:] if self.also else MARKS[:1]
+        means = [f"mean {_short_path(path)}, {path.quantity.unit}" for path in paths]
+        on_front, flat = self.front if self.also else (), self.flat
+        rows = [
+            (
+                *map(_short, point.values.values()),
+                *point.measured(),
+                str(len(point.scores)),
+                *(["yes" if point in on_front else ""] if self.also else []),
+                "yes" if point in flat else "",
+            )
+            for point in self.ranked
+        ]
+        head = [*(axis.replace("_", " ") for axis in self.best.values), *means, "seeds", *marked]
+        return f"{count(len(rows), 'point')} by {' and '.join(map(str, paths))}, the best first", head, rows
+
+    def _of_one(self) -> list[str]:
         best, quantity = self.best, self.objective.quantity
         error = best.standard_error
-        measured = f"{best.mean:.4g}" + (f" ± {error:.2g}" if error is not None else "") + f" {quantity.unit}"
+        measured = f"{best.measured()[0]} {quantity.unit}"
         of = f"{count(len(self.points), 'point')}, {count(len(best.scores), 'seed')} each"
-        said = [f"best {text(best)}: {str(self.objective).partition('.')[2]} {measured} ({of})"]
+        said = [f"best {text(best)}: {_short_path(self.objective)} {measured} ({of})"]
         if error is None:
             shown = "; ".join(f"{text(point)} {point.mean:.4g}" for point in self.ranked[:SHOWN])
             said.append(f"no standard error with one seed, and so no flat region; the best {SHOWN}: {shown}")
@@ -99,26 +179,34 @@ class SearchedStudy:
             said.append("flat region: every other point is worse than the best, with 95 % confidence")
         else:
             said.append(f"flat region, not told from the best (Hsu, 95 %): {_flat_text(self.flat, self.points)}")
-        if self.unfinished:
-            verb = "is" if self.unfinished == 1 else "are"
-            said.append(f"{count(self.unfinished, 'point')} {verb} left out: a seed failed, or is not done")
         return said
 
     def as_json(self) -> dict[str, Any]:
         """Return the study as plain data."""
+        two = {
+            "second_objective": _short_path(self.also),
+            "second_unit": self.also.quantity.unit,
+            "front": [_as_json(point) for point in self.front],
+        } if self.also else {}  # fmt: skip
         return {
             "values": dict(self.values),
-            "objective": str(self.objective).partition(".")[2],
+            "objective": _short_path(self.objective),
             "unit": self.objective.quantity.unit,
+            **two,
             "best": _as_json(self.best),
             "flat": [dict(point.values) for point in self.flat] if self.best.standard_error is not None else None,
             "points": [_as_json(point) for point in self.points],
             "unfinished": self.unfinished,
+            "pruned": self.pruned,
         }
 
 
 def searched(
-    store: Store | Records, cells: Sequence[CellRecord], axes: Sequence[str], objective: str
+    store: Store | Records,
+    cells: Sequence[CellRecord],
+    axes: Sequence[str],
+    objectives: Sequence[str],
+    pruned: Container[Mapping[str, AxisValue]] = (),
 ) -> list[SearchedStudy]:
     """Return the studies of a search that have a finished point, in the order of the cells.
 
@@ -126,37 +214,55 @@ def searched(
         store: where the records lie.
         cells: of all points that were asked for.
         axes: the searched ones.
-        objective: metric of the result, `validation[.<method>].<quantity>`.
+        objectives: one or two metrics of the result, `validation[.<method>].<quantity>`.
+        pruned: the points that were given up, by the values of all axes but the seeds.
 
     Raises:
         FitError: an objective that the results do not have.
     """
     records = as_records(store, cells)
-    path = MetricPath.parse(f"{RESULT}.{objective}")
-    found: dict[tuple[Any, ...], dict[tuple[Any, ...], dict[tuple[Any, ...], float | None]]] = {}
+    paths = [MetricPath.parse(f"{RESULT}.{objective}") for objective in objectives]
+    found: dict[tuple[Any, ...], dict[tuple[Any, ...], dict[tuple[Any, ...], list[float | None]]]] = {}
     named: dict[tuple[Any, ...], dict[str, AxisValue]] = {}
     for cell in cells:
         others = {a: v for a, v in cell.values.items() if a not in SEED_AXES and a not in axes}
         study = tuple(others.items())
         named[study] = others
         scores = found.setdefault(study, {}).setdefault(tuple(cell.values[axis] for axis in axes), {})
-        scores[tuple(cell.values.get(axis) for axis in sorted(SEED_AXES))] = lookup(records, cell, str(path))
+        seeds = tuple(cell.values.get(axis) for axis in sorted(SEED_AXES))
+        scores[seeds] = [lookup(records, cell, str(path)) for path in paths]
     made = []
     for study, points in found.items():
-        whole = [
-            SearchedPoint(dict(zip(axes, values, strict=True)), _in_order(scores))
-            for values, scores in points.items()
-            if None not in scores.values()
-        ]
+        whole, given_up = [], 0
+        for values, scores in points.items():
+            point = dict(zip(axes, values, strict=True))
+            if not any(None in of_seed for of_seed in scores.values()):
+                whole.append(SearchedPoint(point, *_in_order(scores)))
+            else:
+                given_up += {**named[study], **point} in pruned
         if whole:
-            made.append(SearchedStudy(named[study], path, tuple(whole), len(points) - len(whole)))
+            also = paths[1] if len(paths) > 1 else None
+            left = len(points) - len(whole) - given_up
+            made.append(SearchedStudy(named[study], paths[0], tuple(whole), left, also, given_up))
     return made
 
 
-def _in_order(scores: Mapping[tuple[Any, ...], float | None]) -> tuple[float, ...]:
-    """Return the scores by their seeds."""
+def _in_order(scores: Mapping[tuple[Any, ...], Sequence[float | None]]) -> list[tuple[float, ...]]:
+    """Return each objective's scores by their seeds."""
     ranked = sorted(scores.items(), key=lambda item: [order(seed) for seed in item[0]])
-    return tuple(score for _, score in ranked if score is not None)
+    return [
+        tuple(score for score in scores if score is not None)
+        for scores in zip(*(of_seed for _, of_seed in ranked), strict=True)
+    ]
+
+
+def _standard_error(scores: Sequence[float]) -> float | None:
+    return statistics.stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else None
+
+
+def _short_path(path: MetricPath) -> str:
+    """Return a result's metric as a search names it."""
+    return str(path).partition(".")[2]
 
 
 def text(point: SearchedPoint) -> str:
@@ -185,4 +291,5 @@ def _as_json(point: SearchedPoint) -> dict[str, Any]:
         "mean": point.mean,
         "standard_error": point.standard_error,
         "scores": list(point.scores),
+        **({"second_mean": point.means[1], "second_scores": list(point.also)} if point.also else {}),
     }

@@ -181,7 +181,7 @@ def run(
 @spec_and_store
 @as_json
 def status(spec: Path, store: Path, *, as_json: bool) -> None:
-    """Show each stage of SPEC: done (with its error), failed (with the reason), begun, or to do.
+    """Show each stage of SPEC: done (with its error), failed or pruned (with the reason), skipped, begun, or to do.
 
     \b
     Example:  mfsweep status search_spaces/quickstart.yaml
@@ -206,6 +206,8 @@ def status(spec: Path, store: Path, *, as_json: bool) -> None:
 @as_json
 def fit(spec: Path | None, store: Path, points: Path | None, *, as_json: bool) -> None:
     """Fit the transfer laws of SPEC on what the store has so far, or one law through the points of a table.
+
+    It also prints what pre-training changed, the claims, and what a search has found.
 
     \b
     Example:  mfsweep fit search_spaces/quickstart.yaml --json

@@ -320,10 +320,18 @@ def _say_end(plan: Plan, console: Console, summary: Summary, among: Sequence[Pla
     for failure in summary.failures:
         why = f"{failure.reason.strip().splitlines()[0]}, see {failure.log}"
         console.print(f"failed: {failure.stage}: {why}", style="red", soft_wrap=True, markup=False)
+    after_failures = summary.skipped and not summary.pruned
     console.print(
         f"{summary.run} stages run, {summary.reused} reused, {summary.failed} failed"
-        + (f", {summary.skipped} not run because of that" if summary.skipped else "")
+        + (f", {summary.pruned} pruned" if summary.pruned else "")
+        + (f", {summary.skipped} not run" if summary.skipped else "")
+        + (" because of that" if after_failures else "")
     )
+    if summary.pruned:
+        console.print(
+            "What was pruned keeps its checkpoint: with `pruner: none` the next run trains it to its end.",
+            soft_wrap=True,
+        )
     if summary.full:
         console.print(
             f"The disk of {plan.store.root} is full. What was done stays. Make room and go on with: {_command(among)}",

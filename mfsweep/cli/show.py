@@ -18,17 +18,17 @@ from mfsweep.analysis import study as studies
 from mfsweep.analysis.drawn import Drawn
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.gallery import gallery
-from mfsweep.analysis.search import searched
 from mfsweep.analysis.table import points_csv
 from mfsweep.analysis.tables import claim_table, gain_table, law_table
 from mfsweep.analysis.transfer import FitRequest
-from mfsweep.cli import residuals
+from mfsweep.cli import residuals, searching
 from mfsweep.cli.requirements import require_same_versions
 from mfsweep.cli.unpaid import unpaid
 from mfsweep.data.residuals import residual
 from mfsweep.files import write_text
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
+from mfsweep.prepare.pruned import pruned_points, spared
 from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets
 from mfsweep.store import SweepFolder
 
@@ -38,13 +38,18 @@ MEV = 1000.0
 def status(plan: Plan) -> list[dict[str, Any]]:
     """Return a row for each stage: key, name, axis values, state, and once it is trained its end and its errors."""
     rows = []
+    not_needed = spared(plan, pruned_points(plan))
     for key, node in plan.graph.nodes.items():
         folder = plan.store.stage(key)
         record = folder.record()
         failure = None if key in plan.done else folder.failure()
-        state = "trained" if record else "begun" if folder.path.exists() else "to do"
+        pruning = None if record else folder.pruning()
+        state = "trained" if record else "pruned" if pruning else "begun" if folder.path.exists() else "to do"
+        state = "skipped" if state in ("begun", "to do") and key in not_needed else state
         state = "done" if key in plan.done else "failed" if failure else state
         row: dict[str, Any] = {"key": key, "stage": node.name, "values": node.values, "state": state}
+        if pruning:
+            row |= {"reason": pruning.reason, "log": str(folder.log)}
         if failure:
             row |= {"reason": failure, "log": str(folder.log)}
         if record:
@@ -106,8 +111,9 @@ class Shown:
         return self.plan.store.sweep(self.plan.name)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the fits as JSON rows."""
-        return [row for law in self.analysis.laws for row in law.as_rows()]
+        """Return the fits as JSON rows, and behind them what a search has found, a row a study."""
+        rows = [row for law in self.analysis.laws for row in law.as_rows()]
+        return rows + [{"search": study.name, **study.as_json()} for study in self.study.search]
 
     def print(self, console: Console) -> None:
         """Print a table for each law, with its verdict, and what pre-training changed."""
@@ -118,6 +124,7 @@ class Shown:
         for result in self.analysis.results:
             if result.gains:
                 console.print(gain_table(result))
+        searching.print_found(self.study.search, console)
         if self.analysis.claims:
             console.print(claim_table(self.analysis.claims))
         for one in self.analysis.mixed:
@@ -161,9 +168,7 @@ def analyse(plan: Plan) -> Shown:
         claims=experiment.claims,
         differences=residuals.differences(plan, asked) if (asked := residuals.asked(plan)) else {},
         unpaid=unpaid(plan),
-        search=searched(plan.store, cells, list(plan.spec.searched), experiment.search.objective)
-        if experiment.search
-        else (),
+        search=searching.found_by(plan),
     )
     return Shown(plan, study)
 

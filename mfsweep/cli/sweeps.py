@@ -48,20 +48,21 @@ class Outcome:
         return any(summary.interrupted for summary in self.summaries.values())
 
     def counts(self) -> dict[str, int]:
-        """Return the stages that were run, reused, failed and skipped, all specs together."""
+        """Return the stages that were run, reused, failed, skipped and pruned, all specs together."""
         return {
             count: sum(getattr(summary, count) for summary in self.summaries.values())
-            for count in ("run", "reused", "failed", "skipped")
+            for count in ("run", "reused", "failed", "skipped", "pruned")
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Return the counts, and each stage that failed, or was skipped because of that, with its reason."""
+        """Return the counts, and each stage that failed, was pruned, or was not run because of that, and why."""
         return {
             **self.counts(),
             "interrupted": self.is_interrupted,
             "disk_full": bool(self.full) or any(summary.full for summary in self.summaries.values()),
             "failed_stages": self._stages("failures"),
             "skipped_stages": self._stages("not_run"),
+            "pruned_stages": self._stages("given_up"),
         }
 
     def _stages(self, which: str) -> list[dict[str, str]]:

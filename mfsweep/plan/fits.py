@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mfsweep.errors import nearest
 from mfsweep.plan.graph import Graph
 from mfsweep.plan.metrics import check_path, measured_by
 from mfsweep.quantities import RESULT, Quantity
 from mfsweep.spec.gathered import Gathered, gathering
-from mfsweep.spec.load import Spec
+from mfsweep.spec.load import Place, Spec
 
 
 def check_fits(spec: Spec, graph: Graph, found: Gathered | None = None) -> None:
@@ -37,22 +39,32 @@ def check_fits(spec: Spec, graph: Graph, found: Gathered | None = None) -> None:
 
 
 def check_search(spec: Spec, graph: Graph) -> None:
-    """Refuse a search by what no result measures, or by test labels (README rule 4).
+    """Refuse a search by what no result measures, or by test labels (README rule 4), or by a sampler that cannot do it.
 
     Raises:
-        SpecError: at the search's objective.
+        SpecError: at what is wrong of the search.
     """
     search = spec.experiment.search
     if search is None:
         return
-    place = ("search", "objective")
-    if search.objective.startswith("test."):
-        expected = "a metric of `validation`: test labels touch nothing but the last number"
-        raise spec.document.error(place, search.objective, expected)
-    if not search.objective.startswith("validation."):
-        raise spec.document.error(place, search.objective, "validation.<method>.<quantity>")
-    if search.objective.endswith(f".{Quantity.LOSS}"):
-        expected = "an error, as validation.<method>.energy_mae: a loss is weighted by what may be searched (alpha)"
-        raise spec.document.error(place, search.objective, expected)
+    if search.sampler == "cmaes" and len(spec.searched) == 1:
+        expected = "tpe, gp or random: CMA-ES adapts a covariance, and the spec searches one axis alone"
+        raise spec.document.error(("search", "sampler"), search.sampler, expected)
     measured = measured_by(spec, graph)
-    check_path(spec, graph, measured, place, f"{RESULT}.{search.objective}")
+    for index, objective in enumerate(search.objectives):
+        place = ("search", "objective", index) if len(search.objectives) > 1 else ("search", "objective")
+        _check_objective(spec, graph, measured, place, objective)
+
+
+def _check_objective(
+    spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]], place: Place, objective: str
+) -> None:
+    if objective.startswith("test."):
+        expected = "a metric of `validation`: test labels touch nothing but the last number"
+        raise spec.document.error(place, objective, expected)
+    if not objective.startswith("validation."):
+        raise spec.document.error(place, objective, "validation.<method>.<quantity>")
+    if objective.endswith(f".{Quantity.LOSS}"):
+        expected = "an error, as validation.<method>.energy_mae: a loss is weighted by what may be searched (alpha)"
+        raise spec.document.error(place, objective, expected)
+    check_path(spec, graph, measured, place, f"{RESULT}.{objective}")

@@ -39,6 +39,12 @@ def without_seeds(values: Point) -> dict[str, Value]:
     return {axis: value for axis, value in values.items() if axis not in SEEDS}
 
 
+def study_name(spec: Spec, point: Point) -> str:
+    """Return the name of the study that a point belongs to."""
+    others = {axis: value for axis, value in point.items() if axis not in spec.searched}
+    return f"{spec.experiment.name}:{text(others)}" if others else spec.experiment.name
+
+
 def text(values: Point) -> str:
     """Return a point as text."""
     return ",".join(f"{axis}={value}" for axis, value in values.items())

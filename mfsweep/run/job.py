@@ -28,6 +28,8 @@ class Job(Frozen):
     evaluations: tuple[Evaluation, ...]
     resources: Resources
     execution: Execution = Execution()
+    judged: bool = False
+    """Whether a search may give it up: it then waits for a word at every validation."""
     overlay: str | None = None
     """Folder of packages that goes in front of the workers' own, for an architecture that needs one."""
 

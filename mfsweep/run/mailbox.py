@@ -32,12 +32,14 @@ class Mailbox:
         self._nodes: dict[int, tuple[str, str]] = {}
         self._ends: dict[int, str | None] = {}
         """Rank -> the text of the error that ended the job there, or None."""
+        self._answers: list[bool] = []
+        """To the progress of a job that a search judges: whether it goes on."""
         self._changed = asyncio.Condition()
 
     async def give(self, job: dict[str, Any] | None) -> None:
         """Give the group its next job, a dumped one; None lets the workers go home."""
         self._jobs.append(job)
-        self._items, self._nodes, self._ends = [], {}, {}
+        self._items, self._nodes, self._ends, self._answers = [], {}, {}, []
         await self._tell()
 
     async def job(self, number: int) -> dict[str, Any] | None:
@@ -49,6 +51,16 @@ class Mailbox:
         """Add a progress."""
         self._items.append(item)
         await self._tell()
+
+    async def answer(self, goes_on: bool) -> None:
+        """Answer a progress: whether the job goes on."""
+        self._answers.append(goes_on)
+        await self._tell()
+
+    async def answered(self) -> bool:
+        """Wait for the answer to a progress, and return and forget it."""
+        await self._until(lambda: bool(self._answers))
+        return self._answers.pop(0)
 
     async def take(self, seconds: float) -> list[dict[str, Any]]:
         """Return and forget what was added; wait a while for it, or for the job's end."""

@@ -68,9 +68,12 @@ class Mirror:
             )
         )
 
-    def end(self, key: str, *, failed: bool) -> None:
+    def end(self, key: str, *, failed: bool, pruned: bool = False) -> None:
         """Show how a stage ended, with its final metrics and files."""
         folder = self._store.stage(key)
+        if pruned:  # MLflow has no word of its own for it
+            self._tracker.finish(key, "KILLED", {}, [folder.log], {"end": "pruned"})
+            return
         if failed:
             self._tracker.finish(key, "FAILED", {}, [folder.log])
             return

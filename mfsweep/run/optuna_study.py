@@ -4,7 +4,11 @@ A *point* is one combination of parameters. It has a number, kept in the user at
 take several of them: Optuna's ask and tell have no heartbeat, so a trial that a killed run left RUNNING is failed when
 the study is opened, and its point enqueued again, under its number. The same happens to a point that has failed, since
 a run tries failed stages once more. What the sampler draws for a new point depends on the search's seed, the point's
-number and the study's values alone: a search that goes on asks for what it would have asked without the break.
+number and the study's values alone: a search that goes on asks for what it would have asked without the break. (Of
+`cmaes` that holds but for the numbers of the Optuna trials, which a break moves on, and which it draws by as well.)
+
+A point that the search's pruner has given up ends as PRUNED, with its curve as intermediate values. Without a pruner it
+is enqueued again.
 """
 
 from __future__ import annotations
@@ -12,12 +16,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,16 +29,21 @@ from mfsweep.errors import StoreError
 from mfsweep.masking import is_masked
 from mfsweep.run.databases import OptunaTables, whole
 from mfsweep.run.mlflow_experiment import reason
+from mfsweep.run.pruning import Curve
 from mfsweep.spec.axes import Distribution, Value
-from mfsweep.spec.experiment import Search
+from mfsweep.spec.search import Search
 from mfsweep.store import Store
 
 STARTUP_POINTS = 4
-"""Points that TPE draws at random first. Optuna's own ten are most of a search in which each point is trainings."""
+"""Points that `tpe` and `gp` draw at random first. Optuna's own ten are most of a search in which each point is
+trainings."""
 
 _NUMBER, _STAGES, _SCORES, _REFUSED, _TERMS = "point", "stages", "scores", "refused", "mfsweep"
-"""User attributes: of a trial its point's number, its stages' keys, its score with each seed, why the plan refused it;
-of a study what its values mean."""
+"""User attributes: of a trial its point's number, its stages' keys, its score with each seed (of two objectives each),
+why the plan refused it; of a study what its values mean."""
+
+Scores = Sequence[tuple[float, ...]]
+"""Of each seed, the objectives."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,8 @@ class Study:
         self._search = search
         self._searched = searched
         self._distributions = {axis: _distribution(one) for axis, one in searched.items()}
-        self._study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+        downwards: list[Literal["minimize"]] = ["minimize" for _ in search.objectives]
+        self._study = optuna.create_study(storage=storage, study_name=name, directions=downwards, load_if_exists=True)
         self._require_same_terms()
         self._fail_left_over()
         self._enqueue_open(known)
@@ -124,6 +134,11 @@ class Study:
         """Return the parameters and the stages' keys of the points that have a value."""
         done = (trial for trial in self._trials() if trial.state is TrialState.COMPLETE)
         return [(trial.params, trial.user_attrs.get(_STAGES)) for trial in done]
+
+    def pruned(self) -> list[dict[str, Value]]:
+        """Return the parameters of the points that were given up and are not asked for again."""
+        numbers = {trial.user_attrs.get(_NUMBER): trial for trial in self._trials() if self._is_given_up(trial)}
+        return [trial.params for trial in numbers.values()]
 
     def ask(self) -> Asked:
         """Return the next point: one that waits, else a new one."""
@@ -144,18 +159,35 @@ class Study:
         """Note the keys of a point's stages: cell -> stage name -> key."""
         asked.trial.set_user_attr(_STAGES, stages)
 
-    def tell(self, asked: Asked, scores: Sequence[float] | None) -> None:
-        """End a point with its score of each seed, whose mean is its value, or None: it failed."""
+    def tell(self, asked: Asked, scores: Scores | None, curve: Curve | None = None) -> None:
+        """End a point.
+
+        Args:
+            asked: the point.
+            scores: of each seed, of which the mean is its value; None: it failed.
+            curve: what the pruner has seen of it.
+        """
         if scores is None:
             self._study.tell(asked.trial, state=TrialState.FAIL)
             return
-        asked.trial.set_user_attr(_SCORES, list(scores))
-        self._study.tell(asked.trial, float(np.mean(scores)))
+        _report(asked, curve or {})
+        means = [float(mean) for mean in np.mean(scores, axis=0)]
+        asked.trial.set_user_attr(_SCORES, [list(of_seed) if len(means) > 1 else of_seed[0] for of_seed in scores])
+        self._study.tell(asked.trial, means)
+
+    def prune(self, asked: Asked, curve: Curve) -> None:
+        """End a point that was given up, with the curve that it was given up by."""
+        _report(asked, curve)
+        self._study.tell(asked.trial, state=TrialState.PRUNED)
 
     def refuse(self, asked: Asked, why: str) -> None:
         """End a point for good that cannot be planned."""
         asked.trial.set_user_attr(_REFUSED, why)
         self._study.tell(asked.trial, state=TrialState.FAIL)
+
+    def _is_given_up(self, trial: FrozenTrial) -> bool:
+        """Return whether a trial's point was pruned, and stays so."""
+        return self._search.is_pruned and trial.state is TrialState.PRUNED
 
     def _has(self, params: Mapping[str, Value]) -> bool:
         return all(one.has(params[axis]) for axis, one in self._searched.items())
@@ -166,7 +198,8 @@ class Study:
     def _require_same_terms(self) -> None:
         """Refuse a study whose values cannot be compared with what would be told to it."""
         axes = {axis: _terms(one) for axis, one in self._distributions.items()}
-        terms = {"objective": self._search.objective, "axes": axes}
+        objectives = self._search.objectives
+        terms = {"objective": list(objectives) if len(objectives) > 1 else self._search.objective, "axes": axes}
         found = self._study.user_attrs.get(_TERMS)
         if found is None:
             self._study.set_user_attr(_TERMS, terms)
@@ -188,7 +221,8 @@ class Study:
             number = trial.user_attrs.get(_NUMBER)
             if number is not None and (trial.state is TrialState.WAITING or self._has(trial.params)):
                 params[number] = trial.params
-                if trial.state in (TrialState.COMPLETE, TrialState.WAITING) or _REFUSED in trial.user_attrs:
+                ended = trial.state in (TrialState.COMPLETE, TrialState.WAITING) or self._is_given_up(trial)
+                if ended or _REFUSED in trial.user_attrs:
                     settled.add(number)
         for number in sorted(params.keys() - settled):
             self._study.enqueue_trial(params[number], user_attrs={_NUMBER: number})
@@ -210,10 +244,24 @@ def another_name(study: str) -> str:
 def _sampler(search: Search, number: int) -> BaseSampler:
     # The state of a sampler's generator is not in the storage: each point has a stream of its own.
     seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
-    if search.sampler == "random":
-        return RandomSampler(seed=seed)
-    # constant_liar: points that are out count as bad ones, or two at a time would be asked for side by side.
-    return TPESampler(n_startup_trials=STARTUP_POINTS, constant_liar=True, seed=seed)
+    match search.sampler:
+        case "random":
+            return RandomSampler(seed=seed)
+        case "gp":
+            return GPSampler(seed=seed, n_startup_trials=STARTUP_POINTS)
+        case "cmaes":
+            return CmaEsSampler(seed=seed, popsize=search.generation)
+        case "nsga2":
+            assert search.generation is not None
+            return NSGAIISampler(seed=seed, population_size=search.generation)
+        case "tpe":
+            # constant_liar: points that are out count as bad ones, or two at a time would be asked for side by side.
+            return TPESampler(n_startup_trials=STARTUP_POINTS, constant_liar=True, seed=seed)
+
+
+def _report(asked: Asked, curve: Curve) -> None:
+    for step, value in curve.items():
+        asked.trial.report(value, step)
 
 
 def _distribution(one: Distribution) -> BaseDistribution:

@@ -5,22 +5,29 @@ here trains. `advance` looks at which points have come to an end, tells Optuna, 
 stage queue calls it whenever stages have ended (`sweep.run`).
 
 Order of writing, so that a kill at any time loses nothing: Optuna has a point before asked.json has it, asked.json
-before it is trained, its stages' records before Optuna has its value.
+before it is trained, its stages' records before Optuna has its value, the marks of a point that the pruner gives up
+before its trainings end by them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.plan.graph import PlannedCell
 from mfsweep.prepare import Plan
-from mfsweep.prepare.points import is_admitted, text, without_seeds
+from mfsweep.prepare.points import Point, is_admitted, study_name, text
+from mfsweep.prepare.pruned import cells_of, pruning, spared
 from mfsweep.quantities import RESULT, MetricPath
+from mfsweep.records import Pruning
 from mfsweep.run.kept import final_metrics
-from mfsweep.run.optuna_study import Asked, Study, another_name, open_in_store, open_storage
-from mfsweep.spec.axes import SEEDS, Value
+from mfsweep.run.optuna_study import Study, another_name, open_in_store, open_storage
+from mfsweep.run.pruning import Budget, Judge, curve_of, value_of
+from mfsweep.run.running_study import PointOut, RunningStudy, seeds_of
+from mfsweep.spec.axes import Value
 from mfsweep.store.sqlite_uris import placed
 
 
@@ -49,7 +56,7 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[Search]:
             studies = {
                 Study(
                     storage,
-                    _name(plan.name, values),
+                    study_name(plan.spec, values),
                     settings,
                     plan.spec.searched,
                     [_searched(point, plan) for point in plan.points if values.items() <= point.items()],
@@ -76,10 +83,18 @@ class Search:
         self.plan = plan
         self._say = say
         self._settings = settings
-        self._objective = MetricPath.parse(f"{RESULT}.{settings.objective}")
-        self._studies = [_Running(study, values) for study, values in studies.items()]
+        self._objectives = [MetricPath.parse(f"{RESULT}.{objective}") for objective in settings.objectives]
+        self._studies = [
+            RunningStudy(study, values, Judge(settings, study.name) if settings.is_pruned else None)
+            for study, values in studies.items()
+        ]
         self._lost: set[str] = set()
         """Keys of stages that ended in this run and are not done."""
+        self._pruned: list[Point] = []
+        self._why: dict[str, Pruning] = {}
+        """Key of a stage whose point was given up -> why."""
+        self._spared: tuple[int, int, frozenset[str]] = (0, 0, frozenset())
+        """What `spared` was of so many cells and pruned points."""
         for running in self._studies:
             self._take_up(running)
         self.advance()
@@ -90,18 +105,65 @@ class Search:
         Args:
             ended: keys of stages that have ended, well or badly, since the last call.
         """
-        self._lost |= {key for key in ended if not self._is_done(key)}
+        self._lost |= {key for key in ended if not self._is_done(key) and not self.is_spared(key)}
         for running in self._studies:
             self._tell(running)
             while self._wants_more(running):
                 self._ask(running)
                 self._tell(running)
 
+    def judge(self, key: str, progress: Mapping[str, Any]) -> None:
+        """Take in a validation of a stage, and give up the points that fall behind by it: their stages are marked.
+
+        Args:
+            key: of the stage.
+            progress: `loop.Progress` as plain data.
+        """
+        if not self._settings.is_pruned or key not in self.plan.graph.nodes:
+            return
+        if self.is_spared(key):  # it was on its way to a worker when its point was given up
+            self._mark(key)
+            return
+        value = value_of(progress["validation"], self._objectives[0])
+        recipe, step = self.plan.graph.nodes[key].training.recipe, progress["step"]
+        if value is None:
+            return
+        for running in self._studies:
+            for out in running.out:
+                if (seed := out.seeds.get(key)) is None:
+                    continue
+                assert running.judge is not None
+                running.judge.take(out.number, seed, step, value)
+                budget = Budget(recipe.validate_every, recipe.max_steps)
+                behind = step != recipe.max_steps and running.judge.falls_behind(out.number, step, budget)
+                # What something else needs as well is trained to its end in any case, and its point has a value then.
+                if behind and out.point not in self._pruned and key in spared(self.plan, [*self._pruned, out.point]):
+                    self._give_up(running, out, step, value)
+
+    @property
+    def has_pruner(self) -> bool:
+        """Return whether points may be given up."""
+        return self._settings.is_pruned
+
+    def is_spared(self, key: str) -> bool:
+        """Return whether only points that were given up need a stage."""
+        size = len(self.plan.graph.cells), len(self._pruned)
+        if self._spared[:2] != size:
+            self._spared = (*size, spared(self.plan, self._pruned))
+        return key in self._spared[2]
+
+    def why_spared(self, key: str) -> str:
+        """Return why the point of a stage that is spared was given up."""
+        why = self._why.get(key)
+        return why.reason if why else "given up, with a stage before it"
+
     @property
     def progress(self) -> str:
         """Return how far the search is."""
         ended = sum(running.ended for running in self._studies)
-        return f"{ended} of {self._settings.trials * len(self._studies)} points"
+        pruned = sum(running.pruned for running in self._studies)
+        said = f"{ended} of {self._settings.trials * len(self._studies)} points"
+        return f"{said}, {pruned} of them pruned" if pruned else said
 
     @property
     def failed(self) -> int:
@@ -113,27 +175,45 @@ class Search:
         """Return how many points of this run cannot be planned."""
         return sum(running.refused for running in self._studies)
 
-    def _take_up(self, running: _Running) -> None:
+    def _take_up(self, running: RunningStudy) -> None:
         """Plan the points with a value that the plan lacks, and refuse a study of other trainings than the plan's."""
         for params, stages in running.study.told():
             point = {**running.values, **params}
-            if not is_admitted(self.plan.spec, point):
-                continue
-            if point not in self.plan.points and (problem := self._plan(point)):
-                self._say(f"the value of {text(point)} is left out: {problem}")
+            if not self._is_planned(point):
                 continue
             running.complete += 1
-            if stages is not None and stages != self._stages(self._cells(point)):
+            cells = cells_of(self.plan, point)
+            if stages is not None and stages != self._stages(cells):
                 raise StoreError(
                     f"the Optuna study {running.study.name!r} has a value for {point} that other trainings gave: the "
                     f"spec has changed since. {another_name(running.study.name)}"
                 )
+            if running.judge is not None:
+                self._follow(running.judge, cells)
+        for params in running.study.pruned():
+            point = {**running.values, **params}
+            if self._is_planned(point):
+                running.pruned += 1
+                cells = cells_of(self.plan, point)
+                lost = Pruning(time=0.0, study=running.study.name, step=0, reason="given up by an earlier run")
+                self._set_aside(point, pruning(self.plan, point, cells) or lost)
+                assert running.judge is not None, "without a pruner nothing is given up"
+                self._follow(running.judge, cells)
 
-    def _wants_more(self, running: _Running) -> bool:
+    def _is_planned(self, point: Point) -> bool:
+        """Return whether an earlier point is of this search; one that the plan lacks is planned."""
+        if not is_admitted(self.plan.spec, point):
+            return False
+        if point not in self.plan.points and (problem := self._plan(point)):
+            self._say(f"the value of {text(point)} is left out: {problem}")
+            return False
+        return True
+
+    def _wants_more(self, running: RunningStudy) -> bool:
         begun = running.ended + len(running.out)
         return len(running.out) < self._settings.parallel and begun < self._settings.trials
 
-    def _ask(self, running: _Running) -> None:
+    def _ask(self, running: RunningStudy) -> None:
         asked = running.study.ask()
         point = {**running.values, **asked.values}
         if point not in self.plan.points and (problem := self._plan(point)):
@@ -142,11 +222,16 @@ class Search:
             running.refused += 1
             self._say(f"{text(point)} is refused and not asked for again: {problem}")
             return
-        cells = self._cells(point)
+        cells = cells_of(self.plan, point)
         running.study.describe(asked, self._stages(cells))
-        running.out.append((asked, cells))
+        out = PointOut(asked, point, {cell.keys[cell.cell.result]: seeds_of(cell) for cell in cells})
+        if running.judge is not None:
+            out.number = self._follow(running.judge, cells)
+            if found := pruning(self.plan, point, cells):  # by a run that ended before it could tell the study
+                self._set_aside(point, found)
+        running.out.append(out)
 
-    def _plan(self, point: Mapping[str, Value]) -> SpecError | DataError | None:
+    def _plan(self, point: Point) -> SpecError | DataError | None:
         """Add a point to the plan; return why it cannot be planned."""
         try:
             self.plan = self.plan.extended([point])
@@ -155,63 +240,78 @@ class Search:
         self.plan.store.sweep(self.plan.name).write_asked(self.plan.points)
         return None
 
-    def _tell(self, running: _Running) -> None:
+    def _tell(self, running: RunningStudy) -> None:
         """Tell the study what came out for the points that are out and have ended."""
-        out, running.out = running.out, []
-        for asked, cells in out:
-            results = [cell.keys[cell.cell.result] for cell in cells]
-            if not all(self._is_done(key) or key in self._lost for key in results):
-                running.out.append((asked, cells))
+        waiting, running.out = running.out, []
+        for out in waiting:
+            if out.point in self._pruned and not all(map(self._is_done, out.seeds)):
+                assert running.judge is not None
+                running.study.prune(out.asked, running.judge.curve(out.number))
+                running.pruned += 1
                 continue
-            scores = [self._score(key) for key in results]
+            if not all(self._is_done(key) or key in self._lost for key in out.seeds):
+                running.out.append(out)
+                continue
+            scores = [self._scores(key) for key in out.seeds]
             known = [score for score in scores if score is not None]
             failed = len(known) < len(scores)
-            running.study.tell(asked, None if failed else known)
+            if running.judge is not None and not failed:
+                ends = zip(out.seeds.values(), known, strict=True)
+                running.judge.end(out.number, {seed: score[0] for seed, score in ends})
+            curve = running.judge.curve(out.number) if running.judge is not None else None
+            running.study.tell(out.asked, None if failed else known, curve)
             running.failed += failed
             running.complete += not failed
 
-    def _score(self, key: str) -> float | None:
-        """Return the objective of a result; None where it is not done, or has no such metric."""
+    def _follow(self, judge: Judge, cells: Iterable[PlannedCell]) -> int:
+        """Show a point to the judge, with what its trainings have left so far; return its number there."""
+        keys = {cell.keys[cell.cell.result]: seeds_of(cell) for cell in cells}
+        number = judge.add(
+            {
+                seed: curve
+                for key, seed in keys.items()
+                if (curve := curve_of(self.plan.store.stage(key), self._objectives[0]))
+            }
+        )
+        judge.end(number, {seed: scores[0] for key, seed in keys.items() if (scores := self._scores(key))})
+        return number
+
+    def _give_up(self, running: RunningStudy, out: PointOut, step: int, value: float) -> None:
+        """Count a point among those that were given up, and mark its stages that have begun and nothing else needs."""
+        reason = f"given up at step {step:,} by {self._settings.pruner}: {self._settings.objective} {value:.4g}"
+        why = Pruning(time=time.time(), study=running.study.name, step=step, reason=reason)
+        self._set_aside(out.point, why)
+        keys = {key for cell in cells_of(self.plan, out.point) for key in cell.keys.values()}
+        for key in keys:
+            if self.is_spared(key) and self.plan.store.stage(key).path.exists() and not self._is_done(key):
+                self._mark(key)
+
+    def _set_aside(self, point: Point, why: Pruning) -> None:
+        self._pruned.append(point)
+        for cell in cells_of(self.plan, point):
+            self._why |= dict.fromkeys(cell.keys.values(), why)
+
+    def _mark(self, key: str) -> None:
+        try:
+            self.plan.store.stage(key).prune(self._why[key])
+        except OSError as error:
+            self._say(f"the stage {key} is not given up, though its point was: {error.strerror or error}")
+
+    def _scores(self, key: str) -> tuple[float, ...] | None:
+        """Return the objectives of a result; None where it is not done, or lacks one."""
         if not self._is_done(key):
             return None
         metrics = final_metrics(self.plan.store, self.plan.graph.nodes[key])
-        found = self._objective.among(metrics)
-        return metrics[found[0]] if len(found) == 1 else None
+        found = [objective.among(metrics) for objective in self._objectives]
+        return tuple(metrics[names[0]] for names in found) if all(len(names) == 1 for names in found) else None
 
     def _is_done(self, key: str) -> bool:
         evaluations = [evaluation.identity() for evaluation in self.plan.graph.nodes[key].evaluations]
         return self.plan.store.stage(key).is_done(evaluations)
 
-    def _cells(self, point: Mapping[str, Value]) -> list[PlannedCell]:
-        """Return the cells of a point, one for each seed."""
-        return [planned for planned in self.plan.graph.cells if without_seeds(planned.cell.values) == point]
-
     def _stages(self, cells: Iterable[PlannedCell]) -> dict[str, dict[str, str]]:
         """Return the keys of all stages of the cells: seeds as text -> stage name -> key."""
-        return {text({a: v for a, v in one.cell.values.items() if a in SEEDS}) or "cell": one.keys for one in cells}
-
-
-class _Running:
-    """A study in this run."""
-
-    def __init__(self, study: Study, values: Mapping[str, Value]) -> None:
-        self.study = study
-        self.values = values
-        self.out: list[tuple[Asked, list[PlannedCell]]] = []
-        """Points that are being trained."""
-        self.complete = 0
-        """Points that have a value, from earlier runs too."""
-        self.failed = 0
-        """Points of this run that have none, those that cannot be planned too."""
-        self.refused = 0
-
-    @property
-    def ended(self) -> int:
-        return self.complete + self.failed
-
-
-def _name(spec: str, values: Mapping[str, Value]) -> str:
-    return f"{spec}:{text(values)}" if values else spec
+        return {seeds_of(one): one.keys for one in cells}
 
 
 def _searched(point: Mapping[str, Value], plan: Plan) -> dict[str, Value]:

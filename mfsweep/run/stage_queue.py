@@ -41,7 +41,9 @@ class Status(StrEnum):
     """Done before this run began, or by another sweep meanwhile."""
     FAILED = "failed"
     SKIPPED = "skipped"
-    """An ancestor failed."""
+    """An ancestor failed, or its point was given up before it began."""
+    PRUNED = "pruned"
+    """A search gave it up while it was trained; its checkpoint stays."""
     STOPPED = "stopped"
     """Cut short by an interrupt: it goes on in the next run."""
 
@@ -52,6 +54,8 @@ ENDED = "ended"
 """Key of the last result that a trial reports, whether its stage went well or failed."""
 CLAIMED = "claimed"
 """Beside `ENDED`: another sweep performs the stage, and the trial has done nothing."""
+GIVEN_UP = "given_up"
+"""Beside `ENDED`: a search has given the stage up, and the trial has left it there."""
 LOST = "lost"
 """Key of a result that says which workers the stage has lost, and why; it goes on from its last checkpoint."""
 PAUSED = "paused"
@@ -72,6 +76,7 @@ class StageQueue(SearchAlgorithm):
         claimed: whether another sweep performs a stage now.
         max_failures: times Tune starts a trial again whose actor died.
         supply: takes the keys of the stages that have ended and returns the graph, which may have grown, as `parents`.
+        spared: whether only points that a search has given up need a stage, as far as is known now.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class StageQueue(SearchAlgorithm):
         claimed: Callable[[str], bool],
         max_failures: int,
         supply: Callable[[Sequence[str]], Mapping[str, str | None]] | None = None,
+        spared: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._parents: dict[str, str | None] = {}
         self._config = config
@@ -93,6 +99,7 @@ class StageQueue(SearchAlgorithm):
         self._claimed = claimed
         self._max_failures = max_failures
         self._supply = supply
+        self._spared = spared
         self._children: dict[str, list[str]] = {}
         self._rank: dict[str, tuple[int, int]] = {}
         """The stage with the longest chain below it goes first, then in the order in which they came."""
@@ -102,6 +109,8 @@ class StageQueue(SearchAlgorithm):
         """Those of them that have their workers."""
         self._performed: set[str] = set()
         """Those that had them at some time of this run."""
+        self._given_up: set[str] = set()
+        """Those that were pruned, or skipped because of that."""
         self._held: set[str] = set()
         self._looked = time.monotonic()
         """When the held ones were looked at last."""
@@ -136,6 +145,10 @@ class StageQueue(SearchAlgorithm):
         """Return the stage key of a trial."""
         return trial.config["key"]
 
+    def is_given_up(self, key: str) -> bool:
+        """Return whether a stage was pruned, or skipped because of that."""
+        return key in self._given_up
+
     def begin(self, key: str, node: str) -> None:
         """Take in that a stage has its workers, and the node of its trial."""
         self._begun.add(key)
@@ -157,7 +170,7 @@ class StageQueue(SearchAlgorithm):
         return ended
 
     def add(self, parents: Mapping[str, str | None]) -> None:
-        """Take further stages, parents before children; of those that it has, the ones that are no longer done."""
+        """Take further stages, parents before children; of those that it has, the ones that are needed once more."""
         new = {key: parent for key, parent in parents.items() if key not in self.status}
         self._parents |= new
         self._children |= {key: [] for key in new}
@@ -175,6 +188,10 @@ class StageQueue(SearchAlgorithm):
         for key in parents:
             # Another cell asks for one more evaluation of it.
             if key not in new and self.status[key] in (Status.DONE, Status.REUSED) and not self._done(key):
+                self._wait_again(key)
+            # Another point has come to need what one that was given up did not.
+            if key not in new and key in self._given_up and not self._spared(key):
+                self._given_up.discard(key)
                 self._wait_again(key)
         for key in new:
             self._release(key)
@@ -237,6 +254,9 @@ class StageQueue(SearchAlgorithm):
             return Status.REUSED if last.get(CLAIMED) and key not in self._performed else Status.DONE
         if trial.status == Trial.ERROR:
             return Status.FAILED
+        if last.get(GIVEN_UP):
+            # Meanwhile something else may have come to need it.
+            return Status.PRUNED if self._spared(key) else Status.WAITING
         if not last.get(ENDED):
             return Status.STOPPED
         if last.get(CLAIMED):
@@ -254,6 +274,8 @@ class StageQueue(SearchAlgorithm):
                 self._held.add(key)
             elif self._done(key):
                 self._end_as_reused(key)
+            elif self._spared(key):
+                self._skip(key)
             else:
                 return key
         return None
@@ -299,6 +321,8 @@ class StageQueue(SearchAlgorithm):
 
     def _end(self, key: str) -> None:
         """Say that a stage has ended, and release what its end allows."""
+        if self.status[key] is Status.PRUNED:
+            self._given_up.add(key)
         self._say_ended(key)
         for child in self._children[key]:
             self._release(child)
@@ -322,10 +346,16 @@ class StageQueue(SearchAlgorithm):
         if above in (Status.DONE, Status.REUSED):
             self.status[key] = Status.READY
             heapq.heappush(self._ready, (*self._rank[key], key))
-        elif above in (Status.FAILED, Status.SKIPPED):
-            self.status[key] = Status.SKIPPED
-            self._unreleased -= 1
-            self._end(key)
+        elif above in (Status.FAILED, Status.SKIPPED, Status.PRUNED):
+            self._skip(key)
+
+    def _skip(self, key: str) -> None:
+        """End a stage that is not run: an ancestor failed, or its point was given up."""
+        if self._spared(key) or self._parents[key] in self._given_up:
+            self._given_up.add(key)
+        self.status[key] = Status.SKIPPED
+        self._unreleased -= 1
+        self._end(key)
 
     def _heights(self, parents: Mapping[str, str | None]) -> dict[str, int]:
         """Return the stages in the chain below and including each, in the graph's order."""

@@ -62,13 +62,20 @@ class Summary:
     reused: int
     failed: int
     skipped: int
-    """Not run because an ancestor failed."""
+    """Not run because an ancestor failed, or because their point was given up."""
     interrupted: bool
     failures: tuple[Failure, ...]
     not_run: tuple[Failure, ...] = ()
     """Those that `skipped` counts."""
+    given_up: tuple[Failure, ...] = ()
+    """Those that a search's pruner ended; no failures."""
     full: bool = False
     """Whether a full disk ended it."""
+
+    @property
+    def pruned(self) -> int:
+        """Return how many stages a search's pruner ended."""
+        return len(self.given_up)
 
     @property
     def exit_code(self) -> int:
@@ -102,7 +109,9 @@ def run(
         return now().graph.nodes[key]
 
     def config(key: str) -> dict[str, Any]:
-        return {"job": _job(now(), node(key), resources).model_dump(mode="json"), "scratch": str(scratch)}
+        judged = search is not None and search.has_pruner
+        job = _job(now(), node(key), resources, judged=judged)
+        return {"job": job.model_dump(mode="json"), "scratch": str(scratch)}
 
     def supply(ended: Sequence[str]) -> dict[str, str | None]:
         if search:
@@ -120,6 +129,7 @@ def run(
         lambda key: _is_claimed(store.stage(key)),
         resources.max_failures,
         supply if search else None,
+        search.is_spared if search else lambda _: False,
     )
     for key, status in queue.status.items():
         if status is Status.REUSED:
@@ -127,22 +137,27 @@ def run(
     full = False
     if not queue.is_complete:
         assert room is not None, "there is something to train"
-        watcher = Watcher(queue, room, display, mirror, store)
+        watcher = Watcher(queue, room, display, mirror, store, search.judge if search else None)
         full = _tune(queue, watcher, scratch, in_groups=resources.workers > 1)
-    return _summary(queue, now(), full=full)
+    return _summary(queue, now(), search, full=full)
 
 
-def _summary(queue: StageQueue, plan: Plan, *, full: bool) -> Summary:
+def _summary(queue: StageQueue, plan: Plan, search: Search | None, *, full: bool) -> Summary:
     counts = {status: sum(s is status for s in queue.status.values()) for status in Status}
     failures: dict[str, Failure] = {}
     not_run: list[Failure] = []
+    given_up: list[Failure] = []
     for key, status in queue.status.items():  # parents first
         folder, name = plan.store.stage(key), describe(plan.graph.nodes[key])
         if status is Status.FAILED:
             failures[key] = Failure(key, name, folder.log, folder.failure() or "it ended without a word")
         elif status is Status.SKIPPED:
-            above = next(one for one in plan.graph.lineage(key) if one.key in failures)
-            not_run.append(Failure(key, name, failures[above.key].log, f"{describe(above)} failed"))
+            above = next((one for one in plan.graph.lineage(key) if one.key in failures), None)
+            log = failures[above.key].log if above else folder.log
+            why = f"{describe(above)} failed" if above else f"its point was {_why(search, key)}"
+            not_run.append(Failure(key, name, log, why))
+        elif status is Status.PRUNED:
+            given_up.append(Failure(key, name, folder.log, _why(search, key)))
     return Summary(
         run=counts[Status.DONE],
         reused=counts[Status.REUSED],
@@ -151,8 +166,14 @@ def _summary(queue: StageQueue, plan: Plan, *, full: bool) -> Summary:
         interrupted=not queue.is_complete and not full,
         failures=tuple(failures.values()),
         not_run=tuple(not_run),
+        given_up=tuple(given_up),
         full=full,
     )
+
+
+def _why(search: Search | None, key: str) -> str:
+    assert search is not None, "only a search gives stages up"
+    return search.why_spared(key)
 
 
 def _is_claimed(folder: StageFolder) -> bool:
@@ -219,7 +240,7 @@ class _InOrder(FIFOScheduler):
         return None
 
 
-def _job(plan: Plan, node: Node, resources: Resources) -> Job:
+def _job(plan: Plan, node: Node, resources: Resources, *, judged: bool) -> Job:
     return Job(
         name=node.name,
         training=node.training,
@@ -230,5 +251,6 @@ def _job(plan: Plan, node: Node, resources: Resources) -> Job:
         evaluations=tuple(node.evaluations),
         resources=resources,
         execution=plan.spec.experiment.execution,
+        judged=judged,
         overlay=str(path) if (path := overlay_path(node.training.model.architecture)) else None,
     )

@@ -8,6 +8,7 @@ An architecture with packages of its own finds them in its overlay, in front of 
 How it can end otherwise than well:
 
     an MfsweepError             would come again: it is written to the stage's log, and the trial ends normally, undone
+    a search's pruner           the trial ends at the validation that decided, undone; its checkpoint stays
     another sweep's claim       the trial ends at once, undone; the queue holds the stage back
     a full disk                 the stage waits for room and goes on from its last checkpoint
     anything else               the stage is started again from its last checkpoint: `max_failures` times without a
@@ -35,7 +36,7 @@ from mfsweep.run.group import perform_in_group
 from mfsweep.run.job import Job
 from mfsweep.run.lost import WORD_SECONDS
 from mfsweep.run.perform import perform
-from mfsweep.run.stage_queue import BEGUN, CLAIMED, ENDED, PAUSED
+from mfsweep.run.stage_queue import BEGUN, CLAIMED, ENDED, GIVEN_UP, PAUSED
 from mfsweep.run.stage_trial import last_line
 from mfsweep.train.loop import Progress
 from mfsweep.train.world import World
@@ -56,9 +57,16 @@ def run_stage(config: dict[str, Any]) -> None:
                     _in_process(job)
                 else:
                     perform_in_group(job, config["scratch"], begun)
+            if is_given_up(job):
+                end[GIVEN_UP] = True
 
     _in_spite_of_full_disks(job, work)
     tune.report(end)
+
+
+def is_given_up(job: Job) -> bool:
+    """Return whether a search has given the stage up; after `tune.report`, which returns when that is decided."""
+    return job.judged and job.folder.pruning() is not None
 
 
 def begun() -> None:
@@ -73,7 +81,7 @@ def _in_process(job: Job) -> None:
 
     def report(progress: Progress) -> bool:
         tune.report(progress._asdict())
-        return True
+        return not is_given_up(job)
 
     def loop() -> None:
         torch.set_num_threads(max(1, int(job.resources.cpus_per_worker)))
@@ -117,4 +125,5 @@ def _logged(job: Job) -> Iterator[None]:
         say(full if disk.is_why(error) else traceback.format_exc())
         raise
     else:
-        say("done")
+        pruning = job.folder.pruning() if job.judged else None
+        say(f"{pruning.reason}; its checkpoint stays" if pruning else "done")

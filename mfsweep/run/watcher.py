@@ -32,12 +32,31 @@ LOOK_SECONDS = 15.0
 class Watcher(tune.Callback, tune.Stopper):
     """Tells the display and the tracker what becomes of the stages, and ends a run that can never be served."""
 
-    def __init__(self, queue: StageQueue, room: Room, display: Display, mirror: Mirror, store: Store) -> None:
+    def __init__(
+        self,
+        queue: StageQueue,
+        room: Room,
+        display: Display,
+        mirror: Mirror,
+        store: Store,
+        judge: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> None:
+        """Watch nothing yet.
+
+        Args:
+            queue: of the stages.
+            room: that the cluster has.
+            display: is told.
+            mirror: is told.
+            store: has the stages' logs.
+            judge: takes a stage's key and progress at each validation, and may give the stage up.
+        """
         self._queue = queue
         self._room = room
         self._display = display
         self._mirror = mirror
         self._store = store
+        self._judge = judge
         self._orphans = orphans.Orphans()
         self._looked = time.monotonic()
         self._refusals = 0
@@ -77,6 +96,8 @@ class Watcher(tune.Callback, tune.Stopper):
             self._display.lost(key, result[LOST])
         elif "step" in result:
             self._queue.trials[key].validated()
+            if self._judge:  # before the trial is let on, which looks at once whether it was given up
+                self._judge(key, result)
         self._display.reported(key, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -102,16 +123,24 @@ class Watcher(tune.Callback, tune.Stopper):
         # After this, Tune's clean-up may end trials that an interrupt cut short: they are no failures.
         for key in self._queue.take_ended():
             status = self._queue.status[key]
-            self._display.ended(key, status, self._mirror.kept(key) if status is Status.DONE else "")
+            self._display.ended(key, status, self._word(key, status))
             if status is Status.REUSED:  # another sweep did it
                 take_in(self._store.stage(key), self._mirror)
             elif status is not Status.SKIPPED:
-                self._mirror.end(key, failed=status is Status.FAILED)
+                self._mirror.end(key, failed=status is Status.FAILED, pruned=status is Status.PRUNED)
         self._display.waiting = self._queue.waiting
         self._display.beat()
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._look()
             self._looked = time.monotonic()
+
+    def _word(self, key: str, status: Status) -> str:
+        """Return what is said of a stage's end."""
+        if status is Status.PRUNED and (pruning := self._store.stage(key).pruning()):
+            return pruning.reason
+        if status is Status.SKIPPED:
+            return "its point was given up" if self._queue.is_given_up(key) else "an ancestor failed"
+        return self._mirror.kept(key) if status is Status.DONE else ""
 
     def _look(self) -> None:
         """Give back what lost its trial, and stop where the cluster has come to refuse all there is."""

@@ -42,7 +42,7 @@ def _perform(job: Job, world: World, mailbox: Any) -> None:
     def report(progress: Progress) -> bool:
         # Waiting for the answer makes a stage whose trial is gone end here.
         ray.get(mailbox.put.remote(progress._asdict()))
-        return True
+        return not job.judged or bool(ray.get(mailbox.answered.remote()))
 
     runtime = ray.get_runtime_context()
     ray.get(mailbox.begin.remote(world.rank, (runtime.get_node_id(), ray.util.get_node_ip_address())))

@@ -92,6 +92,8 @@ class WorkerGroup:
                 else:
                     tune.report(item)
                     self.step = item.get("step", self.step)
+                    if job.judged and "step" in item:
+                        ray.get(self._mailbox.answer.remote(job.folder.pruning() is None))
                 spoken = time.monotonic()
         if error := ray.get(self._mailbox.error.remote()):
             raise TrainingError(error)

@@ -11,6 +11,7 @@ from mfsweep.spec.data import Data
 from mfsweep.spec.execution import Execution
 from mfsweep.spec.figures import Claim, Figure
 from mfsweep.spec.resources import Resources
+from mfsweep.spec.search import Search
 
 
 class Fit(Frozen):
@@ -27,22 +28,6 @@ class Fit(Frozen):
     """Path of the target error."""
     group_by: tuple[Name, ...] = ()
     """Axes whose values make a line of their own."""
-
-
-class Search(Frozen):
-    """How Optuna searches axes that are distributions: a study for each combination of the other axes but the seeds."""
-
-    objective: str
-    """Metric of the result to be lowered, `validation[.<method>].<quantity>`: its mean over the seeds."""
-    trials: PositiveInt
-    """Points asked for in each study."""
-    sampler: Literal["tpe", "random"] = "tpe"
-    seed: Seed = 0
-    """Seed of the sampler; each trial has a stream of its own."""
-    parallel: PositiveInt = 2
-    """Points of a study that are out at a time."""
-    storage: str | None = None
-    """Optuna storage URL; default: an sqlite file in the store."""
 
 
 class Tracking(Frozen):

@@ -16,7 +16,7 @@ from mfsweep.files import CLAIM, claimed, locked, set_aside, write_json
 from mfsweep.fingerprint import fingerprint
 from mfsweep.masking import masked
 from mfsweep.metrics_file import pack
-from mfsweep.records import Best, EvaluationRecord, Interruption, Record
+from mfsweep.records import Best, EvaluationRecord, Interruption, Pruning, Record
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
 
@@ -32,6 +32,7 @@ class StageFolder:
         self.log = path / "train.log"
         self._interruptions = path / "interruptions.jsonl"
         self._failure = path / "failure.json"
+        self._pruned = path / "pruned.json"
         self.checkpoints = path / "checkpoints"
         self.selected = self.checkpoints / "selected.pt"
         self.last = self.checkpoints / "last.pt"
@@ -90,9 +91,23 @@ class StageFolder:
         """
         write_json(self._failure, {"time": round(time.time(), 3), "reason": reason})
 
+    def prune(self, pruning: Pruning) -> None:
+        """Keep that a search has given up the stage, until it begins again: its training ends at this validation.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_json(self._pruned, pruning.model_dump(mode="json"))
+
+    def pruning(self) -> Pruning | None:
+        """Return which search gave the stage up, and why; None where none did, or it has begun again since."""
+        found = damage.read(self._pruned, Pruning)
+        return None if isinstance(found, Damage) else found
+
     def begin(self) -> None:
-        """Forget how the stage failed before."""
+        """Forget how the stage failed before, and that it was given up."""
         self._failure.unlink(missing_ok=True)
+        self._pruned.unlink(missing_ok=True)
 
     def failure(self) -> str | None:
         """Return why the stage has failed, in at least a word; None where it has not, or has begun again since."""

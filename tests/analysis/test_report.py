@@ -156,7 +156,7 @@ def test_claims_mixtures_tables_and_what_cannot_be_drawn_have_their_place(world)
 def test_what_a_search_found_is_told_with_its_points(world):
     world.mixtures()
     cells = [cell for cell in world.cells if "alpha" in cell.values]
-    found = searched(world.store, cells, ["alpha"], "test.cc.energy_mae")
+    found = searched(world.store, cells, ["alpha"], ["test.cc.energy_mae"])
     folder = world.store.sweep("search")
     write_report(world.store, Study("search", "name: search", world.cells, search=found), folder)
     text = folder.report.read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ def search(world):
                 if score is None:
                     world.store.stage(key).record_path.unlink()
                 world.cell({**others, **point, "seed": seed}, {"joint": key}, {}, result="joint")
-        return searched(world.store, world.cells, axes, OBJECTIVE)
+        return searched(world.store, world.cells, axes, [OBJECTIVE])
 
     return write
 
@@ -86,4 +86,48 @@ def test_the_result_is_plain_data(search):
 def test_an_objective_that_no_result_has_is_an_error(search, world):
     search({0.1: (1, 2)})
     with pytest.raises(FitError, match="no such metric"):
-        searched(world.store, world.cells, ["alpha"], "validation.xtb.energy_mae")
+        searched(world.store, world.cells, ["alpha"], ["validation.xtb.energy_mae"])
+
+
+ALSO = "validation.dft.energy_mae"
+
+
+@pytest.fixture
+def search_of_two(world):
+    """Give a function that writes the cells of a search of two objectives, {alpha: two lists of scores}."""
+
+    def write(scores):
+        for alpha, both in scores.items():
+            for seed, (one, other) in enumerate(zip(*both, strict=True)):
+                metrics = {OBJECTIVE: one, ALSO: other}
+                key = world.stage(
+                    [("cc", "a", 10), ("dft", "b", 10)], seed=seed, metrics=metrics, recipe={"alpha": alpha}
+                )
+                world.cell({"alpha": alpha, "seed": seed}, {"joint": key}, {}, result="joint")
+        return searched(world.store, world.cells, ["alpha"], [OBJECTIVE, ALSO])
+
+    return write
+
+
+def test_two_objectives_give_a_front_and_what_cannot_be_told_from_it(search_of_two):
+    (study,) = search_of_two(
+        {0.1: ((10, 11), (40, 44)), 0.3: ((14, 15.5), (30, 33)), 0.5: ((14.2, 15.6), (30.5, 33.4)), 0.9: ((60, 66), (80, 88))}
+    )  # fmt: skip
+    assert [point.values["alpha"] for point in study.front] == [0.1, 0.3]
+    assert [point.values["alpha"] for point in study.flat] == [0.1, 0.3, 0.5]
+    said = study.sentences()
+    assert said[0].startswith("Pareto front of validation.cc.energy_mae (meV/atom) and validation.dft.energy_mae")
+    assert said[1] == "  alpha 0.1: 10.5 ± 0.5 and 42 ± 2"
+    assert said[-1] == "not told from the front either (Tukey, 95 %): alpha 0.5"
+    plain = json.loads(json.dumps(study.as_json()))
+    assert [point["values"] for point in plain["front"]] == [{"alpha": 0.1}, {"alpha": 0.3}]
+    _, head, rows = study.table()
+    assert head[-2:] == ["front", "not told from it"]
+    assert [row[-2:] for row in rows] == [("yes", "yes"), ("yes", "yes"), ("", "yes"), ("", "")]
+
+
+def test_pruned_points_are_counted_apart(search, world):
+    search({0.1: (1, None), 0.5: (2, 3), 0.9: (4, 5)})
+    (study,) = searched(world.store, world.cells, ["alpha"], [OBJECTIVE], [{"alpha": 0.1}])
+    assert (study.pruned, study.unfinished) == (1, 0)
+    assert "1 point pruned: given up by the curves, not compared here" in study.sentences()

@@ -188,6 +188,11 @@ def test_a_new_pretraining_lies_in_a_wider_band_than_the_line(world):
     band, new = law.lines[0].band, law.lines[0].prediction
     assert (np.array(new.low) < np.array(band.low)).all()
     assert (np.array(band.high) < np.array(new.high)).all()
+    assert law.as_rows()[0]["prediction"] == {"x": new.x[0], "low": new.low[0], "high": new.high[0]}
+    said = " ".join(law.sentences(groups=False))
+    assert (
+        f"has its y (95 %) in: {law.lines[0].group} {new.low[0]:.3g} to {new.high[0]:.3g} at x {new.x[0]:.3g}." in said
+    )
 
 
 def test_the_band_of_a_line_holds_the_truth_and_opens_to_its_ends(world):

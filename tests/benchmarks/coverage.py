@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mfsweep.analysis.front import front, not_behind
 from mfsweep.analysis.molecules import Predicted, beyond
 from mfsweep.analysis.pooled import alone, difference
 from mfsweep.analysis.ratios import ratio
@@ -215,6 +216,20 @@ def searches(points: int, seeds: int, draws: int) -> Row:
     )
 
 
+def fronts(points: int, seeds: int, draws: int) -> Row:
+    """Return how often the whole true Pareto front of a search is among the points that cannot be told from it."""
+    rng = np.random.default_rng(6)
+    held, share = 0, []
+    for _ in range(draws):
+        truth = 0.15 * rng.normal(size=(2, points))
+        noise = PARTITION * rng.normal(size=(2, 1, seeds)) + TRAINING * rng.normal(size=(2, points, seeds))
+        kept = not_behind(np.exp(truth[:, :, None] + noise))
+        held += bool(kept[front(truth)].all())
+        share.append(kept.mean())
+    text = f"search of two objectives: {points} points x {seeds} seeds (share of points in the set)"
+    return Row("F", text, held / draws, float(np.median(share)))
+
+
 def pools(partitions: int, draws: int, interval: Callable[..., Pair | None]) -> Iterator[Row]:
     """Yield the coverage of overlapping partitions of one pool: of the pool's own mean, and of new molecules."""
     rng = np.random.default_rng(5)
@@ -269,6 +284,7 @@ def table(draws: int) -> Iterator[Row]:
         yield from suites(statements, 3, draws * 5)
     for points, seeds in ((8, 2), (8, 3), (20, 3)):
         yield searches(points, seeds, draws)
+        yield fronts(points, seeds, draws)
     for partitions in (3, 5, 10, 20):
         yield from pools(partitions, draws, claim_interval)
         yield from pools_of_structures(partitions, draws)

@@ -9,9 +9,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from mfsweep.cli.searching import found_by
+from mfsweep.cli.show import status
 from mfsweep.errors import DataError, SpecError, StoreError
+from mfsweep.metrics_file import append, line
 from mfsweep.prepare import prepare
 from mfsweep.records import Best, EvaluationRecord, Record
+from mfsweep.run.optuna_study import Study
 from mfsweep.run.search import opened
 from mfsweep.store import Store
 
@@ -37,6 +41,7 @@ JOINT = (
 
 SIZED = ('size: 20, probability: "${alpha}"}', 'size: "${alpha}"}')
 """alpha is a number of structures."""
+SECOND = "validation.dft.energy_mae"
 OTHER_OBJECTIVE = ("validation.cc.energy_mae", "validation.dft.energy_mae")
 SHARED = (
     ("{low: 0.01, high: 0.99}", "{low: 2, high: 18}"),
@@ -82,14 +87,14 @@ def finish(search, key, metric="validation.cc.energy_mae"):
         Record(
             key=key,
             training=node.training.identity(),
-            parent=None,
+            parent=node.parent,
             started=0.0,
             seconds=1.0,
             steps=1,
             stop_reason="max_steps",
             selected=best,
             heads={},
-            metrics={metric: (alpha - 0.3) ** 2 + seed},
+            metrics={metric: (alpha - 0.3) ** 2 + seed, SECOND: (alpha - 0.7) ** 2 + seed},
             offsets={},
             shares=[],
             parameters=1,
@@ -219,7 +224,7 @@ def test_a_result_without_the_objective_is_a_failed_point(searching, tmp_path):
     with searching(("trials: 6", "trials: 1")) as search:
         keys = waiting(search)
         for key in keys:
-            finish(search, key, "validation.dft.energy_mae")
+            finish(search, key, "validation.xtb.energy_mae")
         search.advance(keys)
         assert search.failed == 1
     assert [trial.state for trial in trials(tmp_path / "store")] == [TrialState.FAIL]
@@ -245,7 +250,7 @@ def test_each_combination_of_the_other_axes_has_a_study_and_may_go(searching, tm
         assert len(search.plan.points) == 12
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", pytest.param("gp", marks=pytest.mark.slow)])
 def test_points_that_are_out_together_are_not_the_same_one(searching, tmp_path, sampler):
     with searching(("parallel: 1", f"parallel: 4, sampler: {sampler}"), ("trials: 6", "trials: 12")) as search:
         assert len(search.plan.points) == 4
@@ -429,3 +434,189 @@ def test_no_state_of_the_stores_own_storage_costs_a_point(searching, tmp_path, s
         points = search.plan.points
     assert [point["alpha"] for point in points] == whole, "the same points, in the same order"
     assert len(said) == (spoil is not Path.unlink)
+
+
+def two(trials, more):
+    objective = f"[validation.cc.energy_mae, {SECOND}], trials: {trials}{more}"
+    return ("objective: validation.cc.energy_mae, trials: 6", f"objective: {objective}")
+
+
+@pytest.mark.parametrize(
+    ("sampler", "trials", "more"), [("nsga2", 12, ", population: 4"), ("tpe", 6, ""), ("random", 6, ""), ("gp", 6, "")]
+)
+def test_two_objectives_are_both_told(searching, tmp_path, sampler, trials, more):
+    with searching(two(trials, f"{more}, sampler: {sampler}")) as search:
+        assert run(search) == 2 * trials
+    for trial in trials_of(tmp_path):
+        alpha = trial.params["alpha"]
+        assert trial.values == pytest.approx([(alpha - 0.3) ** 2 + 0.5, (alpha - 0.7) ** 2 + 0.5])
+    with pytest.raises(StoreError, match="was made for"), searching():
+        pass
+
+
+def trials_of(tmp_path):
+    return trials(tmp_path / "store")
+
+
+TWO_AXES = (
+    ("alpha: {low: 0.01, high: 0.99}", "alpha: {low: 0.01, high: 0.99}\n  rate: {low: 0.001, high: 0.1, log: true}"),
+    ("max_steps: 4\n    validate_every: 2\n  finetune", 'learning_rate: "${rate}"\n    max_steps: 4\n    validate_every: 2\n  finetune'),
+)  # fmt: skip
+
+
+def test_cmaes_draws_generations_over_two_axes_and_goes_on_after_a_break(searching, tmp_path):
+    cmaes = ("trials: 6", "trials: 12, sampler: cmaes, population: 4")
+    with searching(*TWO_AXES, cmaes) as search:
+        run(search, 9)
+    with searching(*TWO_AXES, cmaes) as search:
+        assert run(search) == 24 - 9
+    found = [trial for trial in trials_of(tmp_path) if trial.state is TrialState.COMPLETE]
+    assert len({trial.params["rate"] for trial in found}) == 12
+    assert any("cma:" in name for trial in found for name in trial.system_attrs), "not drawn at random"
+
+
+@pytest.mark.parametrize("sampler", [pytest.param("gp", marks=pytest.mark.slow), "nsga2"])
+def test_other_samplers_go_on_as_if_there_had_been_no_break(searching, tmp_path, sampler):
+    change = (
+        two(8, ", population: 2, sampler: nsga2") if sampler == "nsga2" else ("trials: 6", "trials: 7, sampler: gp")
+    )
+    with searching(change) as search:
+        run(search)
+    whole = values(trials_of(tmp_path))
+    (tmp_path / "store").rename(tmp_path / "whole")
+    with searching(change) as search:
+        run(search, 11)
+    with searching(change) as search:
+        run(search)
+    assert values(trials_of(tmp_path)) == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("trials: 6", "trials: 6, sampler: cmaes"), r"search\.sampler.*searches one axis alone"),
+        (("trials: 6", "trials: 40, sampler: nsga2"), r"search\.sampler.*list of two metrics"),
+        (two(6, ", sampler: cmaes"), r"search\.sampler.*one objective"),
+        (two(12, ", sampler: nsga2"), r"search\.trials.*at least 16 trials, 2 generations of 8"),
+        (two(6, ", pruner: median"), r"search\.pruner.*two objectives"),
+        (("trials: 6", "trials: 6, population: 4"), r"search\.population.*tpe has no generations"),
+        (("trials: 6", "trials: 6, prune_after: 4"), r"search\.prune_after.*a `pruner`"),
+        (("trials: 6", "trials: 6, pruner: medain"), r"search\.pruner.*Did you mean 'median'"),
+        (("trials: 6", "trials: 6, sampler: nsga"), r"search\.sampler.*Did you mean 'nsga2'"),
+        (("objective: validation.cc.energy_mae", f"objective: [{SECOND}, {SECOND}]"), r"objective\[1\].*another metric"),
+        (("objective: validation.cc.energy_mae", f"objective: [{SECOND}]"), r"search\.objective.*a list of 2"),
+        (("objective: validation.cc.energy_mae", f"objective: [{SECOND}, validation.loss]"), r"objective\[1\].*weighted"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_refused_with_its_place(searching, change, says):
+    with pytest.raises(SpecError, match=says), searching(change):
+        pass
+
+
+PRUNED = ("trials: 6, parallel: 1", "trials: 4, parallel: 1, pruner: successive_halving, prune_after: 2")
+LONG = ("max_steps: 4\n    validate_every: 2\n  finetune", "max_steps: 8\n    validate_every: 2\n  finetune")
+
+
+def train(search, steps=(2, 4, 6, 8)):
+    """Train what waits, with curves, until nothing does; return the keys that were given up."""
+    given_up = []
+    while keys := [key for key in waiting(search) if not search.is_spared(key)]:
+        key = keys[0]
+        folder = search.plan.store.stage(key)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.begin()
+        alpha, seed = (search.plan.graph.nodes[key].values[name] for name in ("alpha", "seed"))
+        for step in steps:
+            found = {"validation.cc.energy_mae": (alpha - 0.3) ** 2 + seed + 1 / step, SECOND: 1.0}
+            append(folder.metrics, [line(step, found, 0.0)])
+            search.judge(key, {"step": step, "validation": found})
+            if folder.pruning():
+                given_up.append(key)
+                break
+        else:
+            finish(search, key)
+        search.advance([key])
+    return given_up
+
+
+def test_points_that_fall_behind_are_given_up_and_trained_to_their_end_without_a_pruner(
+    searching, write_spec, tmp_path
+):
+    with searching(PRUNED, LONG) as search:
+        given_up = train(search)
+        pruned = [point["alpha"] for point in search._pruned]
+        assert search.progress == f"4 of 4 points, {len(pruned)} of them pruned"
+        assert search.failed == 0
+    found = trials_of(tmp_path)
+    assert 0 < len(given_up) == len(pruned) < 4, "a point is given up with its first seed; the other is not begun"
+    assert values(found, TrialState.PRUNED) == pruned
+    best = min((one for one in found if one.state is TrialState.COMPLETE), key=lambda one: one.value)
+    assert all((alpha - 0.3) ** 2 > best.value - 0.5 for alpha in pruned)
+    assert all(one.intermediate_values for one in found)
+    plan = prepare(write_spec(*JOINT, PRUNED, LONG), tmp_path / "store")
+    states = {row["key"]: row["state"] for row in status(plan)}
+    assert {key for key, state in states.items() if state == "pruned"} == set(given_up)
+    assert sum(state == "skipped" for state in states.values()) == len(given_up)
+    (study,) = found_by(plan)
+    assert (study.pruned, study.unfinished) == (len(pruned), 0)
+    assert f"{len(pruned)} point{'s' if len(pruned) > 1 else ''} pruned" in " ".join(study.sentences())
+
+    with searching(PRUNED, LONG) as search:
+        assert train(search) == []
+        assert all(map(search.is_spared, waiting(search)))
+    (tmp_path / "store" / "optuna.db").unlink()
+    with searching(PRUNED, LONG) as search:
+        assert train(search) == [], "the marks in the store say what was given up"
+    assert values(trials_of(tmp_path), TrialState.PRUNED) == pruned
+
+    off = (PRUNED[0], "trials: 4, parallel: 1")
+    with searching(off, LONG) as search:
+        assert set(given_up) <= set(waiting(search)), "they wait again as soon as it is opened" if pruned else ""
+        train(search)
+        assert waiting(search) == []
+    assert set(pruned) <= set(values(trials_of(tmp_path)))
+    assert not any(folder.pruning() for folder in Store(tmp_path / "store").stages())
+
+
+def test_a_search_with_a_pruner_that_was_cut_off_goes_on_as_if_it_had_not_been(searching, tmp_path, monkeypatch):
+    with searching(PRUNED, LONG) as search:
+        train(search)
+    whole = [(trial.params, trial.state, trial.values) for trial in trials_of(tmp_path)]
+    (tmp_path / "store").rename(tmp_path / "whole")
+
+    class CutError(Exception):
+        pass
+
+    def cut(*_):
+        raise CutError
+
+    monkeypatch.setattr(Study, "prune", cut)  # after the mark, before Optuna knows
+    with searching(PRUNED, LONG) as search, pytest.raises(CutError):
+        train(search)
+    monkeypatch.undo()
+    with searching(PRUNED, LONG) as search:
+        train(search)
+    found = [
+        (trial.params, trial.state, trial.values) for trial in trials_of(tmp_path) if trial.state is not TrialState.FAIL
+    ]
+    assert found == whole
+
+
+def test_a_stage_that_another_study_needs_is_not_given_up(searching, tmp_path):
+    # The other study fine-tunes what the first one trains; its points are the same ones, asked for at the same time.
+    more = (
+        ("seed: [0, 1]", "seed: [0]\n  last: [pretrain, finetune]"),
+        ("result: pretrain", 'result: "${last}"'),
+        ("trials: 4", "trials: 4, sampler: random"),
+    )
+    with searching(PRUNED, LONG, *more) as search:
+        train(search)
+        parents = {node.parent for node in search.plan.graph.nodes.values() if node.parent}
+        undone = [key for key in waiting(search) if key in parents]
+        assert not undone, "a pre-training is trained to its end for the fine-tuning behind it"
+    states = {trial.state for trial in trials(tmp_path / "store", "small:last=pretrain")}
+    assert states == {TrialState.COMPLETE}
+    assert {trial.state for trial in trials(tmp_path / "store", "small:last=finetune")} == {
+        TrialState.COMPLETE,
+        TrialState.PRUNED,
+    }

@@ -6,7 +6,7 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
 from mfsweep.run import stage_queue
-from mfsweep.run.stage_queue import CLAIMED, ENDED, StageQueue, Status
+from mfsweep.run.stage_queue import CLAIMED, ENDED, GIVEN_UP, StageQueue, Status
 
 
 class FakeTrials(StageQueue):
@@ -22,7 +22,7 @@ class FakeTrials(StageQueue):
         )
 
 
-def queue(parents, done=(), slots=2, supply=None, config=lambda _: {}, claimed=(), room=None):
+def queue(parents, done=(), slots=2, supply=None, config=lambda _: {}, claimed=(), room=None, spared=()):
     records = set(done)
     resources = PlacementGroupFactory([{"CPU": 1}])
     made = FakeTrials(
@@ -34,6 +34,7 @@ def queue(parents, done=(), slots=2, supply=None, config=lambda _: {}, claimed=(
         lambda key: key in claimed,
         0,
         supply,
+        lambda key: key in spared,
     )
     return made, records
 
@@ -267,3 +268,51 @@ def test_the_room_is_asked_with_those_that_have_begun():
     made.lose(made.key_of(first))
     made.begin(made.key_of(second), "node")
     assert made.next_trial() is None
+
+
+def test_a_stage_that_was_given_up_is_no_failure_and_its_descendants_are_skipped():
+    spared = set()
+    made, _ = queue({"a": None, "b": "a", "other": None, "never begun": None}, slots=2, spared=spared)
+    trial = made.next_trial()
+    assert made.key_of(trial) == "a"
+    spared |= {"a", "b", "never begun"}
+    trial.last_result, trial.finished = {ENDED: True, GIVEN_UP: True}, True
+    assert made.key_of(made.next_trial()) == "other"
+    assert made.next_trial() is None
+    assert made.status == {
+        "a": Status.PRUNED,
+        "b": Status.SKIPPED,
+        "other": Status.RUNNING,
+        "never begun": Status.SKIPPED,
+    }
+    assert set(made.take_ended()) == {"a", "b", "never begun"}
+    assert all(map(made.is_given_up, ("a", "b", "never begun")))
+
+
+def test_what_was_given_up_and_is_needed_once_more_is_trained_on():
+    spared = {"a", "b"}
+    made, records = queue({"a": None, "b": "a"}, spared=spared)
+    assert made.next_trial() is None
+    assert made.is_complete
+    spared.clear()
+    made.add({"a": None, "b": "a", "c": "b"})
+    for key in "abc":
+        trial = made.next_trial()
+        assert made.key_of(trial) == key
+        records.add(key)
+        trial.finished = True
+    made.reconcile()
+    assert made.is_complete
+    assert set(made.status.values()) == {Status.DONE}
+
+
+def test_a_stage_that_was_given_up_while_something_else_came_to_need_it_is_let_out_again():
+    made, records = queue({"a": None})
+    trial = made.next_trial()
+    trial.last_result, trial.finished = {ENDED: True, GIVEN_UP: True}, True
+    again = made.next_trial()
+    assert made.key_of(again) == "a"
+    records.add("a")
+    again.finished = True
+    made.reconcile()
+    assert made.status == {"a": Status.DONE}

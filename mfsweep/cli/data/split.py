@@ -15,6 +15,8 @@ from mfsweep.spec.base import LARGEST_SEED
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from mfsweep.data.splits import Partition
+    from mfsweep.data.survey.opening import Opened
     from mfsweep.spec.data import Splits
 
 ROLES = {"a": "fine-tuning", "b": "pre-training", "c": "a second auxiliary set", "t": "test"}
@@ -42,6 +44,7 @@ def _sizes(command: Callable[..., Any]) -> Callable[..., Any]:
     "--by", default="formula", show_default=True, help="What stays whole: formulae, or a text column's values."
 )
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Of the partition.")
+@click.option("--folds", type=click.IntRange(2), help="Show K folds, whose test parts have no formula in common.")
 @labels_option
 @as_json
 @click.pass_context
@@ -52,6 +55,7 @@ def split(
     needs: tuple[str, ...],
     by: str,
     seed: int,
+    folds: int | None,
     labels: tuple[str, ...],
     *,
     as_json: bool,
@@ -63,6 +67,9 @@ def split(
     says whether the subsets are made of the same stuff. Then all geometries are compared: the same one in two parts is
     a leak (splits by formula have none, since copies have one formula).
 
+    With --folds K the partition is made K times, each time with another K-th of the formulae to be tested on, as a spec
+    with an axis `fold` does: the table says what each fold tests on, and what is left to train on.
+
     In a spec a subset without `needs` takes the methods that the spec uses on it; here it takes any structure.
 
     \b
@@ -70,11 +77,12 @@ def split(
                mfsweep data split bundled:mini-ccx --a 120 --b rest --t 200 --needs a=wb97x_631gd
                mfsweep data split ani1x.h5 --a 9000 --b rest --labels "cc=ccsd(t)_cbs.energy" --needs a=cc
                mfsweep data split crystals.h5 --by config_type --a 500 --b rest --t 500 --json
+               mfsweep data split bundled:mini-ccx --a 120 --b rest --t rest --folds 5
 
     Exit codes: 0, 1 the same geometry is in two parts, 2 the input is wrong.
     """  # noqa: D301
     from mfsweep.cli.data import split_tables
-    from mfsweep.data.splits import groups_of, partition
+    from mfsweep.data.splits import groups_of
     from mfsweep.data.survey.balance import balance, named_parts
     from mfsweep.data.survey.duplicates import leaks, structure_hashes
     from mfsweep.data.survey.info import plain
@@ -83,10 +91,9 @@ def split(
     opened = open_file(source, labels)
     structures = opened.structures
     splits = _splits(sizes, validation, needs, by, seed, opened.labels)
-    try:
-        made = partition(structures, splits)
-    except DataError as error:
-        raise DataError(f"{opened.path}: {error}") from error
+    if folds is not None:
+        ctx.exit(_show_folds(opened, splits, folds, as_json=as_json))
+    made = _made(opened, splits)
     parts = balance(structures, groups_of(structures, splits.by), made)
     leaked = leaks(structure_hashes(structures), named_parts(made))
     block = split_tables.block(splits)
@@ -102,6 +109,37 @@ def split(
         split_tables.print_split(console(), opened, splits, parts, leaked)
         click.echo(split_tables.as_yaml(block), nl=False)
     ctx.exit(1 if leaked else 0)
+
+
+def _show_folds(opened: Opened, splits: Splits, folds: int, *, as_json: bool) -> int:
+    """Show what each fold tests on; return the exit code.
+
+    Raises:
+        DataError: there is no test subset, or a fold cannot be filled.
+    """
+    from mfsweep.cli.data import fold_tables
+    from mfsweep.data.splits import groups_of
+
+    if splits.t is None:
+        raise DataError("--folds: expected --t too: it shares out the formulae of the test subset")
+    made = [_made(opened, splits.but(folds=folds, fold=fold)) for fold in range(folds)]
+    found = fold_tables.folds_of(opened.structures, groups_of(opened.structures, splits.by), made)
+    if as_json:
+        click.echo(json.dumps(fold_tables.as_json(opened, splits, found), indent=1))
+    else:
+        fold_tables.print_folds(console(), opened, splits, found)
+        click.echo(fold_tables.as_yaml(splits, folds), nl=False)
+    return 1 if any(fold.leaked for fold in found) else 0
+
+
+def _made(opened: Opened, splits: Splits) -> Partition:
+    from mfsweep.data.splits import partition
+
+    try:
+        return partition(opened.structures, splits)
+    except DataError as error:
+        where = f", fold {splits.fold} of {splits.folds}" if splits.folds else ""
+        raise DataError(f"{opened.path}{where}: {error}") from error
 
 
 def _splits(

@@ -8,11 +8,13 @@ import yaml
 
 from mfsweep.cli.main import main
 from mfsweep.data.dataset import Chunk, Writer
+from mfsweep.data.splits import partition
 from mfsweep.data.survey.opening import open_file
 from mfsweep.data.view import open_view
 from mfsweep.spec.data import ResolvedData, Splits
 
 MINI = "bundled:mini-ccx"
+CC = "cc=ccsd(t)_631gd.energy"
 
 
 @pytest.fixture
@@ -112,3 +114,40 @@ def test_help_has_examples(split):
     code, out, _ = split("--help")
     assert code == 0
     assert out.count("mfsweep data split ") >= 3
+
+
+def test_folds_are_shown_with_what_they_test_on_and_are_those_of_a_spec(split):
+    sizes = ["--a", 100, "--b", "rest", "--t", "rest", "--needs", "t=cc", "--needs", "a=cc", "--needs", "b=cc"]
+    code, out, _ = split(MINI, *sizes, "--labels", CC, "--folds", 4, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["in_common"] == []
+    assert [fold["fold"] for fold in found["folds"]] == [0, 1, 2, 3]
+    data = open_file(MINI, (CC,)).structures
+    for fold in found["folds"]:
+        made = partition(data, Splits(**{**found["splits"], "fold": fold["fold"]}))
+        assert {name: len(own) for name, own in made.train.items()} == {name: fold["parts"][name] for name in "abt"}
+        assert fold["test"] == len(made.train["t"]) == sum(fold["tested"].values())
+
+
+def test_folds_are_a_table_and_a_block_to_paste(split):
+    code, out, err = split(MINI, "--a", 60, "--t", "rest", "--folds", 3)
+    assert code == 0, err
+    assert "no two folds test on a common one" in out
+    block = yaml.safe_load(out[out.index("splits:") :])["splits"]
+    assert (block["folds"], block["fold"]) == (3, "${fold}")
+    assert out.endswith("fold: [0, 1, 2]\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--a", 10, "--folds", 3], "--folds: expected --t too"),
+        (["--a", 10, "--t", "rest", "--folds", 1], "is not in the range x>=2"),
+        (["--a", 10, "--t", "rest", "--folds", 1000], "fold "),
+    ],
+)
+def test_folds_that_cannot_be_had_are_said_so(split, args, says):
+    code, _, err = split(MINI, *args)
+    assert code == 2
+    assert says in err
