@@ -16,7 +16,7 @@ COMPLETE = "complete"
 """Key of the item that says that all ranks have begun a job: rank -> its node's id, and host."""
 
 
-@ray.remote(num_cpus=0, max_concurrency=1000)
+@ray.remote(num_cpus=0)
 class Mailbox:
     """Holds one job at a time.
 
