@@ -59,8 +59,8 @@ def holds(kind: type[_Shape]) -> AfterValidator:
         try:
             kind.model_validate(found)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            raise ValueError(f"{place}, which is missing or of another kind") from None
         return found
 
     return AfterValidator(check)

@@ -154,7 +154,7 @@ def run(
     overrides = {name: value for name, value in over.items() if value is not None}
     # What is wrong with a spec is said before Ray, which takes seconds to import.
     with screen.status("Reading the spec and its data ..."):
-        plans = [prepared(spec, store, overrides, verify=verify) for spec in specs]
+        plans = [prepared(spec, store, overrides, verify=verify, keep=True) for spec in specs]
     with screen.status("Loading Ray ..."):
         from mfsweep.cli import run as running
         from mfsweep.cli import sweeps

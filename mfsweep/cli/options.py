@@ -67,11 +67,15 @@ def prepared(
     *,
     without_data: bool = False,
     verify: bool = False,
+    keep: bool = False,
 ) -> Plan:
-    """Return a spec's plan; only with `without_data` also where a data file is not at hand."""
+    """Return a spec's plan; only with `without_data` also where a data file is not at hand. `keep`: as of prepare."""
     from mfsweep.prepare import prepare
 
-    return prepare(spec, store, overrides or {}, allow_missing_data=without_data, verify=verify)
+    def say(text: str) -> None:
+        console(stderr=True).print(text, soft_wrap=True, markup=False)
+
+    return prepare(spec, store, overrides or {}, allow_missing_data=without_data, verify=verify, keep=keep, say=say)
 
 
 def readable(spec: Path, store: Path) -> Plan:

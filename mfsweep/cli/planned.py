@@ -18,13 +18,13 @@ def print_plan(console: Console, plan: Plan) -> None:
     # The title is a line of its own: a table would wrap it to its own width.
     console.print(_title(plan), style="italic", soft_wrap=True)
     console.print(_search_table(plan) if plan.spec.searched else _table(plan))
-    counts = plan.summary()
+    counts, stages = plan.summary(), count(len(plan.graph.nodes), "stage")
     resources = plan.spec.experiment.resources
     each = f"{resources.workers} worker{'s' if resources.workers > 1 else ''} with {resources.cpus_per_worker:g} CPU"
     each += f" and {resources.gpus_per_worker:g} GPU" if resources.gpus_per_worker else ""
     so_far = " of the points asked for so far" if plan.spec.searched else ""
     console.print(
-        f"{counts['stages']} stages{so_far} to train once, in place of {counts['stages_without_sharing']}; "
+        f"{stages}{so_far} to train once, in place of {counts['stages_without_sharing']}; "
         f"{counts['done']} done already. Each has {each}. Store: {near(plan.store.root)}",
         soft_wrap=True,
     )
@@ -34,7 +34,7 @@ def print_plan(console: Console, plan: Plan) -> None:
 
 def _title(plan: Plan) -> str:
     if not plan.spec.searched:
-        return f"{plan.name}: {len(plan.graph.cells)} cells"
+        return f"{plan.name}: {count(len(plan.graph.cells), 'cell')}"
     reach = at_most(plan)
     points, cells = count(reach.points, "point"), count(reach.cells, "cell")
     return f"{plan.name}: a search, {points} at most, {cells}; {len(plan.points)} asked for so far"

@@ -1,4 +1,4 @@
-"""Reader of the ANI-1x HDF5 layout.
+"""The ANI-1x HDF5 layout: its groups and their values. `importing/ani.py` makes structures of them.
 
 One group per formula or molecule: `atomic_numbers` (Na,), `coordinates` (Nc, Na, 3) angstrom, energies (Nc,) hartree,
 forces (Nc, Na, 3) hartree/angstrom, perhaps `charge` (Nc,) or a scalar. NaN, or a group without the key, means no
@@ -9,25 +9,21 @@ Shapes: `Nc` conformers and `Na` atoms of one group, `S` and `A` as in structure
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import h5py
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from mfsweep.data.hdf5 import opened, require_keys, require_size, require_stored
-from mfsweep.data.structures import SYMBOLS, Labels, Structures, hill_formula
-from mfsweep.data.units import ANI_UNITS, HARTREE, Units
+from mfsweep.data.hdf5 import opened, require_size, require_stored
+from mfsweep.data.structures import SYMBOLS
+from mfsweep.data.units import HARTREE, Units
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
 
 LAYOUT = "an HDF5 file of the ANI-1x layout"
-_EITHER = f"{LAYOUT}, or a data set"
-"""What a spec's source can be: of a file that cannot be opened nobody knows which it was to be."""
-
-
 CHARGE = "charge"
 """Key of the total charge."""
 _POSITION = 24
@@ -53,43 +49,20 @@ def keys(path: Path) -> set[str]:
     """Return the keys of all labels that some group of a file has.
 
     Raises:
-        DataError: as of `read`.
+        DataError: as of `survey`, or a file that cannot be opened.
     """
-    with opened(path, _EITHER) as file:
+    with opened(path, LAYOUT) as file:
         return label_keys(survey(path, file))
-
-
-def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | None = None) -> Structures:
-    """Read every structure of a file, with the labels asked for.
-
-    Args:
-        path: HDF5 file of the ANI-1x layout.
-        labels: label method -> keys of its energies and forces.
-        absent: of one source among several, the methods that have no labels here, whatever its keys; then keys that the
-            file lacks are no error either.
-
-    Returns:
-        The structures by group name, then by conformer; energies in eV, forces in eV/angstrom.
-
-    Raises:
-        DataError: the file cannot be opened or breaks off, is not of this layout, lacks a key, or has values that
-            are not finite; the text names group and key.
-    """
-    with opened(path, _EITHER) as file:
-        groups = survey(path, file)
-        if absent is None:
-            require_keys(str(path), label_keys(groups), labels)
-        return _read(path, groups, labels, absent or ())
 
 
 def single_atoms(path: Path) -> list[tuple[str, int, float]]:
     """Return the energies of groups of one atom: key, atomic number, lowest energy of its conformers in eV.
 
     Raises:
-        DataError: as of `read`.
+        DataError: as of `keys`.
     """
     found: list[tuple[str, int, float]] = []
-    with opened(path, _EITHER) as file:
+    with opened(path, LAYOUT) as file:
         if not any(_is_single(node) for node in file.values()):
             return found
         for group in survey(path, file):
@@ -108,50 +81,6 @@ def single_atoms(path: Path) -> list[tuple[str, int, float]]:
 def _is_single(node: object) -> bool:
     listed = node.get("atomic_numbers") if isinstance(node, h5py.Group) else None
     return isinstance(listed, h5py.Dataset) and listed.shape == (1,)
-
-
-def _read(path: Path, groups: list[Group], labels: Mapping[str, LabelKeys], absent: Collection[str]) -> Structures:
-    last = groups[-1]
-    structures, atoms = last.conformers.stop, last.atoms.stop
-
-    sizes = np.empty(structures, np.int64)
-    species = np.empty(atoms, np.uint8)
-    positions = np.empty((atoms, 3), np.float64)
-    here = {method: keys for method, keys in labels.items() if method not in absent}
-    energies = {method: np.full(structures, np.nan) for method in labels}
-    forces = {method: np.full((atoms, 3), np.nan, np.float32) for method, keys in labels.items() if keys.forces}
-    charge = np.zeros(structures, np.int16) if any(CHARGE in group.node for group in groups) else None
-    names: list[str] = []
-    for group in groups:
-        sizes[group.conformers] = len(group.numbers)
-        species[group.atoms] = np.tile(group.numbers, group.shape[0])
-        found = numbers(path, group, here, ANI_UNITS)
-        positions[group.atoms] = found.positions
-        for method in here:
-            energies[method][group.conformers] = found.energies[method]
-            if method in forces:
-                forces[method][group.atoms] = found.forces[method]
-        if charge is not None:
-            charge[group.conformers] = charges(path, group, CHARGE)
-        names.append(hill_formula(group.numbers))
-    _refuse(path, groups, "coordinates", ~np.isfinite(positions).all(axis=1), "atom")
-
-    formulae = tuple(sorted(set(names)))
-    formula = np.empty(structures, np.int32)
-    rank = np.empty(structures, np.int32)
-    seen = dict.fromkeys(formulae, 0)
-    for group, name in zip(groups, names, strict=True):
-        formula[group.conformers] = formulae.index(name)
-        # Two groups of one formula (isomers kept apart) count on, so that (formula, rank) stays unique.
-        rank[group.conformers] = seen[name] + np.arange(group.shape[0])
-        seen[name] += group.shape[0]
-
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    read_labels = {
-        method: _sound(path, groups, keys, Labels(energies[method], forces.get(method)), offsets)
-        for method, keys in labels.items()
-    }
-    return Structures(offsets, species, positions, formula, formulae, rank, read_labels, charge)
 
 
 class Numbers(NamedTuple):
@@ -281,23 +210,6 @@ def label_keys(groups: list[Group]) -> set[str]:
     return {str(key) for group in groups for key in group.node} - {"atomic_numbers", "coordinates"}
 
 
-def _sound(path: Path, groups: list[Group], keys: LabelKeys, labels: Labels, offsets: NDArray[np.int64]) -> Labels:
-    """Return labels that are finite, or missing as a whole.
-
-    Raises:
-        DataError: others, by group and conformer.
-    """
-    _refuse(path, groups, keys.energy, np.isinf(labels.energy), "conformer")
-    if labels.forces is None or keys.forces is None:
-        return labels
-    _refuse(path, groups, keys.forces, np.isinf(labels.forces).any(axis=1), "atom")
-    missing = np.isnan(labels.forces)
-    absent = np.logical_and.reduceat(missing.all(axis=1), offsets[:-1])
-    part = np.logical_or.reduceat(missing.any(axis=1), offsets[:-1]) & ~absent
-    _refuse(path, groups, keys.forces, part, "conformer", "are NaN for a part of it; forces come for all atoms or none")
-    return labels
-
-
 def values(
     path: Path, group: Group, key: str, shape: tuple[int, ...], rows: slice | None = None
 ) -> NDArray[np.floating | np.integer]:
@@ -324,24 +236,3 @@ def values(
         raise DataError(f"{path}: group {group.node.name!r}, key {key!r}: expected numbers, got {node.dtype}")
     require_stored(path, node)
     return node[() if rows is None else rows]
-
-
-def _refuse(
-    path: Path,
-    groups: list[Group],
-    key: str,
-    bad: ArrayLike,
-    unit: str,
-    what: str = "are not finite",
-) -> None:
-    """Raise for the first true entry of `bad`, which runs over the conformers (S,) or the atoms (A,) of the file."""
-    flags = np.asarray(bad)
-    if not flags.any():
-        return
-    first = int(np.argmax(flags))
-    place = [group for group in groups if (group.atoms if unit == "atom" else group.conformers).start <= first][-1]
-    conformer = (first - place.atoms.start) // len(place.numbers) if unit == "atom" else first - place.conformers.start
-    raise DataError(
-        f"{path}: group {place.node.name!r}, conformer {conformer}: the values of {key!r} {what} "
-        f"({int(flags.sum())} such {unit}s in all). Leave the conformer out, or set its label to NaN as a whole"
-    )

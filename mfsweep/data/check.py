@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.derived import donors
-from mfsweep.data.judged import judge_labels, judge_structures
+from mfsweep.data.judged import conflicting, judge_labels, judge_structures
 from mfsweep.data.reference import freedom
+from mfsweep.data.remembered import Remembered
 from mfsweep.data.residuals import left_by_offsets
 from mfsweep.data.rounding import float32_rounding
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.survey.balance import named_parts
-from mfsweep.data.survey.duplicates import leaks, structure_hashes
+from mfsweep.data.survey.duplicates import leaks
 from mfsweep.data.unseen import require_unseen
 from mfsweep.data.uses import Use, distinct, evaluation_uses, training_uses
 from mfsweep.data.view import DataView, shown
@@ -39,6 +40,7 @@ def check(
     view: DataView,
     trainings: Sequence[Training],
     evaluations: Sequence[tuple[Training, Evaluation]],
+    memory: Remembered | None = None,
 ) -> list[str]:
     """Check the data of a sweep.
 
@@ -46,6 +48,7 @@ def check(
         view: the source and its partition.
         trainings: the stages that will train on it.
         evaluations: stages and what they are scored on.
+        memory: of judgements that take long.
 
     Returns:
         Warnings: what is allowed, but weakens a conclusion.
@@ -64,7 +67,7 @@ def check(
     for use in evaluation_uses(view, evaluations):
         _require_sound(view, use)
     require_unseen(view, several, evaluations)
-    warnings = dict.fromkeys(_judged(view, several, evaluations))
+    warnings = dict.fromkeys(_judged(view, several, evaluations, memory or Remembered()))
     uses = [use for training in several for use in training_uses(view, training)]
     warnings |= dict.fromkeys(_open_offsets(view, [*uses, *evaluation_uses(view, evaluations)]))
     for training in several:
@@ -79,7 +82,10 @@ def check(
 
 
 def _judged(
-    view: DataView, trainings: Sequence[Training], evaluations: Sequence[tuple[Training, Evaluation]]
+    view: DataView,
+    trainings: Sequence[Training],
+    evaluations: Sequence[tuple[Training, Evaluation]],
+    memory: Remembered,
 ) -> Iterator[str]:
     """Yield what the judge of data warns of; what it refuses is raised."""
     nothing = np.zeros(len(view.structures.formula), np.bool_)
@@ -94,9 +100,11 @@ def _judged(
     for _, own in evaluations:
         if own.part == "test":
             tested[view.part(own)] = True
-    judge_structures(view, used, {method: own & ~tested for method, own in trained.items()})
-    for method in trained:
+    trained = {method: own & ~tested for method, own in trained.items()}
+    judge_structures(view, used, trained, memory)
+    for method, own in trained.items():
         yield from judge_labels(view, method, ~tested)
+        yield from conflicting(view, method, np.flatnonzero(own), memory)
 
 
 def _require_sound(view: DataView, use: Use) -> None:
@@ -212,7 +220,7 @@ def _leaks(view: DataView) -> Iterator[str]:
         return
     structures = view.structures
     way = "by the parts given" if splits.given else f"split by {splits.by}"
-    for leak in leaks(structure_hashes(structures), named_parts(view.partition)):
+    for leak in leaks(view.hashes, named_parts(view.partition)):
         one, other = leak.parts
         first = f"{structures.describe(int(leak.pairs.first[0]))} and {structures.describe(int(leak.pairs.other[0]))}"
         yield (

@@ -8,6 +8,7 @@ structures are looked at here.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,9 +20,12 @@ from mfsweep.data.importing import JUDGED
 from mfsweep.data.importing.refusal import passing
 from mfsweep.data.importing.rules import Rules
 from mfsweep.data.judging import Mend, flaws_of, sample_of
+from mfsweep.data.remembered import Remembered
+from mfsweep.data.survey.duplicates import Pairs, conflicts, duplicates, told
 from mfsweep.data.units import ANI_UNITS, ASE_UNITS, Units
 from mfsweep.data.view import DataView
 from mfsweep.errors import DataError
+from mfsweep.fingerprint import fingerprint
 from mfsweep.quantities import count
 from mfsweep.spec.data import LabelKeys
 
@@ -29,6 +33,7 @@ SAMPLE = 2_000
 """Structures by which the labels of a method are judged, at most."""
 
 Flags = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 
 def judge_labels(view: DataView, method: str, untested: Flags) -> Iterator[str]:
@@ -52,20 +57,21 @@ def judge_labels(view: DataView, method: str, untested: Flags) -> Iterator[str]:
     for own in found:
         text = f"{origin.path}: {own.text}"
         if own.refused and origin.trusted:
-            yield f"{text}. They were imported with --trust-units: is it so?"
+            yield f"{text}. They were imported with --trust-units: make sure that they are right"
         elif own.refused:
             raise DataError(f"{text}. {origin.advice({method: own.mend} if own.mend else {})}")
         elif not origin.trusted:
             yield text
 
 
-def judge_structures(view: DataView, used: Flags, methods: Mapping[str, Flags]) -> None:
+def judge_structures(view: DataView, used: Flags, methods: Mapping[str, Flags], memory: Remembered) -> None:
     """Refuse structures that cannot be.
 
     Args:
         view: the structures.
         used: (S,) those that any stage uses.
         methods: label method -> (S,) those on which a stage trains with it.
+        memory: of structures that have passed before.
 
     Raises:
         DataError: with the first of them.
@@ -76,15 +82,50 @@ def judge_structures(view: DataView, used: Flags, methods: Mapping[str, Flags]) 
     for method, own in ({"": used} | dict(methods)).items():
         seen = view.judged.setdefault(method, np.zeros(len(own), np.bool_))
         news = np.flatnonzero(own & ~seen)
-        for flaw, bad in flaws_of(view.structures, news, [method] if method else []):
-            first = view.structures.describe(int(bad[0]))
-            more = f" (and {count(len(bad) - 1, 'more structure')} with flaws)" if len(bad) > 1 else ""
-            origin = _Origin(view, flaw.method or next(iter(view.data.labels)))
-            mend = Mend(drop_bad=True)
-            if flaw.method and len(bad) == len(news):
-                mend = Mend(energies_alone=True)
-            raise DataError(f"{view.place}: {first}: {flaw.what}{more}. {origin.advice({flaw.method or '': mend})}")
+        if len(news):
+            memory.once(_key(view, "sound", method, news), lambda method=method, news=news: _refuse(view, method, news))
         seen |= own
+
+
+def _refuse(view: DataView, method: str, members: Indices) -> bool:
+    """Refuse the first structure with a flaw; return True where there is none."""
+    for flaw, bad in flaws_of(view.structures, members, [method] if method else []):
+        first = view.structures.describe(int(bad[0]))
+        more = f" (and {count(len(bad) - 1, 'more structure')} with flaws)" if len(bad) > 1 else ""
+        origin = _Origin(view, flaw.method or next(iter(view.data.labels)))
+        mend = Mend(drop_bad=True)
+        if flaw.method and len(bad) == len(members):
+            mend = Mend(energies_alone=True)
+        raise DataError(f"{view.place}: {first}: {flaw.what}{more}. {origin.advice({flaw.method or '': mend})}")
+    return True
+
+
+def conflicting(view: DataView, method: str, members: Indices, memory: Remembered) -> list[str]:
+    """Return how the energies differ of structures that are trained on and are the same, in a sentence or none.
+
+    Args:
+        view: the structures.
+        method: label method of the source.
+        members: (n,) those on which a stage trains with it.
+        memory: of what was found before.
+    """
+
+    def look() -> list[str]:
+        structures = view.structures._replace(labels={method: view.structures.labels[method]})
+        copies = duplicates(view.hashes[members])
+        pairs = Pairs(members[copies.first], members[copies.other])
+        return [f"{view.place}: {text}" for text in told(structures, conflicts(structures, pairs))]
+
+    return memory.once(_key(view, "conflicting", method, members), look)
+
+
+def _key(view: DataView, what: str, method: str, members: Indices) -> str:
+    """Return what a judgement of some structures is remembered by."""
+    data = view.data
+    keys = data.labels[method].identity() if method else None
+    chosen = hashlib.sha256(np.ascontiguousarray(members).data).hexdigest()
+    content = (data.contents or {}).get(method)
+    return fingerprint([what, JUDGED, data.digest, content, method, keys, chosen])
 
 
 class _Origin:
@@ -97,6 +138,7 @@ class _Origin:
         self.path = view.paths[source] if source is not None else next(iter(view.paths.values()))
         provenance = dataset.provenance(self.path) if self.is_dataset else {}
         self.trusted = bool(provenance.get("units_trusted"))
+        self._first_use = bool(provenance.get("first_use"))
         made_of = [own for own in provenance.get("sources", []) if method in own.get("labels", {})]
         self.units = Units(**made_of[0]["units"]) if made_of else ASE_UNITS if self.is_dataset else ANI_UNITS
         self._files: list[str | Path] = [own["file"] for own in made_of] if self.is_dataset else [self.path]
@@ -111,9 +153,11 @@ class _Origin:
             return (
                 f"Look at what wrote the file: {again} with --trust-units if it is right (mfsweep data import --help)"
             )
-        target = self.path if self.is_dataset else self.path.with_name(f"{self.path.stem}-dataset.h5")
+        # What was made of a source on first use is no file of the user's.
+        name = self.path.with_name(f"{self.path.stem}-dataset.h5")
+        target = self.path if self.is_dataset and not self._first_use else Path(name.name) if self.is_dataset else name
         units = dict.fromkeys(self._labels, self.units)
         stated = {} if self.units in (ANI_UNITS, ASE_UNITS) else self.units._asdict()
         rules = Rules(labels=self._labels, units=stated).mended(mends, self._labels)
-        command = rules.command(self._files, target, overwrite=self.is_dataset)
+        command = rules.command(self._files, target, overwrite=self.is_dataset and not self._first_use)
         return f"{passing(mends, units)}: {command} (it prints the `data:` block that takes them)"

@@ -1,4 +1,7 @@
-"""Structures from source files of either layout: of ANI-1x, which is read, or a data set, which is mapped."""
+"""Structures from the files of a spec: a data set, which is mapped, or a file of the ANI-1x layout, which is read.
+
+Sources of other layouts are data sets by then (intake.py).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from types import ModuleType
 
 from mfsweep.data import ani1x, dataset
 from mfsweep.data.hdf5 import require_keys
+from mfsweep.data.importing import memory
 from mfsweep.data.structures import Structures, concatenate
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -27,7 +31,7 @@ def read(paths: Mapping[str, Path], labels: Mapping[str, LabelKeys]) -> Structur
     """
     if set(paths) == {""}:
         return _reader(paths[""]).read(paths[""], labels)
-    present = {name: _reader(path).keys(path) for name, path in paths.items()}
+    present = {name: keys_of(path) for name, path in paths.items()}
     for method, keys in labels.items():
         if keys.source is not None and keys.source not in paths:
             raise DataError(
@@ -38,7 +42,11 @@ def read(paths: Mapping[str, Path], labels: Mapping[str, LabelKeys]) -> Structur
         everywhere = set[str]().union(*(present[name] for name in names))
         require_keys(" and ".join(str(paths[name]) for name in names), everywhere, {method: keys})
     absent = {name: [method for method, keys in labels.items() if keys.source not in (None, name)] for name in paths}
-    return concatenate({name: _reader(path).read(path, labels, absent[name]) for name, path in paths.items()})
+    parts = {
+        name: (dataset if dataset.is_dataset(path) else memory).read(path, labels, absent[name])
+        for name, path in paths.items()
+    }
+    return concatenate(parts)
 
 
 def keys_of(path: Path) -> set[str]:
@@ -47,8 +55,8 @@ def keys_of(path: Path) -> set[str]:
     Raises:
         DataError: it cannot be read.
     """
-    return set(_reader(path).keys(path))
+    return set((dataset if dataset.is_dataset(path) else ani1x).keys(path))
 
 
 def _reader(path: Path) -> ModuleType:
-    return dataset if dataset.is_dataset(path) else ani1x
+    return dataset if dataset.is_dataset(path) else memory

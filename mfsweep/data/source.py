@@ -5,9 +5,7 @@ The sources of one experiment go by their names in `data.sources`; the only one 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,8 +14,9 @@ from pathlib import Path
 
 from mfsweep.data import dataset
 from mfsweep.data.lone import isolated_energies
+from mfsweep.data.remembered import Remembered
 from mfsweep.errors import DataError, MissingDataError, nearest
-from mfsweep.files import facts, sha256, write_text
+from mfsweep.files import facts, sha256
 from mfsweep.fingerprint import canonical
 from mfsweep.spec.data import INDICES, Content, LabelKeys, ResolvedData
 
@@ -36,7 +35,7 @@ def resolve(source: str, base: Path, name: str = "", place: str | None = None) -
 
     Raises:
         MissingDataError: there is no such file, or no such variable.
-        DataError: no such bundled set, or a file that is empty or no file.
+        DataError: no such bundled set, or a file that is empty.
     """
     place = place or (f"data.sources.{name}" if name else "data.source")
     if source.startswith(BUNDLED):
@@ -47,11 +46,11 @@ def resolve(source: str, base: Path, name: str = "", place: str | None = None) -
     except (OSError, ValueError, RuntimeError) as error:  # a name too long, a zero byte, the home of nobody
         raise DataError(f"{place}: expected the path of a file, got {source[:80]!r}: {error}") from error
     if not found:
-        beside = [entry.name for entry in path.parent.glob("*.h5")] if path.parent.is_dir() else []
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise MissingDataError(f"{place}: no file {path}.{nearest(path.name, beside)}")
-    if not path.is_file():
-        raise DataError(f"{place}: expected an HDF5 file, got {path}, which is not a file")
-    if path.stat().st_size == 0:
+    if not (path.is_file() or path.is_dir()):
+        raise DataError(f"{place}: expected a file, got {path}, which is neither a file nor a folder")
+    if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"{place}: {path} is empty: the download may have failed, get it again")
     return path
 
@@ -105,15 +104,9 @@ def _remembered(
     try:
         real = path.resolve(strict=True)
         entry = "|".join(map(str, (real, *facts(real))))
-        known = _known(cache)
-        if entry in known and not anew:
-            return known[entry]
-        found = measure(real)
+        return Remembered(cache).once(entry, lambda: measure(real), anew=anew)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    if cache is not None:
-        _remember(cache, {**known, entry: found})
-    return found
 
 
 def contents(
@@ -217,27 +210,3 @@ def _bundled(name: str, place: str) -> Path:
         known = sorted(entry.stem for entry in folder.glob("*.h5"))
         raise DataError(f"{place}: no bundled data set {name!r}.{nearest(name, known)} There are: {', '.join(known)}")
     return path
-
-
-def _known(cache: Path | None) -> dict[str, str | dict[str, str]]:
-    """Return what a cache remembers: nothing, where it is not what `_remember` wrote.
-
-    A wrong digest would be taken for other data, and everything be trained again: so the cache has one of its own.
-    """
-    if cache is None:
-        return {}
-    try:
-        kept = json.loads(cache.read_bytes())
-        return kept["digests"] if _own_digest(kept["digests"]) == kept["sha256"] else {}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
-
-
-def _remember(cache: Path, digests: Mapping[str, str | dict[str, str]]) -> None:
-    kept = {"sha256": _own_digest(digests), "digests": digests}
-    with contextlib.suppress(OSError):  # it only saves time
-        write_text(cache, json.dumps(kept, indent=1, sort_keys=True))
-
-
-def _own_digest(digests: Mapping[str, str | dict[str, str]]) -> str:
-    return hashlib.sha256(canonical(dict(digests)).encode()).hexdigest()

@@ -204,6 +204,18 @@ def _concatenated(parts: Sequence[Labels]) -> Labels:
     return Labels(np.concatenate([part.energy for part in parts]), np.concatenate(forces) if forces else None)
 
 
+def formulae_of(sizes: NDArray[np.int64], species: NDArray[np.uint8]) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the formulae of n structures, and the index of each one's among these, (n,).
+
+    A text is made for each composition, not for each structure.
+    """
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    present = np.unique(species)
+    counts = np.bincount(row * len(present) + np.searchsorted(present, species), minlength=len(sizes) * len(present))
+    compositions, inverse = np.unique(counts.reshape(-1, len(present)), axis=0, return_inverse=True)
+    return [hill_formula(np.repeat(present, own)) for own in compositions], inverse.reshape(-1)
+
+
 def hill_formula(numbers: ArrayLike) -> str:
     """Return the formula of atomic numbers (Na,) in Hill order: C, H, then by symbol; without C all by symbol."""
     elements, counts = np.unique(np.asarray(numbers), return_counts=True)

@@ -25,6 +25,7 @@ from mfsweep.data.reading import read
 from mfsweep.data.reference import fit_offsets
 from mfsweep.data.splits import Partition, partition
 from mfsweep.data.structures import SYMBOLS, Labels, Structures
+from mfsweep.data.survey.duplicates import structure_hashes
 from mfsweep.errors import DataError, nearest
 from mfsweep.files import facts
 from mfsweep.fingerprint import canonical
@@ -47,6 +48,7 @@ class Source:
         self.datasets = {name: path for name, path in paths.items() if dataset.is_dataset(path)}
         self.paths = dict(paths)
         self.judged: dict[str, NDArray[np.bool_]] = {}
+        self._hashes: NDArray[np.uint64] | None = None
         self._edges: dict[float, Edges] = {}
         self._folder = folder
         self._derived: dict[Derived, Labels] = {}
@@ -61,6 +63,13 @@ class Source:
         if method not in self._derived:
             self._derived[method] = derive(self.structures, method)
         return self._derived[method]
+
+    @property
+    def hashes(self) -> NDArray[np.uint64]:
+        """Return a hash of each structure's geometry, (S,)."""
+        if self._hashes is None:
+            self._hashes = structure_hashes(self.structures)
+        return self._hashes
 
     def edges(self, cutoff: float) -> Edges:
         """Return the neighbours of every atom within `cutoff` angstrom."""
@@ -94,6 +103,11 @@ class DataView:
     def judged(self) -> dict[str, NDArray[np.bool_]]:
         """Return which structures, (S,), have been judged by now: their geometry, under the empty text, and labels."""
         return self._source.judged
+
+    @property
+    def hashes(self) -> NDArray[np.uint64]:
+        """Return a hash of each structure's geometry, (S,)."""
+        return self._source.hashes
 
     def datasets(self, method: str) -> list[Path]:
         """Return the data sets of a method's labels, none where a file of another layout may hold some."""

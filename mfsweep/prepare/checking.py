@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mfsweep.data.check import check
+from mfsweep.data.remembered import Remembered
 from mfsweep.data.view import open_view
 from mfsweep.errors import DataError
 from mfsweep.plan.graph import Graph, Node
@@ -16,7 +17,9 @@ from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.load import Spec
 
 
-def check_stages(spec: Spec, sources: Mapping[str, Path], graph: Graph, found: Gathered) -> list[str]:
+def check_stages(
+    spec: Spec, sources: Mapping[str, Path], graph: Graph, found: Gathered, memory: Path | None = None
+) -> list[str]:
     """Check the stages of each partition together, those that ask for the same once; nothing without the data."""
     if not sources:
         return []
@@ -38,7 +41,8 @@ def check_stages(spec: Spec, sources: Mapping[str, Path], graph: Graph, found: G
         nodes = list({node.key: node for node in demands.values()}.values())
         evaluations = [(node.training, evaluation) for node in nodes for evaluation in node.evaluations]
         try:
-            warnings += check(open_view(sources, data), [node.training for node in nodes], evaluations)
+            trainings = [node.training for node in nodes]
+            warnings += check(open_view(sources, data), trainings, evaluations, Remembered(memory))
         except DataError as error:
             for one in data_errors(spec, sources, data, nodes) or [at_its_line(spec, error)]:
                 found.add(one)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mfsweep.data.source import contents, resolve, variables
-from mfsweep.errors import DataError, MissingDataError, SpecError
+from mfsweep.errors import DataError, SpecError
 from mfsweep.plan.expand import expand
 from mfsweep.plan.figures import check_figures
 from mfsweep.plan.fits import check_fits, check_search
 from mfsweep.plan.foresight import foreseen
 from mfsweep.plan.graph import Graph, ModelFile, build
 from mfsweep.prepare.checking import check_stages
-from mfsweep.prepare.data_errors import at_its_line
 from mfsweep.prepare.inventory import Inventory, take
 from mfsweep.prepare.label_costs import with_measured
 from mfsweep.prepare.model_files import model_files
 from mfsweep.prepare.plan import Plan
 from mfsweep.prepare.points import Point, asked, text, tried
-from mfsweep.spec.data import INDICES, Content
+from mfsweep.prepare.sources import Ways, find_sources
 from mfsweep.spec.gathered import Gathered
-from mfsweep.spec.load import Spec, read
+from mfsweep.spec.load import read
 from mfsweep.store import Store
 
 
@@ -35,6 +33,8 @@ def prepare(
     *,
     allow_missing_data: bool = False,
     verify: bool = False,
+    keep: bool = False,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Plan:
     """Read a spec, expand it, check it against its data, and look up what the store has of it.
 
@@ -46,6 +46,8 @@ def prepare(
         resources: in place of the spec's `resources`, field by field.
         allow_missing_data: plan also where a data file is not at hand; then nothing is checked against it.
         verify: read every data file, whatever the store remembers of it.
+        keep: keep what is made of the sources in the store also where it is not there yet.
+        say: told what takes long: the import of a source.
 
     Raises:
         SpecError: the spec, and what it asks of the data: all that is found, each with its line.
@@ -57,35 +59,18 @@ def prepare(
     if spec is None:
         found.tell()
         raise AssertionError("what cannot be read has been told")
-    with found.errors():
-        _refuse_axes_in_sources(spec)
     kept = Store(store.absolute())
     folder = path.absolute().parent
+    before = len(found)
+    ways = Ways(allow_missing=allow_missing_data, verify=verify, keep=keep or kept.is_there, say=say)
+    spec, sources, content, warnings = find_sources(spec, kept, found, ways)
     # A search is checked before it asks.
     at = spec.at(tried(spec)) if spec.searched else spec
-    before = len(found)
     cells = expand(at, found)
     files: dict[str, tuple[ModelFile, Path]] = {}
     with found.errors():
         files = model_files(spec, cells, folder)
     heads = {name: file for name, (file, _) in files.items()}
-    warnings: tuple[str, ...] = ()
-    sources: dict[str, Path] = {}
-    content = Content(digest="not known")
-    try:
-        sources = {name: resolve(source, folder, name) for name, source in spec.experiment.data.files.items()}
-        if indices := spec.experiment.data.splits.indices:
-            sources[INDICES] = resolve(indices, folder, place="data.splits.given")
-        hashed = kept.digests if kept.is_there else None
-        content = contents(sources, hashed, anew=verify, atoms=spec.experiment.data.offsets == "isolated_atoms")
-    except MissingDataError as error:
-        if not allow_missing_data:
-            found.add(at_its_line(spec, error))
-        sources, content = {}, Content(digest=f"not at hand: {spec.experiment.data.files}", at_hand=False)
-        warnings = (f"{error} Planned without the data: sizes, labels and what is done already were not looked at",)
-    except DataError as error:
-        found.add(at_its_line(spec, error))
-        sources = {}
     graph = build(spec, cells, content, heads, found)
     if len(found) == before:  # else fits and figures would seem to name what only the errors took away
         check_fits(spec, graph, found)
@@ -94,7 +79,7 @@ def prepare(
         check_figures(spec, graph, found)
     if not found:
         warnings += tuple(foreseen(spec, graph))
-    warnings += tuple(check_stages(spec, sources, graph, found))
+    warnings += tuple(check_stages(spec, sources, graph, found, kept.judged if kept.is_there else None))
     figures = dict(spec.experiment.figures)
     with found.errors():
         figures = with_measured(spec, sources) if sources else figures
@@ -102,20 +87,6 @@ def prepare(
     paths = {file.digest: place for file, place in files.values()}
     plan = Plan(spec, kept, sources, content, paths, graph, take(kept, graph), warnings, heads=heads, figures=figures)
     return _at_asked_points(plan) if spec.searched else plan
-
-
-def _refuse_axes_in_sources(spec: Spec) -> None:
-    """Refuse `${name}` of an axis in the path of a source, where it means a variable of the environment.
-
-    Raises:
-        SpecError: all cells have the same data.
-    """
-    axes = {axis for block in [*spec.blocks, spec.searched] for axis in block}
-    for name, source in spec.experiment.data.files.items():
-        if taken := axes.intersection(variables(source)):
-            place = ("data", "sources", name) if name else ("data", "source")
-            expected = f"a path without the axis {min(taken)}: all cells have the same data. ${{NAME}} means a variable"
-            raise spec.document.error(place, source, f"{expected} of the environment here")
 
 
 def _at_asked_points(plan: Plan) -> Plan:

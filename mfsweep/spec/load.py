@@ -16,6 +16,7 @@ from mfsweep.errors import SpecError, nearest
 from mfsweep.masking import masked
 from mfsweep.spec import axes, templates
 from mfsweep.spec.axes import SEEDS, AxesError, Block, Distribution, Value
+from mfsweep.spec.data import LabelKeys
 from mfsweep.spec.experiment import Experiment
 from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.mended import Mended, adapter
@@ -95,6 +96,13 @@ class Spec(typing.NamedTuple):
         """Return what a search is made for, one study each: the combinations of the other axes but the seeds."""
         plain = [{axis: labels for axis, labels in block.items() if axis not in SEEDS} for block in self.blocks]
         return list(axes.cells(plain))
+
+    def with_labels(self, labels: Mapping[str, LabelKeys]) -> Spec:
+        """Return this spec with other keys of its label methods, as the data sets have them that its sources became."""
+        if dict(labels) == self.experiment.data.labels:
+            return self
+        data = self.experiment.data.but(labels=dict(labels))
+        return self._replace(experiment=self.experiment.but(data=data))
 
     def at(self, points: Sequence[Mapping[str, Value]]) -> Spec:
         """Return this search as a plain grid at some points.

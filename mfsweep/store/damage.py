@@ -19,8 +19,11 @@ from pydantic import ValidationError
 
 from mfsweep.files import sha256
 from mfsweep.records import RECORD_SCHEMA, Plain
+from mfsweep.spec.wording import problems
 
 _PlainT = TypeVar("_PlainT", bound=Plain)
+_SHOWN = 40
+"""Characters of a value that a message shows."""
 
 
 class Damage(NamedTuple):
@@ -122,11 +125,17 @@ def _validated(path: Path, found: Any, kind: type[_PlainT]) -> _PlainT | Damage:
     if isinstance(schema, int) and schema > RECORD_SCHEMA:
         why = f"is of a later version of mfsweep (schema {schema}, this one knows {RECORD_SCHEMA}): install that one"
         return Damage(path, why, whole=True)
+    if not isinstance(found, dict):
+        return _damaged(path, "expected named values, got something else")
     try:
         return kind.model_validate(found)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        return _damaged(
-            path, f"no {kind.__name__}: {f'{place}: ' if place else ''}{first['msg'].removeprefix('Value error, ')}"
-        )
+        return _damaged(path, _said(error, kind, found))
+
+
+def _said(error: ValidationError, kind: type[Plain], found: Any) -> str:
+    """Return the first thing that is wrong with plain data, in the words in which errors of specs are told."""
+    first = problems(error.errors(), kind, found)[0]
+    place = ".".join(map(str, first.place))
+    got = "" if first.kind == "missing" or first.got is None else f", got {str(first.got)[:_SHOWN]!r}"
+    return f"{f'{place}: ' if place else ''}expected {first.expected}{got}"

@@ -65,6 +65,16 @@ class Store:
         return self.root / "digests.json"
 
     @property
+    def judged(self) -> Path:
+        """Return the file that remembers which data have been judged, and what was found."""
+        return self.root / "judged.json"
+
+    @property
+    def datasets(self) -> Path:
+        """Return the folder of the data sets that were made of sources on first use."""
+        return self.root / "datasets"
+
+    @property
     def edges(self) -> Path:
         """Return the folder of neighbours."""
         return self.root / "edges"

@@ -25,6 +25,7 @@ _TOP = {
     "mlflow.db": "MLflow's runs",
     "mlartifacts": "MLflow's artifacts",
     "optuna.db": "Optuna's studies",
+    "datasets": "data sets of sources",
     "edges": "neighbours",
     "ray": "scratch of runs",
 }

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mfsweep.data import dataset
 from mfsweep.data.edge_files import damaged_files
-from mfsweep.errors import StoreError
+from mfsweep.errors import DataError, StoreError
 from mfsweep.files import set_aside
 from mfsweep.metrics_file import packed
 from mfsweep.records import EvaluationRecord
@@ -159,12 +160,22 @@ def _shared(store: Store) -> Iterator[Finding]:
     for folder in sorted(store.edges.glob("*/")):
         if ".damaged-" not in folder.name and (why := damaged_files(folder)):
             yield Finding(Damage(folder, f"is damaged ({why})"), ANEW)
+    yield from _datasets(store)
     for path, what in (
         (store.root / "mlflow.db", "the next run of each spec shows its stages anew; artifacts stay where they are"),
         (store.root / "optuna.db", "a search begins its study again, with the points it has asked for"),
     ):
         if path.exists() and (why := _broken_database(path)):
             yield Finding(Damage(path, f"is damaged ({why})"), what)
+
+
+def _datasets(store: Store) -> Iterator[Finding]:
+    for path in sorted(store.datasets.glob("*.h5")):
+        try:
+            dataset.digests(path)
+        except DataError as error:
+            why = str(error).removeprefix(f"{path}: ")
+            yield Finding(Damage(path, f"is damaged ({why})"), "the next use of its source imports it again")
 
 
 def _broken_gzip(path: Path) -> str | None:

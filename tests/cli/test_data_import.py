@@ -50,7 +50,7 @@ def test_import_prints_what_came_in_and_what_was_assumed(mfsweep, release, tmp_p
     count = len(dataset.read(store, {}).formula)
     assert f"{store}: {count} structures" in out
     assert f"{count} (100.0%)" in out
-    assert "ani1x-release.h5: energies taken for hartree, forces for hartree/Ang, positions for Ang" in out
+    assert "ani1x-release.h5: energies read as hartree, forces as hartree/Ang, positions as Ang" in out
     assert f"left out: {120 - count} structures that do not carry ccsd(t)_cbs (--needs)" in out
 
 
@@ -58,7 +58,7 @@ def test_import_prints_json(mfsweep, release, tmp_path):
     code, out, _ = mfsweep("import", release, tmp_path / "own.h5", "--json")
     printed = json.loads(out)
     assert code == 0
-    assert printed["store"] == str(tmp_path / "own.h5")
+    assert printed["dataset"] == str(tmp_path / "own.h5")
     assert (printed["structures"], printed["formulae"]) == (120, 12)
     assert printed["units"] == {"ani1x-release.h5": {"energy": "hartree", "forces": "hartree/Ang", "positions": "Ang"}}
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from mfsweep.data import ani1x, dataset
+from mfsweep.data import dataset
+from mfsweep.data.importing import memory
 from mfsweep.data.source import digest, resolve
 from mfsweep.data.structures import Labels, Structures, hill_formula
 from mfsweep.data.view import DataView, open_view
@@ -71,7 +72,7 @@ def as_store() -> Callable[..., Path]:
     """Write the structures of a file into a data set, a few at a time."""
 
     def write(path: Path, labels: Mapping[str, LabelKeys] = LABELS, to: Path | None = None, rows: int = 700) -> Path:
-        structures = ani1x.read(path, labels)
+        structures = memory.read(path, labels)
         target = to or path.with_suffix(".dataset.h5")
         energies = {keys.energy.removesuffix(".energy"): structures.labels[name] for name, keys in labels.items()}
         forces = {name: own.forces for name, own in energies.items() if own.forces is not None}

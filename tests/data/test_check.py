@@ -270,7 +270,8 @@ def test_geometries_that_two_parts_share_are_warned_of_where_a_column_parts_them
     found = {}
     for name, own in (("alone", alone), ("twins", twins)):
         view.structures = view._source.structures = own
-        found[name] = [text for text in _check(view, make_training) if "same geometry" in text]
+        view._source._hashes = None
+        found[name] = [text for text in _check(view, make_training) if "same geometry as one of" in text]
     assert found["alone"] == []
     assert found["twins"]
     assert all("split by name, copies are not kept together" in text for text in found["twins"])
@@ -298,3 +299,15 @@ def test_unit_of_a_data_store_is_eV_and_mended_by_importing_again(
         _refused(opened(f"{number}.h5", provenance), make_training, mend, labelled)
     warnings = _check(opened("trusted.h5", {"units_trusted": True}), make_training, labelled)
     assert any("do not look like eV" in text and "imported with --trust-units" in text for text in warnings)
+
+
+def test_copies_with_other_energies_are_told_where_they_are_trained_on(open_small, make_training):
+    view = open_small(Splits(a=Subset(size=6, validation=3, needs=BOTH), t=Subset(size=6, needs=BOTH)))
+    structures = view.structures
+    firsts = np.flatnonzero(structures.rank == 0)
+    model = firsts[np.argsort(structures.formula[firsts])][structures.formula]
+    twins = structures._replace(positions=structures.positions[structures.atoms_of(model)])
+    view.structures = view._source.structures = twins
+    said = [text for text in _check(view, make_training) if "same geometry as an earlier one" in text]
+    assert said
+    assert all("and another energy, by up to" in text for text in said)

@@ -8,8 +8,7 @@ from ase.build import bulk, molecule
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfsweep.data import ani1x
-from mfsweep.data.importing import Rules, import_files
+from mfsweep.data.importing import Rules, import_files, memory
 from mfsweep.data.lone import isolated, isolated_energies
 from mfsweep.data.splits import partition
 from mfsweep.spec.data import LabelKeys, Splits, Subset
@@ -79,7 +78,7 @@ def test_groups_of_one_atom_are_in_no_part_of_a_partition(write_file, small_labe
     path = write_file(molecules)
     assert isolated_energies(path)["cc.energy"].keys() == {"H", "C"}
 
-    structures = ani1x.read(path, small_labels)
+    structures = memory.read(path, small_labels)
     train, validation, _ = partition(structures, Splits(a=Subset(size="rest", validation=6, needs=("cc",))))
     used = np.concatenate([train["a"], validation["a"]])
     assert structures.sizes[used].min() > 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mfsweep.data import ani1x
+from mfsweep.data.importing import memory
 from mfsweep.data.reading import read
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
@@ -33,7 +33,7 @@ def test_several_files_are_read_one_after_the_other_by_name(two_files, small_lab
     np.testing.assert_array_equal(structures.rank, [0, 1, 0, 1, 0, 1, 2, 0, 1, 2])
     np.testing.assert_array_equal(structures.charge, [1] * 4 + [0] * 6)
     for name, first in (("new", 0), ("old", 4)):
-        own = ani1x.read(two_files[name], {"cc": small_labels["cc"]})
+        own = memory.read(two_files[name], {"cc": small_labels["cc"]})
         place = slice(first, first + len(own.formula))
         np.testing.assert_array_equal(structures.labels["cc"].energy[place], own.labels["cc"].energy)
         atoms = structures.atoms_of(np.arange(place.start, place.stop))

@@ -66,12 +66,11 @@ def test_missing_file_is_refused_with_the_nearest_name(tmp_path):
         resolve("ani1x-relaese.h5", tmp_path)
 
 
-def test_empty_file_and_folder_are_refused(tmp_path):
+def test_empty_file_is_refused_and_a_folder_may_be_a_source(tmp_path):
     (tmp_path / "empty.h5").touch()
     with pytest.raises(DataError, match="is empty"):
         resolve("empty.h5", tmp_path)
-    with pytest.raises(DataError, match="not a file"):
-        resolve(".", tmp_path)
+    assert resolve(".", tmp_path) == tmp_path.resolve()
 
 
 def test_digest_is_the_sha256_of_the_content(tmp_path):
@@ -137,7 +136,7 @@ def test_a_damaged_cache_never_gives_another_digest(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not json", b"[1, 2]", b"\xff\xfe", b"{}", b'{"sha256": "x", "digests": [3]}', b"[" * 100_000]
+    "content", [b"", b"not json", b"[1, 2]", b"\xff\xfe", b"{}", b'{"sha256": "x", "known": [3]}', b"[" * 100_000]
 )
 def test_what_is_no_cache_is_written_anew(tmp_path, content):
     path, cache = tmp_path / "file", tmp_path / "digests.json"
@@ -145,7 +144,7 @@ def test_what_is_no_cache_is_written_anew(tmp_path, content):
     cache.write_bytes(content)
     expected = hashlib.sha256(b"content").hexdigest()
     assert digest(path, cache) == expected
-    assert list(json.loads(cache.read_text())["digests"].values()) == [expected]
+    assert list(json.loads(cache.read_text())["known"].values()) == [expected]
 
 
 def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path):

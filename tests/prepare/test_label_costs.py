@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfsweep.data import ani1x, dataset
+from mfsweep.data import dataset
+from mfsweep.data.importing import memory
 from mfsweep.data.source import resolve
 from mfsweep.errors import SpecError
 from mfsweep.prepare.label_costs import measured, with_measured
@@ -21,7 +22,7 @@ fits:
 @pytest.fixture
 def labelled(tmp_path):
     """Make a data set of a few structures with dft labels that took 2 and 4 core-seconds."""
-    source = ani1x.read(resolve("bundled:mini-ccx", tmp_path), {"dft": LabelKeys(energy="wb97x_631gd.energy")})
+    source = memory.read(resolve("bundled:mini-ccx", tmp_path), {"dft": LabelKeys(energy="wb97x_631gd.energy")})
     first = slice(0, int(source.offsets[3]))
     path = tmp_path / "own.h5"
     with dataset.Writer(path, energies=["plain"]) as writer:

@@ -1,4 +1,4 @@
-"""Data of one composition, trained end to end: water, an alloy, and one molecule's trajectory."""
+"""Data of one composition, trained end to end from the file: water, an alloy, and one molecule's trajectory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from mfsweep.data.importing import Rules, import_files
 from mfsweep.prepare import prepare
 from mfsweep.run.perform import perform
 from mfsweep.run.sweep import _job
@@ -21,9 +20,9 @@ from mfsweep.train import World
 SPEC = """\
 name: composition
 data:
-  source: own.h5
+  source: own.traj
   labels:
-    dft: {energy: dft.energy, forces: dft.forces}
+    dft: {energy: energy, forces: forces}
   offsets: OFFSETS
   splits:
     by: structure
@@ -91,15 +90,14 @@ def isolated(symbols):
 def test_data_of_one_composition_train_end_to_end(tmp_path: Path, made, free, offsets):
     frames = made()
     ase.io.write(tmp_path / "own.traj", [*isolated(sorted(set(frames[0].symbols))), *frames])
-    summary = import_files([tmp_path / "own.traj"], tmp_path / "own.h5", Rules(labels={"dft": None}))
-    assert summary.structures == len(frames)
     path = tmp_path / "spec.yaml"
     path.write_text(SPEC.replace("OFFSETS", offsets))
-    plan = prepare(path, tmp_path / "runs")
+    plan = prepare(path, tmp_path / "runs", keep=True)
     told = [text for text in plan.warnings if "energy offsets of dft" in text]
     assert len(told) == bool(free)
     assert all(free in text and "other compositions" not in text for text in told)
     (node,) = plan.graph.nodes.values()
+    assert len(plan.view(node).structures.formula) == len(frames)
     plan.store.prepare()
     assert perform(_job(plan, node, plan.spec.experiment.resources), World.alone(), lambda _: True)
     (made_evaluation,) = [plan.store.stage(node.key).evaluation(own.identity()) for own in node.evaluations]

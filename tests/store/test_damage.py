@@ -71,6 +71,34 @@ def test_what_is_no_record_is_damaged(tmp_path, content):
     assert isinstance(found, Damage)
     assert not found.whole
     assert "\n" not in str(found)
+    assert not any(word in str(found) for word in PYDANTIC), str(found)
+
+
+PYDANTIC = (
+    "Input should",
+    "a valid",
+    "Field required",
+    "Extra inputs",
+    "Value error",
+    "instance of",
+    "type=",
+    "Record:",
+)
+
+
+@pytest.mark.parametrize("record", [RECORD, EVALUATION], ids=["record", "evaluation"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_field_of_another_kind_is_named_in_plain_words(tmp_path, record, data):
+    content = record.model_dump(mode="json")
+    field = data.draw(st.sampled_from(sorted(content)))
+    content[field] = data.draw(st.sampled_from([None, "many", -1, 2.5, [], {}, [3], {"a": "b"}, True]))
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(content))
+    found = damage.read(path, type(record))
+    if isinstance(found, Damage) and not found.whole:
+        assert field in str(found)
+        assert not any(word in str(found) for word in PYDANTIC), str(found)
 
 
 def test_a_folder_in_place_of_a_record_is_damaged(tmp_path):

@@ -168,7 +168,7 @@ def _show(screen: Console, dataset: Path, summary: Summary) -> None:
         screen.print(table)
     for name, units in summary.units.items():
         say(
-            f"{name}: energies taken for {units.energy}, forces for {units.forces}, positions for {units.positions}",
+            f"{name}: energies read as {units.energy}, forces as {units.forces}, positions as {units.positions}",
         )
     if summary.columns:
         say(f"columns: {', '.join(summary.columns)}")

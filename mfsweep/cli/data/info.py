@@ -18,7 +18,7 @@ labels_option = click.option(
 
 
 @click.command()
-@click.argument("source", metavar="DATASET", type=str)
+@click.argument("source", metavar="SOURCE", type=str)
 @labels_option
 @click.option(
     "--threshold",
@@ -34,7 +34,7 @@ labels_option = click.option(
 )
 @as_json
 def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | None, *, as_json: bool) -> None:
-    """Show what is in DATASET, a data set or an HDF5 file of the ANI-1x layout, and what looks wrong with it.
+    """Show what is in SOURCE, a data set or any file that can be imported, and what looks wrong with it.
 
     Sizes, elements, label methods and how far they are from one another once each one's energy offsets are off,
     structures that stand in it twice, outliers, a guess at wrong units, where it comes from and what its labels cost.
@@ -52,7 +52,6 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
     from mfsweep.data import dataset
     from mfsweep.data.survey.info import describe, plain
     from mfsweep.data.survey.opening import open_file
-    from mfsweep.data.units import ANI_UNITS, ASE_UNITS
 
     if figure is not None:
         data_figure.require_suffix(figure)
@@ -60,13 +59,18 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
     is_dataset = dataset.is_dataset(opened.path)
     if is_dataset:
         dataset.digests(opened.path)
-    found = describe(opened.structures, threshold, ASE_UNITS if is_dataset else ANI_UNITS)
+    found = describe(opened.structures, threshold, opened.units, stated=is_dataset)
     costs = info_tables.costs(dataset.labellings(opened.path)) if is_dataset else {}
     provenance = dataset.provenance(opened.path) if is_dataset else None
     if figure is not None:
         data_figure.save(data_figure.draw(info_tables.drawn(opened.path.name, found)), figure)
     if as_json:
-        about = {"file": str(opened.path), "layout": opened.layout, "other_keys": opened.other_keys}
+        about = {
+            "file": str(opened.path),
+            "layout": opened.layout,
+            "other_keys": opened.other_keys,
+            "notes": opened.notes,
+        }
         whole = {**about, **found._asdict(), "labelling": costs, "provenance": provenance or {}}
         click.echo(json.dumps(plain(whole), indent=1))
         return

@@ -82,7 +82,7 @@ def print_info(console: Console, opened: Opened, info: Info, provenance: Mapping
     for table in tables:
         console.print(table)
         console.print()
-    for text in _notes(info, provenance):
+    for text in [*opened.notes, *_notes(info, provenance)]:
         console.print(f"[yellow]![/] {escape(text)}")
 
 
@@ -220,7 +220,7 @@ def _notes(info: Info, provenance: Mapping[str, Any] | None) -> Iterator[str]:
     for method, own in info.methods.items():
         yield from _notes_on(method, own)
         trusted = bool(provenance and provenance.get("units_trusted"))
-        doubt = ". They were imported with --trust-units: is it so?" if trusted else ""
+        doubt = ". They were imported with --trust-units: make sure that they are right" if trusted else ""
         yield from (text + doubt for text in own.judgement)
 
 

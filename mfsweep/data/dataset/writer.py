@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.dataset.layout import Spooled, new_file, seal, write_array, write_json
-from mfsweep.data.structures import SYMBOLS, hill_formula
+from mfsweep.data.structures import SYMBOLS, formulae_of
 from mfsweep.errors import DataError
 from mfsweep.files import locked, write_file
 
@@ -214,13 +214,8 @@ class Writer:
         return np.array([known.setdefault(text, len(known)) for text in texts], np.int32)
 
     def _formulae(self, chunk: Chunk) -> NDArray[np.int32]:
-        """Return the codes of the structures' formulae; one text is made per composition, not per structure."""
-        row = np.repeat(np.arange(len(chunk.sizes)), chunk.sizes)
-        present = np.unique(chunk.species)
-        column = np.searchsorted(present, chunk.species)
-        counts = np.bincount(row * len(present) + column, minlength=len(chunk.sizes) * len(present))
-        compositions, inverse = np.unique(counts.reshape(-1, len(present)), axis=0, return_inverse=True)
-        texts = [hill_formula(np.repeat(present, composition)) for composition in compositions]
+        """Return the codes of the structures' formulae."""
+        texts, inverse = formulae_of(chunk.sizes, chunk.species)
         return self._codes("formula", texts)[inverse]
 
     def _rank(self, formula: NDArray[np.int32]) -> NDArray[np.int32]:

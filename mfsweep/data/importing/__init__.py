@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from mfsweep import __version__
 from mfsweep.data import dataset
 from mfsweep.data.importing.ase_files import AseSource
 from mfsweep.data.importing.keys import require, storable
-from mfsweep.data.importing.layouts import layout_of
+from mfsweep.data.importing.layouts import is_one, layout_of
 from mfsweep.data.importing.lmdb_files import main_file
-from mfsweep.data.importing.parts import Filter, Part, Source, complete
+from mfsweep.data.importing.parts import Filter, OptionNeededError, Part, Source, complete
 from mfsweep.data.importing.places import Place, places
 from mfsweep.data.importing.refusal import Verdicts
 from mfsweep.data.importing.release import ReleaseSource
@@ -78,6 +78,7 @@ def import_files(
     rules: Rules,
     *,
     overwrite: bool = False,
+    advised: Path | None = None,
     progress: Callable[[int, int | None], object] = lambda _done, _total: None,
 ) -> Summary:
     """Write the structures of files, one file after the other, into a new data set.
@@ -87,13 +88,29 @@ def import_files(
         target: the data set to be.
         rules: what is taken and what it means.
         overwrite: whether `target` may exist.
+        advised: of a source that a spec names, what the data set is called in commands for the user.
         progress: told the structures read so far and, where it is known, how many there are.
 
     Raises:
         DataError: a file that cannot be read, or whose values cannot be what they are said to be; nothing is written.
     """
+    try:
+        return _imported(sources, target, rules, overwrite, advised, progress)
+    except OptionNeededError as error:
+        command = replace(rules, **error.options).command(sources, advised or target, overwrite=overwrite)
+        raise DataError(f"{error}: {command}") from error
+
+
+def _imported(
+    sources: Sequence[Path | str],
+    target: Path,
+    rules: Rules,
+    overwrite: bool,
+    advised: Path | None,
+    progress: Callable[[int, int | None], object],
+) -> Summary:
     began = time.monotonic()
-    chosen = places(sources, whole=_is_one)
+    chosen = places(sources, whole=is_one)
     _require_free(target, [place.path for place in chosen], overwrite=overwrite)
     opened = [_source(place.path, rules) for place in chosen]
     tally = _Tally(opened)
@@ -101,8 +118,9 @@ def import_files(
 
     lone = IsolatedAtoms()
     passes = Filter(rules.needs, trusted=rules.trust_units)
+    notes: list[str] = []
     warnings: list[str] = []
-    verdict = Verdicts(rules, chosen, target, opened, overwrite=overwrite)
+    verdict = Verdicts(rules, chosen, advised or target, opened, overwrite=overwrite)
     content = {"energies": list(tally.energies), "forces": list(tally.forces), "columns": tally.columns}
     with dataset.Writer(target, **content) as writer:
         for place, source in zip(chosen, opened, strict=True):
@@ -117,13 +135,15 @@ def import_files(
                     tally.add(chunk)
                     writer.add(chunk)
                 progress(tally.read(part), tally.total)
-            warnings += [*source.warnings, *_methods_told(place, source, rules)]
+            notes += [*source.warnings, *_methods_told(place, source, rules)]
             warnings += verdict.warnings(place, source, sample)
         verdict.require_accepted(passes)
-        warnings += lone.notes()
+        notes += lone.notes()
         if not writer.structures:
             raise DataError(f"{_names(chosen)}: no structure is left of {tally.done:,}: {_left_out(passes)}")
-        writer.finish({**_provenance(chosen, opened, rules, passes), "isolated_atoms": lone.offsets})
+        left_out = (tally.done if tally.total is None else tally.total) - writer.structures
+        about = {"notes": notes, "left_out": left_out, "first_use": advised is not None}
+        writer.finish({**_provenance(chosen, opened, rules, passes), **about, "isolated_atoms": lone.offsets})
         structures, atoms = writer.structures, writer.atoms
     made = dataset.read(target, {method: LabelKeys(energy=f"{method}.energy") for method in tally.energies})
     for method, labels in made.labels.items():
@@ -141,7 +161,7 @@ def import_files(
         lacking=dict(passes.lacking),
         dropped=dict(passes.dropped),
         examples=tuple(passes.examples),
-        warnings=tuple(warnings),
+        warnings=(*notes, *warnings),
         bytes=target.stat().st_size,
         seconds=time.monotonic() - began,
     )
@@ -233,11 +253,6 @@ def _source(path: Path, rules: Rules) -> Source:
         raise DataError(f"{path}: --method-column is for files that ASE reads: this layout names methods by their keys")
     column = rules.method_column
     return AseSource(*common, geometries=rules.geometries, charge=rules.charge, method_column=column)
-
-
-def _is_one(folder: Path) -> bool:
-    """Return whether a folder is one source, and not many files."""
-    return layout_of(folder) is ReleaseSource or (folder / "data.mdb").exists()
 
 
 def _names(paths: Sequence[Place]) -> str:

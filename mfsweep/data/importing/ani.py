@@ -1,7 +1,4 @@
-"""Structures of an HDF5 file of the ANI-1x layout, a slice of conformers at a time.
-
-The order and the numbers are those of `mfsweep.data.ani1x.read`, which reads them with the same functions.
-"""
+"""Structures of an HDF5 file of the ANI-1x layout, a slice of conformers at a time: by group name, then conformer."""
 
 from __future__ import annotations
 
@@ -65,7 +62,7 @@ class AniSource:
         self._path = path
         with opened(path, LAYOUT) as file:
             groups = survey(path, file)
-            keys = label_keys(groups)
+            self.keys = keys = label_keys(groups)
             self.labels: Mapping[str, LabelKeys] = {} if geometries else picked(str(path), labels, keys)
             self.total: int | None = groups[-1].conformers.stop
             self._groups = {str(group.node.name): group for group in groups}
@@ -75,7 +72,7 @@ class AniSource:
             self.charges: Sequence[str] = [self._charge_key] if self._charge_key in keys else []
             for name in columns or ():
                 require(str(path), "--column", name, keys)
-            texts = _texts_in(groups)
+            texts = [] if columns is not None and not len(columns) else _texts_in(groups)
             self.columns: Sequence[str] = [name for name in texts if storable(name)] if columns is None else columns
             left = set(texts) - set(self.columns) if columns is None else set()
             self.warnings: Sequence[str] = [

@@ -15,7 +15,7 @@ from mfsweep.data.dataset import Chunk
 from mfsweep.data.importing.charges import NONE, Charges
 from mfsweep.data.importing.frames import Frame, database_units, kind, read_frames, results
 from mfsweep.data.importing.keys import storable, units_of
-from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
+from mfsweep.data.importing.parts import ATOMS_AT_ONCE, OptionNeededError, Part
 from mfsweep.data.importing.usual import left_out, usual_keys
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.units import ASE_UNITS, Units
@@ -122,13 +122,12 @@ class AseSource:
             for what, number in self._unlabelled.items()
         ]
         told += [
-            f"{count(number, 'frame')} with another {what}, by up to {most:.4g}"
-            for what, (number, most) in self._rivals.items()
+            f"{what} ({count(number, 'frame')}, by up to {most:.4g})" for what, (number, most) in self._rivals.items()
         ]
         if self._seen_labels:
             told.append(
                 f"left out, though they look like labels: {', '.join(self._seen_labels)}. "
-                "--labels NAME=ENERGY_KEY,FORCES_KEY takes some"
+                "A label method with these keys would take them"
             )
         return [f"{self._path}: {text}" for text in told] + self._charges.warnings(str(self._path))
 
@@ -149,6 +148,25 @@ class AseSource:
             if key not in self._found | self._charges.found:
                 near = nearest(key, map(str, self._first[0].arrays()))
                 raise DataError(f"{self._path}: {option}: no frame has {key!r}.{near} {self._there()}")
+
+    @property
+    def has_energies(self) -> bool:
+        """Return whether any of the first frames has an energy that is taken."""
+        there = {str(name) for frame in self._first for name in frame.scalars()}
+        return any(keys.energy in there for keys in self.labels.values())
+
+    def require_there(self, method: str) -> None:
+        """Refuse a method of which none of the first frames has an energy.
+
+        Raises:
+            DataError: with what there is.
+        """
+        key = self.labels[method].energy
+        there = {str(name) for frame in self._first for name in frame.scalars()}
+        if key not in there:
+            raise DataError(
+                f"{self._path}: --labels {method}: no frame has {key!r}.{nearest(key, there)} {self._there()}"
+            )
 
     def _by_column(self, column: str, labels: Mapping[str, LabelKeys | None]) -> dict[str, LabelKeys | None]:
         """Return the label methods that a column names, each with its keys.
@@ -180,9 +198,10 @@ class AseSource:
         self._heads |= {str(frame.atoms.info[HEAD]) for frame in frames if HEAD in frame.atoms.info}
         if len(self._heads) > 1:
             values = ", ".join(sorted(self._heads))
-            raise DataError(
-                f"{self._path}: its frames are of several label methods: {HEAD!r} is {values}. Say "
-                f"--method-column {HEAD} to take each by its own name, or --column {HEAD} if it is a text like others"
+            raise OptionNeededError(
+                f"{self._path}: its frames are of several label methods: {HEAD!r} is {values}. Say --column {HEAD} if "
+                f"it is a text like others, or --method-column {HEAD} to take each by its own name",
+                method_column=HEAD,
             )
 
     def _take_units(self, stated: Mapping[str, str]) -> None:
@@ -253,11 +272,16 @@ class AseSource:
         for frame in frames:
             calculated, info = results(frame.atoms), {**frame.atoms.info, **frame.atoms.arrays}
             pairs = [
-                (f"{key!r} than the calculator's, which is taken", calculated.get(key), info.get(key)) for key in keys
+                (
+                    f"the {key!r} of the calculator is taken; the file has another one beside it",
+                    calculated.get(key),
+                    info.get(key),
+                )
+                for key in keys
             ]
             if "energy" in keys:
-                free = "'free_energy' than 'energy', which is taken (VASP's forces are those of the free energy: "
-                free += f"--labels {next(iter(self.labels))}=free_energy,forces takes that)"
+                free = "'energy' is taken, and 'free_energy' differs. VASP's forces belong to the free energy: to take "
+                free += "that, name the key free_energy in place of energy"
                 pairs.append((free, frame.scalars().get("energy"), frame.scalars().get("free_energy")))
             for what, one, other in pairs:
                 if one is None or other is None or np.shape(one) != np.shape(other):

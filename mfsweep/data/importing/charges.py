@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.importing.frames import Frame
-from mfsweep.errors import DataError
+from mfsweep.data.importing.parts import OptionNeededError
 
 NONE = "none"
 """In place of a key: no charges are taken."""
@@ -55,7 +55,7 @@ class Charges:
             return []
         text = (
             f"{place}: {self.partial:,} structures have {PER_ATOM} that do not add up to a whole number, perhaps "
-            "partial charges of a population analysis: they are taken for neutral. Say --charge KEY for the key of "
+            "partial charges of a population analysis: they count as neutral. Say --charge KEY for the key of "
             "the total charge, or --charge none if all are neutral"
         )
         return [text]
@@ -77,9 +77,10 @@ class Charges:
     def _whole(self, frame: Frame, key: str, value: object) -> int:
         charge = np.asarray(value)
         if charge.shape != () or charge.dtype.kind not in "fiu" or not _is_whole(charge) or abs(charge) > LARGEST:
-            raise DataError(
+            raise OptionNeededError(
                 f"{frame.place}: {key!r}: expected a total charge that is a whole number of at most {LARGEST:,}, got "
-                f"{value}. Say --charge KEY for another key, or --charge none to take no charges"
+                f"{value}. Say --charge KEY for another key, or --charge none to take no charges",
+                charge=NONE,
             )
         self.found.add(key)
         return int(np.round(charge))

@@ -22,7 +22,7 @@ from mfsweep.data.dataset import Chunk
 from mfsweep.data.hdf5 import opened, require_size, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.keys import ANI_UNITS, Units, require, storable
-from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
+from mfsweep.data.importing.parts import ATOMS_AT_ONCE, OptionNeededError, Part
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -277,9 +277,10 @@ class ConformerSource:
         with np.errstate(invalid="ignore"):  # what no int16 holds becomes another number, which is refused
             charge = np.broadcast_to(found, count).astype(np.int16)
         if not np.array_equal(charge, np.broadcast_to(found, count)):
-            raise DataError(
+            raise OptionNeededError(
                 f"{self._path}: group {surveyed.name!r}, key {key!r}: expected whole numbers, got others. Say --charge "
-                "KEY for another key, or --charge none to take no charges"
+                "KEY for another key, or --charge none to take no charges",
+                charge=NONE,
             )
         return charge
 

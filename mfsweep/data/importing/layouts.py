@@ -32,3 +32,13 @@ LAYOUTS: dict[str, Layout] = {
 def layout_of(path: Path) -> Layout:
     """Return the first layout that recognises a file; every file has one."""
     return next(layout for layout in LAYOUTS.values() if layout.recognises(path))
+
+
+def is_one(folder: Path) -> bool:
+    """Return whether a folder is one source, and not many files."""
+    return layout_of(folder) is ReleaseSource or (folder / "data.mdb").exists()
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files whose bytes a source is made of."""
+    return ReleaseSource.files(path) if layout_of(path) is ReleaseSource else [path]

@@ -17,6 +17,7 @@ from mfsweep.data.judging import Mend, flaws
 from mfsweep.data.judging.chunks import carries, take
 from mfsweep.data.judging.zeros import all_zero
 from mfsweep.data.units import Units
+from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
 
 ATOMS_AT_ONCE = 200_000
@@ -67,6 +68,15 @@ class Source(Protocol):
     def parts(self) -> Iterator[Part]:
         """Yield all structures, in parts of about ATOMS_AT_ONCE atoms; once."""
         ...
+
+
+class OptionNeededError(DataError):
+    """A file that comes in only with an option; the text says which."""
+
+    def __init__(self, text: str, **options: str) -> None:
+        super().__init__(text)
+        self.options = options
+        """Field of `Rules` -> its value."""
 
 
 class Filter:

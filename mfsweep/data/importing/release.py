@@ -25,7 +25,7 @@ from mfsweep.data.importing import lmdb_files
 from mfsweep.data.importing.keys import Units
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
 from mfsweep.data.importing.plain import PlainError, decode
-from mfsweep.data.importing.release_index import INDEX, Row, read_index, read_splits
+from mfsweep.data.importing.release_index import INDEX, Row, read_index, read_splits, split_files
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -53,6 +53,14 @@ class ReleaseSource:
         """Return whether there is a data.lmdb with a metadata.parquet beside it."""
         place = _places(path)
         return place is not None and (place[1] / INDEX).exists()
+
+    @staticmethod
+    def files(path: Path) -> list[Path]:
+        """Return all files that are read, for a path that was recognised."""
+        place = _places(path)
+        assert place is not None, "recognised before"
+        lmdb, folder = place
+        return [lmdb_files.main_file(lmdb), folder / INDEX, *split_files(folder)]
 
     def __init__(
         self,

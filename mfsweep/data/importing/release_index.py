@@ -159,11 +159,16 @@ def read_splits(folder: Path, methods: Sequence[str]) -> dict[str, Split]:
         DataError: a file is damaged, or has an index in two parts.
     """
     found: dict[str, Split] = {}
-    for path in sorted(folder.glob("*_train_*.json")):
+    for path in split_files(folder):
         method = path.name.partition("_train_")[0]
         if method in methods:
             found[path.stem] = _split(path, method)
     return found
+
+
+def split_files(folder: Path) -> list[Path]:
+    """Return the split files of a folder, of whatever methods."""
+    return sorted(folder.glob("*_train_*.json"))
 
 
 def _split(path: Path, method: str) -> Split:

@@ -29,16 +29,34 @@ class Flaw(NamedTuple):
 
 def flaws(chunk: Chunk) -> Iterator[Flaw]:
     """Yield what is wrong with structures, with any or with none."""
+    yield from unreadable(chunk)
     for flaw in geometry_flaws(chunk):
         yield flaw._replace(geometry=True)
-    yield from label_flaws(chunk)
+    for method in chunk.forces:
+        yield Flaw(
+            f"its {method} forces are all exactly zero, and so are those of another shape of the same atoms: they were "
+            "filled in, not computed",
+            filled_in(chunk, method),
+            method,
+        )
+
+
+def unreadable(chunk: Chunk) -> Iterator[Flaw]:
+    """Yield which values are no numbers, or a part of a label alone: nobody can use these structures at all."""
+    yield Flaw("its positions are not finite", any_atom(chunk, ~np.isfinite(chunk.positions)), geometry=True)
+    for method, energy in chunk.energies.items():
+        yield Flaw(f"its {method} energy is infinite", np.isinf(energy))
+    for method, forces in chunk.forces.items():
+        yield Flaw(f"its {method} forces are infinite", any_atom(chunk, np.isinf(forces)))
+        missing = np.isnan(forces)
+        part = any_atom(chunk, missing) & any_atom(chunk, ~missing)
+        yield Flaw(f"its {method} forces are NaN for a part of it; they come for all atoms or none", part)
 
 
 def geometry_flaws(chunk: Chunk) -> Iterator[Flaw]:
-    """Yield what is wrong with positions and cells."""
+    """Yield what is wrong with finite positions, and with cells."""
     positions = chunk.positions
     finite = ~any_atom(chunk, ~np.isfinite(positions))
-    yield Flaw("its positions are not finite", ~finite)
     # What was never written reads as zeros.
     first = np.repeat(positions[starts(chunk)], chunk.sizes, axis=0)
     piled = ~any_atom(chunk, positions != first) & (chunk.sizes > 1)
@@ -47,23 +65,6 @@ def geometry_flaws(chunk: Chunk) -> Iterator[Flaw]:
     if chunk.cell is not None and chunk.pbc is not None:
         yield Flaw("its cell is not finite", np.asarray(~np.isfinite(chunk.cell).all(axis=(1, 2))))
         yield Flaw("it is periodic along vectors that span no cell", _flat(chunk.cell, chunk.pbc))
-
-
-def label_flaws(chunk: Chunk) -> Iterator[Flaw]:
-    """Yield what is wrong with labels."""
-    for method, energy in chunk.energies.items():
-        yield Flaw(f"its {method} energy is infinite", np.isinf(energy))
-    for method, forces in chunk.forces.items():
-        yield Flaw(f"its {method} forces are infinite", any_atom(chunk, np.isinf(forces)))
-        missing = np.isnan(forces)
-        part = any_atom(chunk, missing) & any_atom(chunk, ~missing)
-        yield Flaw(f"its {method} forces are NaN for a part of it; they come for all atoms or none", part)
-        yield Flaw(
-            f"its {method} forces are all exactly zero, and so are those of another shape of the same atoms: they were "
-            "filled in, not computed",
-            filled_in(chunk, method),
-            method,
-        )
 
 
 def _flat(cell: NDArray[np.float64], pbc: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -147,7 +147,7 @@ def _other_energies(own: Measured, units: Units) -> Iterator[Verdict]:
         if unit != units.energy and total({z: factor * e for z, e in own.offsets.items()}, CLEARLY_HYDROGEN):
             offsets = ", ".join(f"{SYMBOLS[z]} {e:.4g}" for z, e in own.offsets.items())
             yield Verdict(
-                f"energies do not look like {units.energy}, which they were taken for, but like {unit}: their offsets "
+                f"energies do not look like {units.energy}, as which they were read, but like {unit}: their offsets "
                 f"by element are {offsets} eV, and {factor:.4g} times as large they are those of total energies",
                 certain=False,
             )
@@ -171,7 +171,7 @@ def notes(own: Measured, units: Units) -> Iterator[Verdict]:
     """Yield what labels may be, though nothing else tells so."""
     if units.energy != "hartree" and _like_hartree(own.times(HARTREE / units.energy_factor, 1.0).scale, own.offsets):
         yield Verdict(
-            f"energies are taken for {units.energy}, but would be of the usual size as hartree",
+            f"energies are read as {units.energy}, but would be of the usual size as hartree",
             certain=False,
             units=units._replace(energy="hartree"),
         )

@@ -157,13 +157,16 @@ class Info(NamedTuple):
     """What is wrong with geometries -> structures."""
 
 
-def describe(structures: Structures, threshold: float = THRESHOLD, units: Units = ANI_UNITS) -> Info:
+def describe(
+    structures: Structures, threshold: float = THRESHOLD, units: Units = ANI_UNITS, *, stated: bool = False
+) -> Info:
     """Look at a source.
 
     Args:
         structures: with the labels to look at.
         threshold: robust z-score from which on a value is called an outlier.
         units: of the source: of a data set those of ASE.
+        stated: whether somebody has said so, or judged the labels before, as of a data set.
     """
     made_of = composition(structures)
     lefts = {
@@ -179,6 +182,14 @@ def describe(structures: Structures, threshold: float = THRESHOLD, units: Units 
         odd &= ~structures.pbc.any(axis=1)
     commonest = np.argsort(-made_of.structures, kind="stable")[:EXAMPLES].tolist()
     geometry, filled = _flaws(structures)
+    everyone = np.ones(len(structures.formula), np.bool_)
+    judgement = {
+        method: [
+            one.text
+            for one in sample_of(structures, method, everyone).findings({method: units}, [method] if stated else ())
+        ]
+        for method in structures.labels
+    }
     return Info(
         structures=len(structures.formula),
         atoms=len(structures.species),
@@ -191,7 +202,7 @@ def describe(structures: Structures, threshold: float = THRESHOLD, units: Units 
         odd_electrons=int(odd.sum()),
         columns={name: len(column.values) for name, column in structures.columns.items()},
         methods={
-            method: _method(structures, method, own, threshold, units, filled.get(method, 0))
+            method: _method(structures, method, own, threshold, judgement[method], filled.get(method, 0))
             for method, own in lefts.items()
         },
         pairs=[_pair(structures, made_of, one, other) for one, other in itertools.combinations(structures.labels, 2)],
@@ -222,9 +233,10 @@ def _elements(made_of: Composition) -> dict[str, Element]:
     }
 
 
-def _method(structures: Structures, method: str, own: Left, threshold: float, units: Units, filled: int) -> Method:
+def _method(
+    structures: Structures, method: str, own: Left, threshold: float, judgement: list[str], filled: int
+) -> Method:
     energy = structures.labels[method].energy
-    sample = sample_of(structures, method, np.ones(len(energy), np.bool_))
     known = np.flatnonzero(np.isfinite(own.per_atom))
     flaws = {"energies that are not finite": int(np.isinf(energy).sum())}
     forces = None
@@ -234,7 +246,7 @@ def _method(structures: Structures, method: str, own: Left, threshold: float, un
         flaws["forces on a part of the atoms"] = int(partly.sum())
         flaws["forces that are not finite"] = int(np.isinf(strongest).sum())
         flaws["forces that are all exactly zero, as in another shape of the same atoms: filled in"] = filled
-        flaws["forces without an energy"] = int((with_forces & np.isnan(energy)).sum())
+        flaws["forces but no energy"] = int((with_forces & np.isnan(energy)).sum())
         components = 3 * int(structures.sizes[with_forces].sum())
         rms = float(np.sqrt(squares[with_forces].sum() / components)) if components else np.nan
         forces = Forces(int(with_forces.sum()), rms, _far(structures, strongest, threshold))
@@ -245,7 +257,7 @@ def _method(structures: Structures, method: str, own: Left, threshold: float, un
         offsets={SYMBOLS[z]: value for z, value in own.offsets.items()},
         determined=own.determined,
         spread=float(own.per_atom[known].std()) if len(known) else np.nan,
-        judgement=[one.text for one in sample.findings({method: units}, () if units == ANI_UNITS else [method])],
+        judgement=judgement,
         rounding=float32_rounding(np.asarray(energy), structures.sizes),
         far=_far(structures, own.per_atom, threshold),
         histogram=_histogram(1000 * own.per_atom[known]),

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mfsweep.data import ani1x, dataset
 from mfsweep.data.hdf5 import pairs
+from mfsweep.data.importing.ani import AniSource
+from mfsweep.data.importing.ase_files import HEAD, AseSource
+from mfsweep.data.importing.conformers import ConformerSource
 from mfsweep.data.importing.keys import labels_of, picked
+from mfsweep.data.importing.layouts import layout_of
+from mfsweep.data.importing.memory import collected
+from mfsweep.data.importing.parts import OptionNeededError, Source
+from mfsweep.data.importing.release import ReleaseSource
+from mfsweep.data.lone import IsolatedAtoms
 from mfsweep.data.reading import read
 from mfsweep.data.source import BUNDLED, resolve
 from mfsweep.data.structures import Structures
+from mfsweep.data.units import ANI_UNITS, ASE_UNITS, Units
+from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
+
+UNNAMED = "unnamed"
+"""What the label method of a file is called that names none."""
 
 
 class Opened(NamedTuple):
@@ -24,24 +37,64 @@ class Opened(NamedTuple):
     labels: dict[str, LabelKeys]
     """Label method -> its keys in the file."""
     other_keys: list[str]
-    """Keys of the file that belong to none of these."""
+    """Keys of the file that belong to none of these, where they are known."""
+    units: Units
+    """Of the file, as its labels were taken."""
+    notes: list[str]
+    """What is to be known of the reading."""
 
 
 def open_file(place: str, asked: Sequence[str] = ()) -> Opened:
-    """Open a data set or a file of the ANI-1x layout.
+    """Open a data set, or a file of any layout that can be imported.
 
     Args:
         place: its path, or `bundled:<name>`.
-        asked: `NAME` or `NAME=ENERGY_KEY[,FORCES_KEY]` each. Default: every pair X.energy, X.forces under the name X.
+        asked: `NAME` or `NAME=ENERGY_KEY[,FORCES_KEY]` each. Default: every pair X.energy, X.forces under the name X;
+            of a file without such names what an import would take, under the name UNNAMED.
 
     Raises:
         DataError: the file is not there, is damaged or of another kind, or has no such keys.
     """
     path = resolve(place, Path()) if place.startswith(BUNDLED) else Path(place)
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    wanted = labels_of(asked)
     is_dataset = dataset.is_dataset(path)
+    if not is_dataset and layout_of(path) is not AniSource:
+        return _foreign(path, wanted)
     keys = (dataset if is_dataset else ani1x).keys(path)
-    labels = picked(str(path), labels_of(asked), keys) if asked else pairs(keys)
+    labels = picked(str(path), wanted, keys) if asked else pairs(keys)
     structures = read({"": path}, labels)
     used = {key for own in labels.values() for key in (own.energy, own.forces)}
-    layout = "data set" if is_dataset else "ANI-1x layout (energies taken for hartree, forces for hartree/angstrom)"
-    return Opened(path, layout, structures, labels, sorted(keys - used))
+    units = ASE_UNITS if is_dataset else ANI_UNITS
+    layout = "data set" if is_dataset else f"ANI-1x layout {_taken_for(units)}"
+    return Opened(path, layout, structures, labels, sorted(keys - used), units, [])
+
+
+def _foreign(path: Path, wanted: Mapping[str, LabelKeys | None]) -> Opened:
+    source = _source(path, wanted)
+    lone = IsolatedAtoms()
+    structures = collected(source, source.labels, lone)
+    notes = [*source.warnings, *lone.notes()]
+    layout = f"{source.layout} {_taken_for(source.units)}"
+    return Opened(path, layout, structures, dict(source.labels), [], source.units, notes)
+
+
+def _source(path: Path, wanted: Mapping[str, LabelKeys | None]) -> Source:
+    made = layout_of(path)
+    named = wanted or ({} if made is ReleaseSource or getattr(made, "method", None) else {UNNAMED: None})
+    try:
+        source = made(path, named, (), {})
+        if not wanted and isinstance(source, AseSource) and not source.has_energies:
+            return AseSource(path, {}, (), {}, geometries=True)
+    except OptionNeededError:
+        return AseSource(path, named, (), {}, method_column=HEAD)
+    except DataError:
+        if wanted or not issubclass(made, ConformerSource):
+            raise
+        return made(path, {}, (), {}, geometries=True)
+    return source
+
+
+def _taken_for(units: Units) -> str:
+    return f"(energies read as {units.energy}, forces as {units.forces})"

@@ -163,5 +163,5 @@ def test_labels_of_a_store_that_are_too_large_are_noted_in_its_own_units(info, t
         writer.finish({"units_trusted": trusted})
     text = " ".join(info(path)[1].split())
     assert "the own energies do not look like eV: after energy offsets by element they spread by" in text
-    assert ("They were imported with --trust-units: is it so?" in text) == trusted
+    assert ("They were imported with --trust-units: make sure that they are right" in text) == trusted
     assert "hartree" not in text

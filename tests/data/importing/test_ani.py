@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfsweep.data import ani1x, dataset
+from mfsweep.data import dataset
 from mfsweep.data.importing import ani as reader
+from mfsweep.data.importing import memory
 from mfsweep.data.structures import Structures
 from mfsweep.data.units import BOHR
 from mfsweep.errors import DataError, MfsweepError
@@ -32,14 +33,14 @@ def require_same(ours: Structures, theirs: Structures) -> None:
 def test_structures_are_those_of_the_file_bit_for_bit(importing, ani, monkeypatch, atoms_at_once):
     monkeypatch.setattr(reader, "ATOMS_AT_ONCE", atoms_at_once)
     imported = importing(ani)
-    require_same(imported.structures, ani1x.read(ani, dataset.methods(imported.path)))
+    require_same(imported.structures, memory.read(ani, dataset.methods(imported.path)))
     assert imported.summary.energies[DFT] == imported.summary.forces[DFT] == imported.summary.structures == 300
     assert CC not in imported.summary.forces
 
 
 def test_bundled_file_keeps_all_it_has(importing, mini):
     imported = importing(mini)
-    require_same(imported.structures, ani1x.read(mini, dataset.methods(imported.path)))
+    require_same(imported.structures, memory.read(mini, dataset.methods(imported.path)))
     with h5py.File(mini) as file:
         smiles = [text for group in file.values() for text in group["smiles"].asstr()[()]]
     column = imported.structures.columns["smiles"]
@@ -74,7 +75,7 @@ def test_columns_asked_for_may_be_numbers(importing, mini):
 def test_units_are_converted(importing, write_file):
     own = write_file()
     ours = importing(own, units=["positions=bohr"], trust_units=True).structures
-    theirs = ani1x.read(own, {})
+    theirs = memory.read(own, {})
     np.testing.assert_allclose(ours.positions, theirs.positions * BOHR, rtol=1e-15)
 
     def change(file):
@@ -110,7 +111,7 @@ def test_charges_come_along(importing, write_file):
         file["CO2"]["charge"] = np.array([0, 0, -1, 0, 0, 0])
 
     own = write_file(change=change)
-    np.testing.assert_array_equal(importing(own).structures.charge, ani1x.read(own, {}).charge)
+    np.testing.assert_array_equal(importing(own).structures.charge, memory.read(own, {}).charge)
 
 
 def test_charge_may_have_another_key_or_be_left(importing, write_file):

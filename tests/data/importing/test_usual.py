@@ -94,7 +94,7 @@ def test_a_calculator_wins_over_what_is_in_info_and_the_difference_is_told(impor
     ase.io.write(path, made)
     imported = importing(path, labels=["dft"])
     np.testing.assert_allclose(imported.structures.labels["dft"].energy, energies)
-    said = f"12 frames with another 'energy' than the calculator's, which is taken, by up to {abs(shift):.4g}"
+    said = f"the 'energy' of the calculator is taken; the file has another one beside it (12 frames, by up to {abs(shift):.4g})"
     assert any(said in text for text in imported.summary.warnings)
 
 
@@ -106,7 +106,7 @@ def test_free_energy_that_differs_is_told_with_how_to_choose(importing, tmp_path
         made.append(atoms)
     ase.io.write(path, made)
     imported = importing(path, labels=["dft"])
-    (text,) = [text for text in imported.summary.warnings if "--labels dft=free_energy,forces" in text]
+    (text,) = [text for text in imported.summary.warnings if "name the key free_energy in place of energy" in text]
     assert "by up to 0.2" in text
     free = importing(path, labels=["dft=free_energy,forces"]).structures.labels["dft"].energy
     np.testing.assert_allclose(free, imported.structures.labels["dft"].energy - 0.2)
@@ -139,7 +139,9 @@ def test_a_column_names_the_method_of_each_frame(importing, tmp_path, heads):
             assert (~np.isnan(own.energy)).tolist() == [head == method for head in heads]
             assert structures.carries(method, forces=True).tolist() == [head == method for head in heads]
     if len(set(heads)) > 1:
-        with pytest.raises(DataError, match=r"--method-column head .*, or --column head"):
+        with pytest.raises(
+            DataError, match=r"--column head .*, or --method-column head.*: mfsweep data import .* --method-column head"
+        ):
             importing(path, labels=["dft=REF_energy,REF_forces"])
 
 

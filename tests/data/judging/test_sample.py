@@ -59,7 +59,7 @@ def test_total_energies_that_are_taken_for_electronvolts_are_refused_unless_that
     chunk = chunk_of(200, unit, 0.05 * unit)
     (found,) = judged(chunk, ASE_UNITS)
     assert found.refused
-    assert f"do not look like eV, which they were taken for, but like {name}" in found.text
+    assert f"do not look like eV, as which they were read, but like {name}" in found.text
     assert found.mend.units.energy == name
     (warning,) = judged(chunk, ASE_UNITS, stated=True)
     assert (warning.refused, warning.mend) == (False, found.mend)

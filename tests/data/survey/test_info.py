@@ -84,7 +84,7 @@ def test_what_cannot_be_trained_on_is_counted(view):
     moved[first] = np.nan
     assert describe(structures._replace(positions=moved)).flaws == {"its positions are not finite": 1}
     lacking = describe(changed(structures, "xtb", lambda array: array.__setitem__(10, np.nan))).methods["xtb"]
-    assert lacking.flaws == {"forces without an energy": 1}
+    assert lacking.flaws == {"forces but no energy": 1}
 
 
 def test_outliers_are_named_the_farthest_first(view):
