@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mfsweep.data.hdf5 import pairs
 from mfsweep.data.reading import keys_of, read
 from mfsweep.errors import DataError
+from mfsweep.models import registry
 from mfsweep.quantities import MINIMUM_PRETRAININGS, count
 from mfsweep.spec.data import RESERVED, LabelKeys
 
@@ -139,14 +140,7 @@ def text(start: Start, sizes: Sizes, pool: int, *, by: str | None = None) -> str
     """
     target, auxiliary = start.methods[start.target], start.auxiliary
     labels = "\n".join(f"    {own.name}: {{{_keys(own.keys)}}}{_note(own, start)}" for own in start.methods.values())
-    model, why = (
-        ("{architecture: mace, channels: 64, max_L: 1}", "a quarter of the width of the study's largest model")
-        if target.structures + pool > LARGE
-        else (
-            "{architecture: mace, channels: 16, max_L: 0, max_ell: 2, correlation: 2, radial_hidden: [32, 32]}",
-            "small, for CPUs and few data; raise channels and max_L with more of both",
-        )
-    )
+    model, why = registry.LARGE if target.structures + pool > LARGE else registry.SMALL
     cap = max(128, start.largest)
     recipe = f"""\
     learning_rate: 0.01

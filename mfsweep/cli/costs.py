@@ -16,6 +16,7 @@ from mfsweep.cli.planned import near
 from mfsweep.cli.search_costs import Bound, bound
 from mfsweep.errors import SpecError
 from mfsweep.files import set_aside, write_text
+from mfsweep.models.registry import SMALL
 from mfsweep.plan.cost import OWN, STOPS, Costs, Estimator, Measured, Rate, Total, Work, is_gpu, latest
 from mfsweep.plan.overview import Overview, overview
 from mfsweep.prepare import Plan
@@ -199,7 +200,7 @@ def read(path: Path) -> list[Measured]:
         raise SpecError(
             f"{path}:{line_of(read.root, first.place)}: {place}: got {shown(first.got)}, expected {first.expected}; "
             "rows are as mfsweep bench writes them, for example "
-            "{device: NVIDIA H100, model: {architecture: mace, channels: 256}, forces: true, seconds: 0.05}"
+            f"{{device: NVIDIA H100, model: {SMALL.model}, forces: true, seconds: 0.05}}"
         ) from error
 
 
@@ -248,7 +249,7 @@ def _rates_tables(rates: dict[Work, Rate | None]) -> Iterator[Table]:
 
 def model_name(work: Work) -> str:
     """Return a model as a table shows it: its architecture, and what is not the study's own."""
-    fields = {"channels": work.model.channels} if work.model.architecture == "mace" else {}
+    fields = {name: getattr(work.model, name) for name in work.model.SHOWN}
     fields |= work.model.model_dump(exclude_defaults=True, exclude={"architecture"})
     return " ".join([work.model.architecture, *(f"{name}={value}" for name, value in fields.items())])
 

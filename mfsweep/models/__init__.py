@@ -1,4 +1,4 @@
-"""Machine-learned potentials behind one interface (base.py); registry.py builds them by the name of an architecture.
+"""Machine-learned potentials: architecture.py says what an architecture must give, base.py what its models do.
 
-Importing the package imports nothing: overlay.py and versions.py are read by a process that never loads torch.
+registry.py names the architectures. Importing it imports no torch, so a plan can ask for sizes and costs.
 """

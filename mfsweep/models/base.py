@@ -1,4 +1,4 @@
-"""What a model must give: energies and forces of a batch by one readout head, and which parameters are the head's.
+"""What computes: energies and forces of a batch by one readout head, and which parameters are the head's.
 
 E(R; method) = sum_i head_method(backbone(env_i)) + E0_method(Z_i). A `Potential` computes the first term, the
 interaction energy; the offsets E0 are added in float64 outside of it, because 1e3 eV in float32 is worth meV.
@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mfsweep.errors import TrainingError, nearest
+from mfsweep.errors import TrainingError
 from mfsweep.models import lora as low_rank
-from mfsweep.spec.model import Architecture
-from mfsweep.spec.stage import Head, Lora, inherited
+from mfsweep.models.architecture import Architecture, Lora, Shape
 
 
 class Graph(NamedTuple):
@@ -58,21 +57,8 @@ class Prediction(NamedTuple):
     """(A, 3) eV/angstrom; None where they were not asked for, and then never computed."""
 
 
-class Shape(NamedTuple):
-    """What a model's parameters depend on, beside its spec."""
-
-    heads: tuple[str, ...]
-    """One readout each; most are named after the label method that they learn."""
-    elements: tuple[int, ...]
-    """Atomic numbers, ascending."""
-    avg_num_neighbors: float
-    """Mean number of neighbours of an atom, by which messages are divided."""
-    hidden: Mapping[str, tuple[int, ...]] = {}
-    """Head -> hidden widths of its MLP, where they are not the spec's `readout_hidden`."""
-
-    def widths(self, spec: Architecture, head: str) -> tuple[int, ...]:
-        """Return the hidden widths of a head's MLP in a model of that spec."""
-        return tuple(self.hidden.get(head, (spec.readout_hidden,)))
+Forward = Callable[..., Prediction]
+"""Called as a `Potential` is: graph, head, forces=."""
 
 
 class Potential(nn.Module, ABC):
@@ -121,6 +107,19 @@ class Potential(nn.Module, ABC):
     def linear_maps(self) -> list[low_rank.LinearMap]:
         """Return the backbone's linear maps, which `adapt` gives adapters; none where an architecture has no such."""
         return []
+
+    @classmethod
+    def has_cueq(cls) -> bool:
+        """Return whether NVIDIA's cuEquivariance can compute models of this architecture here."""
+        return False
+
+    def cueq(self) -> Forward:
+        """Return what computes as this model does, with its parameters, by cuEquivariance's kernels.
+
+        Raises:
+            ImportError: there are none for this architecture, or they are not installed.
+        """
+        raise ImportError(f"cuEquivariance has no kernels for the architecture {self.spec.architecture}")
 
     def energy(self, graph: Graph, head: str) -> Tensor:
         """Return the (S,) interaction energies by one head, eV, differentiable in `graph.positions`."""
@@ -237,32 +236,3 @@ def building(seed: int, dtype: torch.dtype) -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(previous)
-
-
-def match_heads(heads: Sequence[str], parent: Sequence[str], given: Mapping[str, Head] = {}) -> dict[str, str]:
-    """Return for each head the parent's head that it starts from; heads that start fresh are absent.
-
-    Args:
-        heads: the child's heads.
-        parent: the parent's heads.
-        given: what the spec says of some of the heads. For the others README rule 9 holds: the head of the same name,
-            else the parent's only one.
-
-    Raises:
-        TrainingError: a head is not among the parent's several, or the head that the spec names is not the parent's.
-    """
-    sources = {}
-    for head in heads:
-        wanted = given[head].source if head in given else None
-        if wanted == "fresh":
-            continue
-        by_rule = wanted is None or wanted == "parent"
-        source = (inherited(head, parent) or head) if by_rule else str(wanted)
-        if source not in parent:
-            place = "the parent stage" if by_rule else f"{source!r} of the parent stage"
-            raise TrainingError(
-                f"the readout head {head!r} cannot start from {place}: it has the heads {', '.join(parent)}. "
-                f"Name one of them, or `fresh`: `heads: {{{head}: {{from: {parent[0]}}}}}`." + nearest(source, parent)
-            )
-        sources[head] = source
-    return sources

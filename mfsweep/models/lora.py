@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from mfsweep.spec.stage import Lora
+from mfsweep.models.architecture import Lora
 
 
 class LinearMap(NamedTuple):

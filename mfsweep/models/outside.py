@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 
 from mfsweep.errors import TrainingError
 from mfsweep.models import archive, pickled
-from mfsweep.models.base import Shape
-from mfsweep.models.foundation import Outside, convert
-from mfsweep.spec.model import Architecture, Model
+from mfsweep.models.architecture import Architecture, Shape
+from mfsweep.models.mace.foundation import Outside, convert
+from mfsweep.models.registry import Model
 
 
 def read(path: Path) -> Outside:

@@ -1,7 +1,7 @@
 """Overlays: folders of packages that the workers of one architecture put in front of the environment.
 
-Allegro needs e3nn 0.6 where mace-torch pins 0.4.4, so it cannot be installed beside it. An overlay holds what the
-environment lacks or has in another version, and nothing else; `mfsweep env NAME` builds it.
+Two architectures may need different versions of one package, and cannot be installed beside each other. An overlay
+holds what the environment lacks or has in another version, and nothing else; `mfsweep env NAME` builds it.
 
 Invariant: an overlay is a folder with a stamp that names its pins, and is renamed into place when it is complete; a
 process that reads an older one keeps it until it ends.
@@ -16,13 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mfsweep.errors import ResourceError
+from mfsweep.errors import ResourceError, nearest
+from mfsweep.models.registry import ARCHITECTURES
 
-PINS: dict[str, tuple[str, ...]] = {
-    # nequip asks for more (lightning, hydra-core, matscipy, lmdb, ...), but its modules need omegaconf alone, and no
-    # package here may shadow one that the rest of mfsweep uses.
-    "allegro": ("nequip==0.19.1", "nequip-allegro==0.8.3", "e3nn==0.6.0", "omegaconf==2.4.0"),
-}
+PINS: dict[str, tuple[str, ...]] = {name: own.PINS for name, own in ARCHITECTURES.items() if own.PINS}
 """Architecture -> what is installed for it, without dependencies."""
 
 VARIABLE = "MFSWEEP_OVERLAYS"
@@ -57,7 +54,7 @@ def require(architecture: str) -> Path | None:
     place = root() / architecture
     found = ", ".join(_pins(place)) or "none"
     raise ResourceError(
-        f"stages with `architecture: {architecture}` need packages that the environment cannot hold beside mace-torch: "
+        f"stages with `architecture: {architecture}` need packages that the environment cannot hold beside its own: "
         f"expected {', '.join(PINS[architecture])} in {place}, found {found}. "
         f"Run `mfsweep env {architecture}` (in a checkout: `make {architecture}`), or set {VARIABLE} to where they are"
     )
@@ -67,8 +64,11 @@ def build(name: str) -> Path:
     """Install an architecture's overlay unless it is there; return it. A second process waits for the first.
 
     Raises:
-        ResourceError: the folder cannot be written, or pip fails.
+        ResourceError: no architecture of that name needs one, the folder cannot be written, or pip fails.
     """
+    if name not in PINS:
+        expected = f"expected an architecture with packages of its own: {', '.join(PINS)}.{nearest(name, PINS)}"
+        raise ResourceError(f"there is no overlay {name!r} to install: {expected}")
     folder = root()
     try:
         folder.mkdir(parents=True, exist_ok=True)

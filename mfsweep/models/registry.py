@@ -1,40 +1,29 @@
-"""The registry of architectures: the name of one -> a model of it."""
+"""The registry of architectures. Who adds one names it here, in three places, and writes its own file."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
-import torch
+from pydantic import Field
 
-from mfsweep.errors import ResourceError
-from mfsweep.models.base import Potential, Shape
-from mfsweep.spec.model import Architecture
+from mfsweep.models import mace
+from mfsweep.models.allegro import Allegro
+from mfsweep.models.architecture import Architecture, Shape
+from mfsweep.models.mace import Mace
+from mfsweep.models.painn import Painn
 
+if TYPE_CHECKING:
+    import torch
 
-def _mace() -> Callable[..., Potential]:
-    from mfsweep.models.mace import MacePotential
+    from mfsweep.models.base import Potential
 
-    return MacePotential
-
-
-def _allegro() -> Callable[..., Potential]:
-    if importlib.util.find_spec("nequip") is None:
-        raise ResourceError(
-            "nequip cannot be imported on this machine: Allegro's packages are no part of the environment. Run "
-            "`mfsweep env allegro` (on a cluster, in the image of every node), or set MFSWEEP_OVERLAYS to a folder "
-            "that all nodes share"
-        )
-    from mfsweep.models.allegro import AllegroPotential
-
-    return AllegroPotential
-
-
-ARCHITECTURES: dict[str, Callable[[], Callable[..., Potential]]] = {"mace": _mace, "allegro": _allegro}
-"""`model.architecture` of a spec -> a function that imports the class that builds it and returns it.
-
-A process imports one of them only: mace-torch and nequip-allegro need different versions of e3nn.
-"""
+ARCHITECTURES: dict[str, type[Architecture]] = {"mace": Mace, "allegro": Allegro, "painn": Painn}
+"""`model.architecture` of a spec -> what it stands for."""
+Model = Annotated[Mace | Allegro | Painn, Field(discriminator="architecture")]
+"""What a spec's `model:` may be: the same ones, as a type."""
+SMALL, LARGE = mace.SMALL, mace.LARGE
+"""What a first spec begins with, for few data and for many."""
 
 
 def build(
@@ -42,11 +31,16 @@ def build(
 ) -> Potential:
     """Make a model of the spec's architecture on the CPU, its weights drawn from `seed` alone.
 
+    A process that has the overlay of one architecture can make models of no other: their packages exclude each other.
+
     Args:
         spec: architecture and size.
         shape: heads, elements, mean number of neighbours.
         offsets: head -> atomic number -> E0 in eV.
         seed: of the initial weights.
         dtype: of the weights.
+
+    Raises:
+        ResourceError: the architecture's packages cannot be imported by this process.
     """
-    return ARCHITECTURES[spec.architecture]()(spec, shape, offsets, seed=seed, dtype=dtype)
+    return spec.potential()(spec, shape, offsets, seed=seed, dtype=dtype)

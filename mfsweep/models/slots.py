@@ -10,10 +10,13 @@ Legend: A atoms, N slots of an atom (the most neighbours that one has), S = A N 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+_Linear = Callable[[Tensor], Tensor]
 
 
 class Slots(NamedTuple):
@@ -69,58 +72,37 @@ class Slots(NamedTuple):
 
     def of_pairs(self, values: Tensor) -> Tensor:
         """Return (S, F): the values (P, F) of the pair in each slot."""
-        return _FromPairs.apply(values, self)  # pyright: ignore[reportReturnType]
+        return _Map.apply(values, self._from_pairs, self._to_pairs)  # pyright: ignore[reportReturnType]
 
     def of_senders(self, values: Tensor) -> Tensor:
         """Return (S, F): the values (A, F) of the neighbour in each slot."""
-        return _FromAtoms.apply(values, self)  # pyright: ignore[reportReturnType]
+        return _Map.apply(values, self._from_atoms, self._to_atoms)  # pyright: ignore[reportReturnType]
 
-
-class _FromPairs(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, slots: Slots) -> Tensor:
-        ctx.slots = slots
+    def _from_pairs(self, values: Tensor) -> Tensor:
         if not len(values):
-            return values.new_zeros(len(slots.pair), values.shape[1])
-        return values.index_select(0, slots.pair)
+            return values.new_zeros(len(self.pair), values.shape[1])
+        return values.index_select(0, self.pair)
+
+    def _to_pairs(self, values: Tensor) -> Tensor:
+        return values.index_select(0, self.first).add_(values.index_select(0, self.second))
+
+    def _from_atoms(self, values: Tensor) -> Tensor:
+        return values.index_select(0, self.sender)
+
+    def _to_atoms(self, values: Tensor) -> Tensor:
+        # The slots that hold an atom are the counterparts of those in its own row.
+        return values.index_select(0, self.reverse).view(-1, self.width, values.shape[1]).sum(1)
+
+
+class _Map(torch.autograd.Function):
+    """A linear map whose transpose is known: the gradient of one is the other, however often one differentiates."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, own: _Linear, transpose: _Linear) -> Tensor:
+        ctx.maps = own, transpose
+        return own(values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return _ToPairs.apply(*gradients, ctx.slots), None
-
-
-class _ToPairs(torch.autograd.Function):
-    """The transpose of `_FromPairs`."""
-
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, slots: Slots) -> Tensor:
-        ctx.slots = slots
-        return gradient.index_select(0, slots.first).add_(gradient.index_select(0, slots.second))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return _FromPairs.apply(*gradients, ctx.slots), None
-
-
-class _FromAtoms(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, slots: Slots) -> Tensor:
-        ctx.slots = slots
-        return values.index_select(0, slots.sender)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return _ToAtoms.apply(*gradients, ctx.slots), None
-
-
-class _ToAtoms(torch.autograd.Function):
-    """The transpose of `_FromAtoms`: the slots that hold an atom are the counterparts of those in its own row."""
-
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, slots: Slots) -> Tensor:
-        ctx.slots = slots
-        return gradient.index_select(0, slots.reverse).view(-1, slots.width, gradient.shape[1]).sum(1)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return _FromAtoms.apply(*gradients, ctx.slots), None
+        own, transpose = ctx.maps
+        return _Map.apply(*gradients, transpose, own), None, None

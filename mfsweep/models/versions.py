@@ -7,14 +7,12 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from mfsweep.models.overlay import PINS
+from mfsweep.models.registry import ARCHITECTURES
 
 PACKAGES = (
     "mfsweep",
     "torch",
-    "mace-torch",
-    "e3nn",
-    "nequip",
-    "nequip-allegro",
+    *(package for architecture in ARCHITECTURES.values() for package in architecture.PACKAGES),
     "cuequivariance-torch",
     "numpy",
     "ray",
@@ -25,7 +23,7 @@ def versions() -> dict[str, str]:
     """Return package -> version of this process, and Python's."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):  # as nequip, but in a process of the overlay
+        with contextlib.suppress(PackageNotFoundError):  # what lies in an overlay, but in a process of it
             found[package] = version(package)
     return found
 

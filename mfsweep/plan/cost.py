@@ -12,11 +12,12 @@ Pure: the tables of measured seconds come from outside (`mfsweep bench`, a cost 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from mfsweep.models.architecture import Architecture, Timed
+from mfsweep.models.registry import ARCHITECTURES, Model
 from mfsweep.spec.base import Bool, Frozen, PositiveFloat, PositiveInt
-from mfsweep.spec.model import Architecture, Mace, Model
 from mfsweep.spec.stage import Training
 
 STOPS = 3
@@ -72,28 +73,20 @@ class Rate(NamedTuple):
     """Whether the row is of this very work; else it was scaled."""
 
 
-def _own(model: Mace, with_forces: float, energies_only: float) -> tuple[Measured, ...]:
-    seconds = ((True, with_forces), (False, energies_only))
-    return tuple(Measured(device="CPU, 2 cores", model=model, forces=forces, seconds=time) for forces, time in seconds)
+def _own(timed: Timed) -> Iterator[Measured]:
+    for forces, seconds in ((True, timed.with_forces), (False, timed.energies_only)):
+        yield Measured(device=timed.device, model=timed.model, forces=forces, seconds=seconds)  # pyright: ignore[reportArgumentType] (of the registry)
 
 
 OWN = Costs(
     "mfsweep's own table",
-    (
-        *_own(Mace(channels=16, max_L=0, max_ell=2, correlation=2), 0.12, 0.06),
-        *_own(Mace(channels=32), 0.63, 0.27),
-        *_own(Mace(channels=64), 1.9, 1.1),
-        *_own(Mace(channels=256), 7.6, 3.2),
-    ),
+    tuple(row for kind in ARCHITECTURES.values() for timed in kind.measured() for row in _own(timed)),
 )
-"""Batches that 253 atoms of 33 molecules fill, with 2,028 edges."""
 
 
 def size(work: Work) -> float:
-    """Return what seconds are taken to be proportional to: atoms x layers x channels x (highest order + 1)^2."""
-    model = work.model
-    channels, order = (model.channels, model.max_L) if isinstance(model, Mace) else (model.tensor_channels, model.l_max)
-    return work.max_atoms * model.layers * channels * (order + 1) ** 2
+    """Return what seconds are taken to be proportional to: atoms x the model's effort for each."""
+    return work.max_atoms * work.model.effort()
 
 
 def rate(work: Work, tables: Sequence[Costs]) -> Rate | None:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mfsweep.errors import SpecError, nearest
+from mfsweep.models.registry import ARCHITECTURES, Model
 from mfsweep.plan.mixture import Mixture, mixture
 from mfsweep.spec import axes
 from mfsweep.spec.axes import SEEDS, PlaceError, Value
 from mfsweep.spec.data import FOLD
 from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import Place, Spec, dotted
-from mfsweep.spec.model import Architecture, Model
 from mfsweep.spec.stage import FILE, Evaluation, Stage
 from mfsweep.spec.templates import CONTINUED_NEVER
 
@@ -47,7 +47,7 @@ class Cell:
 
     values: dict[str, Value]
     """Axis -> label."""
-    model: Architecture
+    model: Model
     seed: int
     split_seed: int
     fold: int | None
@@ -261,9 +261,9 @@ class _Expander:
         self._known_stage(name, ("result",))
         return name
 
-    def _model(self, tree: Any) -> Architecture:
+    def _model(self, tree: Any) -> Model:
         if isinstance(tree, dict) and "architecture" not in tree:
-            raise self._error(("model",), tree, "an `architecture`: mace or allegro")
+            raise self._error(("model",), tree, f"an `architecture`: {' or '.join(ARCHITECTURES)}")
         return self.spec.document.build(Model, tree, ("model",))
 
     def _evaluations(self, trees: list[Any]) -> tuple[Evaluation, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mfsweep.models.architecture import Architecture
 from mfsweep.plan.evaluations import asked_of, check_name, check_short_names, filled
 from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.heads import Widths, resolve_heads, widths
@@ -19,7 +20,6 @@ from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.data import Content
 from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import Place, Spec
-from mfsweep.spec.model import Architecture
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, Recipe, Training
 
 _SEEDS = frozenset(SEEDS)

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from mfsweep.plan.cost import STOPS
 from mfsweep.plan.graph import Node
-from mfsweep.spec.model import Architecture, Mace
+from mfsweep.plan.heads import widths
 
+ELEMENTS = 4
+"""The study's H, C, N and O; the data need not be there when they are planned."""
 WEIGHTS, STATE = 5.2, 16.0
 """Bytes a parameter: of a file of weights, of the whole state of a training."""
 LINE, PACKED_LINE = 126.0, 21.0
@@ -45,7 +47,9 @@ def space(nodes: Iterable[Node], known: Mapping[str, int]) -> Space:
     kept = largest = 0.0
     for node in nodes:
         training, recipe = node.training, node.training.recipe
-        parameters = known.get(training.model.key) or parameters_of(training.model)
+        model, own = training.model, widths(training.head_names, training.heads)
+        hidden = [own[head] or (model.readout_hidden,) for head in training.head_names]
+        parameters = known.get(model.key) or model.parameters(ELEMENTS, hidden)
         steps = recipe.max_steps or STOPS * recipe.schedule.stop_steps
         heads = len(training.head_names)
         files = 1 if heads == 1 else heads + 1
@@ -53,10 +57,3 @@ def space(nodes: Iterable[Node], known: Mapping[str, int]) -> Space:
         kept += files * WEIGHTS * parameters + PACKED_LINE * steps + ROW * rows
         largest = max(largest, STATE * parameters + LINE * steps)
     return Space(kept, largest)
-
-
-def parameters_of(model: Architecture) -> float:
-    """Return roughly how many parameters a model has: 3.0 million of the study's MACE, 1 million of its Allegro."""
-    if isinstance(model, Mace):
-        return 11.4 * model.layers * (model.max_L + 1) * model.channels**2
-    return 0.5e6 * model.layers * (model.mlp_width / 256) ** 2

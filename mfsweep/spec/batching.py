@@ -27,7 +27,7 @@ class Batching(Frozen):
 class StepTime(Frozen):
     """Predicted time of a batch: constant + atom x atoms + edge x edges. Only the ratios of the three matter.
 
-    The defaults are about those of MACE with 32 and 64 channels and max_L 1, energies and forces, as measured on a CPU.
+    The defaults are about what equivariant message passing with 32 and 64 channels took on a CPU, energies and forces.
     """
 
     constant: NonNegativeFloat = 10.0

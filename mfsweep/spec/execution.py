@@ -18,8 +18,8 @@ class Execution(Frozen):
 
     backend: Literal["auto", "eager", "compile", "cueq"] = "auto"
     """`eager`: PyTorch as it is. `compile`: each kind of step traced whole, its double backward too, and compiled by
-    torch.compile. `cueq`: NVIDIA's cuEquivariance kernels for the convolution and the product basis of MACE. `auto`: on
-    a GPU cueq where it is installed, else eager, in CUDA graphs; on a CPU eager."""
+    torch.compile. `cueq`: NVIDIA's cuEquivariance kernels, for architectures that have some. `auto`: on a
+    GPU cueq where it is installed, else eager, in CUDA graphs; on a CPU eager."""
     tf32: Bool = False
     """Whether a GPU may multiply float32 matrices in TF32, with errors of about 1e-3."""
     cuda_graphs: Bool | None = None

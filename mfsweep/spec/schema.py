@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from mfsweep.models.registry import Model
 from mfsweep.spec.axes import SEEDS, Distribution
 from mfsweep.spec.base import LARGEST_SEED
 from mfsweep.spec.experiment import Experiment
-from mfsweep.spec.model import Model
 from mfsweep.spec.stage import Evaluation, Stage
 from mfsweep.spec.templates import CONTINUED_NEVER
 

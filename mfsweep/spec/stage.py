@@ -13,6 +13,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from mfsweep.fingerprint import fingerprint
+from mfsweep.models.architecture import Lora
+from mfsweep.models.registry import Model
 from mfsweep.quantities import score_name
 from mfsweep.spec.base import (
     Float,
@@ -27,7 +29,6 @@ from mfsweep.spec.base import (
 )
 from mfsweep.spec.batching import AnyBatching, Batching
 from mfsweep.spec.data import RESERVED, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName
-from mfsweep.spec.model import Model
 
 SCHEMA = 1
 """Raised when the same training would give other numbers than before: every key changes."""
@@ -136,14 +137,6 @@ class Rates(Frozen):
         if not (self.backbone or self.readouts):
             raise ValueError("a learning rate above 0: nothing would be left to train")
         return self
-
-
-class Lora(Frozen):
-    """Low-rank adapters on the backbone's linear maps, merged into the weights that are kept."""
-
-    rank: PositiveInt = 8
-    scale: PositiveFloat = 1.0
-    """What the product of the two factors is multiplied by."""
 
 
 class Schedule(Frozen):

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mfsweep.errors import nearest, nearest_of
+from mfsweep.models.registry import Model
 from mfsweep.spec.axes import Block, Distribution, references
 from mfsweep.spec.mended import Mended
-from mfsweep.spec.model import Model
 from mfsweep.spec.stage import FILE, Evaluation, Stage
 from mfsweep.spec.wording import Place, Problem
 

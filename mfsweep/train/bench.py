@@ -18,9 +18,8 @@ import torch
 from pydantic import TypeAdapter
 
 from mfsweep.data.batch import Batch
-from mfsweep.models.base import Shape
-from mfsweep.models.registry import build
-from mfsweep.spec.model import Architecture, Model
+from mfsweep.models.architecture import Architecture, Shape
+from mfsweep.models.registry import Model, build
 from mfsweep.spec.stage import Lora, LossWeights, Recipe
 from mfsweep.train.checkpoint import DTYPES
 from mfsweep.train.loss import summed_loss

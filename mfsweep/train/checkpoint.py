@@ -19,10 +19,10 @@ from torch import Tensor
 
 from mfsweep.errors import CheckpointError, TrainingError
 from mfsweep.files import write_file
+from mfsweep.models.architecture import Architecture, Shape
 from mfsweep.models.archive import ArchiveError, load_plain
-from mfsweep.models.base import Potential, Shape
-from mfsweep.models.registry import build
-from mfsweep.spec.model import Architecture, Model
+from mfsweep.models.base import Potential
+from mfsweep.models.registry import Model, build
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 

@@ -68,11 +68,7 @@ def _compiled(model: Potential, execution: Execution) -> Backend:
 
 
 def _cueq(model: Potential, _: Execution) -> Backend:
-    if model.spec.architecture != "mace":
-        raise ImportError(f"cuEquivariance is for the architecture mace, not {model.spec.architecture}")
-    from mfsweep.models.cueq import CueqMace
-
-    forward, parameters = CueqMace(model), list(moving(model).values())  # pyright: ignore[reportArgumentType] (mace)
+    forward, parameters = model.cueq(), list(moving(model).values())
     return lambda batch, task: find(forward, parameters, batch, task)
 
 
@@ -122,21 +118,12 @@ def _candidates(execution: Execution, model: Potential, *, on_gpu: bool) -> list
     """Return what is tried one after another before eager PyTorch, batch by batch."""
     names = [execution.backend]
     if execution.backend == "auto":
-        names = ["cueq", "eager"] if on_gpu and _has_cueq(model) else ["eager"]
+        names = ["cueq", "eager"] if on_gpu and model.has_cueq() else ["eager"]
     graphs = execution.graphs and on_gpu
     return [
         Ran(name, execution.tf32 and on_gpu, graphs, execution.padding if name != "eager" or graphs else "dynamic")
         for name in names
     ]
-
-
-def _has_cueq(model: Potential) -> bool:
-    """Return whether cuEquivariance can compute a model here."""
-    if model.spec.architecture != "mace":
-        return False
-    from mfsweep.models.cueq import is_installed
-
-    return is_installed()
 
 
 def _fault(chosen: Chosen, state: State, view: DataView, device: torch.device) -> str | None:

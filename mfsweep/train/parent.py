@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from mfsweep.errors import TrainingError
+from mfsweep.errors import TrainingError, nearest
 from mfsweep.models import outside
-from mfsweep.models.base import Shape
-from mfsweep.spec.model import Architecture
-from mfsweep.spec.stage import Training
+from mfsweep.models.architecture import Architecture, Shape
+from mfsweep.spec.stage import Head, Training, inherited
 from mfsweep.train.checkpoint import load_weights
 
 
@@ -69,3 +68,32 @@ def child_shape(parent: Parent, training: Training, own: Shape) -> Shape:
             f"and this stage's data has {unknown} too: pre-train on data with these elements"
         )
     return own._replace(elements=parent.shape.elements, avg_num_neighbors=parent.shape.avg_num_neighbors)
+
+
+def match_heads(heads: Sequence[str], parent: Sequence[str], given: Mapping[str, Head] = {}) -> dict[str, str]:
+    """Return for each head the parent's head that it starts from; heads that start fresh are absent.
+
+    Args:
+        heads: the child's heads.
+        parent: the parent's heads.
+        given: what the spec says of some of the heads. For the others README rule 9 holds: the head of the same name,
+            else the parent's only one.
+
+    Raises:
+        TrainingError: a head is not among the parent's several, or the head that the spec names is not the parent's.
+    """
+    sources = {}
+    for head in heads:
+        wanted = given[head].source if head in given else None
+        if wanted == "fresh":
+            continue
+        by_rule = wanted is None or wanted == "parent"
+        source = (inherited(head, parent) or head) if by_rule else str(wanted)
+        if source not in parent:
+            place = "the parent stage" if by_rule else f"{source!r} of the parent stage"
+            raise TrainingError(
+                f"the readout head {head!r} cannot start from {place}: it has the heads {', '.join(parent)}. "
+                f"Name one of them, or `fresh`: `heads: {{{head}: {{from: {parent[0]}}}}}`." + nearest(source, parent)
+            )
+        sources[head] = source
+    return sources

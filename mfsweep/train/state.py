@@ -16,14 +16,15 @@ import torch
 from mfsweep.data.sampler import Sampler, counts_edges
 from mfsweep.data.view import DataView
 from mfsweep.errors import CheckpointError, TrainingError
-from mfsweep.models.base import Potential, Shape, match_heads
+from mfsweep.models.architecture import Shape
+from mfsweep.models.base import Potential
 from mfsweep.models.registry import build
 from mfsweep.spec.data import TEST_SUBSET
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import DTYPES, Weights
 from mfsweep.train.inheritance import Inherited, compare
 from mfsweep.train.parameters import Flat, trained
-from mfsweep.train.parent import Parent, child_shape, read_parent
+from mfsweep.train.parent import Parent, child_shape, match_heads, read_parent
 from mfsweep.train.referencing import refer
 from mfsweep.train.schedule import Plateau, Reason, advance
 from mfsweep.train.selection import Selection

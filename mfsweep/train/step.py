@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mfsweep.models.base import Potential, Prediction
+from mfsweep.models.base import Forward, Potential
 from mfsweep.spec.stage import LossWeights
 from mfsweep.train.loss import summed_loss
 from mfsweep.train.tensors import Labelled
@@ -42,8 +42,6 @@ class Found(NamedTuple):
 
 Backend = Callable[[Labelled, Task], Found]
 """Computes batches of one training."""
-Forward = Callable[..., Prediction]
-"""Called as a `Potential` is: graph, head, forces=."""
 
 
 def find(forward: Forward, parameters: Sequence[Tensor], batch: Labelled, task: Task) -> Found:

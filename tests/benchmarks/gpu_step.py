@@ -24,13 +24,14 @@ from mace.tools import AtomicNumberTable, torch_geometric
 from mace.tools.train import take_step
 from torch import Tensor, nn
 
-import mfsweep.models.mace
+import mfsweep.models.mace.network
 from mfsweep.data.batch import Batch
 from mfsweep.data.padding import padded
-from mfsweep.models.base import Potential, Shape
+from mfsweep.models.architecture import Shape
+from mfsweep.models.base import Potential
+from mfsweep.models.mace import Mace
 from mfsweep.models.registry import build
 from mfsweep.spec.execution import Execution
-from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import LossWeights, Recipe
 from mfsweep.train.bench import ELEMENTS, molecules
 from mfsweep.train.execution import BACKENDS
@@ -152,12 +153,12 @@ def ours(case: Case, way: Way) -> Contestant:
 
 def theirs(case: Case) -> Contestant:
     """Return mace-torch's step, its model as mace_run_train builds it (its blocks compiled by TorchScript)."""
-    ours_builds = mfsweep.models.mace._no_compilation
-    mfsweep.models.mace._no_compilation = contextlib.nullcontext
+    ours_builds = mfsweep.models.mace.network.quickly
+    mfsweep.models.mace.network.quickly = lambda **_: contextlib.nullcontext()
     try:
         network = case.model().network
     finally:
-        mfsweep.models.mace._no_compilation = ours_builds
+        mfsweep.models.mace.network.quickly = ours_builds
     arrays = case.arrays()
     forces = torch.zeros(len(arrays.species), 3).numpy() if arrays.forces is None else arrays.forces
     table = AtomicNumberTable(list(ELEMENTS))

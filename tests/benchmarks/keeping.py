@@ -18,12 +18,12 @@ from typing import Literal
 from mfsweep.data.source import resolve
 from mfsweep.data.view import open_view
 from mfsweep.metrics_file import append, entries, line, pack, packed
+from mfsweep.models.mace import Mace
 from mfsweep.run.tail import Tail
 from mfsweep.run.tracking import TrackedStage, Tracker
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.experiment import Tracking
-from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import LabelledSet, LossWeights, Recipe, Training
 from mfsweep.train import Outcome, World, train
 

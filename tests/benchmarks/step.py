@@ -13,9 +13,10 @@ from collections.abc import Callable
 import torch
 from paired import interleaved, table
 
-from mfsweep.models.base import Graph, Potential, Shape
+from mfsweep.models.architecture import Shape
+from mfsweep.models.base import Graph, Potential
+from mfsweep.models.mace import Mace
 from mfsweep.models.registry import build
-from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import LossWeights
 from mfsweep.train.bench import ELEMENTS, molecules
 from mfsweep.train.loss import summed_loss

@@ -1,4 +1,4 @@
-"""Stages of two architectures, whose packages exclude each other, in one sweep on a real local Ray."""
+"""Stages of all architectures, of which some exclude each other's packages, in one sweep on a real local Ray."""
 
 import io
 
@@ -8,15 +8,20 @@ from rich.console import Console
 from mfsweep.cli import run as command
 from mfsweep.errors import ResourceError
 from mfsweep.models.overlay import VARIABLE, overlay_path
+from mfsweep.models.registry import ARCHITECTURES
 from mfsweep.prepare import prepare
 
 MACE = (
     "{architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}"
 )
 ALLEGRO = "{architecture: allegro, l_max: 1, tensor_channels: 2, scalar_channels: 8, mlp_layers: 1, mlp_width: 8, readout_hidden: 8, r_max: 3.0}"
+PAINN = "{architecture: painn, channels: 8, layers: 1, bessel: 4, readout_hidden: 8, r_max: 3.0}"
 MIXED = (
     (f"model: {MACE}", 'model: "${arch.model}"'),
-    ("axes:\n", f"axes:\n  arch:\n    mace: {{model: {MACE}}}\n    allegro: {{model: {ALLEGRO}}}\n"),
+    (
+        "axes:\n",
+        f"axes:\n  arch:\n    mace: {{model: {MACE}}}\n    allegro: {{model: {ALLEGRO}}}\n    painn: {{model: {PAINN}}}\n",
+    ),
     ("[0, 20, 40]", "[20]"),
     ("[20, 60]", "[20]"),
     ("group_by: [finetune_size]", "group_by: [arch]"),
@@ -25,7 +30,7 @@ MIXED = (
 
 @pytest.fixture
 def plan(write_spec, tmp_path):
-    """Give a function that plans four stages, two of each architecture, with a number of workers."""
+    """Give a function that plans six stages, two of each architecture, with a number of workers."""
     return lambda workers: prepare(
         write_spec(*MIXED), tmp_path / "store", {"workers": workers, "cpus_per_worker": 2 / workers}
     )
@@ -33,17 +38,18 @@ def plan(write_spec, tmp_path):
 
 @pytest.mark.cluster
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_mace_and_allegro_train_in_one_sweep(plan, workers, ray_cluster, tmp_path):
+def test_all_architectures_train_in_one_sweep(plan, workers, ray_cluster, tmp_path):
     if overlay_path("allegro") is None:
         pytest.skip("the overlay is not built: make allegro")
     plan = plan(workers)
     summary = command.run(plan, Console(file=io.StringIO()), f"sqlite:///{tmp_path / 'mlflow.db'}")
     logs = {folder.path.name: folder.log.read_text() for folder in plan.store.stages()}
-    assert (summary.run, summary.failed) == (4, 0), logs
+    assert (summary.run, summary.failed) == (6, 0), logs
+    assert {node.training.model.architecture for node in plan.graph.nodes.values()} == set(ARCHITECTURES)
     for key, node in plan.graph.nodes.items():
         record, architecture = plan.store.stage(key).record(), node.training.model.architecture
         assert (record.steps, record.workers) == (4, workers)
-        assert record.versions["e3nn"] == {"mace": "0.4.4", "allegro": "0.6.0"}[architecture]
+        assert record.versions["e3nn"] == ("0.6.0" if architecture == "allegro" else "0.4.4")
         assert ("nequip" in record.versions) == (architecture == "allegro")
         for evaluation in node.evaluations:
             assert plan.store.stage(key).evaluation(evaluation.identity()).metrics["energy_mae"] > 0

@@ -15,9 +15,9 @@ from mfsweep.data.importing import memory
 from mfsweep.data.source import digest, resolve
 from mfsweep.data.structures import Labels, Structures, hill_formula
 from mfsweep.data.view import DataView, open_view
+from mfsweep.models.mace import Mace
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
-from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import LabelledSet, Recipe, Training
 
 ALL = ("cc", "dft", "xtb")

@@ -7,11 +7,13 @@ import subprocess
 
 import pytest
 import torch
+from architectures import SPECS
 
-from mfsweep.models import cueq
+from mfsweep.models.mace import Mace
+from mfsweep.models.mace.network import MacePotential
+from mfsweep.models.registry import ARCHITECTURES
 from mfsweep.run.machine import machine
 from mfsweep.spec.execution import Execution
-from mfsweep.spec.model import Mace
 from mfsweep.train import World, load_weights, train
 from mfsweep.train.checkpoint import load
 from mfsweep.train.execution import Ran, choose, samples, task_of
@@ -24,6 +26,9 @@ from mfsweep.train.tensors import Sender
 
 GPU = torch.device("cuda")
 SPEC = Mace(channels=16, max_L=1, max_ell=3, correlation=3)
+MODELS = {"large": SPEC} | {
+    name: next(iter(SPECS[name].values())) for name, own in ARCHITECTURES.items() if not own.PINS
+}
 STAGE = {"model": SPEC, "precision": "float64"}
 """Of trainings that are compared: Adam makes a step out of any gradient, be it the rounding of float32."""
 
@@ -56,10 +61,11 @@ def require_near(folder, other):
     torch.testing.assert_close(parameters(folder), parameters(other), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("method", ["cc", "dft"])
-def test_a_gpu_computes_what_a_cpu_does(view, tiny, precision, method):
-    training = tiny(precision=precision, model=SPEC)
+def test_a_gpu_computes_what_a_cpu_does(view, tiny, precision, method, model):
+    training = tiny(precision=precision, model=model)
     found = []
     for device in (torch.device("cpu"), GPU):
         state = started(training, view, device)
@@ -86,11 +92,17 @@ ASKED = {
 }
 
 
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_every_architecture_trains_in_cuda_graphs(view, tiny, model):
+    state = started(tiny(precision="float64", model=model), view, GPU)
+    assert choose(ASKED["graphs"], state, view, World.alone(GPU)).ran == Ran(cuda_graphs=True, pad="bucketed")
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("asked", ASKED)
 def test_a_backend_passes_the_gate(view, tiny, precision, asked):
     execution = ASKED[asked]
-    if execution.backend == "cueq" and not cueq.is_installed():
+    if execution.backend == "cueq" and not MacePotential.has_cueq():
         pytest.skip("cuEquivariance is not installed")
     state = started(tiny(precision=precision, model=SPEC), view, GPU)
     ran = choose(execution, state, view, World.alone(GPU)).ran
@@ -103,7 +115,7 @@ def test_a_backend_passes_the_gate(view, tiny, precision, asked):
 
 def test_tf32_passes_the_gate_and_is_kept(view, tiny):
     state = started(tiny(model=SPEC), view, GPU)
-    backend = "cueq" if cueq.is_installed() else "eager"
+    backend = "cueq" if MacePotential.has_cueq() else "eager"
     graphs = {"cuda_graphs": True} if backend == "eager" else {}
     chosen = choose(Execution(backend=backend, tf32=True, **graphs), state, view, World.alone(GPU))
     assert chosen.ran.fallback is None
@@ -119,7 +131,7 @@ def test_graphs_train_as_eager_pytorch_does(view, tiny, tmp_path):
 
 def test_auto_trains_by_what_it_says(view, tiny, tmp_path):
     outcome = trained(tiny(model=SPEC), view, tmp_path, execution=Execution())
-    assert outcome.ran == Ran("cueq" if cueq.is_installed() else "eager", cuda_graphs=True, pad="bucketed")
+    assert outcome.ran == Ran("cueq" if MacePotential.has_cueq() else "eager", cuda_graphs=True, pad="bucketed")
 
 
 @pytest.mark.parametrize("asked", [None, "graphs"])
@@ -134,7 +146,7 @@ def test_a_training_resumes_from_its_checkpoint(view, tiny, tmp_path, asked):
 
 
 def test_a_stage_of_a_cpu_and_of_a_gpu_hold_the_same_names(view, tiny, tmp_path):
-    backend = "cueq" if cueq.is_installed() else "eager"
+    backend = "cueq" if MacePotential.has_cueq() else "eager"
     trained(tiny(**STAGE), view, tmp_path / "gpu", execution=Execution(backend=backend))
     trained(tiny(**STAGE), view, tmp_path / "cpu", world=World.alone())
     kept = [load_weights(tmp_path / name / "checkpoints" / "selected.pt") for name in ("gpu", "cpu")]

@@ -1,41 +1,34 @@
 from __future__ import annotations
 
-import importlib.util
+import sys
 from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from architectures import SPECS
 from ase import Atoms
 
 from mfsweep.data.batch import assemble
 from mfsweep.data.neighbours import neighbours
 from mfsweep.data.structures import Labels, Structures
-from mfsweep.models.base import Graph, Potential, Shape
-from mfsweep.models.registry import build
-from mfsweep.spec.model import Allegro, Architecture, Mace
+from mfsweep.models.architecture import Shape
+from mfsweep.models.base import Graph, Potential
+from mfsweep.models.overlay import overlay_path
+from mfsweep.models.registry import ARCHITECTURES, build
 from mfsweep.train.tensors import Sender
 
 ELEMENTS = (1, 6, 7, 8)
-MACE: dict[str, Architecture] = {
-    "mace scalars": Mace(channels=4, max_L=0, max_ell=2, correlation=2, radial_hidden=(8,), readout_hidden=4),
-    "mace vectors": Mace(channels=4, max_L=1, max_ell=3, correlation=2, radial_hidden=(8,), readout_hidden=4),
-    "mace residual": Mace(channels=4, max_L=0, max_ell=2, correlation=2, layers=3, radial_hidden=(8,), readout_hidden=4, interaction_first="residual", distance_transform="Agnesi"),
-}  # fmt: skip
-ALLEGRO: dict[str, Architecture] = {
-    "allegro": Allegro(architecture="allegro", tensor_channels=4, scalar_channels=8, mlp_layers=1, mlp_width=8, readout_hidden=4),
-    "allegro scalars": Allegro(architecture="allegro", l_max=0, tensor_channels=4, scalar_channels=8, mlp_width=8, readout_hidden=4),
-    "allegro deep": Allegro(architecture="allegro", layers=3, l_max=1, tensor_channels=4, scalar_channels=8, mlp_width=8, readout_hidden=4),
-}  # fmt: skip
-
-# Only one of the two can be imported by a process: in one that has the overlay, Allegro's tests run (test_overlays.py).
-IN_OVERLAY = importlib.util.find_spec("nequip") is not None
-ARCHITECTURES = ALLEGRO if IN_OVERLAY else MACE
-DEFAULT = next(iter(ARCHITECTURES.values()))
-collect_ignore = ["test_mace.py", "test_mace_layers.py", "test_harmonics.py"] if IN_OVERLAY else ["test_allegro.py"]
+# An architecture with packages of its own cannot be imported beside the others: in a process that has its overlay, its
+# tests run alone (test_overlays.py).
+_IN_FRONT = [name for name in SPECS if (path := overlay_path(name)) and str(path) in sys.path]
+IMPORTABLE = _IN_FRONT or [name for name, own in ARCHITECTURES.items() if not own.PINS]
+CASES = {f"{name} {size}": spec for name in IMPORTABLE for size, spec in SPECS[name].items()}
+DEFAULT = next(iter(CASES.values()))
+collect_ignore = [name for name in SPECS if name not in IMPORTABLE]
 
 
-@pytest.fixture(params=ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
 def architecture(request):
     return request.param
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mfsweep.errors import TrainingError
-from mfsweep.models.base import match_heads
 from mfsweep.spec.stage import Head
+from mfsweep.train.parent import match_heads
 
 
 @pytest.mark.parametrize(

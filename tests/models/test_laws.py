@@ -76,14 +76,29 @@ def test_a_batch_equals_its_structures_one_by_one(model, make_graph, molecules):
     torch.testing.assert_close(batch.forces, torch.cat([one.forces for one in alone]), rtol=1e-8, atol=1e-10)
 
 
-def test_energies_are_smooth_where_neighbours_part(model, make_graph):
-    def energy(distance: float) -> float:
+def test_energies_and_forces_are_smooth_where_neighbours_part(model, make_graph):
+    def predicted(distance: float) -> tuple[float, float]:
         molecule = np.array([1, 3]), np.array([[0, 0, 0], [distance, 0, 0.0]])
-        return model(make_graph(molecule), "cc", forces=False).energy.item()
+        prediction = model(make_graph(molecule), "cc", forces=True)
+        return prediction.energy.item(), prediction.forces.abs().max().item()
 
-    apart = energy(5.0001)
-    assert energy(4.9999) == pytest.approx(apart, abs=1e-9)
-    assert abs(energy(4.0) - apart) > 1e-6
+    apart, none = predicted(5.00001)
+    assert none == 0
+    near, force = predicted(4.99999)
+    assert near == pytest.approx(apart, abs=1e-9)
+    assert force < 1e-4 * predicted(4.0)[1]
+    assert abs(predicted(4.0)[0] - apart) > 1e-6
+
+
+def test_an_atom_alone_and_one_on_a_site_of_high_symmetry_have_no_force(model, make_graph):
+    """There the invariants of vectors that vanish must not divide by their lengths."""
+    alone = model(make_graph((np.array([1]), np.zeros((1, 3))), (np.array([3]), np.ones((1, 3)))), "cc", forces=True)
+    octahedron = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    centred = model(make_graph((np.array([1, *[0] * 6]), 1.8 * octahedron)), "cc", forces=True)
+    assert torch.isfinite(alone.energy).all()
+    assert not alone.forces.any()
+    assert torch.isfinite(centred.energy).all()
+    assert centred.forces[0].abs().max() < 1e-10 < centred.forces.abs().max()
 
 
 def test_a_crystal_is_the_same_whatever_cell_describes_it(model, make_crystal, ice):

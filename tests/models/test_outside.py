@@ -11,9 +11,10 @@ import yaml
 
 from mfsweep.errors import TrainingError
 from mfsweep.models import outside
-from mfsweep.models.mace import _no_compilation, mace, o3
+from mfsweep.models.mace import Mace
+from mfsweep.models.mace.building import quickly
+from mfsweep.models.mace.network import mace, o3
 from mfsweep.models.registry import build
-from mfsweep.spec.model import Mace
 
 E0 = [[-13.5, -1030.0, -1485.0, -2042.0], [-13.0, -1029.0, -1484.0, -2041.0]]
 KINDS = {
@@ -41,7 +42,7 @@ def make(dtype=torch.float64, compiled=False, **changes):
     torch.set_default_dtype(dtype)
     try:
         torch.manual_seed(3)
-        with contextlib.nullcontext() if compiled else _no_compilation():
+        with contextlib.nullcontext() if compiled else quickly(own_layers=False):
             return mace.ScaleShiftMACE(**options)
     finally:
         torch.set_default_dtype(torch.float32)

@@ -1,4 +1,4 @@
-"""The tests of an architecture whose packages cannot be imported beside mace-torch's, in a process of its overlay."""
+"""The tests of architectures whose packages cannot be imported beside the others', in a process of their overlay."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from mfsweep.models.overlay import overlay_path
+from mfsweep.models.registry import ARCHITECTURES
 
 HERE = Path(__file__).parent
 
 
-def test_allegro_obeys_the_laws():
-    overlay = overlay_path("allegro")
+@pytest.mark.parametrize("name", [name for name, own in ARCHITECTURES.items() if own.PINS])
+def test_an_architecture_of_an_overlay_obeys_the_laws(name):
+    overlay = overlay_path(name)
     if overlay is None:
-        pytest.skip("the overlay is not built: make allegro")
-    tests = [HERE / f"test_{name}.py" for name in ("laws", "adopt", "lora", "repeats", "allegro")]
+        pytest.skip(f"the overlay is not built: mfsweep env {name}")
+    tests = [*(HERE / f"test_{file}.py" for file in ("architecture", "laws", "adopt", "lora", "repeats")), HERE / name]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests],
         env={**os.environ, "PYTHONPATH": str(overlay)},

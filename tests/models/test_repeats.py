@@ -8,7 +8,7 @@ import sys
 
 from pydantic import TypeAdapter
 
-from mfsweep.spec.model import Model
+from mfsweep.models.registry import Model
 
 CALLS = 6
 """TorchScript runs the first two by another graph."""
@@ -16,9 +16,9 @@ SCRIPT = """
 import hashlib, sys
 import torch
 from pydantic import TypeAdapter
-from mfsweep.models.base import Shape
+from mfsweep.models.architecture import Shape
 from mfsweep.models.registry import build
-from mfsweep.spec.model import Model
+from mfsweep.models.registry import Model
 from mfsweep.spec.stage import LossWeights
 from mfsweep.train.bench import ELEMENTS, molecules
 from mfsweep.train.loss import summed_loss

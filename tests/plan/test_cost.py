@@ -1,12 +1,13 @@
 import pytest
 
-from mfsweep.plan.cost import OWN, Costs, Estimator, Measured, Work, latest, rate, size, steps, total, works
+from mfsweep.models.allegro import Allegro
+from mfsweep.models.mace import Mace
+from mfsweep.plan.cost import OWN, Costs, Estimator, Measured, Work, latest, rate, steps, total, works
 from mfsweep.plan.expand import expand
 from mfsweep.plan.graph import build
 from mfsweep.plan.overview import overview
 from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
-from mfsweep.spec.model import Allegro, Mace
 
 SMALL = Mace(channels=4, max_L=0, max_ell=1, correlation=1, radial_hidden=(8,), bessel=4, r_max=3.0)
 
@@ -89,12 +90,6 @@ def test_what_was_not_measured_is_taken_as_the_dearer_thing_that_was():
     assert rate(Work(Mace(), 256, False, "readouts"), [table]).seconds == 5.0
     energies_only = Costs("a table", (row(False, 5.0, Mace()),))
     assert rate(Work(Mace(), 256, True, "all"), [energies_only]) is None
-
-
-def test_our_own_table_follows_the_rule_of_scaling():
-    for forces in (True, False):
-        per_size = [one.seconds / size(one.work) for one in OWN.rows if one.forces == forces]
-        assert max(per_size) < 2.5 * min(per_size)
 
 
 def test_stages_of_an_unknown_model_are_counted_apart(graph):

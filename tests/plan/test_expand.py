@@ -75,7 +75,7 @@ MIXTURE = 'train: [{labels: cc, subset: a, size: "${finetune_size}"'
         ([(MIXTURE, MIXTURE + ", head: one"), ("}]\n    max_steps: 4\n    validate_every: 2\n    continued", "}, {labels: cc, subset: b}]\n    max_steps: 4\n    continued")], "stages.finetune.train[1].head", "one readout head"),
         ([("architecture: mace", "architecture: mase")], "model.architecture", "Did you mean 'mace'?"),
         ([("channels: 4", "chanels: 4")], "model.chanels", "Did you mean 'channels'?"),
-        ([("model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}", "model: {architecture: allegro, chanels: 4}")], "model.chanels", "one of architecture, layers"),
+        ([("model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}", "model: {architecture: allegro, chanels: 4}")], "model.chanels", "one of architecture, r_max"),
     ],
 )  # fmt: skip
 def test_a_wrong_stage_is_refused_at_its_place(write_spec, changes, place, says):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from mfsweep.errors import SpecError
+from mfsweep.models.mace import Mace
 from mfsweep.plan.expand import expand
 from mfsweep.plan.fits import check_search
 from mfsweep.plan.graph import Graph, ModelFile, build
 from mfsweep.spec.data import Content, Difference, Shuffled
 from mfsweep.spec.load import load
-from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import Head, Lora, LossWeights, Rates
 
 HEAD = """\

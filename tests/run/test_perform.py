@@ -21,6 +21,7 @@ from mfsweep.data.view import open_view
 from mfsweep.errors import DataError, TrainingError
 from mfsweep.files import write_text
 from mfsweep.metrics_file import entries
+from mfsweep.models.mace import Mace
 from mfsweep.prepare import prepare
 from mfsweep.run import perform as perform_module
 from mfsweep.run.job import Job
@@ -29,7 +30,6 @@ from mfsweep.run.perform import perform
 from mfsweep.run.sweep import _job
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Shuffled, Splits, Subset
-from mfsweep.spec.model import Mace
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, LossWeights, Recipe, Training
 from mfsweep.store import StageFolder

@@ -9,9 +9,9 @@ import pytest
 
 import mfsweep
 from mfsweep.data.view import DataView, open_view
+from mfsweep.models.mace import Mace
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
-from mfsweep.spec.model import Mace
 from mfsweep.spec.stage import LabelledSet, LossWeights, Recipe, Schedule, Training
 from mfsweep.train import Outcome, World, train
 
@@ -99,7 +99,7 @@ def ranks():
     The processes are forked from a server that has imported torch and mace once, and has run no autograd.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mfsweep.train", "mfsweep.models.mace"])
+    context.set_forkserver_preload(["mfsweep.train", "mfsweep.models.mace.network"])
 
     def go(
         training: Training,

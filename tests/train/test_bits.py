@@ -11,7 +11,7 @@ import signal
 
 import pytest
 
-from mfsweep.spec.model import Mace
+from mfsweep.models.mace import Mace
 from mfsweep.train import load_weights
 
 MODEL = Mace(channels=4, max_L=1, max_ell=3, correlation=2, radial_hidden=(8,), readout_hidden=4)

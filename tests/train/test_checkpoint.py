@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mfsweep.errors import TrainingError
-from mfsweep.models.base import Shape
+from mfsweep.models.architecture import Shape
 from mfsweep.models.registry import build
 from mfsweep.train.checkpoint import Weights, load, load_step, load_weights, restore, save, save_weights
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mfsweep.data.view import DataView
 from mfsweep.errors import TrainingError
-from mfsweep.models.base import Shape
+from mfsweep.models.architecture import Shape
 from mfsweep.models.registry import build
 from mfsweep.quantities import Quantity
 from mfsweep.spec.stage import LabelledSet, LossWeights

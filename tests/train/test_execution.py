@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -172,9 +173,8 @@ def test_graphs_need_padding():
         (Execution(backend="compile", pad="bucketed"), True, ["compile, bucketed"]),
     ],
 )
-def test_what_is_tried_on_a_gpu(monkeypatch, execution, installed, tried):
-    monkeypatch.setattr(choosing, "_has_cueq", lambda _: installed)
-    found = choosing._candidates(execution, None, on_gpu=True)
+def test_what_is_tried_on_a_gpu(execution, installed, tried):
+    found = choosing._candidates(execution, SimpleNamespace(has_cueq=lambda: installed), on_gpu=True)
     assert [f"{one.backend}{' in graphs' if one.cuda_graphs else ''}, {one.pad}" for one in found] == tried
 
 

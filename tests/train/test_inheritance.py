@@ -7,7 +7,7 @@ import torch
 
 from mfsweep.errors import TrainingError
 from mfsweep.models import outside
-from mfsweep.models.mace import MacePotential
+from mfsweep.models.mace.network import MacePotential
 from mfsweep.spec.stage import Head, Lora
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mfsweep.models.base import Shape
+from mfsweep.models.architecture import Shape
 from mfsweep.models.registry import build
 from mfsweep.spec.stage import Lora, Rates
 from mfsweep.train.parameters import Flat, trained

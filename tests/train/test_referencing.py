@@ -6,7 +6,7 @@ import torch
 
 from mfsweep.errors import TrainingError
 from mfsweep.models import outside
-from mfsweep.models.base import Shape
+from mfsweep.models.architecture import Shape
 from mfsweep.models.registry import build
 from mfsweep.spec.stage import LabelledSet
 from mfsweep.train import World, load_weights, parent, predict, restore

@@ -16,6 +16,7 @@ from mfsweep.data.source import digest
 from mfsweep.data.structures import SYMBOLS, Labels, Structures
 from mfsweep.errors import DataError, StoreError, nearest
 from mfsweep.models import overlay
+from mfsweep.models.registry import ARCHITECTURES
 from mfsweep.records import Record
 from mfsweep.run.weights import sound_weights
 from mfsweep.store import StageFolder, Store
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 MODEL = "model:"
 MAX_ATOMS = 1024
 """Atoms that go through the model at a time."""
-_PACKAGES = {"mace": ("torch", "mace-torch", "e3nn"), "allegro": ("torch", "nequip", "nequip-allegro")}
 _SHOWN = 5
 """Stage keys that an error repeats."""
 
@@ -114,7 +114,7 @@ def _head(folder: StageFolder, record: Record, head: str | None) -> str:
 
 def _versions(architecture: str) -> dict[str, str]:
     found = {}
-    for package in _PACKAGES[architecture]:
+    for package in ("torch", *ARCHITECTURES[architecture].PACKAGES):
         with contextlib.suppress(PackageNotFoundError):  # it lies in the overlay, whose pins say which
             found[package] = version(package)
     pins = overlay.PINS.get(architecture, ())

@@ -6,23 +6,24 @@ import shutil
 
 import numpy as np
 import pytest
+from architectures import SPECS
 
 from mfsweep.data.labellers import Geometries
 from mfsweep.data.source import digest, resolve
 from mfsweep.data.view import open_view
 from mfsweep.errors import DataError, StoreError
+from mfsweep.models.registry import ARCHITECTURES
 from mfsweep.run.job import Job
 from mfsweep.run.labelling.model import build, find
 from mfsweep.run.perform import perform
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Splits, Subset
-from mfsweep.spec.model import Mace
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, LabelledSet, LossWeights, Recipe, Training
 from mfsweep.store import Store
 from mfsweep.train import World
 
-MODEL = Mace(channels=4, max_L=0, max_ell=1, correlation=1, radial_hidden=(8,), readout_hidden=4, bessel=4, r_max=3.0)
+HERE = [name for name, own in ARCHITECTURES.items() if not own.PINS]
 TEST = Evaluation(labels="dft", subset="t")
 NEEDS = ("cc", "dft")
 
@@ -49,9 +50,10 @@ def data(path):
     )
 
 
-@pytest.fixture(scope="module")
-def trained(path, data, tmp_path_factory):
-    """Train a stage with two heads, one of them of a difference, and give its folder."""
+@pytest.fixture(scope="module", params=HERE)
+def trained(path, data, tmp_path_factory, request):
+    """Train a stage of an architecture, with two heads, one of them of a difference, and give its folder."""
+    model = next(iter(SPECS[request.param].values()))
     store = Store(tmp_path_factory.mktemp("trained") / "store")
     store.prepare()
     sets = [LabelledSet(labels=labels, subset="a", size=20, probability=0.5) for labels in ("dft", "cc-dft")]
@@ -63,7 +65,7 @@ def trained(path, data, tmp_path_factory):
     )
     job = Job(
         name="stage",
-        training=Training(data=data, model=MODEL, precision="float32", seed=0, sets=tuple(sets), recipe=recipe),
+        training=Training(data=data, model=model, precision="float32", seed=0, sets=tuple(sets), recipe=recipe),
         data=data,
         sources={"": str(path)},
         store=str(store.root),
@@ -121,7 +123,8 @@ def test_the_method_names_the_weights(trained, model):
     assert model.name == f"model_{trained.key[:8]}_dft"
     assert model.method.text == f"model:{trained.key}"
     assert model.method.options["sha256"] == digest(model.file)
-    assert {"torch", "mace-torch"} <= set(model.method.versions)
+    architecture = trained.record().training["model"]["architecture"]
+    assert {"torch", *ARCHITECTURES[architecture].PACKAGES} == set(model.method.versions)
 
 
 @pytest.mark.parametrize(

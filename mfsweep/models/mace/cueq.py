@@ -18,14 +18,9 @@ import torch
 from torch import Tensor
 
 from mfsweep.models.base import Graph, Prediction, building, predict
-from mfsweep.models.mace import MacePotential
-from mfsweep.models.readout import head_energies
-from mfsweep.spec.model import Mace
-
-
-def is_installed() -> bool:
-    """Return whether cuEquivariance and its CUDA kernels can be imported."""
-    return all(importlib.util.find_spec(name) for name in ("cuequivariance_torch", "cuequivariance_ops_torch"))
+from mfsweep.models.mace import Mace
+from mfsweep.models.mace.network import MacePotential
+from mfsweep.models.mace.readout import head_energies
 
 
 class CueqMace:

@@ -7,11 +7,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfsweep.models.base import Graph, Shape
+from mfsweep.models.architecture import Shape
+from mfsweep.models.base import Graph
+from mfsweep.models.mace import Mace
 from mfsweep.models.registry import build
 from mfsweep.models.silu import silu
 from mfsweep.models.slots import Slots
-from mfsweep.spec.model import Mace
 
 SPECS = st.builds(
     Mace,

@@ -1,4 +1,4 @@
-"""Runs in a process of the overlay: see test_overlays.py."""
+"""Runs in a process of the overlay: see ../test_overlays.py."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from mfsweep.errors import TrainingError
-from mfsweep.models.allegro import Key, _mlp
-from mfsweep.models.base import Shape
+from mfsweep.models.allegro import Allegro
+from mfsweep.models.allegro.network import Key, _mlp
+from mfsweep.models.architecture import Shape
 from mfsweep.models.registry import build
-from mfsweep.spec.model import Allegro
 from mfsweep.spec.stage import Lora
 
 
@@ -31,7 +31,7 @@ def test_the_products_are_nequip_allegros_own(make_model, architecture, make_gra
 
 
 def test_pairs_are_summed_as_by_nequip_allegro(make_model, make_graph, molecules):
-    from allegro.nn import EdgewiseReduce  # after mfsweep.models.allegro, which silences what it warns of at import
+    from allegro.nn import EdgewiseReduce  # after allegro.network, which silences what it warns of at import
 
     model, graph = make_model(), make_graph(*molecules)
     reduce = EdgewiseReduce("edge_energy", "atomic_energy", 7.5, ["H", "C", "N", "O"]).double()
@@ -60,17 +60,6 @@ def test_a_readout_is_nequips_mlp(widths):
     theirs = ScalarMLPFunction(8, 1, hidden_layers_depth=len(widths) - 2, hidden_layers_width=5)
     features = torch.rand(3, 8)
     assert torch.equal(ours(features), theirs(features))
-
-
-def test_the_seed_alone_makes_the_initial_weights(make_model):
-    torch.manual_seed(11)
-    expected = torch.rand(1)
-    torch.manual_seed(11)
-    one, same, other = make_model(seed=1), make_model(seed=1), make_model(seed=2)
-    assert torch.equal(torch.rand(1), expected), "torch's own generator is left alone"
-    assert torch.get_default_dtype() == torch.float32
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
-    assert not any(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
 def test_a_model_is_of_one_precision(make_model, make_graph, molecules):

@@ -5,9 +5,8 @@ import contextlib
 import pytest
 import torch
 
-from mfsweep.models import mace
-from mfsweep.models.base import Shape
-from mfsweep.spec.model import Mace
+from mfsweep.models.architecture import Shape
+from mfsweep.models.mace import Mace, network
 from mfsweep.train.bench import molecules
 from mfsweep.train.tensors import Sender
 
@@ -16,7 +15,7 @@ ELEMENTS = (1, 6, 7, 8)
 
 def built(spec, dtype):
     offsets = {"cc": dict.fromkeys(ELEMENTS, 0.0)}
-    return mace.MacePotential(spec, Shape(("cc",), ELEMENTS, 8.0, {}), offsets, seed=3, dtype=dtype)
+    return network.MacePotential(spec, Shape(("cc",), ELEMENTS, 8.0, {}), offsets, seed=3, dtype=dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -24,7 +23,7 @@ def test_a_model_built_quickly_is_the_same_to_the_last_bit(monkeypatch, dtype):
     spec = Mace(channels=4, max_L=1, max_ell=2, correlation=2, radial_hidden=(8,), r_max=3.0)
     built(spec, dtype)  # its constants are known from now on
     quick = built(spec, dtype)
-    monkeypatch.setattr(mace, "quickly", lambda own_layers: contextlib.nullcontext())  # noqa: ARG005 (a keyword)
+    monkeypatch.setattr(network, "quickly", lambda own_layers: contextlib.nullcontext())  # noqa: ARG005 (a keyword)
     slow = built(spec, dtype)
     for name, tensor in slow.state_dict().items():
         assert torch.equal(tensor, quick.state_dict()[name]), name

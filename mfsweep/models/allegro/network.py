@@ -28,12 +28,14 @@ with warnings.catch_warnings():
     from nequip.nn.embedding import EdgeLengthNormalizer
     from nequip.nn.mlp import ScalarLinearLayer
 
-from mfsweep.models.base import Graph, Potential, Shape, building
+from mfsweep.models.allegro import Allegro
+from mfsweep.models.architecture import Shape
+from mfsweep.models.base import Graph, building
+from mfsweep.models.headed import Headed
 from mfsweep.models.lora import LinearMap
-from mfsweep.spec.model import Allegro
 
 
-class AllegroPotential(Potential):
+class AllegroPotential(Headed):
     """Allegro: E_i = sum_j MLP_head(x_ij) / sqrt(2 n), with n the mean number of neighbours, as nequip-allegro has it.
 
     x_ij holds the scalar features of the ordered pair ij after every layer, as in nequip-allegro's own readout.
@@ -41,8 +43,6 @@ class AllegroPotential(Potential):
 
     network: SequentialGraphNetwork
     """nequip-allegro's modules from a graph to x_ij."""
-    readouts: nn.ModuleList
-    """MLP of each head, in the shape's order."""
 
     def __init__(
         self,
@@ -87,23 +87,10 @@ class AllegroPotential(Potential):
         energies = readout(data[Key.EDGE_FEATURES_KEY]).squeeze(-1) * self._scale
         return energies.new_zeros(len(positions)).index_add(0, graph.edges[0], energies)
 
-    def readout_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of every head's MLP."""
-        return list(self.readouts.parameters())
-
     def linear_maps(self) -> list[LinearMap]:
         """Return the layers of every network on scalar features."""
         layers = [module for module in self.network.modules() if isinstance(module, ScalarLinearLayer)]
         return [LinearMap(layer, [(layer.in_features, layer.out_features)]) for layer in layers]
-
-    def copy_weights(self, state: Mapping[str, Tensor], parent: Shape, sources: Mapping[str, str]) -> None:
-        """Copy a parent's backbone, and its heads into those that start from them."""
-        for name, parameter in self.network.named_parameters(prefix="network"):
-            parameter.copy_(state[name])
-        for head, source in sources.items():
-            theirs = parent.heads.index(source)
-            for name, parameter in self.readouts[self.shape.heads.index(head)].named_parameters():
-                parameter.copy_(state[f"readouts.{theirs}.{name}"])
 
 
 class _BatchedProduct(nn.Module):

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from e3nn.nn import FullyConnectedNet  # mace.py alone imports this module: mace-torch must come before e3nn
+from e3nn.nn import FullyConnectedNet  # network.py alone imports this module: mace-torch must come before e3nn
 from torch import Tensor, nn
 
-from mfsweep.models.equivariant import fully_connected
+from mfsweep.models.mace.equivariant import fully_connected
 from mfsweep.models.silu import silu
 
 

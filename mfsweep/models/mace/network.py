@@ -7,6 +7,7 @@ live in mace's own places, so `network` taken alone is a whole model that mace's
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import warnings
 from collections.abc import Mapping
@@ -24,16 +25,17 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     from e3nn import o3
     from e3nn.nn import FullyConnectedNet
 
-from mfsweep.models.base import Graph, Potential, Shape, building
-from mfsweep.models.convolution import Convolution
-from mfsweep.models.equivariant import Mix, MixByElement, fully_connected
-from mfsweep.models.harmonics import Harmonics
+from mfsweep.models.architecture import Shape
+from mfsweep.models.base import Forward, Graph, Potential, building
 from mfsweep.models.lora import LinearMap
-from mfsweep.models.mace_building import quickly
-from mfsweep.models.product_basis import HIGHEST_CORRELATION, ProductBasis
-from mfsweep.models.readout import HeadMLPs, copy_head, head_energies, matrices
+from mfsweep.models.mace import Mace
+from mfsweep.models.mace.building import quickly
+from mfsweep.models.mace.convolution import Convolution
+from mfsweep.models.mace.equivariant import Mix, MixByElement, fully_connected
+from mfsweep.models.mace.harmonics import Harmonics
+from mfsweep.models.mace.product_basis import HIGHEST_CORRELATION, ProductBasis
+from mfsweep.models.mace.readout import HeadMLPs, copy_head, head_energies, matrices
 from mfsweep.models.slots import Slots
-from mfsweep.spec.model import Mace
 
 
 class MacePotential(Potential):
@@ -188,6 +190,21 @@ class MacePotential(Potential):
             features = product(node_feats=layer.reshape(message), sc=skip, node_attrs=attributes)
             atomic = atomic + head_energies(readout, features[:, : self.spec.channels], column)
         return atomic
+
+    @classmethod
+    def has_cueq(cls) -> bool:
+        """Return whether cuEquivariance and its CUDA kernels can be imported."""
+        return all(importlib.util.find_spec(name) for name in ("cuequivariance_torch", "cuequivariance_ops_torch"))
+
+    def cueq(self) -> Forward:
+        """Return what computes the same by cuEquivariance's kernels for the convolution and the product basis.
+
+        Raises:
+            ImportError: cuEquivariance is not installed.
+        """
+        from mfsweep.models.mace.cueq import CueqMace
+
+        return CueqMace(self)
 
     def harmonics(self, unit: Tensor) -> Tensor:
         """Return the (E, harmonics) of the (E / 2, 3) unit vectors of pairs, then of the same turned round."""

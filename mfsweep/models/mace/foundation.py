@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from mfsweep.errors import TrainingError
-from mfsweep.models.base import Shape
+from mfsweep.models.architecture import Architecture, Shape
+from mfsweep.models.mace import Mace
 from mfsweep.models.pickled import StandIn
-from mfsweep.spec.model import Architecture, Mace
 
 _RESIDUAL, _AGNOSTIC = "RealAgnosticResidualInteractionBlock", "RealAgnosticInteractionBlock"
 _TRANSFORMS: dict[str | None, Any] = {None: None, "AgnesiTransform": "Agnesi", "SoftTransform": "Soft"}
@@ -139,7 +139,7 @@ def _state(
     spec: Mace, shape: Shape, offsets: dict[str, dict[int, float]], tensors: dict[str, Tensor], path: Path
 ) -> dict[str, Tensor]:
     """Return the `state_dict()` of our model of that spec with the file's tensors."""
-    from mfsweep.models.mace import MacePotential
+    from mfsweep.models.mace.network import MacePotential
 
     dtype = tensors["node_embedding.linear.weight"].dtype
     model = MacePotential(spec, shape, offsets, seed=0, dtype=dtype)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mfsweep.models.harmonics import Harmonics
-from mfsweep.models.mace import o3
+from mfsweep.models.mace.harmonics import Harmonics
+from mfsweep.models.mace.network import o3
 
 
 @pytest.mark.parametrize("highest", range(7))

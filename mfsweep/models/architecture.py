@@ -1,0 +1,146 @@
+"""What an architecture must give. Nothing here imports torch: a plan asks an architecture for its size and its cost.
+
+An architecture is a subclass of `Architecture` in a module of its own: a file, or a folder where it is larger. Its
+fields are what a spec's `model:` says. `potential` is called by who trains or predicts, and imports the half that
+computes. The registry names the subclass; nothing outside of this package names any.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+from mfsweep.spec.base import Frozen, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    import torch
+
+    from mfsweep.models.base import Potential
+
+
+class Shape(NamedTuple):
+    """What a model's parameters depend on, beside its spec."""
+
+    heads: tuple[str, ...]
+    """One readout each; most are named after the label method that they learn."""
+    elements: tuple[int, ...]
+    """Atomic numbers, ascending."""
+    avg_num_neighbors: float
+    """Mean number of neighbours of an atom, by which messages are divided."""
+    hidden: Mapping[str, tuple[int, ...]] = {}
+    """Head -> hidden widths of its MLP, where they are not the spec's `readout_hidden`."""
+
+    def widths(self, spec: Architecture, head: str) -> tuple[int, ...]:
+        """Return the hidden widths of a head's MLP in a model of that spec."""
+        return tuple(self.hidden.get(head, (spec.readout_hidden,)))
+
+
+class MakesPotential(Protocol):
+    """Makes a model on the CPU, its weights drawn from `seed` alone."""
+
+    def __call__(
+        self,
+        spec: Any,
+        shape: Shape,
+        offsets: Mapping[str, Mapping[int, float]],
+        *,
+        seed: int,
+        dtype: torch.dtype,
+    ) -> Potential:
+        """Make it.
+
+        Args:
+            spec: the `Architecture`, of the subclass.
+            shape: heads, elements, mean number of neighbours.
+            offsets: head -> atomic number -> E0 in eV.
+            seed: of the initial weights; torch's global generator is left as it was.
+            dtype: of the weights; torch's global default is left as it was.
+        """
+        ...
+
+
+class Timed(NamedTuple):
+    """Seconds of a batch of at most 256 atoms: forward, loss and backward of one size, measured."""
+
+    model: Architecture
+    with_forces: float
+    energies_only: float
+    device: str = "CPU, 2 cores"
+    """As a cost table names it; that of a CPU begins with `CPU`."""
+
+
+class Architecture(Frozen, ABC):
+    """`model:` of a spec: an architecture, by its name, and its size.
+
+    A subclass says `architecture: Literal["..."]` and adds its fields, each with a default and a line on what it means.
+    They are identity: a field that is added later must be None by default, or the stages that are trained lose their
+    keys.
+    """
+
+    architecture: Any
+    """Its name in specs: a literal of the subclass, to which no wider type could be narrowed."""
+    r_max: PositiveFloat
+    """Cutoff radius in angstrom."""
+    readout_hidden: PositiveInt
+    """Hidden width of the MLP of each readout head that no spec makes wider."""
+
+    PACKAGES: ClassVar[tuple[str, ...]]
+    """Distributions beside torch whose versions make its numbers."""
+    PINS: ClassVar[tuple[str, ...]] = ()
+    """`package==version` of its overlay (overlay.py), where its packages cannot stand beside those of the others."""
+    SHOWN: ClassVar[tuple[str, ...]] = ()
+    """Fields that tables show even where they are the default's."""
+
+    @abstractmethod
+    def parameters(self, elements: int, heads: Sequence[Sequence[int]]) -> int:
+        """Return how many parameters its models have.
+
+        Args:
+            elements: Z, how many it knows.
+            heads: hidden widths of each readout head's MLP.
+        """
+
+    @abstractmethod
+    def effort(self) -> float:
+        """Return what the seconds of a batch are taken to be proportional to, for each of its atoms.
+
+        It compares sizes of one architecture: a size that was not measured is scaled from one that was.
+        """
+
+    @classmethod
+    @abstractmethod
+    def potential(cls) -> MakesPotential:
+        """Import what computes, and return what makes a model.
+
+        Raises:
+            ResourceError: its packages cannot be imported by this process.
+        """
+
+    @classmethod
+    def measured(cls) -> tuple[Timed, ...]:
+        """Return sizes that were timed by us; without any, a plan has no cost until `mfsweep bench` is run."""
+        return ()
+
+
+def dense(*widths: int, bias: bool = False) -> int:
+    """Return how many parameters dense layers have that lead from each width to the next."""
+    return sum((into + bias) * out for into, out in itertools.pairwise(widths))
+
+
+class Starter(NamedTuple):
+    """A model that a first spec begins with."""
+
+    model: str
+    """What `model:` says, as one line of YAML."""
+    why: str
+    """A comment on it."""
+
+
+class Lora(Frozen):
+    """Low-rank adapters on the backbone's linear maps, merged into the weights that are kept."""
+
+    rank: PositiveInt = 8
+    scale: PositiveFloat = 1.0
+    """What the product of the two factors is multiplied by."""

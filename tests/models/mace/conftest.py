@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+from architectures import SPECS
+
+CASES = SPECS["mace"]
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def architecture(request):
+    return request.param
