@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": BASE | {"metrics_file", "records", "spec", "data"},
     "train": BASE | {"metrics_file", "spec", "data", "models"},
     # spec: what a spec asks to be drawn.
-    "analysis": BASE | {"records", "store", "spec"},
+    "analysis": BASE | {"metrics_file", "records", "store", "spec"},
     "starter": {"errors", "quantities", "data", "models", "spec"},
     # models: to name the heads of a model file that stages start from.
     "prepare": BASE | {"spec", "plan", "records", "store", "data", "models"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from mfsweep.analysis.balance import Split
 from mfsweep.analysis.gain import Outcome
 from mfsweep.analysis.records import SEED_AXES
 from mfsweep.analysis.replicates import labels
-from mfsweep.analysis.table import scalar
+from mfsweep.analysis.table import AxisValue, scalar
 
 DIRECT = "direct"
 
@@ -42,6 +42,8 @@ class Curve:
     """Label method -> structures, of the stages before the result and of its other heads; empty for direct training."""
     direct: bool
     knots: tuple[Knot, ...]
+    values: Mapping[str, AxisValue]
+    """Axis values that all of its cells have in common, seeds left out."""
 
 
 def curves(results: Sequence[Outcome]) -> list[Curve]:
@@ -60,12 +62,26 @@ def curves(results: Sequence[Outcome]) -> list[Curve]:
             _auxiliary(members[0]),
             members[0].direct,
             _knots(members),
+            _common(members),
         )
         for (base, extra), members in found.items()
     ]
     return sorted(
         made, key=lambda curve: (not curve.direct, sorted(curve.auxiliary), sum(curve.auxiliary.values()), curve.label)
     )
+
+
+def named(found: Sequence[Curve]) -> list[dict[str, AxisValue]]:
+    """Return for each curve the axis values that tell it apart from the others; direct training is left out."""
+    others = [curve.values for curve in found if not curve.direct]
+    axes = dict.fromkeys(axis for values in others for axis in values)
+    telling = [axis for axis in axes if len({values.get(axis) for values in others}) > 1]
+    return [{axis: curve.values[axis] for axis in telling if axis in curve.values} for curve in found]
+
+
+def _common(members: Sequence[Outcome]) -> dict[str, AxisValue]:
+    first, *others = (one.setting for one in members)
+    return {axis: scalar(value) for axis, value in first.items() if all(own.get(axis) == value for own in others)}
 
 
 def _knots(members: Sequence[Outcome]) -> tuple[Knot, ...]:

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mfsweep.analysis import style
+from mfsweep.analysis.palette import MUTED, palette
 from mfsweep.errors import DataError
 from mfsweep.files import write_file
 
@@ -87,30 +88,30 @@ def save(figure: Figure, path: Path) -> None:
 def _sizes(axes: Axes, drawing: Drawing) -> None:
     sizes = np.arange(min(drawing.sizes), max(drawing.sizes) + 1)
     counts = [drawing.sizes.get(size, 0) for size in sizes.tolist()]
-    axes.stairs(counts, np.append(sizes, sizes[-1] + 1) - 0.5, fill=True, color=style.MUTED, alpha=0.35)
-    axes.stairs(counts, np.append(sizes, sizes[-1] + 1) - 0.5, color=style.MUTED)
+    axes.stairs(counts, np.append(sizes, sizes[-1] + 1) - 0.5, fill=True, color=MUTED, alpha=0.35)
+    axes.stairs(counts, np.append(sizes, sizes[-1] + 1) - 0.5, color=MUTED)
     axes.set(xlabel="atoms", ylabel="structures")
 
 
 def _energies(axes: Axes, drawing: Drawing) -> None:
-    colours = style.hues(set(drawing.energies))
+    colours = palette((), drawing.energies)
     for place, (method, own) in enumerate(list(drawing.energies.items())[:SERIES]):
-        _stairs(axes, own, colours[method], place, method)
+        _stairs(axes, own, colours.method(method), place, method)
     axes.set(xlabel="energy per atom after its offsets (meV)", ylabel="share of structures per meV")
     _legend(axes)
 
 
 def _differences(axes: Axes, drawing: Drawing) -> None:
-    colours = style.hues({" − ".join(pair) for pair in drawing.differences})
+    colours = palette((), [" − ".join(pair) for pair in drawing.differences])
     for place, (pair, (own, mean_abs)) in enumerate(list(drawing.differences.items())[:SERIES]):
         name = " − ".join(pair)
-        _stairs(axes, own, colours[name], place, f"{name}: mean |·| {mean_abs:.3g}")
-    axes.axvline(0, color=style.MUTED, linewidth=0.6, zorder=0)
+        _stairs(axes, own, colours.method(name), place, f"{name}: mean |·| {mean_abs:.3g}")
+    axes.axvline(0, color=MUTED, linewidth=0.6, zorder=0)
     axes.set(xlabel="difference after energy offsets (meV/atom)", ylabel="share of structures per meV/atom")
     _legend(axes)
 
 
-def _stairs(axes: Axes, own: Stairs, colour: style.Colour, place: int, text: str) -> None:
+def _stairs(axes: Axes, own: Stairs, colour: str, place: int, text: str) -> None:
     axes.stairs(own.density, own.edges, fill=True, color=colour, alpha=0.18)
     dashes = ("-", *style.DASHES)[place % 4]
     axes.stairs(own.density, own.edges, color=colour, linestyle=dashes, linewidth=1.0, label=text)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mfsweep.analysis import figures
+from mfsweep.analysis import figures, style
 from mfsweep.files import write_text
 from mfsweep.records import FigureRecord
 
@@ -33,7 +33,7 @@ class Picture:
     @property
     def wide(self) -> bool:
         """Return whether it takes two columns."""
-        return self.figure.get_figwidth() > 1.5 * self.figure.get_figheight()
+        return self.figure.get_figwidth() > 1.5 * style.WIDTH
 
     def save(self, folder: Path) -> tuple[Path, ...]:
         """Write `<stem>.svg` and `<stem>.png` into a folder and return their paths."""

@@ -6,10 +6,9 @@ Hollow markers have not converged (README rule 10). How they look is in style.py
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,10 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mfsweep.analysis import style
-from mfsweep.analysis.curves import Curve
-from mfsweep.analysis.law import Law
-from mfsweep.analysis.style import Series
-from mfsweep.analysis.table import Points
+from mfsweep.analysis.curves import Curve, named
+from mfsweep.analysis.law import MARGIN, Law
+from mfsweep.analysis.palette import INK, MUTED, Palette, Series, of_names
+from mfsweep.analysis.style import Level
+from mfsweep.analysis.table import AxisValue, Points
 from mfsweep.files import write_file, write_text
 from mfsweep.quantities import BEST, RESULT, MetricPath, Quantity
 
@@ -45,7 +45,7 @@ def error_figure(
     y: MetricPath,
     target: str,
     offsets_only: float | None = None,
-    known: Collection[str] = (),
+    palette: Palette | None = None,
 ) -> Figure:
     """Return error against fine-tune size: direct training in black, one line a pre-training, bars over replicates.
 
@@ -54,47 +54,48 @@ def error_figure(
         y: the metric drawn.
         target: its label method.
         offsets_only: the null model's error, in the metric's unit.
-        known: the label methods of the whole study, as of `style.series`.
+        palette: of the whole study. Default: of these curves.
     """
+    names = named(curves)
+    palette = palette or of_names(names, {method for curve in curves for method in curve.auxiliary})
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas()
-        auxiliary = [curve for curve in curves if not curve.direct]
-        looks = iter(style.series([" + ".join(curve.auxiliary) for curve in auxiliary], known))
-        for curve in curves:
-            _draw_curve(axes, curve, Series(style.INK, "o") if curve.direct else next(looks))
-        if offsets_only is not None:
-            axes.axhline(offsets_only, color=style.MUTED, linestyle=":", label="offsets only")
-        axes.set(xlabel=f"{target} training structures", ylabel=path_label(y, y.method or target))
         knots = [knot for curve in curves for knot in curve.knots]
-        style.size_ticks(axes, sorted({knot.size for knot in knots}))
-        levels = [value for knot in knots for value in (knot.low, knot.high)] + [offsets_only or np.nan]
-        style.error_ticks(axes.yaxis, levels)
-        style.legend(figure, axes, hollow=any(knot.capped for knot in knots))
+        sizes = sorted({knot.size for knot in knots})
+        spread = max((knot.replicates for knot in knots), default=1)
+        for place, (curve, own) in enumerate(zip(curves, names, strict=True)):
+            look = Series(INK, "o") if curve.direct else palette.look(own)
+            _draw_curve(axes, curve, look, style.aside(place, len(curves), sizes, log=True) if spread > 1 else float)
+        null = [] if offsets_only is None else [Level(offsets_only, f"offsets only: {offsets_only:.3g}", MUTED, ":")]
+        style.size_ticks(axes, sizes)
+        style.frame(axes, [value for knot in knots for value in (knot.low, knot.high)], null)
+        axes.set(xlabel=f"{target} training structures", ylabel=path_label(y, y.method or target))
+        style.legend(figure, axes, hollow=any(knot.capped for knot in knots), spread=spread)
         return figure
 
 
-def law_figure(law: Law, residuals: Sequence[Residual] = (), known: Collection[str] = ()) -> Figure:
-    """Return the transfer law: points, a line a group with its 95 % band, y = x, and the residuals of its methods.
+def law_figure(law: Law, residuals: Sequence[Residual] = (), palette: Palette | None = None) -> Figure:
+    """Return the transfer law: points, a line a group with its 95 % band, the pooled line, y = x, and the residuals.
 
-    A refused law is drawn as its points alone. y = x is drawn where x and y have one unit.
+    A refused law is drawn as its points alone. y = x is drawn where x and y have one unit and it crosses the panel.
     """
     points = law.points
     x, y = MetricPath.parse(points.x), MetricPath.parse(points.y)
+    methods = {(only(points, "x_method", group) or "").partition("@")[0] for group in points.labels}
+    names = [_named(points, group) for group in points.labels]
+    palette = palette or of_names(names, {*methods} - {""})
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas()
-        methods = [(_only(points, "x_method", group) or "").partition("@")[0] for group in points.labels]
-        for group, look in zip(points.labels, style.series(methods, known), strict=True):
-            _draw_group(axes, law, group, look)
+        for group, own in zip(points.labels, names, strict=True):
+            _draw_group(axes, law, group, _look(palette, own, methods))
         shown = [one for one in residuals if one.method in methods and y.quantity is Quantity.ENERGY_MAE]
-        colours = style.hues({*methods, *known})
-        for index, one in enumerate(shown):
-            dashes = style.DASHES[index % len(style.DASHES)]
-            axes.axhline(one.value, color=colours[one.method], linewidth=0.8, linestyle=dashes, label=one.label)
-        axes.set(xlabel=path_label(x, _only(points, "x_method")), ylabel=path_label(y, _only(points, "y_method")))
-        _frame(axes, points, [one.value for one in shown], diagonal=x.quantity.unit == y.quantity.unit)
-        if law.pooled:
-            said = f"pooled gradient {law.pooled.gradient:.2f} [{law.pooled.interval}]: {law.pooled.verdict}"
-            axes.set_title(said, loc="left")
+        levels = [
+            Level(one.value, one.label, palette.method(one.method), style.DASHES[index % len(style.DASHES)])
+            for index, one in enumerate(shown)
+        ]
+        axes.set(xlabel=path_label(x, only(points, "x_method")), ylabel=path_label(y, only(points, "y_method")))
+        if len(points):
+            _frame(axes, law, levels, diagonal=x.quantity.unit == y.quantity.unit)
         title = ", ".join(points.group_by[index].replace("_", " ") for index in _telling(points)) or None
         style.legend(figure, axes, hollow=any(not point.converged for point in points), title=title)
         return figure
@@ -130,20 +131,20 @@ def svg(figure: Figure) -> str:
     return text.getvalue()
 
 
-def _draw_curve(axes: Axes, curve: Curve, look: Series) -> None:
-    sizes = [knot.size for knot in curve.knots]
-    axes.plot(sizes, [knot.error for knot in curve.knots], color=look.colour)
-    for knot in curve.knots:
-        axes.plot([knot.size] * 2, [knot.low, knot.high], color=look.colour, linewidth=0.7, marker="_", markersize=3)
+def _draw_curve(axes: Axes, curve: Curve, look: Series, place: Callable[[float], float]) -> None:
+    sizes = [place(knot.size) for knot in curve.knots]
+    axes.plot(sizes, [knot.error for knot in curve.knots], color=look.colour, linestyle=look.dashes)
+    for size, knot in zip(sizes, curve.knots, strict=True):
+        axes.plot([size] * 2, [knot.low, knot.high], color=look.colour, linewidth=0.8, marker="_", markersize=3)
         face = "white" if knot.capped else look.colour
-        axes.plot(knot.size, knot.error, look.marker, color=look.colour, markerfacecolor=face, zorder=3)
-    axes.plot([], [], color=look.colour, marker=look.marker, label=curve.label)
+        axes.plot(size, knot.error, look.marker, color=look.colour, markerfacecolor=face, zorder=3)
+    axes.plot([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, label=curve.label)
 
 
-def _draw_group(axes: Axes, law: Law, group: tuple[Any, ...], look: Series) -> None:
+def _draw_group(axes: Axes, law: Law, group: tuple[AxisValue, ...], look: Series) -> None:
     members = [point for point in law.points if point.group == group]
     for point in members:
-        face = look.colour if point.converged else "none"
+        face = look.colour if point.converged else "white"
         axes.plot(point.x, point.y, look.marker, color=look.colour, markerfacecolor=face, zorder=3)
     name = ", ".join("-" if group[index] is None else str(group[index]) for index in _telling(law.points)) or "points"
     line = next((one for one in law.lines if one.group == law.points.labels[group]), None)
@@ -153,23 +154,43 @@ def _draw_group(axes: Axes, law: Law, group: tuple[Any, ...], look: Series) -> N
     ends = np.array([min(point.x for point in members), max(point.x for point in members)])
     axes.plot(ends, line.prefactor * ends**line.gradient, color=look.colour)
     if line.band:
-        axes.fill_between(line.band.x, line.band.low, line.band.high, color=look.colour, alpha=0.15, linewidth=0)
+        whole = np.array([line.band.x[0], line.band.x[-1]])
+        beyond = line.prefactor * whole**line.gradient
+        axes.plot(whole, beyond, color=look.colour, linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=1)
+        axes.fill_between(line.band.x, line.band.low, line.band.high, color=look.colour, alpha=0.16, linewidth=0)
     axes.plot([], [], color=look.colour, marker=look.marker, label=f"{name}: m = {line.gradient:.2f}")
 
 
-def _frame(axes: Axes, points: Points, levels: list[float], *, diagonal: bool) -> None:
-    """Set limits that hold the points, the levels and a stretch of y = x."""
-    if not len(points):
-        return
-    xs, ys = [point.x for point in points], [point.y for point in points] + levels
-    left, right = min(xs) / 1.15, max(xs) * 1.15
-    bottom, top = min(ys) / 1.2, max(ys) * 1.2
-    if diagonal:
-        bottom, top = min(bottom, right / 1.6), max(top, left * 1.6)
-        axes.plot([left, right], [left, right], color=style.INK, linewidth=0.7, linestyle="-.", label="y = x", zorder=1)
+def _frame(axes: Axes, law: Law, levels: Sequence[Level], *, diagonal: bool) -> None:
+    """Set the limits about the points, and draw what goes through the whole panel: levels, pooled line and y = x."""
+    xs = [point.x for point in law.points]
+    left, right = min(xs) / MARGIN, max(xs) * MARGIN
+    style.frame(axes, [point.y for point in law.points], levels)
+    ends = np.array([left, right])
+    if law.pooled and len(law.lines) > 1:
+        said = f"pooled: m = {law.pooled.gradient:.2f}"
+        pooled = law.pooled.prefactor * ends**law.pooled.gradient
+        axes.plot(ends, pooled, color=INK, linewidth=1.3, linestyle=(0, (6, 2)), label=said, zorder=2)
+    bottom, top = axes.get_ylim()
+    if diagonal and max(left, bottom) < min(right, top):
+        axes.plot(ends, ends, color=MUTED, linewidth=0.8, linestyle="-.", label="y = x", zorder=1)
+    if law.pooled:
+        verdict = f"gradient {law.pooled.gradient:.2f} [{law.pooled.interval}]: {law.pooled.verdict}"
+        axes.set_title(f"pooled {verdict}", loc="left")
     axes.set(xlim=(left, right), ylim=(bottom, top))
     style.error_ticks(axes.xaxis, [left, right])
-    style.error_ticks(axes.yaxis, [bottom, top])
+
+
+def _look(palette: Palette, own: Mapping[str, AxisValue], methods: set[str]) -> Series:
+    """Return the look of a group; of a law without groups that of the one method of its x."""
+    if own:
+        return palette.look(own)
+    method = methods.copy().pop() if len(methods) == 1 else ""
+    return palette.look({"": method} if method else {})
+
+
+def _named(points: Points, group: tuple[AxisValue, ...]) -> dict[str, AxisValue]:
+    return {points.group_by[place]: group[place] for place in _telling(points)}
 
 
 def _telling(points: Points) -> list[int]:
@@ -177,7 +198,7 @@ def _telling(points: Points) -> list[int]:
     return [place for place in range(len(points.group_by)) if len({group[place] for group in points.labels}) > 1]
 
 
-def _only(points: Points, name: str, group: tuple[Any, ...] | None = None) -> str | None:
+def only(points: Points, name: str, group: tuple[AxisValue, ...] | None = None) -> str | None:
     """Return the one method of all points (of a group), or None."""
     methods = {getattr(point, name) for point in points if group in (None, point.group)}
     return methods.pop() if len(methods) == 1 else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from mfsweep.analysis.page import page, table
+from mfsweep.analysis.page.blocks import Block, Counts, Paragraph, Section, Table
+from mfsweep.analysis.page.render import page
 from mfsweep.analysis.suite import p_text, rests_on, settled, summary
 from mfsweep.errors import StoreError
 from mfsweep.files import write_text
@@ -65,25 +65,26 @@ def together(entries: Sequence[Entry]) -> list[Entry]:
 def html(entries: Sequence[Entry]) -> str:
     """Return the page."""
     stages = {key for entry in entries for cell in entry.cells for key in cell.stages.values()}
-    without = sum(len(cell.stages) for entry in entries for cell in entry.cells)
-    counts = {
-        "experiments": len(entries),
-        "cells": sum(len(entry.cells) for entry in entries),
-        "stages": len(stages),
-        "stages without sharing": without,
-    }
-    items = "".join(f"<li><b>{value:,}</b> {name}</li>" for name, value in counts.items())
+    counts = [
+        (len(entries), "experiments"),
+        (sum(len(entry.cells) for entry in entries), "cells"),
+        (len(stages), "stages"),
+        (sum(len(cell.stages) for entry in entries for cell in entry.cells), "stages without sharing"),
+    ]
+    said = _summary(entries)
+    advice = advice_rows(entries)
+    advised = [_table("What the source advises, and its test", ADVICE_HEAD, advice)] if advice else []
+    sections = [
+        Section("Claims", _claims(entries, said)),
+        Section("Recommendations", advised),
+    ]
     return page(
         "Experiments",
         "index of reports",
-        [
-            f'<ul class="counts">{items}</ul>',
-            _table("Claims", "What the source states, and what came out", CLAIMS_HEAD, claim_rows(entries)),
-            f"<p>{escape(said)}</p>" if (said := _summary(entries)) else "",
-            _table("Recommendations", "What the source advises, and its test", ADVICE_HEAD, advice_rows(entries)),
-            "<h2>Reports</h2>",
-            *map(_report, entries),
-        ],
+        sections,
+        template="index.html",
+        counts=Counts(counts),
+        reports=[_report(entry) for entry in entries],
     )
 
 
@@ -138,26 +139,39 @@ def _entry(store: Store, name: str) -> Entry:
     return Entry(name, cells, trained, len(keys), tuple(folder.drawn()), tuple(folder.claims()))
 
 
-def _report(entry: Entry) -> str:
-    link = f"{quote(entry.name)}/report.html"
+class _Shown(NamedTuple):
+    """A report as the page links to it."""
+
+    name: str
+    link: str
+    counts: str
+    pictures: list[tuple[str, str]]
+    """Address and caption."""
+
+
+def _report(entry: Entry) -> _Shown:
     done = "" if entry.trained == entry.stages else f", {entry.trained} of them trained"
     verdicts = [one.verdict for one in entry.claims]
     said = ", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts))
     claims = f"; {count(len(verdicts), 'claim')}: {said}" if verdicts else ""
     counts = f"{count(len(entry.cells), 'cell')}, {count(entry.stages, 'stage')}{done}{claims}"
-    pictures = "".join(_thumbnail(entry, one) for one in entry.figures if one.kind == "picture")
-    thumbnails = f'<div class="thumbnails">{pictures}</div>' if pictures else ""
-    return f'<h3><a href="{link}">{escape(entry.name)}</a></h3><p class="muted">{escape(counts)}</p>{thumbnails}'
+    folder = quote(entry.name)
+    pictures = [
+        (f"{folder}/figures/{quote(one.stem)}.png", one.caption) for one in entry.figures if one.kind == "picture"
+    ]
+    return _Shown(entry.name, f"{folder}/report.html", counts, pictures)
 
 
-def _thumbnail(entry: Entry, figure: FigureRecord) -> str:
-    picture = f"{quote(entry.name)}/figures/{quote(figure.stem)}.png"
-    image = f'<img loading="lazy" src="{picture}" alt="{escape(figure.caption)}" title="{escape(figure.caption)}">'
-    return f'<a href="{quote(entry.name)}/report.html">{image}</a>'
+def _claims(entries: Sequence[Entry], said: str) -> list[Block]:
+    rows = claim_rows(entries)
+    if not rows:
+        return []
+    table = _table("What the source states, and what came out", CLAIMS_HEAD, rows)
+    return [table, Paragraph(said)] if said else [table]
 
 
-def _table(title: str, caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return f"<h2>{title}</h2>" + table(caption, head, rows, text=set(range(len(head)))) if rows else ""
+def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    return Table(caption, head, rows, frozenset(range(len(head))))
 
 
 def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -20,6 +20,8 @@ CANNOT_TELL = 0.3
 CAPPED = "max_steps stopped a stage behind them, or its head was still improving"
 """What keeps a number from a claim (README rule 10)."""
 WEAK = "x follows its size too weakly to allow for its errors (these are least squares); sizes further apart would do"
+MARGIN = 1.15
+"""How far a band, and the panel that shows it, goes beyond the outermost points of a law: a factor of x."""
 SHOWN = 4
 """Groups whose new pre-trainings are named in a sentence; rows have all."""
 TOLD_WITHIN = 1e3

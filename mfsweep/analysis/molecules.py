@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.analysis.metric import find
-from mfsweep.analysis.records import Records, score_of
+from mfsweep.analysis.predictions import predictions
+from mfsweep.analysis.records import Records
 from mfsweep.analysis.selection import Measured
 from mfsweep.quantities import MetricPath, Quantity
 
@@ -90,19 +90,11 @@ def _errors(
     records: Records, key: str, metric: MetricPath
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats] | None:
     """Return index, formula and absolute error per atom of the structures behind a metric."""
-    stage = records.stage(key)
-    name = found.name if stage and (found := find(stage, metric)) else None
-    asked = next((one for one in stage.evaluations if score_of(one.evaluation) == name), None) if stage else None
-    if asked is None:
+    found = predictions(records, key, metric)
+    if found is None:
         return None
-    path = records.store.stage(key).evaluation_paths(asked.evaluation)[1]
-    try:
-        with np.load(path) as file:
-            error = np.abs(file["energy_predicted"] - file["energy_reference"]) / file["atoms"]
-            index, formula = file["index"], file["formula"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return (index, formula.astype(np.int64), error) if math.isfinite(error.mean()) and error.mean() > 0 else None
+    error = np.abs(found.energy_error)
+    return (found.structure, found.formula, error) if math.isfinite(error.mean()) and error.mean() > 0 else None
 
 
 def _variance(sums: Mapping[int, float]) -> float:

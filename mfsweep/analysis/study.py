@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from mfsweep.analysis.claims import judge
 from mfsweep.analysis.curves import Curve, curves
+from mfsweep.analysis.facts import Look, Part
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.gain import Gain, Outcome, gains, outcomes
 from mfsweep.analysis.law import Law, Refusal
 from mfsweep.analysis.metric import find
 from mfsweep.analysis.mixed import Mixed, mixed
+from mfsweep.analysis.palette import Palette, palette
 from mfsweep.analysis.records import Records, score_of
 from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.suite import settled
@@ -87,6 +89,10 @@ class Study:
     """What a search of axes has found so far."""
     warnings: Sequence[str] = ()
     """What the plan has to say of the spec and its data."""
+    parts: Sequence[Part] = ()
+    """Who trains and tests on what, of the first partition; empty where the data are not at hand."""
+    look: Look | None = None
+    """Tells what the data say of predicted structures; None where they are not at hand."""
 
     @property
     def methods(self) -> frozenset[str]:
@@ -94,6 +100,11 @@ class Study:
         trained = {method for cell in self.cells for sizes in cell.sizes.values() for method in sizes}
         scored = {one["labels"] for cell in self.cells for asked in cell.evaluations.values() for one in asked}
         return frozenset(trained | scored)
+
+    @property
+    def palette(self) -> Palette:
+        """Return the colours of the cells' axis values, the same in all figures."""
+        return palette(self.cells, self.methods)
 
 
 @dataclass(frozen=True, slots=True)

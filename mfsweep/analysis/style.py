@@ -1,28 +1,37 @@
-"""How figures look: an 8 cm column, vectors, colours that survive colour blindness and grey print.
+"""How figures look: an 8 cm column, vectors, ticks in plain numbers, a legend under the axes.
 
-A label method is one hue, its series run from light to dark, and each has a marker of its own.
+Which colour and marker a series has is told by palette.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from mfsweep.analysis.palette import INK, MUTED
 
 CENTIMETRE = 1 / 2.54
-WIDTH, HEIGHT = 8.4 * CENTIMETRE, 8.4 * CENTIMETRE
+WIDTH, HEIGHT = 8.4 * CENTIMETRE, 6.6 * CENTIMETRE
+"""Of a panel of one column; a legend under it makes the figure higher."""
+LEGEND_LINE = 0.33 * CENTIMETRE
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.linewidth": 0.6,
     "axes.titlesize": 7,
     "axes.spines.top": False,
@@ -37,54 +46,22 @@ STYLE: dict[Any, Any] = {
     "lines.markeredgewidth": 0.9,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
+    "xtick.minor.size": 1.6,
+    "ytick.minor.size": 1.6,
     "xtick.minor.width": 0.4,
     "ytick.minor.width": 0.4,
     "svg.fonttype": "path",
     "svg.hashsalt": "mfsweep",
 }
-INK = "#111111"
-MUTED = "#767676"
-HUES = {"cc": "#009E73", "dft": "#0072B2", "xtb": "#D55E00"}
-"""The methods of the source study keep their colours; others take the next of the Okabe-Ito set."""
-OTHER_HUES = ("#CC79A7", "#56B4E9", "#E69F00", "#7A5C99")
-MARKERS = "s^Dvp*Xo"
 DASHES = ((0, (5, 2)), (0, (1, 1)), (0, (3, 1, 1, 1)))
 LEGEND_CHARACTERS = 62
 """Characters of legend text that fit beside one another, a column's handle counted as six."""
-
-Colour = tuple[float, float, float] | str
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """The look of one series."""
-
-    colour: Colour
-    marker: str
-
-
-def hues(methods: set[str]) -> dict[str, str]:
-    """Return method -> hue; the empty method (several, or none) is grey."""
-    others = sorted(methods - set(HUES) - {""})
-    return HUES | {method: OTHER_HUES[index % len(OTHER_HUES)] for index, method in enumerate(others)} | {"": MUTED}
-
-
-def series(methods: Sequence[str], known: Collection[str] = ()) -> list[Series]:
-    """Return the look of each series, given by its method in drawing order: light to dark within a method.
-
-    Args:
-        methods: of the series.
-        known: the methods of the whole study, so that each keeps its colour from figure to figure.
-    """
-    colours = hues({*methods, *known})
-    order = list(dict.fromkeys(methods))
-    looks = []
-    for index, method in enumerate(methods):
-        place, last = methods[:index].count(method), methods.count(method) - 1
-        # Each method begins at a marker of its own: in grey print its hue does not tell it apart.
-        marker = MARKERS[(place + order.index(method)) % len(MARKERS)]
-        looks.append(Series(_shade(colours[method], place / last if last else 1.0), marker))
-    return looks
+EDGE = 1.35
+"""How far an axis of sizes goes beyond them: a factor."""
+DATA_SHARE = 0.62
+"""Share of a panel's height that its points fill at least: a level that would take more is marked at the edge."""
+APART, TOGETHER = 0.018, 0.09
+"""Distance of error bars that would lie over one another, and of all of one x at most, in widths of the axes."""
 
 
 def canvas(*, wide: bool = False, scales: str = "log-log") -> tuple[Figure, Axes]:
@@ -106,12 +83,12 @@ def size_ticks(axes: Axes, sizes: Sequence[int]) -> None:
     """Put the x ticks of a size axis on the sizes themselves."""
     if not sizes:
         return
-    axes.set_xlim(sizes[0] / 1.4, sizes[-1] * 1.4)
+    axes.set_xlim(sizes[0] / EDGE, sizes[-1] * EDGE)
     axes.xaxis.set_major_locator(FixedLocator(sizes) if len(sizes) < 8 else LogLocator())
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
     )
-    axes.xaxis.set_minor_locator(NullLocator())
+    _minor_ticks(axes.xaxis)
 
 
 def error_ticks(axis: Any, values: Sequence[float]) -> None:
@@ -121,8 +98,81 @@ def error_ticks(axis: Any, values: Sequence[float]) -> None:
     steps = (1.0,) if span > 300 else (1.0, 2.0, 5.0) if span > 12 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
     axis.set_major_locator(LogLocator(subs=steps) if span > 3 else MaxNLocator(5))
     axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-    axis.set_minor_locator(NullLocator())
+    _minor_ticks(axis)
+
+
+def _minor_ticks(axis: Any) -> None:
+    axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=20))
     axis.set_minor_formatter(NullFormatter())
+
+
+class Level(NamedTuple):
+    """A horizontal line that points are held against."""
+
+    value: float
+    text: str
+    colour: str
+    dashes: Any
+
+
+def frame(axes: Axes, values: Sequence[float], levels: Sequence[Level]) -> None:
+    """Set the limits of a logarithmic y axis and draw the levels.
+
+    The points keep the most of the panel: a level too far from them is a triangle at the edge, with its number in the
+    legend.
+    """
+    known = [value for value in values if np.isfinite(value) and value > 0] or [level.value for level in levels]
+    if not known:
+        return
+    own = np.log([min(known) / 1.15, max(known) * 1.15])
+    low, high = own.tolist()
+    room = (high - low) / DATA_SHARE
+    for level in sorted(levels, key=lambda one: abs(np.log(one.value) - own.mean())):
+        wanted = min(low, np.log(level.value / 1.1)), max(high, np.log(level.value * 1.1))
+        if wanted[1] - wanted[0] <= room:
+            low, high = wanted
+    edges = []
+    for level in levels:
+        if low <= np.log(level.value) <= high:
+            axes.axhline(
+                level.value, color=level.colour, linewidth=0.8, linestyle=level.dashes, label=level.text, zorder=1
+            )
+        else:
+            edges.append(level)
+    for place, level in enumerate(edges):
+        above = np.log(level.value) > high
+        axes.plot(
+            0.96 - 0.05 * place,
+            1.0 if above else 0.0,
+            "^" if above else "v",
+            color=level.colour,
+            transform=axes.transAxes,
+            clip_on=False,
+            linestyle="none",
+            label=f"{level.text} {'↑' if above else '↓'}",
+        )
+    axes.set_ylim(np.exp(low), np.exp(high))
+    error_ticks(axes.yaxis, [float(np.exp(low)), float(np.exp(high))])
+
+
+def aside(place: int, count: int, values: Sequence[float], *, log: bool) -> Callable[[float], float]:
+    """Return where a series stands on the x axis, so that the error bars of several do not lie over one another.
+
+    Args:
+        place: of the series, from 0.
+        count: of the series.
+        values: of the x axis.
+        log: whether it is logarithmic.
+    """
+    known = sorted({math.log(value) if log else value for value in values if value > 0 or not log})
+    if len(known) < 2:
+        return lambda x: x
+    # Half of the least gap at most (to 0 too, which no share crosses), so that no series stands at another one's x.
+    gaps = [other - one for one, other in itertools.pairwise(known)]
+    gaps += [known[0]] if not log and known[0] > 0 else []
+    step = min(APART * (known[-1] - known[0]), TOGETHER * (known[-1] - known[0]) / count, min(gaps) / 2 / count)
+    shift = step * (place - (count - 1) / 2)
+    return (lambda x: x * math.exp(shift)) if log else (lambda x: x + shift)
 
 
 def _short(value: float) -> str:
@@ -132,21 +182,26 @@ def _short(value: float) -> str:
     return f"{value:g}"
 
 
-def legend(figure: Figure, axes: Axes, *, hollow: bool, title: str | None = None) -> None:
-    """Put the legend under the axes, in as many columns as the labels leave room for."""
+def legend(figure: Figure, axes: Axes, *, hollow: bool, spread: int = 1, title: str | None = None) -> None:
+    """Put the legend under the axes, in as many columns as the labels leave room for.
+
+    Args:
+        figure: whose legend it is.
+        axes: with the labelled series.
+        hollow: with a mark for what has not converged.
+        spread: replicates that the error bars span; of one there are none.
+        title: of the legend.
+    """
     handles, labels = axes.get_legend_handles_labels()
     if hollow:
         handles.append(Line2D([], [], color=MUTED, marker="o", markerfacecolor="white", linestyle="none"))
         labels.append("not converged")
+    if spread > 1:
+        handles.append(Line2D([], [], color=MUTED, marker="|", markersize=7, linestyle="none"))
+        labels.append(f"range of {spread} replicates")
     if handles:
         room = LEGEND_CHARACTERS * figure.get_figwidth() / WIDTH
         columns = max(1, min(round(3 * figure.get_figwidth() / WIDTH), int(room) // (max(map(len, labels)) + 6)))
+        lines = -(-len(labels) // columns) + (title is not None)
+        figure.set_figheight(HEIGHT + lines * LEGEND_LINE)
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=title, title_fontsize=6.5)
-
-
-def _shade(hue: str, depth: float) -> Colour:
-    """Return a hue from light (depth 0) to a little darker than itself (1)."""
-    base = np.array(to_rgb(hue))
-    light, dark = 0.5 * base + 0.5, 0.75 * base
-    red, green, blue = (1 - depth) * light + depth * dark
-    return float(red), float(green), float(blue)

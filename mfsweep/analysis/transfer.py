@@ -15,12 +15,12 @@ import numpy as np
 from mfsweep.analysis import regression
 from mfsweep.analysis.checks import checks
 from mfsweep.analysis.gradient import Level, Sample, centred, instrument, level
-from mfsweep.analysis.law import POOLED, POOLED_CONVERGED, Band, Law, Line, Refusal
+from mfsweep.analysis.law import MARGIN, POOLED, POOLED_CONVERGED, Band, Law, Line, Refusal
 from mfsweep.analysis.pooled import both, refuse, replicates_of, sample_of
 from mfsweep.analysis.table import Point, Points
 
 RESAMPLES = 4000
-BAND_POINTS = 25
+BAND_POINTS = 101
 LARGEST = 300.0
 """Logarithm beyond which a band of too few points is not followed."""
 
@@ -54,8 +54,12 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
     kept = {group: members for group, members in groups.items() if not reasons[group]}
     if not kept:
         return Law(name, points, (), None, refused)
-    lines = tuple(_line(points.labels[group], [members], _values(points, group)) for group, members in kept.items())
-    common = _line(POOLED, list(kept.values()), {})
+    every = [point.x for point in points]
+    spots = np.linspace(np.log(min(every) / MARGIN), np.log(max(every) * MARGIN), BAND_POINTS)
+    lines = tuple(
+        _line(points.labels[group], [members], _values(points, group), spots) for group, members in kept.items()
+    )
+    common = _line(POOLED, list(kept.values()), {}, spots)
     sample = sample_of(list(kept.values()))
     test, along = _equality(sample, points.group_by, list(kept), resamples, seed)
     return Law(
@@ -64,7 +68,7 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
         lines=lines,
         pooled=common,
         refused=refused,
-        converged=_converged(kept) if 0 < common.capped < common.n else None,
+        converged=_converged(kept, spots) if 0 < common.capped < common.n else None,
         equal_gradients=test,
         along=along,
         checks=checks(sample, by_size=common.by_size),
@@ -93,14 +97,14 @@ def _equality(
     return test(sample.group), along
 
 
-def _converged(kept: dict[Any, list[Point]]) -> Line | None:
+def _converged(kept: dict[Any, list[Point]], spots: np.ndarray) -> Line | None:
     """Return the pooled line of converged points alone, from the groups that still carry one."""
     converged = [[point for point in members if point.converged] for members in kept.values()]
     converged = [members for members in converged if members and not refuse(members)]
-    return _line(POOLED_CONVERGED, converged, {}) if converged else None
+    return _line(POOLED_CONVERGED, converged, {}, spots) if converged else None
 
 
-def _line(label: str, groups: list[list[Point]], values: dict[str, Any]) -> Line:
+def _line(label: str, groups: list[list[Point]], values: dict[str, Any], spots: np.ndarray) -> Line:
     sample = sample_of(groups)
     z = instrument(sample)
     made = both(sample)
@@ -109,7 +113,6 @@ def _line(label: str, groups: list[list[Point]], values: dict[str, Any]) -> Line
         z = None
     members = [point for group in groups for point in group]
     alone = len(groups) == 1
-    spots = np.linspace(sample.x.min(), sample.x.max(), BAND_POINTS)
     at = level(sample, found, spots, z) if alone else None
     middle = at.middle[0] - found.value * spots[0] if at else np.mean(sample.y - found.value * sample.x)
     return Line(

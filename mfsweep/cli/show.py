@@ -21,7 +21,7 @@ from mfsweep.analysis.gallery import gallery
 from mfsweep.analysis.table import points_csv
 from mfsweep.analysis.tables import claim_table, gain_table, law_table
 from mfsweep.analysis.transfer import FitRequest
-from mfsweep.cli import residuals, searching
+from mfsweep.cli import facts, residuals, searching
 from mfsweep.cli.requirements import require_same_versions
 from mfsweep.cli.unpaid import unpaid
 from mfsweep.data.residuals import residual
@@ -169,6 +169,8 @@ def analyse(plan: Plan) -> Shown:
         differences=residuals.differences(plan, asked) if (asked := residuals.asked(plan)) else {},
         unpaid=unpaid(plan),
         search=searching.found_by(plan),
+        parts=facts.parts(plan),
+        look=facts.look(plan),
     )
     return Shown(plan, study)
 

@@ -40,7 +40,7 @@ def test_the_report_shows_both_and_its_law_rests_on_the_selected_one(world):
         study = Study(name, "name: demo", world.cells, [FitRequest("law", X.format(at), Y)])
         (law,) = write_report(world.store, study, folder).laws
         text = folder.report.read_text(encoding="utf-8")
-        assert "<h2>Checkpoints</h2>" in text
+        assert "<h3>Checkpoints</h3>" in text
         assert "427.0" in text
         assert "278.0" in text
         assert max(point.x for point in law.points) == (427.0 if name == "one" else 278.0)

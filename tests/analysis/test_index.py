@@ -93,9 +93,12 @@ def test_what_a_later_report_does_not_draw_any_more_goes(world):
     folder = report(world, "one", {"grid": GRID, "table": TABLE})
     mine = folder.figures / "mine.png"
     mine.write_bytes(b"a picture of somebody's")
-    assert {path.name for path in folder.figures.iterdir()} == {"grid.png", "grid.svg", "table.csv", "mine.png"}
+    assert {path.name for path in folder.figures.glob("*.*")} == {"grid.png", "grid.svg", "table.csv", "mine.png"}
+    stale = folder.figures / "details" / "stale.svg"
+    stale.write_text("<svg/>")
     report(world, "one", {"table": TABLE})
-    assert {path.name for path in folder.figures.iterdir()} == {"table.csv", "mine.png"}
+    assert {path.name for path in folder.figures.glob("*.*")} == {"table.csv", "mine.png"}
+    assert [path.name for path in stale.parent.iterdir()] == ["learning.pretrain.dft.svg"]
     assert [one.stem for one in folder.drawn()] == ["table"]
 
 

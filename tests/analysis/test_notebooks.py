@@ -27,12 +27,23 @@ def finished_sweep(world, monkeypatch):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
-def test_a_notebook_runs_and_is_stored_without_its_output(path, finished_sweep):
+def test_a_notebook_runs_from_top_to_bottom(path, finished_sweep):
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    outputs = [out for cell in notebook.cells if cell.cell_type == "code" for out in cell.outputs]
+    assert "1.30" in "".join(out.get("text", "") for out in outputs)
+    assert len([out for out in outputs if "image/png" in out.get("data", {})]) == 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_a_notebook_is_stored_with_small_outputs_in_their_order(path):
     notebook = nbformat.read(path, as_version=4)
     stored = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in stored)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
-    printed = "".join(out.get("text", "") for cell in stored for out in cell.outputs)
-    pictures = [out for cell in stored for out in cell.outputs if "image/svg+xml" in out.get("data", {})]
-    assert "1.30" in printed
-    assert len(pictures) == 2
+    assert [cell.execution_count for cell in stored] == list(range(1, len(stored) + 1))
+    assert not [
+        out
+        for cell in stored
+        for out in cell.outputs
+        if out.output_type == "error" or ("name" in out and out.name == "stderr")
+    ]
+    assert path.stat().st_size < 150_000

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mfsweep.analysis.law import Verdict
+from mfsweep.analysis.law import MARGIN, Verdict
 from mfsweep.analysis.pooled import difference
 from mfsweep.analysis.table import points
 from mfsweep.analysis.transfer import fit
@@ -200,7 +200,7 @@ def test_the_band_of_a_line_holds_the_truth_and_opens_to_its_ends(world):
     band = law.lines[0].band
     assert law.pooled.band is None or len(law.lines) == 1
     xs = [point.x for point in law.points]
-    assert (band.x[0], band.x[-1]) == (pytest.approx(min(xs)), pytest.approx(max(xs)))
+    assert (band.x[0], band.x[-1]) == (pytest.approx(min(xs) / MARGIN), pytest.approx(max(xs) * MARGIN))
     truth = 2.0 * np.array(band.x) ** 1.35
     assert (np.array(band.low) < truth).all()
     assert (truth < np.array(band.high)).all()

@@ -74,7 +74,7 @@ def test_a_fit_that_cannot_be_made_loses_neither_report_nor_figures_and_all_is_d
     }
     assert sorted(drawn) == ["error_figure", "law_figure"]
     assert "fit 'other' is refused" in console.export_text()
-    assert "fit &#x27;other&#x27; is refused" in plan.store.sweep("small").report.read_text()
+    assert "fit &#39;other&#39; is refused" in plan.store.sweep("small").report.read_text()
 
 
 def test_derived_labels_have_no_residual_line(write_spec, store):

@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import chromium, look, needs_chromium
 
 from mfsweep.errors import TrackingError
 from mfsweep.run import tracking
 from mfsweep.run.mlflow_experiment import Experiment, view_keys
-from mfsweep.run.mlflow_names import View
+from mfsweep.run.mlflow_names import View, link
 from mfsweep.run.mlflow_sweep import SweepRuns
 from mfsweep.run.thinning import keeps
 from mfsweep.run.tracking import TrackedStage, Tracker
@@ -540,3 +541,32 @@ def test_the_ui_shows_the_artifacts_of_a_store_wherever_it_lies(open_tracker, ur
             assert answer.read() == b"<svg/>"
     finally:
         server.kill()
+
+
+@needs_chromium
+@pytest.mark.slow
+@pytest.mark.server
+def test_the_link_opens_the_table_of_runs_with_its_filter_order_and_columns(open_tracker, server, tmp_path):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    tracker = open_tracker(server.address, "linked")
+    errors = {40: 3.0, 80: 1.0, 150: 2.0}
+    for size, error in errors.items():
+        tracker.add(TrackedStage(f"s{size}", f"finetune {size}", tmp_path / f"{size}.jsonl", params={"n": size}))
+        tracker.finish(f"s{size}", "FINISHED", {"test.cc.energy_mae": error})
+    view = View('tags.mfsweep.kind = "stage"', ["n"], ["test/cc.energy_mae"])
+    assert tracker.close("FINISHED", view=view) == []
+    experiment, key = view_keys(server.database)["linked"]
+    with chromium(tmp_path / "profile") as browser:
+        look(browser, 1600)
+        browser.get(link(server.address, experiment, key))
+        text = WebDriverWait(browser, 60).until(
+            lambda it: "3 matching runs" in (shown := it.find_element("css selector", "body").text) and shown
+        )
+        assert "Sort: test/cc.energy_mae" in text
+        heads = [head.text for head in browser.find_elements("css selector", ".ag-header-cell") if head.text]
+        assert {"Run Name", "Created", "Duration", "n", "test/cc.energy_mae"} <= set(heads)
+        searched = browser.find_element("css selector", 'input[value*="mfsweep.kind"]')
+        assert searched.get_attribute("value") == view.filter
+        rows = [one.text for one in browser.find_elements("css selector", ".ag-center-cols-container .ag-row")]
+        assert [str(size) in row for size, row in zip((80, 150, 40), rows, strict=True)] == [True] * 3

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import AutoMinorLocator, MaxNLocator
 
 from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import path_label
 from mfsweep.analysis.kinds.caption import BARS, caption, unbalanced
+from mfsweep.analysis.palette import INK
 from mfsweep.analysis.selection import Spread, Values, averaged, grouped, label, measure_some, select, spread, title
 from mfsweep.analysis.study import Analysis, Study
 from mfsweep.quantities import MetricPath
@@ -25,7 +24,6 @@ FILLED = 0.8
 """Share of a group's width that its bars fill."""
 WIDEST = 0.4
 """Of one bar, in groups."""
-HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----")
 
 
 def bars(name: str, wanted: Bars, study: Study, analysis: Analysis) -> Picture:
@@ -46,45 +44,32 @@ def bars(name: str, wanted: Bars, study: Study, analysis: Analysis) -> Picture:
     capped = any(one.capped for one in shown)
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas(wide=sum(map(len, groups.values())) > WIDE_ABOVE, scales="linear-linear")
-        _draw(axes, kinds, list(groups.values()), _looks(kinds, study))
+        colours = [study.palette.look(dict(zip(wanted.bars, kind, strict=True))).colour for kind in kinds]
+        _draw(axes, kinds, list(groups.values()), colours)
         axes.set(ylabel=path_label(path, path.method or (methods.pop() if len(methods) == 1 else None)))
         axes.set(xlabel=title(wanted.groups), xlim=(-0.5, len(groups) - 0.5))
         axes.set_xticks(range(len(groups)), [label(values) for values in groups])
         axes.tick_params(axis="x", length=0)
         axes.yaxis.set_major_locator(MaxNLocator(6))
-        style.legend(figure, axes, hollow=False, title=title(wanted.bars))
+        axes.yaxis.set_minor_locator(AutoMinorLocator())
+        most = max(one.replicates for one in shown)
+        style.legend(figure, axes, hollow=False, spread=most, title=title(wanted.bars))
     over = averaged(members, [*wanted.bars, *wanted.groups])
     said = "White: a training was stopped by max_steps." if capped else ""
     main = f"Geometric mean over {over}; error {BARS}."
     return Picture(name, caption(wanted.title, main, unbalanced(shown), said), figure)
 
 
-def _looks(kinds: Sequence[Values], study: Study) -> list[tuple[style.Colour, str]]:
-    """Return colour and hatch of each kind of bar: a method's own hue, grey for what names none, light to dark."""
-    methods = [next((str(value) for value in kind if value in study.methods), "") for kind in kinds]
-    colours = [look.colour for look in style.series(methods, study.methods)]
-    return [
-        (colour, HATCHES[methods[:place].count(methods[place]) % len(HATCHES)]) for place, colour in enumerate(colours)
-    ]
-
-
-def _draw(
-    axes: Axes, kinds: Sequence[Values], groups: Sequence[dict[Values, Spread]], looks: list[tuple[style.Colour, str]]
-) -> None:
+def _draw(axes: Axes, kinds: Sequence[Values], groups: Sequence[dict[Values, Spread]], colours: Sequence[str]) -> None:
     width = min(WIDEST, FILLED / max(map(len, groups)))
     for at, group in enumerate(groups):
         # A group need not have every kind: its own stand side by side about its middle.
         for place, kind in enumerate(kind for kind in kinds if kind in group):
-            own, (colour, hatch) = group[kind], looks[kinds.index(kind)]
+            own, colour = group[kind], colours[kinds.index(kind)]
             x = at + (place - (len(group) - 1) / 2) * width
             face = "white" if own.capped else colour
-            axes.bar(x, own.value, 0.92 * width, facecolor=face, edgecolor=_edge(colour), hatch=hatch, linewidth=0.6)
-            axes.plot([x, x], [own.low, own.high], color=style.INK, linewidth=0.8, marker="_", markersize=3)
-    for kind, (colour, hatch) in zip(kinds, looks, strict=True):
+            axes.bar(x, own.value, 0.92 * width, facecolor=face, edgecolor=colour, linewidth=0.9)
+            axes.plot([x, x], [own.low, own.high], color=INK, linewidth=0.8, marker="_", markersize=3)
+    for kind, colour in zip(kinds, colours, strict=True):
         # A bar of no height has the label, so that the legend shows the full colour whatever is capped.
-        axes.bar(0, 0, 0, facecolor=colour, edgecolor=_edge(colour), hatch=hatch, linewidth=0.6, label=label(kind))
-
-
-def _edge(colour: style.Colour) -> style.Colour:
-    red, green, blue = 0.6 * np.array(to_rgb(colour))
-    return float(red), float(green), float(blue)
+        axes.bar(0, 0, 0, facecolor=colour, edgecolor=colour, linewidth=0.9, label=label(kind))

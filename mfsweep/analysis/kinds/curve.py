@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeGuard
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -12,6 +12,7 @@ from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import metric_label
 from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption, unbalanced
+from mfsweep.analysis.palette import INK, Series
 from mfsweep.analysis.selection import (
     Measured,
     Spread,
@@ -26,7 +27,7 @@ from mfsweep.analysis.selection import (
     title,
 )
 from mfsweep.analysis.study import Analysis, Study
-from mfsweep.analysis.style import Series
+from mfsweep.analysis.table import AxisValue
 from mfsweep.errors import FitError
 from mfsweep.quantities import MetricPath
 from mfsweep.records import CellRecord
@@ -59,7 +60,7 @@ def curve(name: str, wanted: Curve, study: Study, analysis: Analysis) -> Picture
         FitError: no finished cell has one of the metrics at a number of the axis.
     """
     own = [cell for cell in select(study.cells, wanted.where) if not _is_reference(cell, wanted)]
-    own = [cell for cell in own if is_number(cell.values.get(wanted.x))]
+    own = [cell for cell in own if is_number(x := cell.values.get(wanted.x)) and (x > 0 or not wanted.log)]
     beside = _reference_cells(study, wanted)
     found = [measure(analysis.records, own, path) for path in wanted.y]
     references = [measure(analysis.records, beside, path) for path in wanted.y]
@@ -69,9 +70,12 @@ def curve(name: str, wanted: Curve, study: Study, analysis: Analysis) -> Picture
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas(scales="log-log" if wanted.log else "linear-log")
         names = _names(lines)
-        looks = style.series([_method(line, study) for line in lines], study.methods)
-        for line, text, look in zip(lines, names, looks, strict=True):
-            _draw(axes, line, text, look)
+        looks = [study.palette.look(_named(line, wanted, study)) for line in lines]
+        knots = [knot for line in lines for _, knot in line.knots]
+        spread, every = max(knot.replicates for knot in knots), [x for line in lines for x, _ in line.knots]
+        for place, (line, text, look) in enumerate(zip(lines, names, looks, strict=True)):
+            moved = style.aside(place, len(lines), every, log=wanted.log) if spread > 1 else float
+            _draw(axes, line, text, look, moved)
         _draw_references(axes, lines, looks, names, _reference_name(wanted))
         units = {line.path.quantity.unit for line in lines}
         same = {metric_label(line.path, line.path.method) for line in lines}
@@ -80,8 +84,8 @@ def curve(name: str, wanted: Curve, study: Study, analysis: Analysis) -> Picture
         if wanted.log:
             style.error_ticks(axes.xaxis, [x for line in lines for x, _ in line.knots])
         style.error_ticks(axes.yaxis, list(_levels(lines)))
-        capped = any(knot.capped for line in lines for _, knot in line.knots)
-        style.legend(figure, axes, hollow=capped, title=title(wanted.lines) or None)
+        capped = any(knot.capped for knot in knots)
+        style.legend(figure, axes, hollow=capped, spread=spread, title=title(wanted.lines) or None)
     over = averaged([one for members in found for one in members], [wanted.x, *wanted.lines])
     shown = [knot for line in lines for knot in _spreads(line)]
     said = f"Geometric mean over {over}; {BARS}."
@@ -89,7 +93,7 @@ def curve(name: str, wanted: Curve, study: Study, analysis: Analysis) -> Picture
     return Picture(name, caption(wanted.title, said, *marks), figure)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether an axis value can stand on an axis of a figure."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -131,9 +135,12 @@ def _agrees(cell: CellRecord, where: Mapping[str, object]) -> bool:
     return all(cell.values.get(axis, value) == value for axis, value in where.items())
 
 
-def _method(line: Line, study: Study) -> str:
-    """Return the method whose colour a line has: one of its axes' values, else the one it is measured against."""
-    return next((str(value) for value in line.values if value in study.methods), (line.path.method or "").split("@")[0])
+def _named(line: Line, wanted: Curve, study: Study) -> dict[str, AxisValue]:
+    """Return what names a line: its axes' values; of several metrics, or without axes, the metric's method too."""
+    own = dict(zip(wanted.lines, line.values, strict=True))
+    if study.methods.isdisjoint(map(str, own.values())) and (len(wanted.y) > 1 or not own):
+        return {"": (line.path.method or "").split("@")[0], **own}
+    return own
 
 
 def _names(lines: Sequence[Line]) -> list[str]:
@@ -146,11 +153,12 @@ def _names(lines: Sequence[Line]) -> list[str]:
     return made
 
 
-def _draw(axes: Axes, line: Line, text: str, look: Series) -> None:
+def _draw(axes: Axes, line: Line, text: str, look: Series, place: Callable[[float], float]) -> None:
     style_of = LINES[line.metric % len(LINES)]
-    axes.plot([x for x, _ in line.knots], [knot.value for _, knot in line.knots], color=look.colour, linestyle=style_of)
-    for x, knot in line.knots:
-        axes.plot([x, x], [knot.low, knot.high], color=look.colour, linewidth=0.7, marker="_", markersize=3)
+    where = [place(x) for x, _ in line.knots]
+    axes.plot(where, [knot.value for _, knot in line.knots], color=look.colour, linestyle=style_of)
+    for x, (_, knot) in zip(where, line.knots, strict=True):
+        axes.plot([x, x], [knot.low, knot.high], color=look.colour, linewidth=0.8, marker="_", markersize=3)
         face = "white" if knot.capped else look.colour
         axes.plot(x, knot.value, look.marker, color=look.colour, markerfacecolor=face, zorder=3)
     axes.plot([], [], color=look.colour, linestyle=style_of, marker=look.marker, label=text)
@@ -162,7 +170,7 @@ def _draw_references(
     """Draw the references dashed, in black where all lines share one."""
     values = list(dict.fromkeys(line.reference.value for line in lines if line.reference))
     if len(values) == 1:
-        axes.axhline(values[0], color=style.INK, linewidth=0.8, linestyle=DASHED, label=reference, zorder=1)
+        axes.axhline(values[0], color=INK, linewidth=0.8, linestyle=DASHED, label=reference, zorder=1)
         return
     for line, look, text in zip(lines, looks, names, strict=True):
         if line.reference:

@@ -26,8 +26,8 @@ def grid(name: str, wanted: Grid, study: Study, analysis: Analysis) -> Picture:
 
 def draw(name: str, title: str, study: Study, found: Result) -> Picture:
     """Draw what is known of one metric of the result."""
-    figure = error_figure(found.curves, found.path, found.path.method or "", found.offsets_only, study.methods)
-    direct = "Direct training in black." if any(curve.direct for curve in found.curves) else ""
+    figure = error_figure(found.curves, found.path, found.path.method or "", found.offsets_only, study.palette)
+    direct = "Direct training: circles." if any(curve.direct for curve in found.curves) else ""
     capped = HOLLOW if any(knot.capped for curve in found.curves for knot in curve.knots) else ""
     null = "Dotted: energy offsets alone, no model." if found.offsets_only is not None else ""
     main = f"Error against the number of {found.outcomes[0].method} labels, geometric mean over seeds; {BARS}."

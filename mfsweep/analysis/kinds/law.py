@@ -43,7 +43,7 @@ def draw(name: str, title: str, study: Study, found: Law) -> Picture:
         raise FitError(found.refusal or "no points")
     main = f"Transfer law {found.name}: a line for each group, shaded its 95 % band; y = x where both have one unit."
     capped = HOLLOW if any(not point.converged for point in found.points) else ""
-    return Picture(name, caption(title, main, capped), law_figure(found, study.residuals, study.methods))
+    return Picture(name, caption(title, main, capped), law_figure(found, study.residuals, study.palette))
 
 
 def gradients(name: str, wanted: Gradients, study: Study, analysis: Analysis) -> Sheet:

@@ -11,6 +11,7 @@ from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import path_label
 from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption
+from mfsweep.analysis.palette import INK
 from mfsweep.analysis.records import SEED_AXES
 from mfsweep.analysis.selection import Measured, Spread, Values, grouped, label, measure_some, select, spread, title
 from mfsweep.analysis.study import Analysis, Study
@@ -44,8 +45,9 @@ def pareto(name: str, wanted: Pareto, study: Study, analysis: Analysis) -> Pictu
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas()
         lines = list(grouped(members, wanted.lines))
-        named = [next((str(value) for value in line if value in study.methods), "") for line in lines]
-        for line, look in zip(lines, style.series(named, study.methods), strict=True):
+        spread = max(place.error.replicates for place in places)
+        for line in lines:
+            look = study.palette.look(dict(zip(wanted.lines, line, strict=True)))
             for place in (one for one in places if one.line == line):
                 axes.plot([place.cost] * 2, [place.error.low, place.error.high], color=look.colour, linewidth=0.7)
                 face = "white" if place.error.capped else look.colour
@@ -54,13 +56,13 @@ def pareto(name: str, wanted: Pareto, study: Study, analysis: Analysis) -> Pictu
                 axes.plot([], [], look.marker, color=look.colour, label=label(line))
         best = front(places)
         costs, errors = [place.cost for place in best], [place.error.value for place in best]
-        axes.step(costs, errors, where="post", color=style.INK, linewidth=0.8, label="Pareto front", zorder=1)
+        axes.step(costs, errors, where="post", color=INK, linewidth=0.8, label="Pareto front", zorder=1)
         axes.set(xlabel=f"cost of labels ({wanted.unit})")
         axes.set(ylabel=path_label(path, path.method or (methods.pop() if len(methods) == 1 else None)))
         style.error_ticks(axes.xaxis, [place.cost for place in places])
         style.error_ticks(axes.yaxis, [value for place in places for value in (place.error.low, place.error.high)])
         capped = any(place.error.capped for place in places)
-        style.legend(figure, axes, hollow=capped, title=title(wanted.lines) or None)
+        style.legend(figure, axes, hollow=capped, spread=spread, title=title(wanted.lines) or None)
     each = ", ".join(f"{method} {cost:g}" for method, cost in wanted.numbers.items())
     costs_said = f"Cost of the distinct training labels that a cell's stages use, {wanted.unit} each: {each}."
     free = f"Left out: {count(len(every) - len(places), 'setting')} that cost nothing." if places != every else ""

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.kinds.caption import caption
+from mfsweep.analysis.palette import MUTED, palette
 from mfsweep.analysis.study import Analysis, Differences, Study
 from mfsweep.errors import FitError
 from mfsweep.spec.figures import Residuals
@@ -31,15 +32,15 @@ def residuals(name: str, wanted: Residuals, study: Study, analysis: Analysis) ->
         raise FitError("the labels of the data file are not at hand")
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas(scales="linear-linear")
-        colours = style.hues({*found.methods, *study.methods})
+        colours = palette((), {*found.methods, *study.methods})
         edges = np.linspace(np.quantile(found.values, TAIL), np.quantile(found.values, 1 - TAIL), BINS)
         for place, (method, values) in enumerate(zip(found.methods, found.values, strict=True)):
             text = f"{found.target} − {method}: mean |·| {np.abs(values).mean():.3g}"
             shares = np.histogram(values, edges)[0] / len(values)
-            axes.stairs(shares, edges, fill=True, color=colours[method], alpha=0.18)
+            axes.stairs(shares, edges, fill=True, color=colours.method(method), alpha=0.18)
             dashes = ("-", *style.DASHES)[place % 4]
-            axes.stairs(shares, edges, color=colours[method], linestyle=dashes, linewidth=1.0, label=text)
-        axes.axvline(0, color=style.MUTED, linewidth=0.6, zorder=0)
+            axes.stairs(shares, edges, color=colours.method(method), linestyle=dashes, linewidth=1.0, label=text)
+        axes.axvline(0, color=MUTED, linewidth=0.6, zorder=0)
         axes.set(xlabel="difference after energy offsets (meV/atom)", ylabel="share of structures")
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(5))

@@ -13,7 +13,7 @@ def heights(picture):
 def test_bars_stand_in_their_groups(world, draw, legend):
     world.mixtures(noise=0.0)
     made = draw(kind="bars", y=Y, bars=["strategy"], groups=["aux"], where={"alpha": [0.5, None]})
-    assert legend(made) == ["direct", "multihead joint"]
+    assert legend(made) == ["direct", "multihead joint", "range of 3 replicates"]
     axes = made.figure.axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["-", "dft", "xtb"]
     assert heights(made) == pytest.approx([30, 12, 16])

@@ -20,8 +20,11 @@ def lines_with(picture, count):
 def test_each_metric_and_value_is_a_line_over_the_axis(world, draw, legend):
     world.mixtures()
     made = draw(kind="curve", x="alpha", y=[Y, AUX], lines=["aux"], reference={"strategy": "direct"})
-    assert legend(made) == ["dft: cc test energy MAE", "xtb: cc test energy MAE", "dft: dft test energy MAE", "direct"]
-    assert [list(line.get_xdata()) for line in lines_with(made, 5)] == [[0.01, 0.1, 0.5, 0.9, 0.99]] * 3
+    lines = ["dft: cc test energy MAE", "xtb: cc test energy MAE", "dft: dft test energy MAE"]
+    assert legend(made) == [*lines, "direct", "range of 3 replicates"]
+    places = [list(line.get_xdata()) for line in lines_with(made, 5)]
+    assert places == [pytest.approx([0.01, 0.1, 0.5, 0.9, 0.99], abs=0.0025)] * 3
+    assert min(map(min, places)) > 0, "beside one another, and none at another alpha"
     assert made.figure.legends[0].get_title().get_text() == "aux"
     axes = made.figure.axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("alpha", "energy MAE (meV/atom)")
@@ -40,7 +43,7 @@ def test_the_reference_is_one_black_dashed_line_and_not_a_point_of_the_curve(wor
 def test_a_line_has_its_own_reference_where_they_differ(world, draw, legend):
     world.mixtures(noise=0.0)
     made = draw(kind="curve", x="alpha", y=[Y], lines=["aux"], reference={"alpha": 0.5})
-    assert legend(made)[-2:] == ["dft, alpha 0.5", "xtb, alpha 0.5"]
+    assert legend(made)[2:4] == ["dft, alpha 0.5", "xtb, alpha 0.5"]
     assert line_of(made, "dft, alpha 0.5").get_ydata()[0] == pytest.approx(12)
     assert 0.5 not in lines_with(made, 4)[0].get_xdata()
 
@@ -50,7 +53,7 @@ def test_bars_span_the_replicates_and_capped_ones_are_hollow(world, draw, legend
     made = draw(kind="curve", x="alpha", y=[Y], where={"aux": "dft"}, log=True)
     faces = [line.get_markerfacecolor() for line in lines_with(made, 1)]
     assert [isinstance(face, str) and face == "white" for face in faces] == [False] * 4 + [True]
-    assert legend(made)[-1] == "not converged"
+    assert legend(made)[-2:] == ["not converged", "range of 3 replicates"]
     assert "least and greatest replicate" in made.caption
     assert all(low < high for low, high in (line.get_ydata() for line in lines_with(made, 2)))
     assert made.figure.axes[0].get_xscale() == "log"

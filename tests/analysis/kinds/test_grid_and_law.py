@@ -10,9 +10,9 @@ FIT = FitRequest("transfer", X, Y, ("label_method",))
 def test_a_grid_shows_only_the_cells_that_are_meant(world, draw, legend):
     world.grid({"dft": 1.35, "xtb": 0.8}, pretrain_sizes=(25, 100))
     made = draw(kind="grid", y=Y, where={"pretrain_size": [0, 100]}, title="As in fig. 3?")
-    assert legend(made) == ["direct", "100 dft", "100 xtb", "offsets only"]
+    assert legend(made) == ["direct", "100 dft", "100 xtb", "offsets only: 110"]
     assert made.caption.startswith("As in fig. 3? Error against the number of cc labels, geometric mean over seeds;")
-    assert "Direct training in black." in made.caption
+    assert "Direct training: circles." in made.caption
     assert isinstance(draw(kind="grid", y="pretrain.validation.energy_mae"), Absent)
 
 

@@ -50,7 +50,7 @@ def test_the_front_holds_what_no_other_beats_in_both():
 def test_errors_stand_over_costs_with_the_front(world, draw, legend):
     world.grid({"dft": 1.35, "xtb": 0.8}, seeds=(0, 1), noise=0.02)
     made = draw(kind="pareto", y=Y, costs=COSTS, lines=["label_method"], unit="core-hours")
-    assert legend(made) == ["dft", "xtb", "Pareto front"]
+    assert legend(made) == ["dft", "xtb", "Pareto front", "range of 2 replicates"]
     line = next(line for line in made.figure.axes[0].get_lines() if line.get_label() == "Pareto front")
     errors = list(line.get_ydata())
     assert errors == sorted(errors, reverse=True)
