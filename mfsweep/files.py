@@ -158,3 +158,8 @@ def claimed(folder: Path) -> Iterator[bool]:
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / CLAIM, wait=False) as held:
         yield held
+
+
+def near(path: Path) -> Path:
+    """Return a path as one would type it: relative below the working folder, whole elsewhere."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

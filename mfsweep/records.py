@@ -154,7 +154,7 @@ class Record(Finite):
     workers: int
     host: str
     versions: dict[str, str]
-    """Package -> version, and Python's (versions.py)."""
+    """Package -> version, and Python's (models/versions.py)."""
     machines: list[Machine] = []
     """The different ones of the group that finished the training; none in records of before they were kept."""
     execution: Execution | None = None

@@ -19,7 +19,8 @@ PACKAGE = Path(mfsweep.__file__).parent
 # rooms that stands lower than the rest of it.
 BASE = {"errors", "masking", "quantities", "fingerprint", "files"}
 ALLOWED: dict[str, set[str]] = {
-    "__init__": set(),
+    # What is public, imported when it is asked for.
+    "__init__": {"spec", "train", "analysis", "sweep"},
     "__main__": {"cli"},
     "masking": set(),
     "errors": {"masking"},
@@ -40,12 +41,12 @@ ALLOWED: dict[str, set[str]] = {
     "train": BASE | {"metrics_file", "spec", "data", "models"},
     # spec: what a spec asks to be drawn.
     "analysis": BASE | {"metrics_file", "records", "store", "spec"},
-    "starter": {"errors", "quantities", "data", "models", "spec"},
     # models: to name the heads of a model file that stages start from.
     "prepare": BASE | {"spec", "plan", "records", "store", "data", "models"},
     "run": BASE | {"metrics_file", "spec", "plan", "records", "store", "data", "models", "train", "prepare"},
+    "sweep": BASE | {"spec", "plan", "records", "store", "data", "models", "train", "analysis", "prepare", "run"},
 }
-ALLOWED["cli"] = set(ALLOWED) - {"__main__"} | {"__init__"}
+ALLOWED["cli"] = set(ALLOWED) - {"__main__", "__init__"}
 
 # Third-party packages that only some parts may know.
 RESERVED = {

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from finished import finish
 
-from mfsweep.cli import show
+from mfsweep.sweep import results
 from mfsweep.prepare import prepare
 from mfsweep.run.databases import OptunaTables, whole
 from mfsweep.run.mirror import Mirror
@@ -49,7 +49,7 @@ mirror = Mirror(tracker, plan.graph, store)
 for key in plan.graph.nodes:
     mirror.begin(key)
     mirror.end(key, failed=False)
-shown = show.analyse(plan)
+shown = results.analyse(plan)
 shown.write_points()
 said += tracker.close("FINISHED", shown.write())
 with whole(store.search_database, OptunaTables()) as mended:

@@ -97,9 +97,9 @@ class Level(NamedTuple):
 
     middle: Floats
     half: Floats
-    """Of the line."""
+    """Half width of the line's band."""
     half_new: Floats
-    """Of one new pre-training in a new replicate."""
+    """Half width for one new pre-training in a new replicate."""
 
 
 def centred(values: Floats, group: Ints) -> Floats:

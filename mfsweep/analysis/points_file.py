@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mfsweep.analysis.table import AxisValue, Point, Points, group_label
@@ -35,9 +35,22 @@ def read_points(path: Path) -> Points:
         raise FitError(f"{path}: not a CSV file that can be read: {error}") from None
     if not rows:
         raise FitError(f"{path}: no line after the one with the columns' names")
+    return points_of(names, [(f"{path}, line {line}", row) for line, row in rows])
+
+
+def points_of(names: Collection[str], rows: Sequence[tuple[str, Mapping[str, str | None]]]) -> Points:
+    """Return the points of some rows.
+
+    Args:
+        names: the columns that there are.
+        rows: where each stands, as an error names it, and its fields.
+
+    Raises:
+        FitError: a field that is not a number above 0.
+    """
     replicates = {name: place for place, name in enumerate(dict.fromkeys(_text(row, "replicate") for _, row in rows))}
     grouped = ("group",) if "group" in names else ()
-    points = [_point(path, line, row, replicates, grouped) for line, row in rows]
+    points = [_point(place, row, replicates, grouped) for place, row in rows]
     points.sort(key=lambda point: point.x)
     groups = dict.fromkeys(tuple(_text(row, name) for name in grouped) for _, row in rows)
     labels: dict[tuple[AxisValue, ...], str] = {group: group_label(grouped, group) for group in groups}
@@ -56,11 +69,9 @@ def _check_columns(path: Path, names: list[str]) -> None:
         raise FitError(f"{path}: a column's name stands twice in {', '.join(names)}")
 
 
-def _point(
-    path: Path, line: int, row: Mapping[str, str | None], replicates: Mapping[str, int], grouped: tuple[str, ...]
-) -> Point:
-    x, y = (_number(path, line, name, row) for name in NUMBERS)
-    size = _number(path, line, "size", row) if "size" in row else 0.0
+def _point(place: str, row: Mapping[str, str | None], replicates: Mapping[str, int], grouped: tuple[str, ...]) -> Point:
+    x, y = (_number(place, name, row) for name in NUMBERS)
+    size = _number(place, "size", row) if "size" in row else 0.0
     replicate, pretraining = _text(row, "replicate"), _text(row, "pretraining")
     key = pretraining or f"{replicate}/{x!r}"
     return Point(
@@ -69,11 +80,11 @@ def _point(
         x=x,
         y=y,
         x_key=key,
-        y_key=f"{path}:{line}",
+        y_key=place,
         x_method=None,
         y_method=None,
         x_setting=f"{size!r}" if size else f"{x!r}",
-        y_setting=f"{path}:{line}",
+        y_setting=place,
         seed=0,
         split_seed=replicates[replicate],
         x_step=0,
@@ -85,14 +96,14 @@ def _point(
     )
 
 
-def _number(path: Path, line: int, name: str, row: Mapping[str, str | None]) -> float:
+def _number(place: str, name: str, row: Mapping[str, str | None]) -> float:
     got = _text(row, name)
     try:
         value = float(got)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise FitError(f"{path}, line {line}, column {name}: expected a number above 0, got {got!r}")
+        raise FitError(f"{place}, column {name}: expected a number above 0, got {got!r}")
     return value
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from mfsweep.analysis.facts import Facts, Floats, Integers, Look
 from mfsweep.analysis.leading import Leading
-from mfsweep.analysis.predictions import Prediction, predictions
+from mfsweep.analysis.predictions import predictions
 from mfsweep.analysis.records import Records
 from mfsweep.quantities import MetricPath
+from mfsweep.store.predictions import Prediction
 
 MILLI = 1000.0
 

@@ -1,43 +1,12 @@
-"""The predictions that an evaluation left in the store, read back.
-
-Legend: `S` structures, `A` atoms.
-"""
+"""The predictions behind a score, read back from the store."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-
 from mfsweep.analysis.metric import find
 from mfsweep.analysis.records import Records, score_of
+from mfsweep.errors import StoreError
 from mfsweep.quantities import MetricPath
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
-
-class Prediction(NamedTuple):
-    """Reference and predicted values of the structures behind a score."""
-
-    structure: Integers
-    """(S,) index in the data."""
-    formula: Integers
-    """(S,) index into the formulae of the data."""
-    atoms: Integers
-    """(S,)."""
-    energy_reference: Floats
-    energy_predicted: Floats
-    """(S,) total energies, eV."""
-    forces_reference: Floats | None
-    forces_predicted: Floats | None
-    """(A, 3) eV/angstrom, of a method with forces."""
-
-    @property
-    def energy_error(self) -> Floats:
-        """Return (S,): predicted less reference energy per atom, eV/atom."""
-        return (self.energy_predicted - self.energy_reference) / self.atoms
+from mfsweep.store.predictions import Prediction, read_prediction
 
 
 def predictions(records: Records, key: str, metric: MetricPath) -> Prediction | None:
@@ -55,15 +24,6 @@ def predictions(records: Records, key: str, metric: MetricPath) -> Prediction | 
         return None
     path = records.store.stage(key).evaluation_paths(asked.evaluation)[1]
     try:
-        with np.load(path) as file:
-            forces = [
-                file[name].astype(np.float64) if name in file else None
-                for name in ("forces_reference", "forces_predicted")
-            ]
-            return Prediction(
-                *(file[name].astype(np.int64) for name in ("index", "formula", "atoms")),
-                *(file[name].astype(np.float64) for name in ("energy_reference", "energy_predicted")),
-                *forces,
-            )
-    except (OSError, ValueError, KeyError):
+        return read_prediction(path)
+    except StoreError:
         return None

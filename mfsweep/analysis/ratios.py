@@ -25,18 +25,18 @@ class Found(NamedTuple):
     """A number, on the scale of its test, with what is behind it."""
 
     estimate: Estimate | Gradient
-    """Of a ratio the logarithm; its error is not finite where there is no interval."""
+    """The logarithm of a ratio, or a gradient; the error of a ratio is not finite where there is no interval."""
     replicates: int
     rests_on: str
     """How many cells or points are behind it."""
     evidence: str
     """Equal for the same trainings."""
     least_squares: Gradient | None = None
-    """Of a gradient: without errors of x."""
+    """For a gradient, the one without errors of x."""
     weak: bool = False
-    """Of a gradient: whether x follows its size too weakly to allow for these."""
+    """For a gradient, whether x follows its size too weakly to allow for these."""
     pairs: Mapping[Split, Sequence[tuple[Measured, Measured]]] = {}
-    """Of a ratio: the cells of each replicate."""
+    """For a ratio, the cells of each replicate."""
 
 
 def ratio(members: Sequence[Measured], this: Cells, against: Cells) -> Found | None:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from mfsweep.analysis.balance import Split
 from mfsweep.quantities import BEST, best_path, score_name
 from mfsweep.records import CellRecord, EvaluationRecord, Record
+from mfsweep.spec.axes import SEEDS
 from mfsweep.store import Store
 
-SEED_AXES = frozenset({"seed", "split_seed", "fold"})
+SEED_AXES = frozenset(SEEDS)
 """Axes that make replicates of a cell, not another cell."""
 
 

@@ -1,6 +1,1 @@
-"""The command line: `main` holds the commands, `run` and `show` what they do and print."""
-
-from pathlib import Path
-
-DEFAULT_STORE = Path("mfsweep-store")
-"""Where records go when no store is named."""
+"""The command line: it parses, calls what is below, and prints. `main` holds the commands."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from mfsweep.errors import DataError, SpecError
-
-if TYPE_CHECKING:
-    from mfsweep.starter import Start
+from mfsweep.errors import DataError
+from mfsweep.spec.ready import ready
 
 
 @click.command()
@@ -25,73 +21,49 @@ if TYPE_CHECKING:
 def init(source: str, output: Path | None, name: str | None, target: str | None) -> None:
     """Write a first spec, with comments, for SOURCE: a data set, an ANI-1x file, or bundled:NAME.
 
-    It picks label methods, sizes and a partition that the data can fill. Change what you like, then plan it.
+    It picks label methods, sizes and a partition that the data can fill. Change what you like, then plan it. SOURCE may
+    be one of the ready specs too, `quickstart` or `mini/fig3`, which is written as it is.
 
     \b
-    Examples:  mfsweep init bundled:mini-ccx
+    Examples:  mfsweep init quickstart
+               mfsweep init bundled:mini-ccx
                mfsweep init own.h5 -o first.yaml --target cc
     """  # noqa: D301
     from mfsweep.data.source import BUNDLED, resolve
-    from mfsweep.starter import look
+    from mfsweep.sweep.starter import fitting, look
 
+    if (spec := ready().get(source)) and not Path(source).exists():
+        output = _free(output or Path(spec.name))
+        output.write_text(spec.read_text(encoding="utf-8"), encoding="utf-8")
+        click.echo(f"{output}: the ready spec {source}")
+        _say_next(output)
+        return
     path = resolve(source, Path.cwd())
     name = name or re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or "first"
     name = name if name[0].isalpha() else f"s-{name}"
-    output = output or Path(f"{name}.yaml")
+    output = _free(output or Path(f"{name}.yaml"))
+    written = source if source.startswith(BUNDLED) else os.path.relpath(path, output.absolute().parent)
+    start = look(path, written, name, target)
+    output.write_text(fitting(start, output), encoding="utf-8")
+    click.echo(f"{output}: target {start.target}, auxiliary method {start.auxiliary or 'none'}")
+    _say_next(output)
+
+
+def _free(output: Path) -> Path:
+    """Return where the spec is to go.
+
+    Raises:
+        DataError: something is there already, or there is no such folder.
+    """
     if output.exists():
         raise DataError(f"{output}: is there already: name another file with --output")
     if not output.absolute().parent.is_dir():
         raise DataError(f"{output}: no folder {output.absolute().parent}")
-    written = source if source.startswith(BUNDLED) else os.path.relpath(path, output.absolute().parent)
-    start = look(path, written, name, target)
-    text = _fitting(start, output)
-    output.write_text(text, encoding="utf-8")
-    click.echo(f"{output}: target {start.target}, auxiliary method {start.auxiliary or 'none'}")
+    return output
+
+
+def _say_next(output: Path) -> None:
     click.echo(f"Next: mfsweep plan {output}, then mfsweep run {output} --smoke")
-
-
-def _fitting(start: Start, output: Path) -> str:
-    """Return the text of the first proposal that the data can fill.
-
-    Raises:
-        DataError: none can be.
-    """
-    from mfsweep.data.view import open_view
-    from mfsweep.prepare import Plan, prepare
-    from mfsweep.starter import proposals, text
-
-    def plan(spec: str) -> Plan:
-        trial = output.absolute().with_name(f".{output.name}.trial-{os.getpid()}")
-        try:
-            trial.write_text(spec, encoding="utf-8")
-            return prepare(trial, Path(os.devnull) / "no-store")
-        finally:
-            trial.unlink(missing_ok=True)
-
-    last: Exception | None = None
-    for by in (None, "structure"):
-        for sizes in proposals(start):
-            try:
-                pool = 0
-                if start.auxiliary:
-                    # Planned once with a pool of one, which says how large it is.
-                    first = plan(text(start, sizes, 1, by=by))
-                    node = next(iter(first.graph.nodes.values()))
-                    pool = len(open_view(first.sources, first.data(node)).partition.train["b"])
-                spec = text(start, sizes, pool, by=by)
-                plan(spec)
-            except (DataError, SpecError) as error:
-                last = last or error
-                continue
-            return spec
-    with contextlib.suppress(ValueError):
-        last = last and DataError(str(last).split(": ", 2)[-1])
-    raise DataError(
-        f"{start.source}: no partition was found that leaves training, validation and test structures with "
-        f"{start.target} labels ({start.both} have them"
-        + (f", together with {start.auxiliary}" if start.auxiliary else "")
-        + f"){f': {last}' if last else ''}"
-    )
 
 
 @click.command()

@@ -156,22 +156,18 @@ def run(
     with screen.status("Reading the spec and its data ..."):
         plans = [prepared(spec, store, overrides, verify=verify, keep=True) for spec in specs]
     with screen.status("Loading Ray ..."):
-        from mfsweep.cli import run as running
-        from mfsweep.cli import sweeps
         from mfsweep.cli.planned import print_plan
-        from mfsweep.cli.space import warn_of_space
         from mfsweep.run.signals import as_interrupts
+        from mfsweep.sweep import several
+        from mfsweep.sweep.space import warn_of_space
 
-    sweeps.refuse_same_names(plans)
-    running.refuse_relative_store(store)
-    for one in plans:
-        running.refuse_relative_databases(one, tracking_uri)
+    several.admit(plans, store, tracking_uri)
     for one in plans:
         print_plan(screen, one)
     if not smoke:
         warn_of_space(plans, screen)
     with as_interrupts():
-        outcome = sweeps.smoke(plans, screen) if smoke else sweeps.run(plans, screen, tracking_uri)
+        outcome = several.smoke(plans, screen) if smoke else several.run(plans, screen, tracking_uri)
     if as_json:
         click.echo(json.dumps(outcome.as_json()))
     ctx.exit(outcome.exit_code)
@@ -186,13 +182,14 @@ def status(spec: Path, store: Path, *, as_json: bool) -> None:
     \b
     Example:  mfsweep status search_spaces/quickstart.yaml
     """  # noqa: D301
-    from mfsweep.cli import show
+    from mfsweep.cli.status import status_table
+    from mfsweep.sweep.status import status as look
 
-    rows = show.status(readable(spec, store))
+    rows = look(readable(spec, store))
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json.dumps([row.as_json() for row in rows], indent=1))
     else:
-        console().print(show.status_table(rows))
+        console().print(status_table(rows))
 
 
 @cli.command()
@@ -218,10 +215,10 @@ def fit(spec: Path | None, store: Path, points: Path | None, *, as_json: bool) -
     if points is not None:
         _fit_points(points, as_json=as_json)
         return
-    from mfsweep.cli import show
+    from mfsweep.sweep import results
 
     assert spec is not None
-    analysed = show.analyse(readable(spec, store))
+    analysed = results.analyse(readable(spec, store))
     if as_json:
         click.echo(json.dumps(analysed.rows(), indent=1))
         return
@@ -265,9 +262,9 @@ def report(spec: Path, store: Path, out: Path | None) -> None:
     """  # noqa: D301
     if out is None:
         writable(store)
-    from mfsweep.cli import show
+    from mfsweep.sweep import results
 
-    click.echo(show.analyse(readable(spec, store)).write_report(out))
+    click.echo(results.analyse(readable(spec, store)).write_report(out))
 
 
 @cli.command()

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
-from mfsweep.cli import DEFAULT_STORE
-from mfsweep.cli.screen import console as console  # noqa: PLC0414 (for the commands)
-from mfsweep.errors import StoreError, nearest
-from mfsweep.store import STAGES, Store
+from mfsweep.store import DEFAULT_STORE, Store
+from mfsweep.sweep.screen import console as console  # noqa: PLC0414 (for the commands)
 
 if TYPE_CHECKING:
     from mfsweep.prepare import Plan
@@ -70,12 +68,12 @@ def prepared(
     keep: bool = False,
 ) -> Plan:
     """Return a spec's plan; only with `without_data` also where a data file is not at hand. `keep`: as of prepare."""
-    from mfsweep.prepare import prepare
+    from mfsweep.sweep.sweep import Sweep
 
     def say(text: str) -> None:
         console(stderr=True).print(text, soft_wrap=True, markup=False)
 
-    return prepare(spec, store, overrides or {}, allow_missing_data=without_data, verify=verify, keep=keep, say=say)
+    return Sweep(spec, store, resources=overrides, verify=verify).plan(without_data=without_data, keep=keep, say=say)
 
 
 def readable(spec: Path, store: Path) -> Plan:
@@ -106,16 +104,7 @@ def require_store(store: Path) -> None:
     Raises:
         StoreError: with the store near it that was meant, perhaps.
     """
-    if Store(store).is_there:
-        return
-    beside = [entry for entry in store.absolute().parent.glob("*/") if Store(entry).is_there]
-    near = nearest(store.absolute().name, [entry.name for entry in beside])
-    there = [f" There is {store.parent / entry.name}." for entry in beside[:1] if not near]
-    what = "no such folder" if not store.exists() else f"no store (expected the folder {STAGES}/ in it)"
-    raise StoreError(
-        f"--store {store}: {what}.{near}{''.join(there)} `mfsweep run` makes a store; name it with --store or "
-        "MFSWEEP_STORE"
-    )
+    Store(store).require_there()
 
 
 def show_ray_the_token() -> None:

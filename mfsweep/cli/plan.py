@@ -47,7 +47,7 @@ def plan(
     """  # noqa: D301
     gc.disable()  # a plan makes many small objects and frees none: looking for garbage costs a tenth of it
     plans = [prepared(spec, store, without_data=True, verify=verify) for spec in specs]
-    from mfsweep.cli.costs import Options, estimate
+    from mfsweep.sweep.estimate import Options, estimate
 
     estimated = estimate(plans, Options(costs, device, assume_steps, price))
     if as_json:
@@ -57,7 +57,9 @@ def plan(
         from mfsweep.cli.planned import print_plan
 
         print_plan(console(), plans[0])
-    estimated.print(console())
+    from mfsweep.cli.estimate import print_estimate
+
+    print_estimate(console(), estimated)
 
 
 @click.command()
@@ -76,9 +78,9 @@ def bench(specs: tuple[Path, ...], store: Path, *, as_json: bool, steps: int, de
     """  # noqa: D301
     writable(store)
     plans = [prepared(spec, store, without_data=True) for spec in specs]
-    from mfsweep.cli.bench import bench
+    from mfsweep.sweep.bench import bench as measure
 
-    rows = bench(plans, console(stderr=as_json), steps, device)
+    rows = measure(plans, console(stderr=as_json), steps, device)
     if as_json:
         click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
     else:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.table import Table
 
-from mfsweep.cli.search_costs import at_most
+from mfsweep.files import near
 from mfsweep.plan.graph import Graph, Node
 from mfsweep.prepare import Plan
 from mfsweep.quantities import count
+from mfsweep.sweep.search_costs import at_most
 
 
 def print_plan(console: Console, plan: Plan) -> None:
@@ -74,11 +73,6 @@ def _kinds(graph: Graph) -> dict[str, list[Node]]:
 
 def _trained_on(nodes: list[Node]) -> str:
     return ", ".join(sorted({f"{s.labels}; {s.subset}" for node in nodes for s in node.training.sets}))
-
-
-def near(path: Path) -> Path:
-    """Return a path as one would type it: relative below the working folder, whole elsewhere."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _steps(nodes: list[Node]) -> str:

@@ -1,4 +1,4 @@
-"""Where the commands print: a terminal, or a file or pipe whose reader may leave before the end."""
+"""The standard streams of a command, whose reader may leave before the end."""
 
 from __future__ import annotations
 
@@ -7,24 +7,10 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import Any, TextIO, cast
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-WIDTH = 10_000
-"""Columns of what is no terminal: nothing is cut or folded there, unless COLUMNS says how wide it is."""
 _READER_GONE = (errno.EPIPE, errno.EIO)
-"""Of a pipe (`mfsweep run ... | head`), and of a terminal that was closed."""
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Return the console that commands print on."""
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH
-    return Console(stderr=stderr, width=width, highlight=False)
+"""What a pipe (`mfsweep run ... | head`) gives, and a terminal that was closed."""
 
 
 @contextlib.contextmanager

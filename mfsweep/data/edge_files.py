@@ -28,7 +28,7 @@ from mfsweep.errors import DataError
 from mfsweep.files import beside, facts, locked, set_aside, sha256, write_hashed, write_text
 
 VERSION = 2
-"""Of the files: another one where older files would be misread, or hold what was wrong."""
+"""Version of the files: another one where older files would be misread, or hold what was wrong."""
 _DIGESTS = "sha256.json"
 _LOG = logging.getLogger(__name__)
 

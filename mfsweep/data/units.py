@@ -69,9 +69,9 @@ class Units(NamedTuple):
 
 
 ANI_UNITS = Units("hartree", "hartree/Ang", "Ang")
-"""Of the ANI-1x layout."""
+"""Units of the ANI-1x layout."""
 ASE_UNITS = Units("eV", "eV/Ang", "Ang")
-"""Of ASE, and of a data set."""
+"""Units of ASE, and of a data set."""
 
 
 class EnergyScale(NamedTuple):

@@ -9,7 +9,6 @@ process that reads an older one keeps it until it ends.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from mfsweep.errors import ResourceError, nearest
+from mfsweep.files import locked
 from mfsweep.models.registry import ARCHITECTURES
 
 PINS: dict[str, tuple[str, ...]] = {name: own.PINS for name, own in ARCHITECTURES.items() if own.PINS}
@@ -72,8 +72,7 @@ def build(name: str) -> Path:
     folder = root()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the operating system's: it goes with the process
+        with locked(folder / f".{name}.lock", wait=True):
             return overlay_path(name) or _install(name, folder)
     except OSError as error:
         raise ResourceError(

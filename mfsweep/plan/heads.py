@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from mfsweep.errors import nearest
 from mfsweep.plan.expand import LiveStage
 from mfsweep.spec.load import Spec
-from mfsweep.spec.stage import Head, inherited
-
-FRESH = "fresh"
-PARENT = "parent"
+from mfsweep.spec.stage import FRESH, PARENT, Head, inherited
 
 Widths = Mapping[str, tuple[int, ...] | None]
 """Readout head -> hidden widths; None: the model's own."""

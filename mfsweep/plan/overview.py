@@ -10,7 +10,7 @@ from mfsweep.plan.cost import Estimator, StageCost, Total, total
 from mfsweep.plan.graph import Graph
 
 
-class Share(NamedTuple):
+class SpecShare(NamedTuple):
     """One spec among others."""
 
     cells: int
@@ -25,7 +25,7 @@ class Share(NamedTuple):
 class Overview(NamedTuple):
     """All specs together. The totals count each stage once a cell, once a spec, once in all, and if it is to do."""
 
-    shares: tuple[Share, ...]
+    shares: tuple[SpecShare, ...]
     done: int
     """Stages that the store has already."""
     each_cell: Total
@@ -56,7 +56,7 @@ def overview(graphs: Sequence[Graph], done: AbstractSet[str], estimator: Estimat
                 costs[key] = estimator.cost(node.training)
         own = len(graph.nodes.keys() & done)
         new = len(costs) - before
-        shares.append(Share(len(graph.cells), len(graph.nodes), graph.stages_without_sharing, new, own))
+        shares.append(SpecShare(len(graph.cells), len(graph.nodes), graph.stages_without_sharing, new, own))
     return Overview(
         shares=tuple(shares),
         done=len(costs.keys() & done),

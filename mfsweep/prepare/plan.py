@@ -30,7 +30,7 @@ class Plan:
     sources: dict[str, Path]
     """The data files by name, absolute; a single one is named by the empty text. Empty where one is not at hand."""
     content: Content
-    """Of the data files."""
+    """What is in the data files."""
     files: dict[str, Path]
     """sha256 -> path, absolute, of the model files that stages start from."""
     graph: Graph
@@ -41,7 +41,7 @@ class Plan:
     points: tuple[Point, ...] = ()
     """What a search has asked for so far."""
     tried: Graph = field(default_factory=lambda: Graph({}, []))
-    """Of a search, the stages at the points where it was checked before it asked."""
+    """The stages at the points where a search was checked before it asked."""
     figures: dict[str, Figure] = field(default_factory=dict)
     """The spec's, with measured costs filled in where the data are at hand."""
     heads: dict[str, ModelFile] = field(default_factory=dict)

@@ -22,12 +22,13 @@ from mfsweep.prepare.plan import Plan
 from mfsweep.prepare.points import Point, asked, text, tried
 from mfsweep.prepare.sources import Ways, find_sources
 from mfsweep.spec.gathered import Gathered
-from mfsweep.spec.load import read
+from mfsweep.spec.load import Spec, read
+from mfsweep.spec.resources import Resources
 from mfsweep.store import Store
 
 
 def prepare(
-    path: Path,
+    source: Path | Spec,
     store: Path,
     resources: Mapping[str, Any] | None = None,
     *,
@@ -41,7 +42,7 @@ def prepare(
     Of a search it plans the points that were asked for so far, and checks the ends and the middle of its axes too.
 
     Args:
-        path: the spec.
+        source: the spec, or the file that has it.
         store: the store; it need not exist.
         resources: in place of the spec's `resources`, field by field.
         allow_missing_data: plan also where a data file is not at hand; then nothing is checked against it.
@@ -55,12 +56,9 @@ def prepare(
         TrainingError: a model file that cannot be read.
     """
     found = Gathered()
-    spec = read(path, {"resources": dict(resources)} if resources else {}, found)
-    if spec is None:
-        found.tell()
-        raise AssertionError("what cannot be read has been told")
+    spec = _spec(source, resources or {}, found)
     kept = Store(store.absolute())
-    folder = path.absolute().parent
+    folder = spec.document.path.absolute().parent
     before = len(found)
     ways = Ways(allow_missing=allow_missing_data, verify=verify, keep=keep or kept.is_there, say=say)
     spec, sources, content, warnings = find_sources(spec, kept, found, ways)
@@ -87,6 +85,19 @@ def prepare(
     paths = {file.digest: place for file, place in files.values()}
     plan = Plan(spec, kept, sources, content, paths, graph, take(kept, graph), warnings, heads=heads, figures=figures)
     return _at_asked_points(plan) if spec.searched else plan
+
+
+def _spec(source: Path | Spec, resources: Mapping[str, Any], found: Gathered) -> Spec:
+    """Return the spec, with some of its resources replaced; of a file as far as it can be read."""
+    if isinstance(source, Spec):
+        changed = source.experiment.resources.model_dump() | dict(resources)
+        experiment = source.experiment.but(resources=source.document.build(Resources, changed, ("resources",)))
+        return source._replace(experiment=experiment)
+    spec = read(source, {"resources": dict(resources)} if resources else {}, found)
+    if spec is None:
+        found.tell()
+        raise AssertionError("what cannot be read has been told")
+    return spec
 
 
 def _at_asked_points(plan: Plan) -> Plan:

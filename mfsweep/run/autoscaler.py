@@ -31,9 +31,9 @@ class Kind(NamedTuple):
     """A kind of node that an autoscaler starts."""
 
     resources: dict[str, float]
-    """Of one node."""
+    """What one node has."""
     nodes: float
-    """Of this kind at most; inf: any number."""
+    """How many of this kind there are at most; inf: any number."""
 
 
 class Limits(NamedTuple):
@@ -42,7 +42,7 @@ class Limits(NamedTuple):
     kinds: tuple[Kind, ...]
     """The kinds of nodes, the head left out."""
     nodes: float
-    """Of all kinds together at most, the head left out."""
+    """How many nodes of all kinds there are at most, the head left out."""
 
     def workers(self, each: Mapping[str, float]) -> float:
         """Return how many workers that hold `each` fit on all the nodes that may be started; inf: any number."""

@@ -60,6 +60,7 @@ def connected(*, dashboard: bool) -> Iterator[str]:
         ResourceError: the cluster of RAY_ADDRESS cannot be joined, or none can be started here.
     """
     os.environ.update({name: os.environ.get(name, value) for name, value in _TUNE_SETTINGS.items()})
+    logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # in a notebook it asks for ipywidgets
     if ray.is_initialized():
         yield "the Ray cluster of this process"
         return

@@ -30,7 +30,9 @@ def usable(environ: Mapping[str, str] = os.environ, membership: Path = _MEMBERSH
         cgroups: where the control groups are mounted.
     """
     machine = os.cpu_count() or 1
-    limits = [Cpus(machine, ""), Cpus(len(os.sched_getaffinity(0)), "CPU affinity")]
+    limits = [Cpus(machine, "")]
+    if hasattr(os, "sched_getaffinity"):  # macOS has no affinity of processes
+        limits.append(Cpus(len(os.sched_getaffinity(0)), "CPU affinity"))
     # A part of a CPU is no place for a worker, but a quota below one still runs one.
     limits += [Cpus(max(1, int(quota)), f"cgroup quota of {quota:g}") for quota in _quotas(membership, cgroups)]
     limits += [Cpus(int(environ[name]), name) for name in _SLURM if environ.get(name, "").isdecimal()]

@@ -23,7 +23,7 @@ from mfsweep.files import locked, set_aside, write_file
 from mfsweep.run.mlflow_experiment import prepare_mlflow
 
 State = Literal["whole", "half", "earlier", "later"]
-"""Of the tables: all there; some missing; those of an earlier, or of a later version."""
+"""State of the tables: all there; some missing; those of an earlier, or of a later version."""
 
 LEFT_OVER_SECONDS = 3600.0
 """Age at which a hidden file is one that a killed process left."""

@@ -17,7 +17,7 @@ from mfsweep.errors import TrackingError
 from mfsweep.masking import is_masked, masked
 from mfsweep.run import mlflow_places
 from mfsweep.run.mlflow_names import VIEW_KEY
-from mfsweep.run.tail import Point
+from mfsweep.run.tail import MetricPoint
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -70,7 +70,7 @@ class RunState:
     """URI of the folder of its artifacts."""
 
 
-class Experiment:
+class MlflowExperiment:
     """One MLflow experiment on one tracking server."""
 
     def __init__(self, uri: str, name: str, artifacts: Path, given: str = SPEC) -> None:
@@ -168,7 +168,7 @@ class Experiment:
         for key, value in tags.items():
             self._client.set_experiment_tag(self._id, key, value)
 
-    def log(self, run: RunState, points: Sequence[Point]) -> None:
+    def log(self, run: RunState, points: Sequence[MetricPoint]) -> None:
         """Write points; the same points again change nothing, for their times are stored with them."""
         from mlflow.entities import Metric
 

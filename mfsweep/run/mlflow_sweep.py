@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mfsweep.files import locked
-from mfsweep.run.mlflow_experiment import METRICS_PER_CALL, NAME_LENGTH, RUN_NAME, Experiment, RunState, reason
+from mfsweep.run.mlflow_experiment import METRICS_PER_CALL, NAME_LENGTH, RUN_NAME, MlflowExperiment, RunState, reason
 from mfsweep.run.mlflow_names import STAGE, VIEW_KEY, VIEW_TAG, View, grouped
-from mfsweep.run.tail import Point, Tail
+from mfsweep.run.tail import MetricPoint, Tail
 
 EndStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -52,7 +52,7 @@ class Ending:
 
 
 @dataclass
-class Mirror:
+class StageMirror:
     """A stage on its way into MLflow."""
 
     stage: TrackedStage
@@ -68,7 +68,7 @@ class SweepRuns:
 
     def __init__(
         self,
-        experiment: Experiment,
+        experiment: MlflowExperiment,
         sweep: str,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
@@ -107,7 +107,7 @@ class SweepRuns:
         """Return whether the server takes anything at all."""
         return self._experiment.takes(self._run, KIND, "sweep")
 
-    def write(self, mirror: Mirror) -> bool:
+    def write(self, mirror: StageMirror) -> bool:
         """Bring one stage's run up to date; return whether it is complete."""
         ending = mirror.ending  # read before the file: what is written after the end belongs to no one
         run = mirror.run or self._take_up(mirror)
@@ -122,7 +122,7 @@ class SweepRuns:
         if ending.status == "KILLED" and run.status == "FINISHED":
             return True  # finished by an earlier sweep; stopping this one takes nothing back
         final = [
-            Point(key, value, ending.timestamp, 0)
+            MetricPoint(key, value, ending.timestamp, 0)
             for key, value in ((grouped(name), value) for name, value in ending.metrics.items())
             # A curve ends with its own last point.
             if not run.steps.get(key)
@@ -156,11 +156,11 @@ class SweepRuns:
         if view is not None:
             self._experiment.tag({f"{VIEW_TAG}{view.key}": view.state(), VIEW_KEY: view.key})
         now = round(time.time() * 1000)
-        self._log(self._run, [Point(grouped(name), value, now, 0) for name, value in metrics.items()])
+        self._log(self._run, [MetricPoint(grouped(name), value, now, 0) for name, value in metrics.items()])
         self._upload(self._run, self._sweep, artifacts)
         self._experiment.set_status(self._run, status)
 
-    def _take_up(self, mirror: Mirror) -> RunState:
+    def _take_up(self, mirror: StageMirror) -> RunState:
         """Find the stage's run or create it, with its params and tags."""
         stage = mirror.stage
         name = stage.name[:NAME_LENGTH]
@@ -206,7 +206,7 @@ class SweepRuns:
         self.doubtful = False
         return sweep
 
-    def _log(self, run: RunState, points: Sequence[Point]) -> None:
+    def _log(self, run: RunState, points: Sequence[MetricPoint]) -> None:
         if points:
             self._experiment.log(run, points)
             self.progress = time.monotonic()

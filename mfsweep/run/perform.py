@@ -30,7 +30,7 @@ from mfsweep.spec.stage import Evaluation
 from mfsweep.store import StageFolder, Store
 from mfsweep.train.checkpoint import load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
-from mfsweep.train.loop import Kept, Outcome, Progress, train
+from mfsweep.train.loop import Kept, Progress, TrainingOutcome, train
 from mfsweep.train.world import World
 
 _LOG = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def _parent(job: Job, store: Store) -> Path | None:
     return sound_weights(parent, record.selected)
 
 
-def _record(job: Job, outcome: Outcome, started: float, found: list[Machine], world: World) -> Record:
+def _record(job: Job, outcome: TrainingOutcome, started: float, found: list[Machine], world: World) -> Record:
     return Record(
         key=job.training.key,
         training=job.training.identity(),

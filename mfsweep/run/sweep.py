@@ -198,7 +198,15 @@ def _tune(queue: StageQueue, watcher: Watcher, scratch: Path, *, in_groups: bool
     tuner = tune.Tuner(
         _trial,
         tune_config=tune.TuneConfig(search_alg=queue, scheduler=_InOrder(), num_samples=-1, reuse_actors=True),
-        run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0, callbacks=[watcher], stop=watcher),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            verbose=0,
+            callbacks=[watcher],
+            stop=watcher,
+            # In a notebook Tune would take its own, which wipes what was said below the cell.
+            progress_reporter=tune.CLIReporter(),
+        ),
     )
     try:
         with as_interrupts():  # once more: Ray has put a handler of its own in the place of the command's

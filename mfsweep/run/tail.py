@@ -16,7 +16,7 @@ from mfsweep.metrics_file import Entry, packed_lines, parse
 from mfsweep.run.thinning import keeps
 
 
-class Point(NamedTuple):
+class MetricPoint(NamedTuple):
     """One value of one metric."""
 
     key: str
@@ -48,9 +48,9 @@ class Tail:
         self._last_line = b""
         self._packed: Iterator[bytes] | None = None
         """What was not read yet of the compressed file, which grows no more."""
-        self._peeked: list[Point] = []
+        self._peeked: list[MetricPoint] = []
 
-    def peek(self, limit: int) -> list[Point]:
+    def peek(self, limit: int) -> list[MetricPoint]:
         """Return new points in file order: none at the end of the file, else enough lines for at least `limit`.
 
         Until they are taken, the same points come again, whatever has become of the file: a write that failed half
@@ -65,7 +65,7 @@ class Tail:
         """Mark what the latest `peek` returned as taken."""
         self._peeked = []
 
-    def _read(self, limit: int) -> list[Point]:
+    def _read(self, limit: int) -> list[MetricPoint]:
         try:
             with self._path.open("rb") as file:
                 return self._points(self._grown(file), limit)
@@ -78,8 +78,8 @@ class Tail:
             return []
         return self._points(self._packed, limit)
 
-    def _points(self, lines: Iterator[bytes], limit: int) -> list[Point]:
-        points: list[Point] = []
+    def _points(self, lines: Iterator[bytes], limit: int) -> list[MetricPoint]:
+        points: list[MetricPoint] = []
         for text in lines:
             entry = parse(text)
             if entry is not None:
@@ -99,12 +99,12 @@ class Tail:
             self._last_line = text
             yield text
 
-    def _new(self, entry: Entry) -> list[Point]:
+    def _new(self, entry: Entry) -> list[MetricPoint]:
         """Return the points of a line that are new and kept, and count them as read."""
         found = []
         for key, value in entry.metrics.items():
             name = self._named(key)
             if keeps(key, entry.step, self._steps.get(name, -1), self._per_decade):
                 self._steps[name] = entry.step
-                found.append(Point(name, value, round(entry.time * 1000), entry.step))
+                found.append(MetricPoint(name, value, round(entry.time * 1000), entry.step))
         return found

@@ -21,9 +21,9 @@ from typing import Any, Literal
 
 from mfsweep.errors import TrackingError
 from mfsweep.masking import masked
-from mfsweep.run.mlflow_experiment import SPEC, Experiment, is_refusal, reason
+from mfsweep.run.mlflow_experiment import SPEC, MlflowExperiment, is_refusal, reason
 from mfsweep.run.mlflow_names import View
-from mfsweep.run.mlflow_sweep import Ending, EndStatus, Mirror, SweepRuns, TrackedStage
+from mfsweep.run.mlflow_sweep import Ending, EndStatus, StageMirror, SweepRuns, TrackedStage
 
 __all__ = ["EndStatus", "TrackedStage", "Tracker", "Untracked"]
 
@@ -56,7 +56,7 @@ class Tracker:
     def __init__(self, runs: SweepRuns, where: str) -> None:
         self._runs = runs
         self._where = where
-        self._active: dict[str, Mirror] = {}
+        self._active: dict[str, StageMirror] = {}
         self._lost: list[str] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -104,7 +104,7 @@ class Tracker:
             TrackingError: the server cannot be reached (within about ten seconds), or refuses.
         """
         where = masked(uri)
-        opened = Experiment(uri, experiment, artifacts, given)
+        opened = MlflowExperiment(uri, experiment, artifacts, given)
         try:
             runs = SweepRuns(opened, sweep, params or {}, tags or {}, steps_per_decade, guard, abandoned)
             return cls(runs, where)
@@ -124,7 +124,7 @@ class Tracker:
         """
         with self._lock:
             if not self._deleted:
-                self._active.setdefault(stage.key, Mirror(stage))
+                self._active.setdefault(stage.key, StageMirror(stage))
 
     def finish(
         self,
@@ -221,7 +221,7 @@ class Tracker:
                     del self._active[mirror.stage.key]
         return True
 
-    def _is_lost(self, mirror: Mirror, error: Exception) -> bool:
+    def _is_lost(self, mirror: StageMirror, error: Exception) -> bool:
         """Judge a failure: an outage, which passes, or one of this stage, which is given up after a few tries."""
         self._runs.doubtful = True
         if self._is_deleted():

@@ -29,7 +29,8 @@ class MisplacedError(ValueError):
 
 # Types are strict: to Python true is 1, and Pydantic by itself takes the text "020" for 20.
 def _number(value: Any) -> Any:
-    return value if isinstance(value, numbers.Real) and not isinstance(value, bool) else _refuse(value, "a number")
+    is_number = isinstance(value, numbers.Real) and type(value) is not bool
+    return value if is_number else _refuse(value, "a number")
 
 
 def _whole(value: Any) -> Any:

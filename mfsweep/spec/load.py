@@ -119,7 +119,7 @@ class Spec(typing.NamedTuple):
         return self._replace(blocks=blocks)
 
 
-def load(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Spec:
+def load(path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Spec:
     """Read a spec.
 
     Args:
@@ -130,7 +130,7 @@ def load(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -
         SpecError: the file cannot be read, is not YAML, or does not say what a spec says: all of it, a line each.
     """
     found = Gathered()
-    spec = read(path, overrides, found)
+    spec = read(Path(path), overrides, found)
     found.tell()
     assert spec is not None, "what cannot be read has been told"
     return spec

@@ -107,6 +107,10 @@ class MixtureSet(_Slice):
         return self.labels if isinstance(self.labels, str) else self.labels.name
 
 
+PARENT, FRESH = "parent", "fresh"
+"""Where a head may come from, beside a head of the parent that is named."""
+
+
 class Head(Frozen):
     """Where a readout head of a stage with a parent comes from, and how wide it is."""
 

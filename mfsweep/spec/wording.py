@@ -24,7 +24,7 @@ class Problem(NamedTuple):
     kind: Literal["misspelt", "missing", "value"] = "value"
     """A field that does not exist, one that is not there (of the mapping at `place`), or what stands at `place`."""
     instead: str | None = None
-    """Of a misspelt field, the one that was meant."""
+    """For a misspelt field, the one that was meant."""
 
 
 def problems(errors: Sequence[Any], kind: Any, tree: Any, also: Sequence[str] = ()) -> list[Problem]:

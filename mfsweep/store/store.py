@@ -6,14 +6,18 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mfsweep.errors import StoreError
+from mfsweep.errors import StoreError, nearest
 from mfsweep.files import FULL_DISK
 from mfsweep.store.sqlite_uris import sqlite_uri
 from mfsweep.store.stage_folder import StageFolder
-from mfsweep.store.sweep_folder import SweepFolder
+from mfsweep.store.sweep_folder import CELLS, SweepFolder
 
+DEFAULT_STORE = Path("mfsweep-store")
+"""Where records go when no store is named."""
 STAGES = "stages"
 """The folder that makes a store: it is there from the first run on."""
+_SHOWN = 5
+"""Stage keys that an error repeats."""
 
 
 class Store:
@@ -37,6 +41,27 @@ class Store:
         stages = self.root / STAGES
         return {path.name for path in stages.iterdir()} if stages.is_dir() else set()
 
+    def find(self, prefix: str) -> StageFolder:
+        """Return the stage whose key begins with some letters.
+
+        Raises:
+            StoreError: there is none, or there are several.
+        """
+        there = self.keys()
+        keys = sorted(key for key in there if key.startswith(prefix))
+        if len(keys) == 1 and prefix:
+            return self.stage(keys[0])
+        if keys:
+            shown = ", ".join(key[:12] for key in keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
+            raise StoreError(
+                f"{prefix or 'no key'}: {len(keys)} stages of {self.root} begin so ({shown}): give more letters of the "
+                "key (`mfsweep status SPEC --json` lists them)"
+            )
+        raise StoreError(
+            f"{prefix}: no stage of {self.root} has a key that begins so: `mfsweep status SPEC --json` lists the keys, "
+            f"--store names another store.{nearest(prefix, (key[: len(prefix)] for key in there))}"
+        )
+
     def is_abandoned(self, key: str) -> bool:
         """Return whether the store has begun a stage that no process is at now."""
         folder = self.stage(key)
@@ -53,6 +78,10 @@ class Store:
     def sweeps(self) -> Path:
         """Return the folder of all sweeps' folders, and of the index of their reports."""
         return self.root / "sweeps"
+
+    def sweep_names(self) -> list[str]:
+        """Return the names of the specs that were run into the store."""
+        return sorted(path.parent.name for path in self.sweeps.glob(f"*/{CELLS}"))
 
     @property
     def scratch(self) -> Path:
@@ -127,6 +156,23 @@ class Store:
     def is_there(self) -> bool:
         """Return whether it has been prepared, at some time."""
         return (self.root / STAGES).is_dir()
+
+    def require_there(self) -> None:
+        """Refuse a store that is not there: a mistyped one would look like one in which nothing has been run.
+
+        Raises:
+            StoreError: with the store near it that was meant, perhaps.
+        """
+        if self.is_there:
+            return
+        beside = [entry for entry in self.root.absolute().parent.glob("*/") if Store(entry).is_there]
+        near = nearest(self.root.absolute().name, [entry.name for entry in beside])
+        there = [f" There is {self.root.parent / entry.name}." for entry in beside[:1] if not near]
+        what = "no such folder" if not self.root.exists() else f"no store (expected the folder {STAGES}/ in it)"
+        raise StoreError(
+            f"--store {self.root}: {what}.{near}{''.join(there)} `mfsweep run` makes a store; name it with --store or "
+            "MFSWEEP_STORE"
+        )
 
     def prepare(self) -> None:
         """Create the store's folders and prove that they can be written.

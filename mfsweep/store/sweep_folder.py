@@ -21,6 +21,7 @@ from mfsweep.store.damage import Damage
 
 _LOG = logging.getLogger(__name__)
 _PlainT = TypeVar("_PlainT", bound=Plain)
+CELLS = "cells.json"
 _POINTS = TypeAdapter(list[dict[str, Value]])
 
 
@@ -34,7 +35,7 @@ class SweepFolder:
         self.report = path / "report.html"
         self.figures = path / "figures"
         self.search = path / "search.json"
-        self._cells = path / "cells.json"
+        self._cells = path / CELLS
         self._asked = path / "asked.json"
         self._claims = path / "claims.json"
         self._drawn = path / "figures.json"

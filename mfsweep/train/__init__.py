@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from mfsweep.train.checkpoint import Weights, load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
-from mfsweep.train.loop import Kept, Outcome, Progress, train
+from mfsweep.train.loop import Kept, Progress, TrainingOutcome, train
 from mfsweep.train.world import World
 
 __all__ = [
     "Kept",
-    "Outcome",
     "Predictions",
     "Progress",
+    "TrainingOutcome",
     "Weights",
     "World",
     "errors",

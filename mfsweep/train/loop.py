@@ -62,7 +62,7 @@ class Kept(NamedTuple):
     """Relative to the stage's folder, in which the checkpoint folder lies."""
 
 
-class Outcome(NamedTuple):
+class TrainingOutcome(NamedTuple):
     """What a finished training gave."""
 
     steps: int
@@ -99,7 +99,7 @@ def train(
     world: World,
     report: Callable[[Progress], bool],
     execution: Execution = EAGER,
-) -> Outcome | None:
+) -> TrainingOutcome | None:
     """Train until the schedule or the step limit ends it; called on every rank.
 
     Args:
@@ -198,7 +198,7 @@ def _shares(sets: list[SetShare]) -> dict[str, float]:
     return found
 
 
-def _finish(state: State, checkpoints: Path, world: World, ran: Ran) -> Outcome:
+def _finish(state: State, checkpoints: Path, world: World, ran: Ran) -> TrainingOutcome:
     """Write the kept models and return the outcome."""
     reason, kept = state.stop_reason, state.selection
     assert reason is not None
@@ -226,7 +226,7 @@ def _finish(state: State, checkpoints: Path, world: World, ran: Ran) -> Outcome:
         found = kept.heads[state.training.head_of(method)].metrics
         best_metrics |= {path: value for path, value in found.items() if path.startswith(f"validation.{method}.")}
     world.agree(flag=True)  # no rank leaves before rank 0 has written
-    return Outcome(
+    return TrainingOutcome(
         steps=state.step,
         seconds=state.seconds,
         stop_reason=reason,

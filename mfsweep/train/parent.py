@@ -11,7 +11,7 @@ from torch import Tensor
 from mfsweep.errors import TrainingError, nearest
 from mfsweep.models import outside
 from mfsweep.models.architecture import Architecture, Shape
-from mfsweep.spec.stage import Head, Training, inherited
+from mfsweep.spec.stage import FRESH, PARENT, Head, Training, inherited
 from mfsweep.train.checkpoint import load_weights
 
 
@@ -85,9 +85,9 @@ def match_heads(heads: Sequence[str], parent: Sequence[str], given: Mapping[str,
     sources = {}
     for head in heads:
         wanted = given[head].source if head in given else None
-        if wanted == "fresh":
+        if wanted == FRESH:
             continue
-        by_rule = wanted is None or wanted == "parent"
+        by_rule = wanted in (None, PARENT)
         source = (inherited(head, parent) or head) if by_rule else str(wanted)
         if source not in parent:
             place = "the parent stage" if by_rule else f"{source!r} of the parent stage"

@@ -44,9 +44,9 @@ class Tally:
         self._sets = sets
         self._expected = [_sums(own) for own in members]
         self._own: dict[PassId, NDArray[np.int64]] = {}
-        """Of this rank, since the last `gather`: (2,) count and sum of hashes."""
+        """What this rank has seen since the last `gather`: (2,) count and sum of hashes."""
         self._all: dict[PassId, NDArray[np.int64]] = {}
-        """Of all ranks, up to the last `gather`."""
+        """What all ranks have seen up to the last `gather`."""
 
     def add(self, own: PassId, indices: NDArray[np.int64]) -> None:
         """Count a batch that this rank has trained on, (n,) structure indices."""

@@ -25,7 +25,7 @@ from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.experiment import Tracking
 from mfsweep.spec.stage import LabelledSet, LossWeights, Recipe, Training
-from mfsweep.train import Outcome, World, train
+from mfsweep.train import TrainingOutcome, World, train
 
 STAGES = 1083
 STEPS = 300_000
@@ -93,7 +93,7 @@ def _measure(folder: Path, kind: str, sets: tuple[LabelledSet, ...]) -> None:
     print("| MLflow's rows | {:,} | {:,} | {:,.0f} M | {:,.1f} M |".format(*numbers))
 
 
-def _trained(folder: Path, sets: tuple[LabelledSet, ...]) -> Outcome:
+def _trained(folder: Path, sets: tuple[LabelledSet, ...]) -> TrainingOutcome:
     """Train the study's model for a step on the bundled labels."""
     training = Training(
         data=DATA,

@@ -48,8 +48,8 @@ def main() -> None:
     import ray
     from rich.console import Console
 
-    from mfsweep.cli import run
     from mfsweep.prepare import prepare
+    from mfsweep.sweep import running as run
 
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder) / "sharing.yaml"

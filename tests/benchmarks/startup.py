@@ -45,9 +45,9 @@ def main() -> None:
 def one_worker() -> tuple[float, list[float]]:
     from rich.console import Console
 
-    from mfsweep.cli import run
     from mfsweep.metrics_file import entries
     from mfsweep.prepare import prepare
+    from mfsweep.sweep import running as run
 
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder) / "chain.yaml"

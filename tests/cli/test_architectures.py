@@ -5,11 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
-from mfsweep.cli import run as command
 from mfsweep.errors import ResourceError
 from mfsweep.models.overlay import VARIABLE, overlay_path
 from mfsweep.models.registry import ARCHITECTURES
 from mfsweep.prepare import prepare
+from mfsweep.sweep import running as command
 
 MACE = (
     "{architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}"

@@ -9,10 +9,10 @@ import shutil
 import pytest
 from rich.console import Console
 
-from mfsweep.cli import run as command
 from mfsweep.cli.main import main
 from mfsweep.cli.planned import print_plan
 from mfsweep.prepare import prepare
+from mfsweep.sweep import running as command
 from mfsweep.train import load_weights
 
 

@@ -14,9 +14,9 @@ from ray._private import state
 from ray.util.placement_group import placement_group_table
 from rich.console import Console
 
-from mfsweep.cli import run as command
 from mfsweep.metrics_file import entries
 from mfsweep.prepare import prepare
+from mfsweep.sweep import running as command
 
 pytestmark = pytest.mark.cluster
 

@@ -14,6 +14,7 @@ from synthetic import write
 
 from mfsweep.cli.main import main
 from mfsweep.prepare import prepare
+from mfsweep.spec.ready import ready
 from mfsweep.spec.yaml12 import parse
 
 
@@ -42,6 +43,16 @@ def test_the_spec_of_the_bundled_data_is_a_plan_without_warnings_of_ours(mfsweep
     assert not [warning for warning in plan.warnings if "fits." in warning or "one structure" in warning]
     assert text.count("#") > 15, "it is commented"
     jsonschema.validate(parse(text).tree, json.loads(mfsweep("schema")[1]))
+
+
+def test_a_ready_spec_is_written_as_it_is_unless_a_file_is_called_so(mfsweep, tmp_path):
+    code, out, err = mfsweep("init", "quickstart")
+    assert code == 0, err
+    assert "Next: mfsweep plan quickstart.yaml" in out
+    assert (tmp_path / "quickstart.yaml").read_text() == ready()["quickstart"].read_text()
+    assert mfsweep("init", "mini/fig3", "-o", "own.yaml")[0] == 0
+    code, _, err = mfsweep("init", "quickstart")
+    assert (code, "is there already" in err) == (2, True)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.9])

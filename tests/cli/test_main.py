@@ -189,10 +189,12 @@ def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(write_
         "reused": first["run"],
         "failed": 0,
         "skipped": 0,
+        "pruned": 0,
         "interrupted": False,
         "disk_full": False,
         "failed_stages": [],
         "skipped_stages": [],
+        "pruned_stages": [],
     }
     for folder in Store(store).stages():
         steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]

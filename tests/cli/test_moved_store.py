@@ -8,8 +8,8 @@ import pytest
 from mlflow import MlflowClient
 from rich.console import Console
 
-from mfsweep.cli import run as command
 from mfsweep.prepare import prepare
+from mfsweep.sweep import running as command
 
 
 @pytest.mark.slow

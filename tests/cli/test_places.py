@@ -9,13 +9,13 @@ import sys
 import pytest
 from rich.console import Console
 
-from mfsweep.cli import run as command
-from mfsweep.cli import show
 from mfsweep.cli.main import main
 from mfsweep.errors import SpecError, StoreError, TrackingError
 from mfsweep.prepare import prepare
 from mfsweep.spec.base import LONGEST_NAME
 from mfsweep.spec.load import load
+from mfsweep.sweep import places, results
+from mfsweep.sweep import running as command
 
 TWO_STAGES = (("[0, 20, 40]", "[20]"), ("[20, 60]", "[20]"))
 SEARCHED = (
@@ -66,7 +66,7 @@ def test_no_file_of_a_store_and_no_line_on_the_screen_holds_a_secret(sweep, writ
     assert "token=***" in copy.read_text()
 
     # The copy serves every command that only reads; what needs the password says where to put it.
-    analysed = show.analyse(prepare(copy, store))
+    analysed = results.analyse(prepare(copy, store))
     assert "token=***" in analysed.write_report().read_text()
     with pytest.raises(StoreError, match=r"search\.storage: .* Run your own spec"):
         sweep(copy, "store")
@@ -164,18 +164,18 @@ def test_a_relative_database_is_refused_inside_a_job(write_spec, tmp_path, monke
     searched = prepare(write_spec(*SEARCHED, ("trials: 1", f'trials: 1, storage: "{relative}"')), tmp_path / "store")
     plain = prepare(write_spec(), tmp_path / "store")
     for plan, uri in ((tracked, None), (searched, None), (plain, relative)):
-        command.refuse_relative_databases(plan, uri)
+        places.refuse_relative_databases(plan, uri)
     monkeypatch.setenv("RAY_JOB_ID", "1")
     with pytest.raises(
         SpecError, match=r"tracking\.uri: got 'sqlite:///runs\.db', expected an absolute path on shared"
     ):
-        command.refuse_relative_databases(tracked, None)
-    command.refuse_relative_databases(tracked, "http://mlflow.lab:5000")
+        places.refuse_relative_databases(tracked, None)
+    places.refuse_relative_databases(tracked, "http://mlflow.lab:5000")
     with pytest.raises(SpecError, match=r"search\.storage: got"):
-        command.refuse_relative_databases(searched, None)
+        places.refuse_relative_databases(searched, None)
     with pytest.raises(TrackingError, match=r"MLFLOW_TRACKING_URI"):
-        command.refuse_relative_databases(plain, relative)
-    command.refuse_relative_databases(plain, f"sqlite:///{tmp_path}/runs.db")
+        places.refuse_relative_databases(plain, relative)
+    places.refuse_relative_databases(plain, f"sqlite:///{tmp_path}/runs.db")
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from optuna.trial import TrialState
 from ray.util import placement_group_table
 from rich.console import Console
 
-from mfsweep.cli import sweeps
 from mfsweep.cli.main import cli
 from mfsweep.metrics_file import entries
 from mfsweep.prepare import prepare
 from mfsweep.store import Store
+from mfsweep.sweep import several
 
 pytestmark = pytest.mark.cluster
 
@@ -41,7 +41,7 @@ def sweep(ray_cluster, tmp_path):
         console = Console(record=True, width=120, file=io.StringIO())
         # One stage at a time: which point falls behind then does not depend on which is quicker.
         plan = prepare(path, tmp_path / "store", {"cpus_per_worker": 1, "groups": 1, **resources})
-        return sweeps.run([plan], console, None), console.export_text()
+        return several.run([plan], console, None), console.export_text()
 
     return run
 

@@ -15,14 +15,15 @@ import pytest
 import torch
 from rich.console import Console
 
-from mfsweep.cli import run as command
-from mfsweep.cli import show
 from mfsweep.errors import ResourceError, StoreError
 from mfsweep.metrics_file import entries, packed
 from mfsweep.prepare import prepare
 from mfsweep.run.kept import in_words
 from mfsweep.run.room import Room
 from mfsweep.spec.resources import Resources
+from mfsweep.sweep import places
+from mfsweep.sweep.status import status
+from mfsweep.sweep.sweep import Sweep
 
 pytestmark = pytest.mark.cluster
 
@@ -34,13 +35,13 @@ def tracking_uri(tmp_path_factory):
 
 @pytest.fixture
 def sweep(ray_cluster, tmp_path, tracking_uri):
-    """Give a function that runs a spec as the command does; it returns the summary and what was printed."""
+    """Give a function that runs a spec as a notebook does; it returns the summary and what was printed."""
 
     def run(path, **resources):
         console = Console(record=True, width=120, file=io.StringIO())
         # Two trials at a time on the test cluster's four logical CPUs: each new worker process imports torch.
         resources = {"cpus_per_worker": 2, **resources}
-        summary = command.run(prepare(path, tmp_path / "store", resources), console, tracking_uri)
+        summary = Sweep(path, tmp_path / "store", resources=resources).run(console, tracking_uri=tracking_uri)
         return summary, console.export_text()
 
     return run
@@ -137,7 +138,7 @@ def test_a_failed_stage_fails_its_descendants_only_and_is_named_with_its_log(swe
     assert f"failed: {failure.stage}: {failure.reason.splitlines()[0]}" in said.replace("\n", "")
     (skipped,) = summary.not_run
     assert skipped.reason == f"{failure.stage} failed"
-    rows = {row["key"]: row for row in show.status(prepare(path, tmp_path / "store"))}
+    rows = {row.key: row.as_json() for row in status(prepare(path, tmp_path / "store"))}
     assert [row["state"] for row in rows.values()].count("failed") == 1
     assert rows[failure.key]["state"] == "failed"
     assert rows[failure.key]["reason"] == failure.reason
@@ -220,11 +221,11 @@ def test_resources_that_the_cluster_can_never_give_are_refused(ray_cluster):
 def test_a_relative_store_is_refused_inside_a_job(monkeypatch, tmp_path):
     from pathlib import Path
 
-    command.refuse_relative_store(Path("mfsweep-store"))
+    places.refuse_relative_store(Path("mfsweep-store"))
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
-    command.refuse_relative_store(tmp_path)
+    places.refuse_relative_store(tmp_path)
     with pytest.raises(StoreError, match="absolute path"):
-        command.refuse_relative_store(Path("mfsweep-store"))
+        places.refuse_relative_store(Path("mfsweep-store"))
 
 
 def test_a_folder_that_cannot_be_written_fails_its_stage_alone(sweep, write_spec, tmp_path):

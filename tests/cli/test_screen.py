@@ -13,14 +13,15 @@ from rich.table import Table
 
 from mfsweep.cli import screen
 from mfsweep.store import Store
+from mfsweep.sweep.screen import console
 
 
 def test_a_file_gets_the_whole_of_every_line(capsys, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     table = Table("key", "state", box=None)
     table.add_row("k" * 200, "done")
-    screen.console().print(table)
-    screen.console().print("word " * 100)
+    console().print(table)
+    console().print("word " * 100)
     out = capsys.readouterr().out
     assert "k" * 200 in out
     assert out.count("\n") == 3
@@ -28,7 +29,7 @@ def test_a_file_gets_the_whole_of_every_line(capsys, monkeypatch):
 
 def test_whoever_sets_a_width_gets_it(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    screen.console().print("word " * 100)
+    console().print("word " * 100)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
 
 
@@ -56,7 +57,7 @@ def test_a_command_goes_on_when_its_reader_leaves(monkeypatch, code):
     with screen.lenient_output():
         for _ in range(3):
             sys.stdout.write("0\n")
-            screen.console().print("0")
+            console().print("0")
     assert sys.stdout is stream
     assert stream.getvalue() == "0\n"
 

@@ -14,10 +14,11 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
-from mfsweep.cli import run as command
-from mfsweep.cli import show
 from mfsweep.prepare import prepare
 from mfsweep.store import Store
+from mfsweep.sweep import results
+from mfsweep.sweep import running as command
+from mfsweep.sweep.status import status
 
 pytestmark = pytest.mark.cluster
 
@@ -78,8 +79,8 @@ def test_a_search_runs_to_its_end_and_goes_on_after_a_kill_as_if_it_had_not_been
 
     # What has been asked for is what status, fit and report know.
     plan = prepare(path, whole.root)
-    assert [row["state"] for row in show.status(plan)] == ["done"] * 6
-    assert len(show.analyse(plan).study.cells) == 6
+    assert [row.state for row in status(plan)] == ["done"] * 6
+    assert len(results.analyse(plan).study.cells) == 6
 
     raised = write_spec(*SEARCH, ("trials: 3", "trials: 4"))
     summary, _ = sweep(raised)

@@ -17,14 +17,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mfsweep.cli import show
 from mfsweep.cli.main import main
+from mfsweep.cli.status import status_table
 from mfsweep.files import sha256
 from mfsweep.prepare import prepare
 from mfsweep.prepare.inventory import take
 from mfsweep.records import Best, EvaluationRecord, Record, Share
 from mfsweep.store import Store
 from mfsweep.store.verify import mend, verify
+from mfsweep.sweep import results
+from mfsweep.sweep.status import status
 
 SMALL = ("[0, 20, 40]", "[20, 40]")
 
@@ -73,11 +75,11 @@ def plan(write_spec, tmp_path):
 def read_all(plan):
     """Show all that the reading commands show, with what the store has now; return the damage that is said."""
     now = replace(plan, inventory=take(plan.store, plan.graph))
-    rows = show.status(now)
-    json.dumps(rows).encode()
+    rows = status(now)
+    json.dumps([row.as_json() for row in rows]).encode()
     console = Console(file=io.StringIO(), width=200)
-    console.print(show.status_table(rows))
-    shown = show.analyse(now)
+    console.print(status_table(rows))
+    shown = results.analyse(now)
     json.dumps(shown.rows()).encode()
     shown.print(console)
     return now.damage()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mfsweep.cli.search_costs import at_most
 from mfsweep.plan.expand import expand
 from mfsweep.plan.foresight import foreseen
 from mfsweep.plan.graph import build
 from mfsweep.prepare import prepare
 from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
+from mfsweep.sweep.search_costs import at_most
 
 CLAIM = (
     "resources:",

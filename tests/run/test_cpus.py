@@ -76,3 +76,8 @@ def test_a_container_whose_groups_path_is_the_hosts_has_its_own_at_the_root(free
     free["membership"].write_text("0::/system.slice/docker-1234.scope\n")
     (free["cgroups"] / "cpu.max").write_text("50000 100000\n")
     assert usable(**free) == (1, "cgroup quota of 0.5" if ALL > 1 else "")
+
+
+def test_a_system_without_affinity_leaves_all_cpus(free, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable(**free).number == ALL

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mfsweep.run import mlflow_places
-from mfsweep.run.mlflow_experiment import Experiment
+from mfsweep.run.mlflow_experiment import MlflowExperiment
 from mfsweep.run.tracking import TrackedStage, Tracker
 from mfsweep.store import Store
 
@@ -19,7 +19,7 @@ def empty_store(tmp_path_factory):
     """Return a store with MLflow's tables."""
     store = Store(tmp_path_factory.mktemp("first") / "store")
     store.prepare()
-    Experiment(store.tracking_uri, "warm-up", store.artifacts)
+    MlflowExperiment(store.tracking_uri, "warm-up", store.artifacts)
     return store
 
 

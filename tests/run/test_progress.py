@@ -8,7 +8,6 @@ import signal
 import pytest
 from rich.console import Console
 
-from mfsweep.cli.options import console
 from mfsweep.plan.expand import expand
 from mfsweep.plan.graph import build
 from mfsweep.run import progress
@@ -16,6 +15,7 @@ from mfsweep.run.progress import Display, waiting
 from mfsweep.run.watcher import answer_interrupts
 from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
+from mfsweep.sweep.screen import console
 
 LONG = (
     ("pretrain_size", "number_of_pretraining_structures"),

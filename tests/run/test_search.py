@@ -9,8 +9,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mfsweep.cli.searching import found_by
-from mfsweep.cli.show import status
 from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.metrics_file import append, line
 from mfsweep.prepare import prepare
@@ -18,6 +16,8 @@ from mfsweep.records import Best, EvaluationRecord, Record
 from mfsweep.run.optuna_study import Study
 from mfsweep.run.search import opened
 from mfsweep.store import Store
+from mfsweep.sweep.searching import found_by
+from mfsweep.sweep.status import status
 
 AXES = "axes:\n  pretrain_size: [0, 20, 40]\n  finetune_size: [20, 60]\n"
 FITS = (
@@ -554,7 +554,7 @@ def test_points_that_fall_behind_are_given_up_and_trained_to_their_end_without_a
     assert all((alpha - 0.3) ** 2 > best.value - 0.5 for alpha in pruned)
     assert all(one.intermediate_values for one in found)
     plan = prepare(write_spec(*JOINT, PRUNED, LONG), tmp_path / "store")
-    states = {row["key"]: row["state"] for row in status(plan)}
+    states = {row.key: row.state for row in status(plan)}
     assert {key for key, state in states.items() if state == "pruned"} == set(given_up)
     assert sum(state == "skipped" for state in states.values()) == len(given_up)
     (study,) = found_by(plan)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfsweep.metrics_file import pack, packed
-from mfsweep.run.tail import Point, Tail
+from mfsweep.run.tail import MetricPoint, Tail
 
 
 def line(step: int, t: float | None = None, **metrics: float) -> str:
@@ -21,7 +21,7 @@ def line(step: int, t: float | None = None, **metrics: float) -> str:
     )
 
 
-def drain(tail: Tail, limit: int = 1000) -> list[Point]:
+def drain(tail: Tail, limit: int = 1000) -> list[MetricPoint]:
     taken = []
     while points := tail.peek(limit):
         tail.take()
@@ -32,7 +32,7 @@ def drain(tail: Tail, limit: int = 1000) -> list[Point]:
 def test_points_keep_the_trainers_own_time(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(line(3, t=12.3456, loss=0.5))
-    assert drain(Tail(path, {}, "all")) == [Point("loss", 0.5, 12346, 3)]
+    assert drain(Tail(path, {}, "all")) == [MetricPoint("loss", 0.5, 12346, 3)]
 
 
 def test_a_file_that_does_not_exist_yet_has_no_points(tmp_path):

@@ -20,7 +20,7 @@ from browser import chromium, look, needs_chromium
 
 from mfsweep.errors import TrackingError
 from mfsweep.run import tracking
-from mfsweep.run.mlflow_experiment import Experiment, view_keys
+from mfsweep.run.mlflow_experiment import MlflowExperiment, view_keys
 from mfsweep.run.mlflow_names import View, link
 from mfsweep.run.mlflow_sweep import SweepRuns
 from mfsweep.run.thinning import keeps
@@ -32,7 +32,7 @@ from mfsweep.run.ui import UI_ENVIRONMENT, ui_command
 def empty_database(tmp_path_factory) -> Path:
     """Make one database with MLflow's tables; making them takes many seconds, copying them none."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    Experiment(f"sqlite:///{path}", "warm-up", path.parent)
+    MlflowExperiment(f"sqlite:///{path}", "warm-up", path.parent)
     return path
 
 

@@ -13,7 +13,7 @@ from mfsweep.models.mace import Mace
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.stage import LabelledSet, LossWeights, Recipe, Schedule, Training
-from mfsweep.train import Outcome, World, train
+from mfsweep.train import TrainingOutcome, World, train
 
 SOURCE = Path(mfsweep.__file__).parent / "data" / "bundled" / "mini-ccx.h5"
 LABELS = {
@@ -77,7 +77,9 @@ def tiny():
 def run(view, tmp_path):
     """Train in `tmp_path / name`, alone, and return the outcome."""
 
-    def go(training: Training, name: str = "stage", *, parent=None, report=lambda _: True, on=None) -> Outcome | None:
+    def go(
+        training: Training, name: str = "stage", *, parent=None, report=lambda _: True, on=None
+    ) -> TrainingOutcome | None:
         folder = tmp_path / name
         return train(
             training,

@@ -14,7 +14,7 @@ from rich.text import Text
 from mfsweep.data.labellers import default_name, parse, read_options
 from mfsweep.errors import DataError
 from mfsweep.run import cluster
-from mfsweep.run.labelling import Request, Summary, label
+from mfsweep.run.labelling import LabelSummary, Request, label
 from mfsweep.run.labelling import model as label_model
 from mfsweep.run.progress import HEARTBEAT_SECONDS, span
 from mfsweep.store import Store
@@ -52,7 +52,7 @@ def request(
     return made
 
 
-def run(request: Request, console: Console) -> Summary:
+def run(request: Request, console: Console) -> LabelSummary:
     """Compute and add the labels, and show how far it is."""
     with Display(console) as display:
         return label(request, display)
@@ -104,7 +104,7 @@ class Display:
         return Text(f"{text}, {self._failed:,} failed")
 
 
-def say(console: Console, request: Request, summary: Summary) -> None:
+def say(console: Console, request: Request, summary: LabelSummary) -> None:
     """Print how a labelling ended."""
 
     def line(text: str, style: str = "") -> None:
@@ -143,7 +143,7 @@ def say_interrupted(console: Console, request: Request) -> None:
     console.print(Text(text), soft_wrap=True)
 
 
-def as_json(request: Request, summary: Summary) -> dict[str, Any]:
+def as_json(request: Request, summary: LabelSummary) -> dict[str, Any]:
     """Return how a labelling ended, as plain data."""
     return {
         "dataset": str(request.dataset),
@@ -159,7 +159,7 @@ def as_json(request: Request, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _reasons(summary: Summary) -> list[str]:
+def _reasons(summary: LabelSummary) -> list[str]:
     """Return the commonest reasons, each with the first structure that failed so."""
     first: dict[str, int] = {}
     for index, why in summary.failures.items():

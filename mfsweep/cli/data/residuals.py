@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mfsweep.cli.options import as_json, console, prepared, spec_and_store
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mfsweep.analysis.study import Differences
 
 
 @click.command()
@@ -29,7 +36,7 @@ def residuals(spec: Path, store: Path, *, as_json: bool, out: Path | None) -> No
                mfsweep data residuals search_spaces/quickstart.yaml --json --out pictures
     """  # noqa: D301
     plan = prepared(spec, store)
-    from mfsweep.cli import residuals as shown
+    from mfsweep.sweep import residuals as shown
 
     figures = shown.wanted(plan)
     found = shown.differences(plan, figures)
@@ -37,6 +44,22 @@ def residuals(spec: Path, store: Path, *, as_json: bool, out: Path | None) -> No
     if as_json:
         click.echo(json.dumps({"figures": shown.as_json(found), "files": [str(path) for path in paths]}, indent=1))
         return
-    shown.print_differences(console(), found)
+    _print(console(), found)
     for path in paths:
         click.echo(path)
+
+
+def _print(console: Console, found: Mapping[str, Differences]) -> None:
+    """Print a table for each figure."""
+    from rich.table import Table
+
+    for name, one in found.items():
+        title = f"{name}: {one.target} less each method, {one.values.shape[1]:,} structures"
+        table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+        table.add_column("method")
+        table.add_column("mean abs, meV/atom", justify="right")
+        for method in one.methods:
+            table.add_column(f"Pearson with {method}", justify="right")
+        for method, values, row in zip(one.methods, one.values, one.pearson, strict=True):
+            table.add_row(method, f"{abs(values).mean():.1f}", *(f"{value:.2f}" for value in row))
+        console.print(table)

@@ -40,7 +40,7 @@ class Spooled:
 
     path: Path
     kind: np.dtype
-    """Of the file."""
+    """Type in the file."""
     shape: tuple[int, ...]
     dtype: np.dtype
     """In which rows are given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,9 +87,10 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
         DataError: no data set, a damaged one, or one without such labels.
     """
     with opened_dataset(path) as file:
-        # The file that is open, not the path: labels that come in at this moment put another file there. It is opened
-        # anew, since a map of HDF5's own handle would keep its lock for as long as the arrays live.
-        with Path(f"/proc/self/fd/{file.id.get_vfd_handle()}").open("rb") as raw:
+        # Opened anew, since a map of HDF5's own handle would keep its lock for as long as the arrays live.
+        with path.open("rb") as raw:
+            if not os.path.sameopenfile(raw.fileno(), file.id.get_vfd_handle()):
+                return read(path, labels, absent)  # labels that came in at this moment put another file there
             whole = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
         if absent is None:
             require_keys(str(path), set(group_of(file, "labels")), labels)

@@ -14,7 +14,7 @@ from mfsweep.data.importing.parts import Part, Source
 from mfsweep.errors import DataError, nearest
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".xyz", ".extxyz", ".traj", ".db", ".json", ".cif", ".vasp", ".xml", ".out", ".log")
-"""Of files that are taken from a folder, perhaps packed."""
+"""Endings of files that are taken from a folder, perhaps packed."""
 NAMES = ("OUTCAR", "vasprun.xml", "XDATCAR", "POSCAR", "CONTCAR")
 PACKED = (".gz", ".bz2", ".xz")
 

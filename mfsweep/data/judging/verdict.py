@@ -48,7 +48,7 @@ P_BLOCK, P_BLOCK_ELEMENTS = 1.5, (6, 7, 8, 9, 14, 15, 16, 17)
 ALL_ELECTRON = (0.65, 0.95)
 """Mean |E| over the Thomas-Fermi energy of all-electron methods lies between."""
 FAR = 1.5
-"""Of neighbours in the periodic table pseudopotentials too have E0 in the proportion of Thomas-Fermi energies."""
+"""For neighbours in the periodic table pseudopotentials too have E0 in the proportion of Thomas-Fermi energies."""
 CONSISTENT = (0.8, 1.25)
 """Change of energy over work of the forces; of two units of force the ratio is 1.06 (hartree/Ang, Ry/bohr) or 1.9."""
 SAME = 0.12

@@ -44,7 +44,7 @@ class Options(Frozen):
     conv_tol: PositiveFloat = 1e-9
     """Hartree, of the self-consistent field."""
     max_cycle: PositiveInt = 100
-    """Of the self-consistent field, and of the coupled cluster's amplitudes."""
+    """Cycles of the self-consistent field, and of the coupled cluster's amplitudes."""
     spin: NonNegativeInt | Literal["lowest"] = 0
     """Unpaired electrons; `lowest`: 0 or 1 as the number of electrons asks. With any the reference is unrestricted."""
 

@@ -35,7 +35,7 @@ class Options(Frozen):
     electronic_temperature: PositiveFloat = 300.0
     """Kelvin, of the Fermi smearing."""
     max_iterations: PositiveInt = 250
-    """Of the self-consistent charges."""
+    """Iterations of the self-consistent charges."""
     spin: NonNegativeInt | Literal["lowest"] = 0
     """Unpaired electrons; `lowest`: 0 or 1 as the number of electrons asks."""
 

@@ -25,7 +25,7 @@ TRIES = 2
 """Times that a batch is tried before it is split, and that a single structure is before it is given up."""
 
 
-class Batch(NamedTuple):
+class LabelBatch(NamedTuple):
     """Structures that are computed by one task."""
 
     members: NDArray[np.int64]
@@ -49,11 +49,11 @@ class Batches:
         self._slots = slots
         self._fixed = size
         self._next = 0
-        self._again: deque[Batch] = deque()
+        self._again: deque[LabelBatch] = deque()
         self._measured = 0
         self._seconds = math.nan
 
-    def take(self) -> Batch | None:
+    def take(self) -> LabelBatch | None:
         """Return the next batch, None when there is none to hand out now."""
         if self._again:
             return self._again.popleft()
@@ -61,7 +61,7 @@ class Batches:
         if not left:
             return None
         size = self._fixed or self._size(left)
-        batch = Batch(self._index[self._next : self._next + size])
+        batch = LabelBatch(self._index[self._next : self._next + size])
         self._next += len(batch.members)
         return batch
 
@@ -71,7 +71,7 @@ class Batches:
         each = seconds / structures
         self._seconds = each if math.isnan(self._seconds) else 0.7 * self._seconds + 0.3 * each
 
-    def died(self, batch: Batch) -> int | None:
+    def died(self, batch: LabelBatch) -> int | None:
         """Take back a batch that killed its process; return the structure that is given up, if it is alone in it."""
         again = batch._replace(tries=batch.tries + 1)
         if again.tries < TRIES:
@@ -81,7 +81,7 @@ class Batches:
         else:
             # The halves are suspects already: each of them is split at its first death, until one is alone.
             for half in np.array_split(batch.members, 2):
-                self._again.append(Batch(half, tries=TRIES - 1 if len(half) > 1 else 0))
+                self._again.append(LabelBatch(half, tries=TRIES - 1 if len(half) > 1 else 0))
         return None
 
     def _size(self, left: int) -> int:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 MODEL = "model:"
 MAX_ATOMS = 1024
 """Atoms that go through the model at a time."""
-_SHOWN = 5
-"""Stage keys that an error repeats."""
 
 
 class Model(NamedTuple):
@@ -57,7 +55,7 @@ def find(text: str, head: str | None, store: Store) -> Model:
         DataError: no such head, or one whose predictions are no total energies.
         ResourceError: the packages of its architecture are missing.
     """
-    folder = _stage(text.removeprefix(MODEL), store)
+    folder = store.find(text.removeprefix(MODEL))
     record = folder.record()
     if record is None:
         raise StoreError(f"the stage {folder.key} of {store.root} is not trained to its end yet: run its spec first")
@@ -73,23 +71,6 @@ def find(text: str, head: str | None, store: Store) -> Model:
     name = f"model_{folder.key[:8]}" + (f"_{head}" if len(record.heads) > 1 else "")
     place = overlay.require(architecture)
     return Model(method, name, file, None if place is None else str(place))
-
-
-def _stage(prefix: str, store: Store) -> StageFolder:
-    there = store.keys()
-    keys = sorted(key for key in there if key.startswith(prefix))
-    if len(keys) == 1 and prefix:
-        return store.stage(keys[0])
-    if keys:
-        shown = ", ".join(key[:12] for key in keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
-        raise StoreError(
-            f"{MODEL}{prefix}: {len(keys)} stages of {store.root} begin so ({shown}): give more letters of the key "
-            "(`mfsweep status SPEC --json` lists them)"
-        )
-    raise StoreError(
-        f"{MODEL}{prefix}: no stage of {store.root} has a key that begins so: `mfsweep status SPEC --json` lists the "
-        f"keys, --store names another store.{nearest(prefix, (key[: len(prefix)] for key in there))}"
-    )
 
 
 def _head(folder: StageFolder, record: Record, head: str | None) -> str:

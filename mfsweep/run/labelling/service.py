@@ -43,7 +43,7 @@ class Request(NamedTuple):
     dataset: Path
     """The data set."""
     name: str
-    """Of the labels in it."""
+    """Name of the labels in it."""
     method: Method
     model: Model | None = None
     """What the method is, where it is a trained stage."""
@@ -52,7 +52,7 @@ class Request(NamedTuple):
     batch: int | None = None
     """Structures of a task; None: as many as take seconds."""
     cpus: int = 1
-    """Of a task."""
+    """CPUs of a task."""
     retry_failed: bool = False
     replace: bool = False
     """Drop labels of that name that came of another calculation, in the data set or in the journal."""
@@ -74,13 +74,13 @@ class Watcher(Protocol):
         ...
 
 
-class Summary(NamedTuple):
+class LabelSummary(NamedTuple):
     """How a labelling ended."""
 
     structures: int
-    """Of the data set."""
+    """How many the data set has."""
     asked: int
-    """Of these, the first so many."""
+    """How many of them were asked for, from its beginning."""
     tried: int
     """Computed in this run."""
     resumed: int
@@ -95,7 +95,7 @@ class Summary(NamedTuple):
     """Wall time of this run's calculations."""
 
 
-def label(request: Request, watcher: Watcher) -> Summary:
+def label(request: Request, watcher: Watcher) -> LabelSummary:
     """Compute the labels that a data set lacks, and add them to it.
 
     Raises:
@@ -120,7 +120,7 @@ def label(request: Request, watcher: Watcher) -> Summary:
             _add(request, geometry, collected)
         notes.remove()
     costs = collected.seconds[collected.labelled]
-    return Summary(
+    return LabelSummary(
         structures=count,
         asked=count if request.first is None else min(request.first, count),
         tried=len(todo),

@@ -33,7 +33,7 @@ from mfsweep.data.structures import Structures
 from mfsweep.errors import DataError, MfsweepError, ResourceError
 from mfsweep.fingerprint import canonical
 from mfsweep.run.labelling import model as label_model
-from mfsweep.run.labelling.batches import TRIES, Batch, Batches
+from mfsweep.run.labelling.batches import TRIES, Batches, LabelBatch
 
 IN_FLIGHT = 2
 """Tasks for each slot: one that runs, and one that waits so that the slot is not idle in between."""
@@ -51,7 +51,7 @@ class Work(NamedTuple):
     method: Method
     cpus: int
     weights: Sequence[ObjectRef] = ()
-    """Of a model: its file's content."""
+    """Content of a model's file."""
     overlay: str | None = None
 
 
@@ -86,7 +86,7 @@ def compute(
         ResourceError: the cluster cannot run the tasks.
     """
     task: Any = _label.options(num_cpus=work.cpus, runtime_env={"env_vars": _environment(work.cpus)})
-    flying: dict[ObjectRef, Batch] = {}
+    flying: dict[ObjectRef, LabelBatch] = {}
     try:
         while True:
             while len(flying) < IN_FLIGHT * slots and (batch := batches.take()) is not None:
@@ -108,7 +108,7 @@ def _environment(cpus: int) -> dict[str, str]:
     return {f"{library}_NUM_THREADS": str(cpus) for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
 
 
-def _landed(work: Work, batches: Batches, batch: Batch, ref: ObjectRef) -> Done | None:
+def _landed(work: Work, batches: Batches, batch: LabelBatch, ref: ObjectRef) -> Done | None:
     """Return a batch with its labels, None where its process died and its structures are tried again.
 
     Raises:

@@ -11,10 +11,10 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from rich.console import Console
 
-from mfsweep.cli import run as command
 from mfsweep.cli.main import main
 from mfsweep.data import dataset
 from mfsweep.prepare import prepare
+from mfsweep.sweep import running as command
 
 SPEC = """\
 name: crystals

@@ -18,7 +18,7 @@ from mfsweep.cli.data import labelling
 from mfsweep.cli.main import main
 from mfsweep.data import dataset, journal
 from mfsweep.data.labellers import parse
-from mfsweep.run.labelling import Request, Summary
+from mfsweep.run.labelling import LabelSummary, Request
 
 COUNT = 20
 SLOW = '''
@@ -144,7 +144,7 @@ def test_progress_is_said_in_plain_lines_where_there_is_no_terminal(monkeypatch)
 
 def test_the_commonest_reasons_are_said_with_a_structure():
     failures = {**dict.fromkeys((4, 7, 9), "worse"), 5: "bad", 2: "bad", 3: "odd", 8: "rare"}
-    summary = Summary(10, 10, 10, 0, 3, dict(sorted(failures.items())), 0.5, 2.0)
+    summary = LabelSummary(10, 10, 10, 0, 3, dict(sorted(failures.items())), 0.5, 2.0)
     out = io.StringIO()
     request = Request(Path("set.h5"), "emt", parse("ase:ase.calculators.emt.EMT", {}))
     labelling.say(Console(file=out, width=120), request, summary)

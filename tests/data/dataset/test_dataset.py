@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -189,6 +190,23 @@ def test_labels_that_come_in_while_a_store_is_read_do_not_shift_what_is_read(sma
     np.testing.assert_array_equal(own.positions, expected.positions)
     np.testing.assert_array_equal(own.rank, expected.rank)
     np.testing.assert_array_equal(own.labels["m"].energy, expected.labels["m"].energy)
+    np.testing.assert_array_equal(own.labels["m"].forces, expected.labels["m"].forces)
+
+
+def test_another_file_under_the_path_while_it_is_opened_is_read_instead(small, monkeypatch):
+    new, opened = labels_for(small), reader.opened_dataset
+
+    @contextmanager
+    def interrupted(path):
+        with opened(path) as file:
+            monkeypatch.setattr(reader, "opened_dataset", opened)
+            dataset.add_labels(small, "a", new)
+            yield file
+
+    expected = dataset.read(small, dataset.methods(small))
+    monkeypatch.setattr(reader, "opened_dataset", interrupted)
+    own = dataset.read(small, {"m": LabelKeys(energy="m.energy", forces="m.forces")})
+    np.testing.assert_array_equal(own.positions, expected.positions)
     np.testing.assert_array_equal(own.labels["m"].forces, expected.labels["m"].forces)
 
 

@@ -11,7 +11,7 @@ from ray.exceptions import ObjectStoreFullError, RayTaskError, RuntimeEnvSetupEr
 from mfsweep.data.labellers import Method
 from mfsweep.errors import DataError, ResourceError
 from mfsweep.run.labelling import tasks
-from mfsweep.run.labelling.batches import Batch, Batches
+from mfsweep.run.labelling.batches import Batches, LabelBatch
 
 WORK = tasks.Work(Method("model", "model:abc", {}, {}), cpus=3)
 
@@ -25,7 +25,7 @@ def landed(monkeypatch):
             raise error
 
         monkeypatch.setattr(tasks.ray, "get", get)
-        batch = Batch(np.array([7, 8]))
+        batch = LabelBatch(np.array([7, 8]))
         return tasks._landed(WORK, Batches(batch.members, slots=1), batch, cast("Any", None))
 
     return land

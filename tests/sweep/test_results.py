@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from finished import evaluate, finish
 from rich.console import Console
 
 from mfsweep.analysis.kinds import grid, law
-from mfsweep.cli import run as command
-from mfsweep.cli import show
+from mfsweep.cli.status import status_table
 from mfsweep.prepare import prepare
 from mfsweep.run import mirror
+from mfsweep.sweep import results
+from mfsweep.sweep import running as command
+from mfsweep.sweep.status import status
 
 
 @pytest.fixture
@@ -32,14 +35,14 @@ def finished(write_spec, store):
 
 def test_another_specs_evaluation_of_a_stage_is_nowhere_shown(finished, store):
     plan = finished()
-    results = [node for node in plan.graph.nodes.values() if node.name == "finetune"]
-    expected = {node.key: 20.0 + number for number, node in enumerate(plan.graph.nodes.values(), 1) if node in results}
-    rows = {row["key"]: row["evaluations"] for row in show.status(plan)}
+    fine = [node for node in plan.graph.nodes.values() if node.name == "finetune"]
+    expected = {node.key: 20.0 + number for number, node in enumerate(plan.graph.nodes.values(), 1) if node in fine}
+    rows = {row.key: row.as_json()["evaluations"] for row in status(plan)}
     assert {key: rows[key]["test.cc"]["energy_mae"] for key in expected} == expected
     assert {
         key: mirror.final_metrics(store, plan.graph.nodes[key])["test.cc.energy_mae"] for key in expected
     } == expected
-    (result,) = show.analyse(plan).analysis.results
+    (result,) = results.analyse(plan).analysis.results
     assert {one.key: one.error for one in result.outcomes} == expected
 
 
@@ -79,17 +82,22 @@ def test_a_fit_that_cannot_be_made_loses_neither_report_nor_figures_and_all_is_d
 
 def test_derived_labels_have_no_residual_line(write_spec, store):
     shuffled = write_spec(("labels: dft, subset: b", "labels: {shuffled: dft}, subset: b"))
-    assert show.analyse(prepare(shuffled, store.root)).study.residuals == []
-    assert [one.method for one in show.analyse(prepare(write_spec(), store.root)).study.residuals] == ["dft"]
+    assert results.analyse(prepare(shuffled, store.root)).study.residuals == []
+    assert [one.method for one in results.analyse(prepare(write_spec(), store.root)).study.residuals] == ["dft"]
 
 
 def test_status_marks_errors_above_those_of_energy_offsets_alone(finished):
     plan = finished()
-    rows = show.status(plan)
+    rows = status(plan)
     for factor, marked in ((0.5, True), (2.0, False)):
-        for row in rows:
-            for name, metrics in row.get("evaluations", {}).items():
-                row["offsets_only"][name] = {"energy_mae": factor * metrics["energy_mae"]}
-        table = show.status_table(rows)
+        table = status_table(replace(row, evaluations=_beside(row, factor)) for row in rows)
         assert any("!" in str(cell) for cell in table.columns[-1].cells) == marked
         assert bool(table.caption) == marked
+
+
+def _beside(row, factor):
+    """Return a stage's evaluations, with offsets alone a factor worse or better."""
+    return {
+        name: one.model_copy(update={"offsets_only": {"energy_mae": factor * one.metrics["energy_mae"]}})
+        for name, one in row.evaluations.items()
+    }

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfsweep.cli.unpaid import unpaid
 from mfsweep.data.reference import fit_offsets, offset_energy
 from mfsweep.prepare import prepare
+from mfsweep.sweep.unpaid import unpaid
 
 COSTS = (
     "resources:",

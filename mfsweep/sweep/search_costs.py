@@ -24,7 +24,7 @@ class Bound:
     asked: int
     """Points so far."""
     total: Total
-    """Of all points, nothing shared between two of them."""
+    """What all points come to, nothing shared between two of them."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the bound as plain data."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,8 +11,10 @@ from typing import NamedTuple
 
 from mfsweep.data.hdf5 import pairs
 from mfsweep.data.reading import keys_of, read
-from mfsweep.errors import DataError
+from mfsweep.data.view import open_view
+from mfsweep.errors import DataError, SpecError
 from mfsweep.models import registry
+from mfsweep.prepare import Plan, prepare
 from mfsweep.quantities import MINIMUM_PRETRAININGS, count
 from mfsweep.spec.data import RESERVED, LabelKeys
 
@@ -230,3 +234,48 @@ def _steps(largest: int, number: int) -> list[int]:
     """Return sizes up to the largest, each about a third of the next."""
     found = {max(1, round(largest / 3**step)) for step in range(number)}
     return sorted(found)
+
+
+def fitting(start: Start, output: Path) -> str:
+    """Return the text of the first proposal that the data can fill.
+
+    Args:
+        start: what the spec is made of.
+        output: where it is going to be; paths in it are relative to that.
+
+    Raises:
+        DataError: none can be.
+    """
+
+    def plan(spec: str) -> Plan:
+        trial = output.absolute().with_name(f".{output.name}.trial-{os.getpid()}")
+        try:
+            trial.write_text(spec, encoding="utf-8")
+            return prepare(trial, Path(os.devnull) / "no-store")
+        finally:
+            trial.unlink(missing_ok=True)
+
+    last: Exception | None = None
+    for by in (None, "structure"):
+        for sizes in proposals(start):
+            try:
+                pool = 0
+                if start.auxiliary:
+                    # Planned once with a pool of one, which says how large it is.
+                    first = plan(text(start, sizes, 1, by=by))
+                    node = next(iter(first.graph.nodes.values()))
+                    pool = len(open_view(first.sources, first.data(node)).partition.train["b"])
+                spec = text(start, sizes, pool, by=by)
+                plan(spec)
+            except (DataError, SpecError) as error:
+                last = last or error
+                continue
+            return spec
+    with contextlib.suppress(ValueError):
+        last = last and DataError(str(last).split(": ", 2)[-1])
+    raise DataError(
+        f"{start.source}: no partition was found that leaves training, validation and test structures with "
+        f"{start.target} labels ({start.both} have them"
+        + (f", together with {start.auxiliary}" if start.auxiliary else "")
+        + f"){f': {last}' if last else ''}"
+    )

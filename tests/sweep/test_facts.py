@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mfsweep.cli import facts
 from mfsweep.prepare import prepare
+from mfsweep.sweep import facts
 
 
 @pytest.fixture

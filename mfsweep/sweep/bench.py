@@ -12,11 +12,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mfsweep.cli.costs import keep, model_name
 from mfsweep.errors import ResourceError, TrainingError
 from mfsweep.models import overlay
 from mfsweep.plan.cost import Measured, Work, works
 from mfsweep.prepare import Plan
+from mfsweep.sweep.cost_tables import keep
+from mfsweep.sweep.estimate import model_name
 from mfsweep.train.bench import Settings, device_name, here, seconds_per_batch, torch_version
 
 

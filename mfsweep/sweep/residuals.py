@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from mfsweep.analysis.drawn import Absent
 from mfsweep.analysis.gallery import gallery
 from mfsweep.analysis.study import Differences, Study, analyse
@@ -86,17 +83,3 @@ def as_json(found: Mapping[str, Differences]) -> dict[str, Any]:
         }
         for name, one in found.items()
     }
-
-
-def print_differences(console: Console, found: Mapping[str, Differences]) -> None:
-    """Print a table for each figure."""
-    for name, one in found.items():
-        title = f"{name}: {one.target} less each method, {one.values.shape[1]:,} structures"
-        table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-        table.add_column("method")
-        table.add_column("mean abs, meV/atom", justify="right")
-        for method in one.methods:
-            table.add_column(f"Pearson with {method}", justify="right")
-        for method, values, row in zip(one.methods, one.values, one.pearson, strict=True):
-            table.add_row(method, f"{abs(values).mean():.1f}", *(f"{value:.2f}" for value in row))
-        console.print(table)

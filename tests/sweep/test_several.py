@@ -8,12 +8,11 @@ import json
 import pytest
 from rich.console import Console
 
-from mfsweep.cli import run as running
-from mfsweep.cli import sweeps
 from mfsweep.cli.main import main
 from mfsweep.errors import ResourceError, SpecError
 from mfsweep.prepare import prepare
 from mfsweep.run.sweep import Failure, Summary
+from mfsweep.sweep import running, several
 
 
 @pytest.fixture
@@ -36,14 +35,16 @@ def summary(run=0, reused=0, failed=0, interrupted=False):
 @pytest.mark.cluster
 def test_specs_run_one_after_another_and_share_their_stages(ray_cluster, specs, console, tmp_path):
     plans = [prepare(spec, tmp_path / "store", {"cpus_per_worker": 2}) for spec in specs]
-    outcome = sweeps.run(plans, console, None)
-    assert outcome.counts() == {"run": 5, "reused": 1, "failed": 0, "skipped": 0}, "direct training is the same in both"
+    outcome = several.run(plans, console, None)
+    assert outcome.counts() == {"run": 5, "reused": 1, "failed": 0, "skipped": 0, "pruned": 0}, (
+        "direct training is the same in both"
+    )
     assert outcome.exit_code == 0
     index = (tmp_path / "store" / "sweeps" / "index.html").read_text()
     assert "small/report.html" in index
     assert "other/report.html" in index
-    again = sweeps.run([prepare(spec, tmp_path / "store") for spec in specs], console, None)
-    assert again.counts() == {"run": 0, "reused": 6, "failed": 0, "skipped": 0}
+    again = several.run([prepare(spec, tmp_path / "store") for spec in specs], console, None)
+    assert again.counts() == {"run": 0, "reused": 6, "failed": 0, "skipped": 0, "pruned": 0}
 
 
 @pytest.mark.parametrize(
@@ -70,8 +71,8 @@ def test_the_worst_end_is_the_exit_code_and_only_an_interrupt_ends_all(
         return end
 
     monkeypatch.setattr(running, "run", run)
-    monkeypatch.setattr(sweeps, "_one_cluster", lambda _: contextlib.nullcontext())
-    outcome = sweeps.run(plans, console, None)
+    monkeypatch.setattr(several, "_one_cluster", lambda _: contextlib.nullcontext())
+    outcome = several.run(plans, console, None)
     assert outcome.exit_code == code
     assert len(outcome.summaries) == ran
 
@@ -81,13 +82,13 @@ def test_a_defect_is_said_with_its_traceback_and_raised_where_there_is_one_spec(
         raise RuntimeError("a defect [of ours]")
 
     monkeypatch.setattr(running, "run", run)
-    monkeypatch.setattr(sweeps, "_one_cluster", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(several, "_one_cluster", lambda _: contextlib.nullcontext())
     plans = [prepare(spec, tmp_path / "store") for spec in specs]
-    assert sweeps.run(plans, console, None).refused == 2
+    assert several.run(plans, console, None).refused == 2
     text = console.export_text()
     assert text.count("Traceback") == text.count("RuntimeError: a defect [of ours]") == 2
     with pytest.raises(RuntimeError, match="a defect"):
-        sweeps.run(plans[:1], console, None)
+        several.run(plans[:1], console, None)
 
 
 def test_the_index_is_written_also_after_an_interrupt(specs, console, tmp_path, monkeypatch):
@@ -103,18 +104,18 @@ def test_the_index_is_written_also_after_an_interrupt(specs, console, tmp_path, 
         return summary(run=1)
 
     monkeypatch.setattr(running, "run", run)
-    monkeypatch.setattr(sweeps, "_one_cluster", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(sweeps, "write_index", lambda _, names: written.append(names))
+    monkeypatch.setattr(several, "_one_cluster", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(several, "write_index", lambda _, names: written.append(names))
     with pytest.raises(KeyboardInterrupt):
-        sweeps.run(plans, console, None)
+        several.run(plans, console, None)
     assert written == [["small"]]
 
 
 def test_after_an_interrupt_the_last_line_is_the_whole_command(specs, console, tmp_path, monkeypatch):
     plans = [prepare(spec, tmp_path / "store") for spec in specs]
     monkeypatch.setattr(running, "_run", lambda *_: summary(run=1, interrupted=True))
-    monkeypatch.setattr(sweeps, "_one_cluster", lambda _: contextlib.nullcontext())
-    assert sweeps.run(plans, console, None).exit_code == 130
+    monkeypatch.setattr(several, "_one_cluster", lambda _: contextlib.nullcontext())
+    assert several.run(plans, console, None).exit_code == 130
     last = console.export_text().splitlines()[-1]
     assert last.endswith(f"Go on with: mfsweep run {specs[0]} {specs[1]} --store {tmp_path / 'store'}")
 
@@ -131,7 +132,7 @@ def test_a_wrong_spec_among_several_stops_all_before_anything_trains(specs, writ
 def test_two_specs_of_one_name_are_refused(specs, write_spec, tmp_path):
     plans = [prepare(spec, tmp_path / "store") for spec in (specs[0], write_spec(name="again.yaml"))]
     with pytest.raises(SpecError, match=r"again.yaml:1: name: got 'small', expected another name"):
-        sweeps.refuse_same_names(plans)
+        several.refuse_same_names(plans)
 
 
 @pytest.mark.parametrize("smoke", [False, True])
@@ -149,9 +150,11 @@ def test_json_of_a_run_names_the_stages_that_failed_and_were_skipped(specs, tmp_
         "reused": 1,
         "failed": 1,
         "skipped": 1,
+        "pruned": 0,
         "interrupted": False,
         "disk_full": False,
         "failed_stages": [{"spec": "small", **failed.as_json()}],
         "skipped_stages": [{"spec": "small", **skipped.as_json()}],
+        "pruned_stages": [],
     }
     assert failed.as_json()["reason"] == "the loss is not finite"

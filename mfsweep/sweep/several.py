@@ -6,26 +6,27 @@ import contextlib
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from mfsweep.analysis.index import write_index
-from mfsweep.cli import run as running
-from mfsweep.cli.planned import near
 from mfsweep.errors import MfsweepError
-from mfsweep.files import FULL_DISK
+from mfsweep.files import FULL_DISK, near
 from mfsweep.masking import masked
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
 from mfsweep.run.sweep import Summary
+from mfsweep.sweep import running
+from mfsweep.sweep.places import refuse_relative_databases, refuse_relative_store
 
 WRONG = 2
 """Exit code of a spec whose resources or tracking server were refused, or that a defect of ours broke off."""
 
 
 @dataclass
-class Outcome:
+class SweepsOutcome:
     """How the runs of several specs ended."""
 
     summaries: dict[str, Summary] = field(default_factory=dict)
@@ -87,7 +88,26 @@ def refuse_same_names(plans: Sequence[Plan]) -> None:
             raise plan.spec.document.error(("name",), plan.name, expected)
 
 
-def run(plans: Sequence[Plan], console: Console, tracking_uri: str | None) -> Outcome:
+def admit(plans: Sequence[Plan], store: Path, tracking_uri: str | None) -> None:
+    """Refuse to begin what cannot end well.
+
+    Args:
+        plans: what is to be run.
+        store: their store, as the user has named it.
+        tracking_uri: in place of the specs' own.
+
+    Raises:
+        SpecError: two specs of one name; inside a Ray job, a database that would be lost with it.
+        StoreError: inside a Ray job, a store that would be lost.
+        TrackingError: likewise an option.
+    """
+    refuse_same_names(plans)
+    refuse_relative_store(store)
+    for plan in plans:
+        refuse_relative_databases(plan, tracking_uri)
+
+
+def run(plans: Sequence[Plan], console: Console, tracking_uri: str | None) -> SweepsOutcome:
     """Run plans, each on what the ones before it have left to do; write the page of all their reports.
 
     One that fails, cannot begin or meets a defect of ours does not keep the others from running; an interrupt ends all.
@@ -95,7 +115,7 @@ def run(plans: Sequence[Plan], console: Console, tracking_uri: str | None) -> Ou
     Raises:
         MfsweepError: a single plan could not begin.
     """
-    outcome = Outcome()
+    outcome = SweepsOutcome()
     if len(plans) == 1:
         outcome.summaries[plans[0].name] = running.run(plans[0].again(), console, tracking_uri)
         return outcome
@@ -112,7 +132,7 @@ def run(plans: Sequence[Plan], console: Console, tracking_uri: str | None) -> Ou
     return outcome
 
 
-def _run_each(plans: Sequence[Plan], console: Console, tracking_uri: str | None, outcome: Outcome) -> None:
+def _run_each(plans: Sequence[Plan], console: Console, tracking_uri: str | None, outcome: SweepsOutcome) -> None:
     for plan in plans:
         console.print(f"\n{plan.name}: {near(plan.spec.document.path.absolute())}", style="bold")
         try:
@@ -130,10 +150,10 @@ def _run_each(plans: Sequence[Plan], console: Console, tracking_uri: str | None,
             return
 
 
-def smoke(plans: Sequence[Plan], console: Console) -> Outcome:
+def smoke(plans: Sequence[Plan], console: Console) -> SweepsOutcome:
     """Try out each plan."""
     with _one_cluster(plans):
-        return Outcome({plan.name: running.smoke(plan, console) for plan in plans})
+        return SweepsOutcome({plan.name: running.smoke(plan, console) for plan in plans})
 
 
 @contextlib.contextmanager
@@ -146,7 +166,7 @@ def _one_cluster(plans: Sequence[Plan]) -> Iterator[None]:
         yield
 
 
-def _say_end(plans: Sequence[Plan], console: Console, outcome: Outcome) -> None:
+def _say_end(plans: Sequence[Plan], console: Console, outcome: SweepsOutcome) -> None:
     counts = outcome.counts()
     console.print(
         f"\n{len(plans)} specs: {counts['run']} stages run, {counts['reused']} reused, {counts['failed']} failed"

@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from mfsweep.cli import show
-from mfsweep.cli.requirements import require_same_versions
 from mfsweep.errors import SpecError, StoreError
 from mfsweep.models.versions import versions
 from mfsweep.prepare import prepare
 from mfsweep.records import Best, Record
 from mfsweep.spec.load import load
+from mfsweep.sweep import results
+from mfsweep.sweep.requirements import require_same_versions
 
 REQUIRE = ("resources:", "require: same_versions\nresources:")
 BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
@@ -41,7 +41,7 @@ def trained(write_spec, store):
 def test_one_version_of_everything_is_let_through(trained):
     plan = trained({}, {"ray": "1.0"}, {})
     require_same_versions(plan, here=True)
-    assert show.analyse(plan).analysis.mixed == ()
+    assert results.analyse(plan).analysis.mixed == ()
 
 
 @pytest.mark.parametrize("package", ["torch", "python", "numpy", "mfsweep"])
@@ -51,19 +51,19 @@ def test_two_versions_are_refused_with_their_stages(trained, package):
     with pytest.raises(
         StoreError, match=rf"small\.yaml: require: same_versions: .*{package} differs: 0\.0\.1 for .* {key}"
     ):
-        show.analyse(plan)
+        results.analyse(plan)
 
 
 def test_a_store_of_another_version_than_here_is_not_added_to(trained):
     plan = trained({"torch": "0.0.1"}, {"torch": "0.0.1"})
     key = next(iter(plan.graph.nodes))
-    show.analyse(plan)  # what there is has one version
+    results.analyse(plan)  # what there is has one version
     with pytest.raises(StoreError, match=rf"{key} has torch 0\.0\.1, and here is {re.escape(versions()['torch'])}"):
         require_same_versions(plan, here=True)
 
 
 def test_without_it_what_differs_is_said(trained):
-    shown = show.analyse(trained({}, {"torch": "0.0.1"}, changes=()))
+    shown = results.analyse(trained({}, {"torch": "0.0.1"}, changes=()))
     assert [one.what for one in shown.analysis.mixed] == ["torch"]
 
 

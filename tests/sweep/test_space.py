@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from mfsweep.cli.space import warn_of_space
 from mfsweep.models.mace import Mace
 from mfsweep.plan.space import space
 from mfsweep.prepare import prepare
+from mfsweep.sweep.space import warn_of_space
 
 
 def test_a_stage_of_the_study_takes_what_was_measured_of_one():

@@ -1,96 +1,45 @@
-"""What the commands print of a plan and of the records under it: tables on a console, plain rows for JSON."""
+"""What came out of a sweep so far: laws, gains and claims, their tables, figures and report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from mfsweep.analysis import report
 from mfsweep.analysis import study as studies
 from mfsweep.analysis.drawn import Drawn
 from mfsweep.analysis.figures import Residual
+from mfsweep.analysis.frame import frame
 from mfsweep.analysis.gallery import gallery
+from mfsweep.analysis.law import Law
 from mfsweep.analysis.table import points_csv
 from mfsweep.analysis.tables import claim_table, gain_table, law_table
 from mfsweep.analysis.transfer import FitRequest
-from mfsweep.cli import facts, residuals, searching
-from mfsweep.cli.requirements import require_same_versions
-from mfsweep.cli.unpaid import unpaid
 from mfsweep.data.residuals import residual
 from mfsweep.files import write_text
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
-from mfsweep.prepare.pruned import pruned_points, spared
-from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets
+from mfsweep.records import ClaimRecord
 from mfsweep.store import SweepFolder
+from mfsweep.sweep import facts, residuals, searching
+from mfsweep.sweep.requirements import require_same_versions
+from mfsweep.sweep.unpaid import unpaid
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEV = 1000.0
 
 
-def status(plan: Plan) -> list[dict[str, Any]]:
-    """Return a row for each stage: key, name, axis values, state, and once it is trained its end and its errors."""
-    rows = []
-    not_needed = spared(plan, pruned_points(plan))
-    for key, node in plan.graph.nodes.items():
-        folder = plan.store.stage(key)
-        record = folder.record()
-        failure = None if key in plan.done else folder.failure()
-        pruning = None if record else folder.pruning()
-        state = "trained" if record else "pruned" if pruning else "begun" if folder.path.exists() else "to do"
-        state = "skipped" if state in ("begun", "to do") and key in not_needed else state
-        state = "done" if key in plan.done else "failed" if failure else state
-        row: dict[str, Any] = {"key": key, "stage": node.name, "values": node.values, "state": state}
-        if pruning:
-            row |= {"reason": pruning.reason, "log": str(folder.log)}
-        if failure:
-            row |= {"reason": failure, "log": str(folder.log)}
-        if record:
-            row |= {"steps": record.steps, "stop_reason": record.stop_reason, "metrics": record.metrics}
-            row |= {"selected_step": record.selected.step, "head_reasons": record.head_reasons}
-            made = {one.name: found for one in node.evaluations if (found := folder.evaluation(one.identity()))}
-            row["evaluations"] = {name: one.metrics for name, one in made.items()}
-            row["offsets_only"] = {name: one.offsets_only for name, one in made.items()}
-        rows.append(row)
-    return rows
-
-
-def status_table(rows: Iterable[dict[str, Any]]) -> Table:
-    """Return the rows of `status` as a table: errors in meV/atom, validation unless said otherwise."""
-    table = Table(box=None, pad_edge=False, caption_justify="left")
-    for column in ("key", "stage", "state", "steps", "energy MAE, meV/atom"):
-        table.add_column(column, no_wrap=column != "stage")
-    for row in rows:
-        values = " ".join(f"{axis}={value}" for axis, value in row["values"].items())
-        errors = [
-            f"{path.removesuffix('.energy_mae')} {value:.1f}"
-            for path, value in row.get("metrics", {}).items()
-            if path.endswith(".energy_mae")
-        ]
-        for name, metrics in row.get("evaluations", {}).items():
-            if (error := metrics.get("energy_mae")) is not None:
-                null = row.get("offsets_only", {}).get(name, {}).get("energy_mae")
-                errors.append(beside_offsets(f"{name} {error:.1f}", error, null))
-        if any(error.endswith("!") for error in errors):
-            table.caption = ABOVE_OFFSETS
-        if "reason" in row:
-            errors.append(escape(f"{row['reason'].strip().splitlines()[0]} ({row['log']})"))
-        table.add_row(
-            row["key"], f"{row['stage']} {values}", row["state"], str(row.get("steps", "")), ", ".join(errors)
-        )
-    return table
-
-
 @dataclass(frozen=True)
-class Shown:
-    """A plan's analysis and the ways to show it."""
+class Results:
+    """What came out of a sweep so far, and the ways to show it."""
 
     plan: Plan
     study: studies.Study
@@ -106,9 +55,23 @@ class Shown:
         return gallery(self.study, self.analysis)
 
     @property
+    def laws(self) -> Sequence[Law]:
+        """Return the laws of the spec's `fits`; one that the points cannot carry is there too, with the reason."""
+        return self.analysis.laws
+
+    @property
+    def claims(self) -> Sequence[ClaimRecord]:
+        """Return what came out for each statement of the spec."""
+        return self.analysis.claims
+
+    @property
     def folder(self) -> SweepFolder:
         """Return where the sweep's own files lie."""
         return self.plan.store.sweep(self.plan.name)
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row a cell (analysis/frame.py has the columns)."""
+        return frame(self.plan.store, [(self.plan.name, self.study.cells)])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the fits as JSON rows, and behind them what a search has found, a row a study."""
@@ -145,7 +108,7 @@ class Shown:
         return report.write(folder, self.study, self.analysis, self.drawn)[-1]
 
 
-def analyse(plan: Plan) -> Shown:
+def analyse(plan: Plan) -> Results:
     """Return what can be shown of a plan.
 
     Raises:
@@ -172,7 +135,7 @@ def analyse(plan: Plan) -> Shown:
         parts=facts.parts(plan),
         look=facts.look(plan),
     )
-    return Shown(plan, study)
+    return Results(plan, study)
 
 
 def _residuals(plan: Plan) -> list[Residual]:

@@ -1,86 +1,37 @@
-"""`mfsweep run` from the plan to the last line on the screen."""
+"""One plan is run: trained, fitted, reported and mirrored; what goes on is said on a console."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from mfsweep.cli import DEFAULT_STORE, searching, show
-from mfsweep.cli.came_out import CameOut, came_out
-from mfsweep.cli.planned import near
-from mfsweep.cli.requirements import require_same_versions
-from mfsweep.errors import StoreError, TrackingError
+from mfsweep.files import near
 from mfsweep.models import overlay
 from mfsweep.plan.smoke import smoke_graph
 from mfsweep.prepare import Plan
 from mfsweep.prepare.inventory import Inventory
 from mfsweep.prepare.points import tried
-from mfsweep.quantities import count
 from mfsweep.run import cluster, orphans, sweep
-from mfsweep.run.mlflow_experiment import SPEC, reason
 from mfsweep.run.mlflow_names import link
 from mfsweep.run.progress import Display, waiting
-from mfsweep.run.rebuild import rebuild, unmirrored
 from mfsweep.run.room import Room
-from mfsweep.run.store_tracking import open_or_go_on
 from mfsweep.run.sweep import Summary
 from mfsweep.run.tracking import Tracker, Untracked
-from mfsweep.store import Store
-from mfsweep.store.sqlite_uris import is_relative, placed
+from mfsweep.store import DEFAULT_STORE, Store
+from mfsweep.sweep import results, searching
+from mfsweep.sweep.came_out import CameOut, came_out
+from mfsweep.sweep.requirements import require_same_versions
+from mfsweep.sweep.tracking import mirror_others, tracked, uri_of_spec
 
 if TYPE_CHECKING:
     from mfsweep.run.search import Search
-
-TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
-"""MLflow's own environment variable, in place of `tracking.uri`."""
-
-
-def refuse_relative_store(store: Path) -> None:
-    """Refuse a store that a Ray job would lose.
-
-    Raises:
-        StoreError: a relative path inside a job, whose working folder Ray deletes.
-    """
-    if cluster.in_job() and not store.is_absolute():
-        raise StoreError(
-            f"--store {store}: inside a Ray job an absolute path on shared storage is expected: the job's working "
-            "folder is Ray's own and is deleted. Pass --store /shared/..., or set MFSWEEP_STORE"
-        )
-
-
-def refuse_relative_databases(plan: Plan, tracking_uri: str | None) -> None:
-    """Refuse the databases that a Ray job would lose.
-
-    Args:
-        plan: with the spec's own.
-        tracking_uri: in place of the spec's.
-
-    Raises:
-        SpecError: the address of an sqlite file by a relative path inside a job, in the spec.
-        TrackingError: likewise in the option or variable.
-    """
-    if not cluster.in_job():
-        return
-    expected = (
-        "an absolute path on shared storage (sqlite:////shared/...) or a server's address: inside a Ray job the "
-        "working folder is Ray's own and is deleted"
-    )
-    if tracking_uri and is_relative(tracking_uri):
-        raise TrackingError(f"--tracking-uri (MLFLOW_TRACKING_URI): got {tracking_uri}, expected {expected}")
-    experiment = plan.spec.experiment
-    given = {("tracking", "uri"): None if tracking_uri else experiment.tracking.uri}
-    given[("search", "storage")] = experiment.search.storage if experiment.search else None
-    for place, uri in given.items():
-        if uri and is_relative(uri):
-            raise plan.spec.document.error(place, uri, expected)
 
 
 def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[Plan] = ()) -> Summary:
@@ -112,8 +63,8 @@ def _run(
     folder.write_spec(plan.spec.document.text)
     plan = search.plan if search else plan
     folder.write_cells(plan.cells())
-    uri = tracking_uri or _of_spec(plan)
-    with _room(plan, console) as room, _tracked(plan, uri, console) as tracker:
+    uri = tracking_uri or uri_of_spec(plan)
+    with _room(plan, console) as room, tracked(plan, uri, console) as tracker:
         summary = _trained(plan, room, console, tracker.tracker, search)
         if search:
             plan = search.plan
@@ -130,7 +81,7 @@ def _run(
                 tracker.came_out.tags |= searching.show(plan, console, search.failed, search.refused)
                 tracker.artifacts.append(folder.search)
     if not broken_off and uri is None and isinstance(tracker.tracker, Tracker):
-        _mirror_others(plan, among, console)
+        mirror_others(plan, among, console)
     return summary
 
 
@@ -170,89 +121,6 @@ def smoke(plan: Plan, console: Console) -> Summary:
 def _tried(plan: Plan) -> Plan:
     """Return the plan; of a search, which may have asked for nothing yet, with points of each study."""
     return plan.extended(tried(plan.spec)) if plan.spec.searched else plan
-
-
-@dataclass
-class _Tracked:
-    tracker: Tracker | Untracked
-    status: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
-    artifacts: list[Path] = field(default_factory=list)
-    came_out: CameOut = field(default_factory=CameOut)
-
-
-@contextlib.contextmanager
-def _tracked(plan: Plan, uri: str | None, console: Console) -> Iterator[_Tracked]:
-    """Open the tracker before anything runs; close it with what the body left as status and artifacts.
-
-    Raises:
-        TrackingError: the server that the user has named cannot be used. The store's own file never ends a run.
-    """
-    with waiting(console, "Opening MLflow ..."):
-        tracker = _opened_tracker(plan, uri, console)
-    tracked = _Tracked(tracker)
-    try:
-        yield tracked
-    finally:
-        told = tracked.came_out
-        lost_here = tracker.close(
-            tracked.status, tracked.artifacts, tags=told.tags, metrics=told.metrics, view=told.view
-        )
-        for lost in lost_here:
-            console.print(f"MLflow: {lost}", style="yellow")
-
-
-def _opened_tracker(plan: Plan, uri: str | None, console: Console) -> Tracker | Untracked:
-    params = {"spec": str(plan.spec.document.path), **plan.summary(), **plan.spec.experiment.resources.identity()}
-    per_decade = plan.spec.experiment.tracking.steps_per_decade
-    store = plan.store
-    if uri is None:
-
-        def say(text: str) -> None:
-            console.print(f"MLflow: {text}", style="yellow", soft_wrap=True, markup=False)
-
-        return open_or_go_on(store, plan.name, say, sweep=plan.name, params=params, steps_per_decade=per_decade)
-    return Tracker.open(
-        uri,
-        plan.name,
-        sweep=plan.name,
-        params=params,
-        artifacts=store.artifacts,
-        steps_per_decade=per_decade,
-        guard=store.tracking_guard,
-        given=_where_given(plan, uri),
-        abandoned=store.is_abandoned,
-    )
-
-
-def _where_given(plan: Plan, uri: str) -> str:
-    """Return where the user has named a tracking URI."""
-    if uri == os.environ.get(TRACKING_VARIABLE):
-        return TRACKING_VARIABLE
-    return SPEC if uri == _of_spec(plan) else "--tracking-uri"
-
-
-def _of_spec(plan: Plan) -> str | None:
-    """Return a spec's tracking URI; a relative path in it starts at the spec's folder."""
-    given = plan.spec.experiment.tracking.uri
-    return given and placed(given, plan.spec.document.path.absolute().parent)
-
-
-def _mirror_others(plan: Plan, among: Sequence[Plan], console: Console) -> None:
-    """Show the store's earlier sweeps in a file that was made anew; what goes wrong there is no failure of this run."""
-    own = {one.name for one in among}
-
-    def say(text: str) -> None:
-        console.print(f"MLflow: {text}", soft_wrap=True, markup=False)
-
-    try:
-        if others := [name for name in unmirrored(plan.store) if name not in own]:
-            what = f"{plan.store.tracking_database.name} lacks {count(len(others), 'earlier sweep')} of this store"
-            say(f"{what}, written into it from the records now. Ctrl-C leaves that to `mfsweep track rebuild`")
-            rebuild(plan.store, say, others)
-    except KeyboardInterrupt:
-        say("the rest is left to `mfsweep track rebuild`")
-    except Exception as error:  # noqa: BLE001  a mirror ends no run, whatever goes wrong in it
-        say(f"the earlier sweeps are not complete: {reason(error)}")
 
 
 @contextlib.contextmanager
@@ -301,7 +169,7 @@ def _trained(
 
 def _show_results(plan: Plan, console: Console) -> tuple[list[Path], CameOut]:
     """Print the laws and write the sweep's files; return those that belong into MLflow, and what came out."""
-    shown = show.analyse(plan)
+    shown = results.analyse(plan)
     shown.print(console)
     shown.write_points()
     written = shown.write()
