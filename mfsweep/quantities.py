@@ -22,7 +22,7 @@ from mfsweep.errors import FitError, nearest
 
 
 class Quantity(StrEnum):
-    """One measured quantity; README rule 13 fixes the units."""
+    """One measured quantity; docs/fairness.md#rule-13 fixes the units."""
 
     ENERGY_MAE = "energy_mae"
     """Mean over structures of |dE| / N."""

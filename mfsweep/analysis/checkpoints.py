@@ -1,7 +1,7 @@
 """Where the selected checkpoint of a training and the best one of a readout head are not the same.
 
-All numbers of a stage are those of its selected checkpoint (README rule 8). Beside them stands what each head had at
-the step at which its own validation was best, and whether it was still improving when the training ended.
+All numbers of a stage are those of its selected checkpoint (docs/fairness.md#rule-8). Beside them stands what each head
+had at the step at which its own validation was best, and whether it was still improving when the training ended.
 """
 
 from __future__ import annotations

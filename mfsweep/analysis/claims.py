@@ -4,8 +4,8 @@ Of a metric, the cells of both sides are paired where all other axes agree; with
 ratios of its pairs are averaged, and the interval is Student's over the replicates. Only the pairs that every replicate
 has count (balance.py). Of a law, gradients are compared (transfer.py).
 
-What has not converged carries no claim (README rule 10): it is left out, and counted as capped. Where too little is
-left without it, the numbers are those of all cells, and the verdict is that one cannot tell.
+What has not converged carries no claim (docs/fairness.md#rule-10): it is left out, and counted as capped. Where too
+little is left without it, the numbers are those of all cells, and the verdict is that one cannot tell.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The two figures of a transfer study: error against fine-tune size, and the transfer law.
 
-Hollow markers have not converged (README rule 10). How they look is in style.py.
+Hollow markers have not converged (docs/fairness.md#rule-10). How they look is in style.py.
 """
 
 from __future__ import annotations

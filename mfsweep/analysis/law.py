@@ -18,7 +18,7 @@ from mfsweep.quantities import count
 CANNOT_TELL = 0.3
 """Half-width of a gradient's interval above which it says nothing."""
 CAPPED = "max_steps stopped a stage behind them, or its head was still improving"
-"""What keeps a number from a claim (README rule 10)."""
+"""What keeps a number from a claim (docs/fairness.md#rule-10)."""
 WEAK = "x follows its size too weakly to allow for its errors (these are least squares); sizes further apart would do"
 MARGIN = 1.15
 """How far a band, and the panel that shows it, goes beyond the outermost points of a law: a factor of x."""
@@ -84,7 +84,7 @@ class Line:
     replicates: str
     """How many there are, and of what, in words."""
     capped: int
-    """Of the n points, those that have not converged (README rule 10)."""
+    """Of the n points, those that have not converged (docs/fairness.md#rule-10)."""
     band: Band | None = None
     """Of a single group's line; the pooled one has as many intercepts as groups, and none."""
     prediction: Band | None = None

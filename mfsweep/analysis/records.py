@@ -77,7 +77,7 @@ class Records:
         return self._stages[key]
 
     def converged(self, key: str, name: str | None = None) -> bool:
-        """Return whether a stage and all its ancestors converged (README rule 10).
+        """Return whether a stage and all its ancestors converged (docs/fairness.md#rule-10).
 
         Args:
             key: of a trained stage.

@@ -152,7 +152,7 @@ def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES)
 
 
 def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest, *, resamples: int = RESAMPLES) -> Law:
-    """Fit one law; where x was measured on the test set too, the gradient against that stands beside (rule 12).
+    """Fit one law; where x was measured on the test set too, that gradient stands beside (docs/fairness.md#rule-12).
 
     Raises:
         FitError: a path or an axis that does not exist.

@@ -52,7 +52,7 @@ class Point:
     """Optimiser steps of the weights behind them."""
     x_converged: bool
     y_converged: bool
-    """Whether the head behind each, and all that its stage starts from, converged (README rule 10)."""
+    """Whether the head behind each, and all that its stage starts from, converged (docs/fairness.md#rule-10)."""
     sizes: Mapping[str, Mapping[str, int]]
     """Stage name -> label method -> training structures."""
     x_size: float = 0

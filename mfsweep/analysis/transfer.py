@@ -1,4 +1,6 @@
-"""Transfer laws: log y = m log x + c, a line for each group and one gradient common to all (README rules 10 and 12).
+"""Transfer laws: log y = m log x + c, a line for each group and one gradient common to all.
+
+docs/fairness.md#rule-12 says how they are fitted, docs/fairness.md#rule-10 what is left out.
 
 A law never fails for want of points: it is refused, with the reason in it, so that a sweep still ends well. The
 statistics are in gradient.py; this module decides what is fitted and what may be said of it.

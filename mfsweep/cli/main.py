@@ -269,7 +269,7 @@ def report(spec: Path, store: Path, out: Path | None) -> None:
 
 @cli.command()
 @store_option
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port of the UI.")
 @click.option(
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of the store's own.  [env: MLFLOW_TRACKING_URI]"
 )

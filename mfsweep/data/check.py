@@ -2,7 +2,7 @@
 
 It goes over the labelled sets, validation sets and evaluations that the stages will use, and over nothing else but to
 tell units: a file may hold what no stage asks for. Of the structures of an evaluation it looks at geometries and at
-which labels exist, never at a label's value (README rule 4).
+which labels exist, never at a label's value (docs/fairness.md#rule-4).
 
 A label method that is made of others is checked like any other, but judged (judged.py) by its parts.
 """

@@ -54,7 +54,7 @@ def open_bins(sizes: Sequence[int] | NDArray[np.integer], capacity: int, bins: i
     """Return how many bins to open for items of these sizes: `bins`, or fewer for a small set where `adapt` is set.
 
     A set that fills fewer than `bins` batches would otherwise be spread over all of them, and the batch size would
-    vary with the size of the set, which may be the very axis under study (README rule 11).
+    vary with the size of the set, which may be the very axis under study (docs/fairness.md#rule-11).
     """
     if not adapt:
         return bins

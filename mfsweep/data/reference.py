@@ -1,7 +1,7 @@
 """Energy offsets (E0): one energy per element and label method, by least squares on element counts, in float64.
 
-A model learns what is left after them. They are a property of a label method and a fixed set of structures (README
-rule 5), never of a training. Shapes: `n` structures asked for.
+A model learns what is left after them. They are a property of a label method and a fixed set of structures
+(docs/fairness.md#rule-5), never of a training. Shapes: `n` structures asked for.
 """
 
 from __future__ import annotations

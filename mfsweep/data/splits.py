@@ -11,9 +11,9 @@ value.
 
 Subsets of one source are drawn first, then the others; in alphabetical order, `rest` last. Each takes, in queue order,
 the formulae that have structures with every label it `needs`: first for its validation set, then for training. A
-formula has one owner; what a straddling formula has too much goes nowhere (README rule 3), and neither does what the
-other sources hold of a formula that a subset of one source has taken. So a structure that stands in two sources is
-in one part of one subset only.
+formula has one owner; what a straddling formula has too much goes nowhere (docs/fairness.md#rule-3), and neither does
+what the other sources hold of a formula that a subset of one source has taken. So a structure that stands in two
+sources is in one part of one subset only.
 
 With `splits.folds` the formulae that have test structures are dealt out to K folds in queue order: the test subset is
 drawn from its fold's alone, every other one from the rest.

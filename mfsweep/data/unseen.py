@@ -1,4 +1,4 @@
-"""The guard of README rule 4: the labels that a test is scored against enter no training.
+"""The guard of docs/fairness.md#rule-4: the labels that a test is scored against enter no training.
 
 The plan refuses what names can tell. Here the structures themselves are compared, so that the rule holds whatever led
 to them: ranges, several sources, subsets with other names than `t`, labels made of others, energy offsets.
@@ -106,6 +106,6 @@ def _refuse(view: DataView, seen: _Seen, held: Sequence[_Held]) -> None:
             raise DataError(
                 f"{view.place}: {seen.place} brings {seen.method} labels of {len(leaked)} structures of "
                 f"{own.evaluation.subset!r} into a training, and {own.evaluation.labels} is tested on them: the first "
-                f"is {first}. Test labels touch nothing but the last number (README rule 4): test on a subset with "
-                "which nothing is trained, validated or fitted"
+                f"is {first}. Test labels touch nothing but the last number (docs/fairness.md#rule-4): test on a "
+                "subset with which nothing is trained, validated or fitted"
             )

@@ -142,5 +142,6 @@ class Lora(Frozen):
     """Low-rank adapters on the backbone's linear maps, merged into the weights that are kept."""
 
     rank: PositiveInt = 8
+    """Width between the two factors of each adapter."""
     scale: PositiveFloat = 1.0
     """What the product of the two factors is multiplied by."""

@@ -39,7 +39,7 @@ def check_fits(spec: Spec, graph: Graph, found: Gathered | None = None) -> None:
 
 
 def check_search(spec: Spec, graph: Graph) -> None:
-    """Refuse a search by what no result measures, or by test labels (README rule 4), or by a sampler that cannot do it.
+    """Refuse a search by what no result measures, by test labels (docs/fairness.md#rule-4), or that no sampler can do.
 
     Raises:
         SpecError: at what is wrong of the search.

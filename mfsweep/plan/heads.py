@@ -1,4 +1,4 @@
-"""Which readout head of a stage starts from which of its parent's, and how wide it is (README rule 9)."""
+"""Which readout head of a stage starts from which of its parent's, and how wide it is (docs/fairness.md#rule-9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The rules of fairness that a spec alone can break (README rules 2, 4, 8), and names that must exist.
+"""The rules of fairness that a spec alone can break, and names that must exist.
+
+The rules are docs/fairness.md#rule-2, docs/fairness.md#rule-4 and docs/fairness.md#rule-8.
 
 What needs the data file to be known (sizes of `rest`, elements, units) is data/check.py's.
 """

@@ -36,7 +36,9 @@ class Distribution(Frozen):
     """Where the values of a searched axis come from; whole numbers where `low`, `high` and `step` are."""
 
     low: Number
+    """The lowest value."""
     high: Number
+    """The highest value."""
     log: Bool = False
     """Equal chances on a logarithmic scale."""
     step: Number | None = None

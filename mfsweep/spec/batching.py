@@ -21,7 +21,8 @@ class Batching(Frozen):
     batches_per_step: PositiveInt = 4
     """Batches whose gradients make one optimiser step; the workers share them."""
     adapt_bins: Bool = True
-    """Open only ceil(atoms / max_atoms) bins for a set that fills fewer than `bins` batches (README rule 11)."""
+    """Open only ceil(atoms / max_atoms) bins for a set that fills fewer than `bins` batches
+    (docs/fairness.md#rule-11)."""
 
 
 class StepTime(Frozen):

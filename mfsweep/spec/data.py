@@ -47,7 +47,9 @@ class Difference(Frozen):
     """Labels of delta-learning: what one method gives less what another does, on structures that carry both."""
 
     target: Name
+    """Label method that predictions are wanted of."""
     minus: Name
+    """Label method that is taken off, and whose own values are added to a prediction."""
 
     @property
     def name(self) -> str:
@@ -124,9 +126,13 @@ class Splits(Frozen):
     fold: NonNegativeInt | Literal["${fold}"] | None = None
     """The fold, 0 to K - 1, that the test subset is of; `${fold}`: an axis of that name holds it."""
     a: Subset | None = None
+    """For fine-tuning. Energy offsets are fitted on its training part."""
     b: Subset | None = None
+    """For pre-training."""
     c: Subset | None = None
+    """For a second auxiliary method."""
     t: Subset | None = None
+    """For tests alone."""
 
     @property
     def column(self) -> str | None:
@@ -192,7 +198,7 @@ class Data(Frozen):
     splits: Splits
     """How formulae are shared out."""
     offsets: Literal["fixed", "paid", "isolated_atoms"] | dict[Name, Energies] = "fixed"
-    """`fixed`: a method's energy offsets are fitted once on the training part of `a` (README rule 5).
+    """`fixed`: a method's energy offsets are fitted once on the training part of `a` (docs/fairness.md#rule-5).
     `paid`: on the stage's own training structures only, so that no label is used that the cell did not pay for.
     `isolated_atoms`: the energies of the isolated atoms in the data. A table: label method -> element -> eV; methods
     that are not in it are fitted as with `fixed`."""

@@ -30,6 +30,7 @@ class Grid(_Figure):
 
     kind: Literal["grid"]
     y: Metric
+    """Metric of each cell."""
 
 
 class Curve(_Figure):
@@ -53,6 +54,7 @@ class Bars(_Figure):
 
     kind: Literal["bars"]
     y: Metric
+    """Metric of each cell."""
     bars: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Axes whose values stand side by side in a group."""
     groups: tuple[Name, ...] = ()
@@ -72,10 +74,12 @@ class Pareto(_Figure):
 
     kind: Literal["pareto"]
     y: Metric
+    """Metric of each cell."""
     costs: Annotated[dict[Name, NonNegativeFloat | Literal["measured"]], Field(min_length=1)]
     """Label method -> cost of one label, in any one unit, 0 to leave it out of account. Derived methods cost what their
     parts do. `measured`: the core-seconds that `mfsweep data label` took for one, on average."""
     unit: str = "core-seconds"
+    """Unit of the costs, as the figure shows it."""
     lines: tuple[Name, ...] = ()
     """Axes whose values have a colour of their own."""
 
@@ -92,7 +96,9 @@ class Residuals(_Figure):
 
     kind: Literal["residuals"]
     target: Name
+    """Label method that the others are compared with."""
     methods: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Label methods, a histogram each."""
 
 
 class Table(_Figure):
@@ -100,7 +106,9 @@ class Table(_Figure):
 
     kind: Literal["table"]
     rows: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Axes whose values make the rows."""
     columns: Annotated[tuple[Metric, ...], Field(min_length=1)]
+    """Metrics, a column each."""
 
 
 class Gradients(_Figure):
@@ -108,6 +116,7 @@ class Gradients(_Figure):
 
     kind: Literal["gradients"]
     fits: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Some of the spec's `fits`."""
 
 
 Figure = Annotated[
@@ -128,10 +137,13 @@ class Claim(Frozen):
     says: Annotated[str, Field(min_length=1)]
     """What the source states, in a few words."""
     y: Metric | None = None
+    """Metric whose ratio is compared."""
     gradient: Name | None = None
     """In place of `y`: one of the spec's `fits`, whose gradients are compared; without `against`, one with 0."""
     this: Cells = {}
+    """The cells that the statement is about."""
     against: Cells | None = None
+    """The cells that they are compared with."""
     over: Cells | None = None
     """Who gains more: each cell's `y` is first divided by that of the cell that has these values of these axes and is
     the same else (its direct training), so that a ratio of ratios is compared."""

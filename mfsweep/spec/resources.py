@@ -13,9 +13,11 @@ class Resources(Frozen):
     """The worker group of one stage. `workers` must divide `batches_per_step`."""
 
     workers: PositiveInt = 4
+    """Processes that share the batches of a step."""
     gpus_per_worker: Annotated[Float, Field(ge=0, le=1)] = 1
     """GPUs of each worker; 0 trains on CPUs."""
     cpus_per_worker: PositiveFloat = 1
+    """CPUs that Ray reserves for each worker."""
     max_failures: NonNegativeInt = 2
     """Times a stage is started again (from its last checkpoint) after a worker died, without a validation in between.
     Workers that went with their node, as spot machines do, are not counted."""

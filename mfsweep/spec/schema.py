@@ -107,7 +107,7 @@ def _mended(schema: Any, models: dict[str, type[BaseModel]], *, templated: bool)
     model = models.get(schema.get("title", ""))
     if "properties" in made:
         planned = getattr(model, "PLANNED", ())
-        texts = _descriptions(model) if model else {}
+        texts = field_texts(model) if model else {}
         made["properties"] = {
             name: ({"description": texts[name]} if name in texts else {}) | inner(own)
             for name, own in made["properties"].items()
@@ -151,7 +151,7 @@ def _models(kind: Any, seen: set[Any] | None = None) -> set[type[BaseModel]]:
     return {own for own in seen if isinstance(own, type)}
 
 
-def _descriptions(model: type[BaseModel]) -> dict[str, str]:
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
     """Return field -> the text under it in the code; `from` for a field with that alias."""
     found: dict[str, str] = {}
     for one in reversed(model.__mro__[:-1]):

@@ -33,8 +33,8 @@ from mfsweep.spec.data import RESERVED, Difference, LabelKeys, ResolvedData, Shu
 SCHEMA = 1
 """Raised when the same training would give other numbers than before: every key changes."""
 HEADS_SCHEMA = 2
-"""The same for trainings of several heads. 2: all their errors are of the selected checkpoint (README rule 8); before,
-each method's were of the checkpoint best for its own head."""
+"""The same for trainings of several heads. 2: all their errors are of the selected checkpoint
+(docs/fairness.md#rule-8); before, each method's were of the checkpoint best for its own head."""
 FILE = "file:"
 """Begins a `start_from` that names a model file."""
 
@@ -43,6 +43,7 @@ class _Slice(Frozen):
     """Structures of one subset, how often they are drawn, and the head that learns them."""
 
     subset: SubsetName
+    """Part of the structures that they are taken from."""
     size: NonNegativeInt | Literal["all"] = "all"
     """Training structures: the first `size` of the subset's one shuffle. 0: the set vanishes."""
     range: tuple[NonNegativeInt, NonNegativeInt] | None = None
@@ -117,14 +118,14 @@ class Head(Frozen):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
     source: Annotated[str | None, Field(alias="from")] = None
-    """`parent`: that of the same label method, else the parent's only one (README rule 9), the default; `fresh`: from
-    the seed; or the name of a head of the parent."""
+    """`parent`: that of the same label method, else the parent's only one (docs/fairness.md#rule-9), the default;
+    `fresh`: from the seed; or the name of a head of the parent."""
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
     """Hidden widths of the head's MLP. Default: those of the head it starts from, of a fresh one the model's."""
 
 
 def inherited(head: str, parent: Sequence[str]) -> str | None:
-    """Return the parent's head that one starts from by README rule 9: of the same name, else the only one; or None."""
+    """Return the parent's head of the same name, else its only one, else None: docs/fairness.md#rule-9."""
     if head in parent:
         return head
     return parent[0] if len(parent) == 1 else None
@@ -134,7 +135,9 @@ class Rates(Frozen):
     """Learning rates of the two parts of a model."""
 
     backbone: NonNegativeFloat
+    """Of all that the heads share; 0 leaves it as it is."""
     readouts: NonNegativeFloat
+    """Of the readout heads; 0 leaves them as they are."""
 
     @model_validator(mode="after")
     def _refuse_nothing(self) -> Self:
@@ -169,12 +172,14 @@ class Recipe(Frozen):
     learning_rate: PositiveFloat | Rates = 1e-3
     """Adam's (the study's value is unknown: assumed). `{backbone: 1e-4, readouts: 1e-3}`: one for each part."""
     optimizer: Literal["adam"] = "adam"
+    """Adam, the study's."""
     schedule: Schedule = Schedule()
     max_steps: PositiveInt | None = None
     """Optimiser steps at most; a stage that this stops is not converged, and is drawn hollow. None: no limit."""
     validate_every: PositiveInt = 1000
     """Optimiser steps between validations."""
     batch: AnyBatching = Batching()
+    """How structures become batches: by Worst Fit, or by predicted time with `packer: cost_aware`."""
     loss: dict[Name, LossWeights] = {}
     """Label method -> weights. Default: 1 and 1 with forces, 100 and 0 for an energy-only method (assumed)."""
     select_on: str | Annotated[dict[str, PositiveFloat], Field(min_length=1)] | None = None
@@ -198,6 +203,7 @@ class Evaluation(Frozen):
     labels: Name
     """Label method whose values are the reference."""
     subset: SubsetName
+    """Part of the structures that are scored."""
     part: Literal["train", "validation", "test"] = "test"
     """`test`: every structure of a subset that no stage trains on."""
     head: Name | None = None
@@ -218,7 +224,8 @@ class Evaluation(Frozen):
     own: Literal[True] | None = None
     """Filled in by the plan: `head` is the one that has learned `labels`, under another name."""
     checkpoint: Literal["selected", "best"] | None = None
-    """Weights that are scored: the `selected` ones of the stage, by default, or those `best` for the head (rule 8)."""
+    """Weights that are scored: the `selected` ones of the stage, by default, or those `best` for the head
+    (docs/fairness.md#rule-8)."""
 
     @property
     def name(self) -> str:
@@ -262,7 +269,8 @@ class Training(Frozen):
     file: str | None = None
     """sha256 of the model file that it starts from in place of a stage."""
     heads: dict[Name, Head] | None = None
-    """Readout heads that do not start by README rule 9, or are not as wide as the model's; None: there are none."""
+    """Readout heads that do not start by docs/fairness.md#rule-9, or are not as wide as the model's; None: there are
+    none."""
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Labels that energy offsets have seen and cells do not pay for, of a spec with a figure of costs (README rule 5)."""
+"""Labels that energy offsets have seen and cells do not pay for (docs/fairness.md#rule-5), where costs are drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss of README rule 6, as a sum over structures: batches, ranks and methods add up, one global count divides.
+"""The loss of docs/fairness.md#rule-6, a sum over structures: batches, ranks and methods add up, one count divides.
 
     loss of a step = sum over all its structures [ lambda_E (dE / N)^2 + lambda_F mean over the 3 N components dF^2 ]
                      / number of all structures in the step

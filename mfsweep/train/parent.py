@@ -76,8 +76,8 @@ def match_heads(heads: Sequence[str], parent: Sequence[str], given: Mapping[str,
     Args:
         heads: the child's heads.
         parent: the parent's heads.
-        given: what the spec says of some of the heads. For the others README rule 9 holds: the head of the same name,
-            else the parent's only one.
+        given: what the spec says of some of the heads. For the others docs/fairness.md#rule-9 holds: the head of the
+            same name, else the parent's only one.
 
     Raises:
         TrainingError: a head is not among the parent's several, or the head that the spec names is not the parent's.

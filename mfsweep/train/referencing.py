@@ -1,8 +1,8 @@
 """Energies of a model from outside, moved to the energy offsets of this training's labels.
 
-A foundation model gives energies relative to its own E0, and ours have the E0 of each label method subtracted (README
-rule 5). The two differ by an energy per atom of each element, which is a constant and nothing to learn: least squares
-find it on the structures on which the method's E0 were fitted.
+A foundation model gives energies relative to its own E0, and ours have the E0 of each label method subtracted
+(docs/fairness.md#rule-5). The two differ by an energy per atom of each element, which is a constant and nothing to
+learn: least squares find it on the structures on which the method's E0 were fitted.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ without a better one the training has converged.
 
 The schedule follows one value, and a training of several heads has one for each head besides. A head that was still
 better within the last `patience_steps` of a training that has converged was `improving`: by the same rule, the schedule
-would not even have lowered the rate for it (README rule 10).
+would not even have lowered the rate for it (docs/fairness.md#rule-10).
 """
 
 from __future__ import annotations

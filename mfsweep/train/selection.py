@@ -1,7 +1,7 @@
 """Which checkpoints are kept: the selected one, and the best of every readout head.
 
-`select_on` is the one criterion of schedule, stop and selected checkpoint (README rule 8): a metric, or a weighted mean
-of several. All errors of a training are those of its selected checkpoint.
+`select_on` is the one criterion of schedule, stop and selected checkpoint (docs/fairness.md#rule-8): a metric, or a
+weighted mean of several. All errors of a training are those of its selected checkpoint.
 
 Beside it the best of every head is kept, for scores that ask for it, and so that it can be told whether the head was
 still improving when the training ended. A head is judged by `select_on` where that names no method of another head, and

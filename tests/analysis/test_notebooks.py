@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom on a store with a known law."""
+"""The notebook of a law runs from top to bottom on a store with a known one; tests/docs runs the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 from mfsweep.files import write_text
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = [FOLDER / "01_quickstart.ipynb"]
 FITS = "fits: {transfer: {x: pretrain.validation.energy_mae, y: result.test.cc.energy_mae, group_by: [finetune_size]}}"
 
 

@@ -1,4 +1,4 @@
-"""Sweeps on real clusters of several raylets, as README has them: grown from nothing, stopped, bereft of nodes.
+"""Sweeps on real clusters of several raylets, as docs/how-to/cluster.md has them: grown from nothing, stopped, bereft of nodes.
 
 Minutes on two cores: every worker is a process that imports torch.
 """
@@ -74,7 +74,7 @@ def job(made, *words, cwd=None):
 
 
 def submit(made, spec, store, name, *options, wait=True):
-    """Submit a run as README does.
+    """Submit a run as docs/how-to/cluster.md does.
 
     The raylets of a test share one machine, and so the folder in which each unpacks the working directory anew: the
     run goes to the specs' own folder at once.

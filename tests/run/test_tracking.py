@@ -193,9 +193,9 @@ def test_the_seconds_of_a_stage_that_is_made_again_are_told_once(open_tracker, u
     assert history(uri, run, "test/cc.energy_mae") == [(0, 10.0), (0, 12.0)]
 
 
-def test_the_filter_of_the_readme_shows_the_finetunings(open_tracker, uri, tmp_path):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (wanted,) = re.findall(r"Filter with\s+`([^`]+)`", readme)
+def test_the_filter_of_the_docs_shows_the_finetunings(open_tracker, uri, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "tracking.md").read_text()
+    (wanted,) = re.findall(r"Filter with\s+`([^`]+)`", page)
     tracker = open_tracker(uri)
     for number, stage in enumerate(["pretrain", "finetune", "finetune"]):
         tracker.add(TrackedStage(f"k{number}", f"{stage} {number}", tmp_path / "none.jsonl", tags={"stage": stage}))

@@ -25,7 +25,14 @@ INTERRUPTED = 130
 @click.option("--head", help="Of a model: the readout head.  [default: its only one]")
 @click.option("--first", type=click.IntRange(1), help="Only the first N structures of DATASET; later runs add to them.")
 @click.option("--batch", type=click.IntRange(1), help="Structures of a task.  [default: as many as take a few seconds]")
-@click.option("--cpus-per-task", "cpus", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--cpus-per-task",
+    "cpus",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPUs that Ray reserves for a task.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try again what failed in an earlier run.")
 @click.option("--replace", is_flag=True, help="Drop labels of the same name that came of another calculation.")
 @store_option

@@ -3,7 +3,7 @@
 `mfsweep data import`, the check of a spec's data before anything trains, and `mfsweep data info` ask it alike. What is
 surely wrong and would spoil numbers is refused; what may be right is warned of. Structures are judged one by one, each
 of them; labels by method, on a sample of LIMIT structures spread over the file. Of a spec's data the labels that a test
-is scored against are left out (README rule 4).
+is scored against are left out (docs/fairness.md#rule-4).
 
 | what | refused | warned of |
 | --- | --- | --- |
