@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from mfsweep.prepare import prepare
+from mfsweep.spec.load import load
 
 SPECS = Path(__file__).parents[1] / "search_spaces"
 PAPER = sorted(SPECS.glob("paper/*.yaml"))
 BUNDLED = sorted(set(SPECS.glob("**/*.yaml")) - set(PAPER))
+TWINS = sorted(SPECS.glob("mini/*.yaml"))
+REAL = sorted(SPECS.glob("real/*.yaml"))
 
 
 @cache
@@ -35,6 +38,32 @@ def test_every_experiment_of_the_study_is_planned_without_its_data(name):
     assert plan.spec.experiment.name == f"paper-{name}"
     assert plan.spec.experiment.figures
     assert plan.spec.experiment.claims
+
+
+def test_every_experiment_has_a_twin_on_neural_teachers_and_the_main_ones_a_spec_on_real_labels():
+    assert {path.stem for path in TWINS} == {path.stem for path in PAPER}
+    assert {path.stem for path in REAL} == {"fig3", "fig6", "fig8", "figS4", "delta"}
+    assert {load(path).experiment.data.source for path in TWINS} == {"bundled:mini-ani"}
+    assert {load(path).experiment.data.source for path in REAL} == {"bundled:mini-ccx"}
+
+
+def test_twins_have_folds_as_replicates_and_one_partition_and_recipe():
+    experiments = [load(path).experiment for path in [*TWINS, SPECS / "quickstart.yaml"]]
+    assert len({one.data.splits for one in experiments}) == 1
+    assert experiments[0].data.splits.folds == 5
+    recipes = {
+        (stage["learning_rate"], stage["max_steps"], str(stage["schedule"]), str(stage["batch"]))
+        for one in experiments
+        for stage in one.stages.values()
+    }
+    assert len(recipes) == 1
+
+
+def test_the_quickstart_shares_its_stages_with_the_twin_of_figure_3(tmp_path):
+    first, second = (
+        set(prepare(SPECS / name, tmp_path / "store").graph.nodes) for name in ("quickstart.yaml", "mini/fig3.yaml")
+    )
+    assert len(first & second) == 3 * (2 + 3 + 3 * 2), "of 3 folds: direct, three pre-trainings, fine-tunings of each"
 
 
 def test_every_experiment_of_the_study_has_a_spec():

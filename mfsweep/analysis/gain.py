@@ -132,7 +132,7 @@ def gains(results: Sequence[Outcome]) -> list[Gain]:
             pairs.setdefault(
                 json.dumps({axis: scalar(value) for axis, value in one.setting.items()}, sort_keys=True), []
             ).append((one, other))
-    return [_gain(found, partitions) for found in pairs.values()]
+    return [gain_of(found, partitions) for found in pairs.values()]
 
 
 def paired(results: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
@@ -156,7 +156,13 @@ def paired(results: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
     return pairs
 
 
-def _gain(pairs: list[tuple[Outcome, Outcome]], partitions: bool) -> Gain:
+def gain_of(pairs: Sequence[tuple[Outcome, Outcome]], partitions: bool) -> Gain:
+    """Return the change over pairs of a cell and its direct one, the log ratios of a replicate averaged.
+
+    Args:
+        pairs: at least one, with errors above 0; the values are those of the first.
+        partitions: whether replicates are partitions (replicates.py).
+    """
     of_replicate: dict[Split, list[float]] = {}
     for one, other in pairs:
         found = of_replicate.setdefault(label((one.seed, one.split_seed), partitions), [])

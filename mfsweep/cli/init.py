@@ -29,7 +29,8 @@ def init(source: str, output: Path | None, name: str | None, target: str | None)
                mfsweep init bundled:mini-ccx
                mfsweep init own.h5 -o first.yaml --target cc
     """  # noqa: D301
-    from mfsweep.data.source import BUNDLED, resolve
+    from mfsweep.data.bundles import BUNDLED
+    from mfsweep.data.source import resolve
     from mfsweep.sweep.starter import fitting, look
 
     if (spec := ready().get(source)) and not Path(source).exists():

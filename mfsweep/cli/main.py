@@ -223,6 +223,7 @@ def fit(spec: Path | None, store: Path, points: Path | None, *, as_json: bool) -
         click.echo(json.dumps(analysed.rows(), indent=1))
         return
     analysed.print(console())
+    analysed.conclude(console())
     try:
         analysed.write_points()
     except OSError as error:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.data.hdf5 import opened, require_size, require_stored
-from mfsweep.data.structures import SYMBOLS
+from mfsweep.data.structures import SYMBOLS, hill_formula
 from mfsweep.data.units import HARTREE, Units
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -53,6 +53,26 @@ def keys(path: Path) -> set[str]:
     """
     with opened(path, LAYOUT) as file:
         return label_keys(survey(path, file))
+
+
+class Counts(NamedTuple):
+    """How much a file holds."""
+
+    structures: int
+    atoms: int
+    formulae: int
+
+
+def counts(path: Path) -> Counts:
+    """Return how much a file holds; no coordinates and no labels are read.
+
+    Raises:
+        DataError: as of `survey`.
+    """
+    with opened(path, LAYOUT) as file:
+        groups = survey(path, file)
+        formulae = {hill_formula(group.numbers) for group in groups}
+        return Counts(groups[-1].conformers.stop, groups[-1].atoms.stop, len(formulae))
 
 
 def single_atoms(path: Path) -> list[tuple[str, int, float]]:

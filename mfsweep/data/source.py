@@ -9,19 +9,16 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
-from importlib import resources
 from pathlib import Path
 
 from mfsweep.data import dataset
+from mfsweep.data.bundles import BUNDLED, bundled
 from mfsweep.data.lone import isolated_energies
 from mfsweep.data.remembered import Remembered
 from mfsweep.errors import DataError, MissingDataError, nearest
 from mfsweep.files import facts, sha256
 from mfsweep.fingerprint import canonical
 from mfsweep.spec.data import INDICES, Content, LabelKeys, ResolvedData
-
-BUNDLED = "bundled:"
-"""Prefix of the data sets that come with the package."""
 
 
 def resolve(source: str, base: Path, name: str = "", place: str | None = None) -> Path:
@@ -39,7 +36,7 @@ def resolve(source: str, base: Path, name: str = "", place: str | None = None) -
     """
     place = place or (f"data.sources.{name}" if name else "data.source")
     if source.startswith(BUNDLED):
-        return _bundled(source.removeprefix(BUNDLED), place)
+        return bundled(source.removeprefix(BUNDLED), place)
     try:
         path = (base / _expanded(source, place)).resolve()
         found = path.exists()
@@ -201,12 +198,3 @@ def _changed(place: str, expected: str, found: str) -> DataError:
         f"{place}: expected the content with digest {expected[:12]}..., which the sweep was planned with, got "
         f"{found[:12]}...: it changed, or this machine has another file at the same path"
     )
-
-
-def _bundled(name: str, place: str) -> Path:
-    folder = Path(str(resources.files("mfsweep.data") / "bundled"))
-    path = folder / f"{name}.h5"
-    if not path.is_file():
-        known = sorted(entry.stem for entry in folder.glob("*.h5"))
-        raise DataError(f"{place}: no bundled data set {name!r}.{nearest(name, known)} There are: {', '.join(known)}")
-    return path

@@ -190,7 +190,7 @@ class Data(Frozen):
     """The structures and labels of an experiment."""
 
     source: Annotated[str, Field(min_length=1)] | None = None
-    """`bundled:mini-ccx`, or the path of an HDF5 file of the ANI-1x layout (relative to the spec's folder)."""
+    """`bundled:NAME` (`mfsweep data list`), or the path of an HDF5 file of the ANI-1x layout, relative to the spec."""
     sources: Annotated[dict[Name, Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """In place of `source`: several such files by name, whose structures need not be paired."""
     labels: Annotated[dict[Name, LabelKeys], Field(min_length=1)]

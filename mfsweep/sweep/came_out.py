@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mfsweep.analysis.study import Analysis
@@ -18,9 +19,11 @@ class CameOut:
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     view: View | None = None
+    sentences: list[str] = field(default_factory=list)
+    """What the auxiliary labels did (analysis/conclusion.py)."""
 
 
-def came_out(analysis: Analysis, graph: Graph) -> CameOut:
+def came_out(analysis: Analysis, graph: Graph, sentences: Sequence[str]) -> CameOut:
     """Return what came out of a sweep."""
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
@@ -38,8 +41,10 @@ def came_out(analysis: Analysis, graph: Graph) -> CameOut:
         name = plain(str(result.path).replace("@", ":"))
         metrics[f"best/{name}"] = best.error
         tags[f"best.{name}"] = " ".join(f"{axis}={value}" for axis, value in best.cell.values.items())
+    if sentences:
+        tags["conclusion"] = " ".join(sentences)
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    return CameOut(finite, tags, _view(analysis, graph))
+    return CameOut(finite, tags, _view(analysis, graph), list(sentences))
 
 
 def _view(analysis: Analysis, graph: Graph) -> View:

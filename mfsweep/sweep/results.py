@@ -13,6 +13,7 @@ from rich.console import Console
 
 from mfsweep.analysis import report
 from mfsweep.analysis import study as studies
+from mfsweep.analysis.conclusion import conclusions
 from mfsweep.analysis.drawn import Drawn
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.frame import frame
@@ -92,6 +93,16 @@ class Results:
             console.print(claim_table(self.analysis.claims))
         for one in self.analysis.mixed:
             console.print(one.sentence, style="yellow", soft_wrap=True, markup=False)
+
+    @cached_property
+    def conclusions(self) -> list[str]:
+        """Return what the auxiliary labels did to each target error, in plain sentences."""
+        return [sentence for result in self.analysis.results for sentence in conclusions(result)]
+
+    def conclude(self, console: Console) -> None:
+        """Print the conclusions."""
+        for sentence in self.conclusions:
+            console.print(sentence, style="bold", soft_wrap=True, markup=False)
 
     def write_points(self) -> None:
         """Write the points of every law as CSV, with the keys of their stages."""

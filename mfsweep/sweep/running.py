@@ -51,14 +51,16 @@ def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[
     plan.store.prepare()
     require_same_versions(plan, here=True)
     with _searching(plan, console) as search:
-        summary = _run(plan, search, console, tracking_uri, among or [plan])
+        summary, sentences = _run(plan, search, console, tracking_uri, among or [plan])
     _say_end(plan, console, summary, among or [plan])
+    for sentence in sentences:
+        console.print(sentence, style="bold", soft_wrap=True, markup=False)
     return summary
 
 
 def _run(
     plan: Plan, search: Search | None, console: Console, tracking_uri: str | None, among: Sequence[Plan]
-) -> Summary:
+) -> tuple[Summary, list[str]]:
     folder = plan.store.sweep(plan.name)
     folder.write_spec(plan.spec.document.text)
     plan = search.plan if search else plan
@@ -82,7 +84,7 @@ def _run(
                 tracker.artifacts.append(folder.search)
     if not broken_off and uri is None and isinstance(tracker.tracker, Tracker):
         mirror_others(plan, among, console)
-    return summary
+    return summary, tracker.came_out.sentences
 
 
 @contextlib.contextmanager
@@ -174,7 +176,7 @@ def _show_results(plan: Plan, console: Console) -> tuple[list[Path], CameOut]:
     shown.write_points()
     written = shown.write()
     console.print(f"Report: {near(written[-1])}", soft_wrap=True)
-    return list(written), came_out(shown.analysis, plan.graph)
+    return list(written), came_out(shown.analysis, plan.graph, shown.conclusions)
 
 
 def _command(plans: Sequence[Plan]) -> str:

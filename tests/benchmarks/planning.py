@@ -22,8 +22,9 @@ def main() -> None:
         for cells, splits in SPLITS.items():
             spec = Path(folder) / f"{cells}.yaml"
             text = QUICKSTART.read_text()
-            text = text.replace("[0, 40, 80, 150, 300]", str(list(range(0, 300, 3))))
-            text = text.replace("[40, 120]", str(list(range(20, 120))))
+            text = text.replace("pretrain_size: [0, 12, 60, 300, 1800]", f"pretrain_size: {list(range(0, 300, 3))}")
+            text = text.replace("finetune_size: [60, 240]", f"finetune_size: {list(range(20, 120))}")
+            text = text.replace("fold: [0, 1, 2]", "fold: [0]")
             spec.write_text(text.replace("axes:\n", f"axes:\n  split_seed: {list(range(splits))}\n", 1))
             command = [sys.executable, "-m", "mfsweep", "plan", str(spec), "--json", "--store", f"{folder}/store"]
             _measure(command)

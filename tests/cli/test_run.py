@@ -64,6 +64,7 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
     report = store.sweep("small").report.read_text()
     assert "transfer" in report
     assert "transfer" in said
+    assert said.splitlines()[-1].startswith("Pre-training on "), "the run ends in a sentence"
     ended = [line for line in said.splitlines() if " done " in line]
     assert len(ended) == 8
     kept = {node.key: in_words(store, node) for node in prepare(write_spec(ZERO_SHOT), store.root).graph.nodes.values()}

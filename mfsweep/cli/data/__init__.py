@@ -9,6 +9,7 @@ from mfsweep.cli.data.fetch import fetch_
 from mfsweep.cli.data.importing import import_
 from mfsweep.cli.data.info import info
 from mfsweep.cli.data.label import label
+from mfsweep.cli.data.listing import list_
 from mfsweep.cli.data.residuals import residuals
 from mfsweep.cli.data.split import split
 
@@ -23,5 +24,6 @@ data.add_command(export)
 data.add_command(fetch_)
 data.add_command(import_)
 data.add_command(label)
+data.add_command(list_)
 data.add_command(residuals)
 data.add_command(split)

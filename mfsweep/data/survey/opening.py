@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mfsweep.data import ani1x, dataset
+from mfsweep.data.bundles import BUNDLED
 from mfsweep.data.hdf5 import pairs
 from mfsweep.data.importing.ani import AniSource
 from mfsweep.data.importing.ase_files import HEAD, AseSource
@@ -18,7 +19,7 @@ from mfsweep.data.importing.parts import OptionNeededError, Source
 from mfsweep.data.importing.release import ReleaseSource
 from mfsweep.data.lone import IsolatedAtoms
 from mfsweep.data.reading import read
-from mfsweep.data.source import BUNDLED, resolve
+from mfsweep.data.source import resolve
 from mfsweep.data.structures import Structures
 from mfsweep.data.units import ANI_UNITS, ASE_UNITS, Units
 from mfsweep.errors import DataError
