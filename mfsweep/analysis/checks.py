@@ -14,6 +14,8 @@ from scipy import stats
 from mfsweep.analysis import reml
 from mfsweep.analysis.gradient import Floats, Sample, centred, freedom, gradient, instrument
 
+CURVED = 0.05
+"""p-value below which a straight line is refused."""
 SEEN = 0.8
 """Power below which a curvature that is not seen may well be there."""
 
@@ -32,6 +34,11 @@ class Checks(NamedTuple):
     influence: tuple[float, float] | None
     """The size without which the gradient is most another, and that gradient; None where sizes are not known."""
 
+    @property
+    def is_curved(self) -> bool:
+        """Return whether a straight line is refused."""
+        return self.curvature.p_value() < CURVED
+
     def as_row(self) -> dict[str, float | None]:
         """Return plain numbers."""
         size, without = self.influence or (None, None)
@@ -48,7 +55,7 @@ class Checks(NamedTuple):
     def sentences(self) -> list[str]:
         """Return them in words."""
         p = self.curvature.p_value()
-        if p < 0.05:
+        if self.is_curved:
             said = f"Curved: a straight line is refused (p = {p:.2g})."
         elif self.power < SEEN:
             said = (

@@ -85,6 +85,8 @@ class Line:
     """How many there are, and of what, in words."""
     capped: int
     """Of the n points, those that have not converged (docs/fairness.md#rule-10)."""
+    is_curved: bool = False
+    """Whether a straight line through the points of all groups is refused (`Checks`)."""
     band: Band | None = None
     """Of a single group's line; the pooled one has as many intercepts as groups, and none."""
     prediction: Band | None = None
@@ -106,7 +108,7 @@ class Line:
         """Return what may be said of the gradient."""
         if self.weak or not self.interval.half_width <= CANNOT_TELL:
             return Verdict.CANNOT_TELL
-        return Verdict.NO_CLAIM if self.capped or self.disagree else Verdict.LAW
+        return Verdict.NO_CLAIM if self.capped or self.disagree or self.is_curved else Verdict.LAW
 
     @property
     def sentence(self) -> str:
@@ -120,6 +122,8 @@ class Line:
                 f"No claim is made: least squares give {self.least_squares:.2f}, {self.interval_least_squares}, "
                 "which has no value in common with that."
             )
+        if self.is_curved:
+            said.append("No claim is made: the points lie on a curve, so that there is no one gradient.")
         if self.capped:
             said.append(f"No claim is made: {self.capped} of {count(self.n, 'point')} have not converged: {CAPPED}.")
         return " ".join(said)

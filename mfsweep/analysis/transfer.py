@@ -9,7 +9,7 @@ statistics are in gradient.py; this module decides what is fitted and what may b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,9 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
     common = _line(POOLED, list(kept.values()), {}, spots)
     sample = sample_of(list(kept.values()))
     test, along = _equality(sample, points.group_by, list(kept), resamples, seed)
+    checked = checks(sample, by_size=common.by_size)
+    if checked and checked.is_curved:
+        lines, common = tuple(replace(line, is_curved=True) for line in lines), replace(common, is_curved=True)
     return Law(
         name=name,
         points=points,
@@ -73,7 +76,7 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
         converged=_converged(kept, spots) if 0 < common.capped < common.n else None,
         equal_gradients=test,
         along=along,
-        checks=checks(sample, by_size=common.by_size),
+        checks=checked,
         method=_method(common),
     )
 

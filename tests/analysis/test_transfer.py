@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mfsweep.analysis import transfer
 from mfsweep.analysis.law import MARGIN, Verdict
 from mfsweep.analysis.pooled import difference
 from mfsweep.analysis.table import points
@@ -234,3 +235,15 @@ def test_errors_that_both_sides_share_leave_their_difference(world):
     assert found.least_squares.interval().half_width < 1e-6
     law = law_of(world)
     assert min(line.interval.half_width for line in law.lines) > 0.1
+
+
+@pytest.mark.parametrize("curved", [True, False])
+def test_points_on_a_curve_are_no_law(world, monkeypatch, curved):
+    world.grid({"dft": 1.35}, seeds=(0, 1, 2), noise=0.05, shared=0.05)
+    found = law_of(world).checks
+    curvature = found.curvature._replace(value=found.curvature.error * (50 if curved else 0.1))
+    monkeypatch.setattr(transfer, "checks", lambda *_, **__: found._replace(curvature=curvature))
+    law = law_of(world)
+    expected = Verdict.NO_CLAIM if curved else Verdict.LAW
+    assert {line.verdict for line in (*law.lines, law.pooled)} == {expected}
+    assert ("lie on a curve" in law.pooled.sentence) is curved
