@@ -12,11 +12,14 @@ from mfsweep.models.registry import ARCHITECTURES
 
 PACKAGE = Path(mfsweep.__file__).parent
 _FILES = "the files of MACE's own tools are a layout of data, whatever learns from them"
+_LOADED = "a file format is called after the program that loads it"
 EXCEPTIONS = {
     "cli/data/importing.py": _FILES,
     "data/importing/ase_files.py": _FILES,
     "data/importing/layouts.py": _FILES,
     "data/importing/mace_files.py": _FILES,
+    "cli/export.py": _LOADED,
+    "export/formats.py": _LOADED,
 }
 """File -> why it may say such a name."""
 NAMES = re.compile(

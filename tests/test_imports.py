@@ -34,13 +34,19 @@ ALLOWED: dict[str, set[str]] = {
     "spec": BASE | {"spec.base", "models"},
     "record_shapes": set(),
     "records": {"record_shapes"},
+    "physics_record": {"records"},
+    "passport": BASE,
     "plan": BASE | {"spec", "models"},
     "data": BASE | {"spec"},
     # data: neighbours lie in the store, and are verified with the rest of it.
-    "store": BASE | {"metrics_file", "records", "spec", "data"},
-    "train": BASE | {"metrics_file", "spec", "data", "models"},
+    "store": BASE | {"metrics_file", "records", "physics_record", "spec", "data"},
+    # records and store: a trained stage predicts (predictor.py).
+    "train": BASE | {"metrics_file", "spec", "data", "models", "records", "store", "passport"},
+    "physics": BASE | {"spec", "data", "models", "train", "store", "physics_record"},
+    # analysis: a passport tells errors with the intervals of their replicates.
+    "export": BASE | {"records", "store", "data", "models", "train", "analysis", "passport"},
     # spec: what a spec asks to be drawn.
-    "analysis": BASE | {"metrics_file", "records", "store", "spec"},
+    "analysis": BASE | {"metrics_file", "records", "physics_record", "store", "spec"},
     # models: to name the heads of a model file that stages start from.
     "prepare": BASE | {"spec", "plan", "records", "store", "data", "models"},
     "run": BASE | {"metrics_file", "spec", "plan", "records", "store", "data", "models", "train", "prepare"},
@@ -53,7 +59,7 @@ RESERVED = {
     "ray": {"run", "cli"},
     "mlflow": {"run"},
     "optuna": {"run"},
-    "torch": {"models", "train", "run"},
+    "torch": {"models", "train", "run", "export"},
     "mace": {"models"},
     "e3nn": {"models"},
     "nequip": {"models"},

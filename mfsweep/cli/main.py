@@ -17,6 +17,7 @@ import click
 from mfsweep import __version__
 from mfsweep.cli.data import data
 from mfsweep.cli.env import env
+from mfsweep.cli.export import export, show
 from mfsweep.cli.init import init, schema
 from mfsweep.cli.options import (
     as_json,
@@ -34,6 +35,7 @@ from mfsweep.cli.plan import bench, plan
 from mfsweep.cli.screen import lenient_output
 from mfsweep.cli.store import store as store_commands
 from mfsweep.cli.track import track
+from mfsweep.cli.validate import validate
 from mfsweep.errors import MfsweepError
 from mfsweep.files import FULL_DISK
 from mfsweep.masking import masked
@@ -106,6 +108,9 @@ cli.add_command(track)
 cli.add_command(store_commands)
 cli.add_command(init)
 cli.add_command(schema)
+cli.add_command(export)
+cli.add_command(show)
+cli.add_command(validate)
 
 
 @cli.command()

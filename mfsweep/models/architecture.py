@@ -61,6 +61,44 @@ class MakesPotential(Protocol):
         ...
 
 
+class PackageFiles(Protocol):
+    """What makes of a trained model the files of the architecture's own package and of LAMMPS."""
+
+    def module(
+        self,
+        spec: Any,
+        shape: Shape,
+        state: Mapping[str, Any],
+        offsets: Mapping[str, Mapping[int, float]],
+        heads: Sequence[str],
+        elements: Sequence[int],
+        dtype: torch.dtype,
+    ) -> torch.nn.Module:
+        """Return the package's own module, on the CPU, that gives the total energies of some heads.
+
+        Args:
+            spec: the `Architecture`, of the subclass.
+            shape: of the trained model.
+            state: its `state_dict()`.
+            offsets: head -> atomic number -> E0, eV.
+            heads: those of the model to keep, in this order.
+            elements: atomic numbers to keep, ascending; each of these heads has an E0 of each.
+            dtype: of the weights.
+
+        Raises:
+            TrainingError: the package has no block for a head's readout.
+        """
+        ...
+
+    def lammps(self, network: Any, head: str) -> Any:
+        """Return the TorchScript of the package's own pair style, for one head of `module`."""
+        ...
+
+    def mliap(self, network: Any, head: str) -> Any:
+        """Return what `pair_style mliap unified` loads, for one head of `module`."""
+        ...
+
+
 class Timed(NamedTuple):
     """Seconds of a batch of at most 256 atoms: forward, loss and backward of one size, measured."""
 
@@ -117,6 +155,11 @@ class Architecture(Frozen, ABC):
         Raises:
             ResourceError: its packages cannot be imported by this process.
         """
+
+    @classmethod
+    def files(cls) -> PackageFiles | None:
+        """Import what makes the files of its own package; None: it has none."""
+        return None
 
     @classmethod
     def measured(cls) -> tuple[Timed, ...]:

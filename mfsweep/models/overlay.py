@@ -60,6 +60,27 @@ def require(architecture: str) -> Path | None:
     )
 
 
+def enter(architecture: str) -> None:
+    """Let this process import an architecture's packages; called before its model is built.
+
+    Raises:
+        ResourceError: its overlay is missing, or the process has imported other versions of what the overlay holds.
+    """
+    place = require(architecture)
+    entered = [path for path in map(os.path.realpath, sys.path) if Path(path).parent == root().resolve()]
+    if entered == ([] if place is None else [os.path.realpath(place)]):
+        return
+    pinned = [pin.partition("==")[0] for pin in PINS.get(architecture, ())]
+    loaded = sorted(name for name in pinned if name in sys.modules)
+    if entered or loaded:
+        why = f"packages of {Path(entered[0]).name}" if entered else f"another {' and '.join(loaded)}"
+        raise ResourceError(
+            f"a model of `architecture: {architecture}` cannot be loaded into this process, which has imported {why}: "
+            "expected a process of its own. Start Python anew and load this model first"
+        )
+    sys.path.insert(0, str(place))
+
+
 def build(name: str) -> Path:
     """Install an architecture's overlay unless it is there; return it. A second process waits for the first.
 

@@ -12,6 +12,7 @@
         checkpoints/selected.pt, best.<head>.pt    weights; the record says which file is whose
         record.json            written when all these are there: a stage is trained when it exists
         evaluations/<id>.json  one evaluation of the trained stage, and <id>.npz its predictions
+        physics/<head>.<id>.json   what `mfsweep validate` found of a head
       sweeps/<name>/           spec.yaml, cells.json, figures, claims.json, report.html of the latest run of a spec
         asked.json, search.json  of a search: the points asked for so far, and what came out
       sweeps/index.html, claims.md    one page of all reports

@@ -16,6 +16,7 @@ from mfsweep.files import CLAIM, claimed, locked, set_aside, write_json
 from mfsweep.fingerprint import fingerprint
 from mfsweep.masking import masked
 from mfsweep.metrics_file import pack
+from mfsweep.physics_record import PhysicsRecord
 from mfsweep.records import Best, EvaluationRecord, Interruption, Pruning, Record
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
@@ -37,6 +38,7 @@ class StageFolder:
         self.selected = self.checkpoints / "selected.pt"
         self.last = self.checkpoints / "last.pt"
         self.evaluations = path / "evaluations"
+        self.physics = path / "physics"
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[bool]:
@@ -185,9 +187,36 @@ class StageFolder:
             return Damage(path, "is damaged (it is the record of another evaluation)")
         return found
 
+    def every_evaluation(self) -> Iterator[tuple[str, EvaluationRecord]]:
+        """Yield the file's stem and the record of every sound evaluation, whoever asked for it."""
+        for path in sorted(self.evaluations.glob("*.json")):
+            found = damage.read(path, EvaluationRecord)
+            if isinstance(found, EvaluationRecord):
+                yield path.stem, found
+
     def write_evaluation(self, record: EvaluationRecord) -> None:
         """Write one evaluation's record; its predictions are on disk already."""
         write_json(self.evaluation_paths(record.evaluation)[0], record.model_dump(mode="json"))
+
+    def physics_path(self, head: str, checks: dict[str, Any]) -> Path:
+        """Return where the physics checks of a head lie, given by the identity of their settings."""
+        return self.physics / f"{head}.{fingerprint(checks)[:8]}.json"
+
+    def physics_record(self, head: str, checks: dict[str, Any]) -> PhysicsRecord | None:
+        """Return the physics checks of a head, or None where they were not made, or their file is damaged."""
+        found = damage.read(self.physics_path(head, checks), PhysicsRecord)
+        return found if isinstance(found, PhysicsRecord) and found.key == self.key else None
+
+    def every_physics_record(self) -> list[PhysicsRecord]:
+        """Return every sound record of physics checks that the stage has."""
+        read = (damage.read(path, PhysicsRecord) for path in sorted(self.physics.glob("*.json")))
+        return [found for found in read if isinstance(found, PhysicsRecord) and found.key == self.key]
+
+    def write_physics(self, record: PhysicsRecord) -> Path:
+        """Write the physics checks of a head, and return where."""
+        path = self.physics_path(record.head, record.checks)
+        write_json(path, record.model_dump(mode="json"))
+        return path
 
     def has_files(self, evaluations: Iterable[dict[str, Any]]) -> bool:
         """Return whether there are files for the record and the evaluations, whatever is in them."""

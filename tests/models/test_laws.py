@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from mfsweep.models.stress import strained
 from mfsweep.spec.stage import Lora
 
 
@@ -162,3 +163,23 @@ def test_backbone_readouts_and_adapters_are_all_the_parameters(model):
     parts = [*model.backbone_parameters(), *model.readout_parameters(), *model.adapter_parameters()]
     assert {id(parameter) for parameter in parts} == {id(parameter) for parameter in model.parameters()}
     assert len(parts) == len(list(model.parameters()))
+
+
+def test_the_stress_is_the_slope_by_each_of_the_nine_strains(model, make_crystal, ice):
+    """Also by single off-diagonal ones, which turn the crystal too: the virial is symmetric."""
+    volume = torch.tensor([ice.get_volume()], dtype=torch.float64)
+    found = strained(model, make_crystal(ice), "cc", volume)
+    plain = model(make_crystal(ice), "cc", forces=True)
+    torch.testing.assert_close(found.energy, plain.energy.detach())
+    torch.testing.assert_close(found.forces, plain.forces)
+    step = 1e-5
+    for row, column in np.ndindex(3, 3):
+        energies = []
+        for sign in (1, -1):
+            strain = np.eye(3)
+            strain[row, column] += sign * step
+            moved = ice.copy()
+            moved.set_cell(ice.cell @ strain, scale_atoms=True)
+            energies.append(model(make_crystal(moved), "cc", forces=False).energy.item())
+        slope = (energies[0] - energies[1]) / (2 * step) / volume.item()
+        assert found.stress[0, row, column].item() == pytest.approx(slope, rel=1e-5, abs=1e-8)

@@ -11,7 +11,19 @@ from mfsweep.analysis.gallery import gallery
 from mfsweep.analysis.page.blocks import Block, Pictures, Section
 from mfsweep.analysis.page.render import page
 from mfsweep.analysis.records import Records
-from mfsweep.analysis.report import claims, data, errors, figures, laws, plan, provenance, results, search, training
+from mfsweep.analysis.report import (
+    claims,
+    data,
+    errors,
+    figures,
+    laws,
+    physics,
+    plan,
+    provenance,
+    results,
+    search,
+    training,
+)
 from mfsweep.analysis.report.summary import take_home
 from mfsweep.analysis.study import Analysis, Study, analyse
 from mfsweep.files import write_text
@@ -61,6 +73,7 @@ def sections(study: Study, analysis: Analysis, drawn: Sequence[Drawn]) -> list[S
         *(Section(f"Errors: {one.path}", errors.blocks(study, analysis, one)) for one in analysis.results),
         Section("Training", training.blocks(study, analysis)),
         Section("Data", data.blocks(study)),
+        Section("Physics", physics.blocks(study, analysis)),
         Section("Search", search.blocks(study)),
         Section("Provenance", provenance.blocks(study, analysis)),
     ]

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mfsweep.models.architecture import Architecture, MakesPotential, Starter, Timed, dense
+from mfsweep.models.architecture import Architecture, MakesPotential, PackageFiles, Starter, Timed, dense
 from mfsweep.spec.base import Int, NonNegativeInt, PositiveFloat, PositiveInt
 
 LARGE = Starter("{architecture: mace, channels: 64, max_L: 1}", "a quarter of the width of the study's largest model")
@@ -123,3 +123,10 @@ class Mace(Architecture):
         from mfsweep.models.mace.network import MacePotential
 
         return MacePotential
+
+    @classmethod
+    def files(cls) -> PackageFiles:
+        """Import mace-torch, and what saves as it does."""
+        from mfsweep.models.mace import file
+
+        return file

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mfsweep.errors import TrainingError
+from mfsweep.models import overlay
 from mfsweep.models.architecture import Architecture, Shape
 from mfsweep.models.mace import Mace
 from mfsweep.models.pickled import StandIn
@@ -139,6 +140,7 @@ def _state(
     spec: Mace, shape: Shape, offsets: dict[str, dict[int, float]], tensors: dict[str, Tensor], path: Path
 ) -> dict[str, Tensor]:
     """Return the `state_dict()` of our model of that spec with the file's tensors."""
+    overlay.enter(spec.architecture)
     from mfsweep.models.mace.network import MacePotential
 
     dtype = tensors["node_embedding.linear.weight"].dtype

@@ -67,32 +67,8 @@ class MacePotential(Potential):
         widths = [shape.widths(spec, head) for head in shape.heads]
         self._has_bases = spec.correlation <= HIGHEST_CORRELATION
         self._first_is_residual = spec.interaction_first == "residual"
-        residual = mace.interaction_classes["RealAgnosticResidualInteractionBlock"]
-        agnostic = mace.interaction_classes["RealAgnosticInteractionBlock"]
         with building(seed, dtype), quickly(own_layers=self._has_bases and not torch.cuda.is_available()):
-            self.network = mace.ScaleShiftMACE(
-                atomic_inter_scale=[1.0] * len(shape.heads),
-                atomic_inter_shift=[0.0] * len(shape.heads),
-                r_max=spec.r_max,
-                num_bessel=spec.bessel,
-                num_polynomial_cutoff=spec.cutoff_order,
-                max_ell=spec.max_ell,
-                interaction_cls_first=residual if self._first_is_residual else agnostic,
-                interaction_cls=residual,
-                num_interactions=spec.layers,
-                num_elements=len(shape.elements),
-                hidden_irreps=o3.Irreps(_hidden_irreps(spec)),
-                MLP_irreps=o3.Irreps(f"{spec.readout_hidden}x0e"),
-                atomic_energies=table,
-                avg_num_neighbors=shape.avg_num_neighbors,
-                atomic_numbers=list(shape.elements),
-                correlation=spec.correlation,
-                gate=nn.functional.silu,
-                distance_transform=spec.distance_transform or "None",
-                radial_MLP=list(spec.radial_hidden),
-                use_reduced_cg=False,  # or a machine with cuequivariance would make another product basis
-                heads=list(shape.heads),
-            )
+            self.network = new_network(spec, shape, table)
             if any(hidden != (spec.readout_hidden,) for hidden in widths):
                 self.network.readouts[-1] = HeadMLPs(spec.channels, widths)
         self._convolutions = nn.ModuleList(
@@ -260,6 +236,41 @@ class MacePotential(Potential):
             readout.linear.weight.view(-1, heads).mul_(scale)
         for column in range(heads):
             matrices(dict(last.named_parameters()), column, heads)[-1].mul_(scale[column])
+
+
+def new_network(spec: Mace, shape: Shape, offsets: Any) -> mace.ScaleShiftMACE:
+    """Return mace-torch's module with fresh weights, all its heads of the width `spec.readout_hidden`.
+
+    Args:
+        spec: the size.
+        shape: heads, elements, mean number of neighbours.
+        offsets: (H, Z) E0, eV.
+    """
+    residual = mace.interaction_classes["RealAgnosticResidualInteractionBlock"]
+    agnostic = mace.interaction_classes["RealAgnosticInteractionBlock"]
+    return mace.ScaleShiftMACE(
+        atomic_inter_scale=[1.0] * len(shape.heads),
+        atomic_inter_shift=[0.0] * len(shape.heads),
+        r_max=spec.r_max,
+        num_bessel=spec.bessel,
+        num_polynomial_cutoff=spec.cutoff_order,
+        max_ell=spec.max_ell,
+        interaction_cls_first=residual if spec.interaction_first == "residual" else agnostic,
+        interaction_cls=residual,
+        num_interactions=spec.layers,
+        num_elements=len(shape.elements),
+        hidden_irreps=o3.Irreps(_hidden_irreps(spec)),
+        MLP_irreps=o3.Irreps(f"{spec.readout_hidden}x0e"),
+        atomic_energies=offsets,
+        avg_num_neighbors=shape.avg_num_neighbors,
+        atomic_numbers=list(shape.elements),
+        correlation=spec.correlation,
+        gate=nn.functional.silu,
+        distance_transform=spec.distance_transform or "None",
+        radial_MLP=list(spec.radial_hidden),
+        use_reduced_cg=False,  # or a machine with cuequivariance would make another product basis
+        heads=list(shape.heads),
+    )
 
 
 _PER_HEAD = ("network.readouts.", "network.atomic_energies_fn.", "network.scale_shift.")

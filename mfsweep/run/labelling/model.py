@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from mfsweep.data.bare import Bare, unlabelled
 from mfsweep.data.labellers import Computed, Geometries, Labeller, Method
 from mfsweep.data.labellers.geometries import core_seconds
 from mfsweep.data.source import digest
-from mfsweep.data.structures import SYMBOLS, Labels, Structures
+from mfsweep.data.structures import SYMBOLS, Structures
 from mfsweep.errors import DataError, StoreError, nearest
 from mfsweep.models import overlay
 from mfsweep.models.registry import ARCHITECTURES
@@ -22,7 +23,6 @@ from mfsweep.run.weights import sound_weights
 from mfsweep.store import StageFolder, Store
 
 if TYPE_CHECKING:
-    from mfsweep.data.neighbours import Edges
     from mfsweep.data.view import DataView
 
 MODEL = "model:"
@@ -122,17 +122,6 @@ def build(weights: bytes, head: str, packages: str | None, threads: int) -> Labe
     return _Labeller(restore(read), head, read.offsets[head])
 
 
-class _Geometry(NamedTuple):
-    """What `predict` asks of a view."""
-
-    structures: Structures
-
-    def edges(self, cutoff: float) -> Edges:
-        from mfsweep.data.neighbours import neighbours
-
-        return neighbours(self.structures, cutoff)
-
-
 class _Labeller:
     """Predicts many structures at a time."""
 
@@ -150,7 +139,15 @@ class _Labeller:
         failures = self._refused(geometries, offsets)
         energy = np.full(count, np.nan)
         forces = np.full((int(offsets[-1]), 3), np.nan, np.float32)
-        structures = _unlabelled(geometries, offsets, self._head)
+        structures = unlabelled(
+            geometries.sizes,
+            geometries.species,
+            geometries.positions,
+            charge=geometries.charge,
+            cell=geometries.cell,
+            pbc=geometries.pbc,
+            method=self._head,
+        )
         index = np.setdiff1d(np.arange(count), list(failures))
         if len(index) and not self._warm:
             self._predict(structures, index[:1])  # what is compiled at a first call is no cost of a label
@@ -175,7 +172,7 @@ class _Labeller:
 
         predictions = predict(
             self._model,
-            cast("DataView", _Geometry(structures)),
+            cast("DataView", Bare(structures)),
             index,
             self._head,
             offsets=self._offsets,
@@ -203,20 +200,3 @@ class _Labeller:
             names = sorted({SYMBOLS[z] for z in geometries.species[atoms][foreign[atoms]].tolist()})
             found[place] = f"the model did not learn {', '.join(names)}"
         return found
-
-
-def _unlabelled(geometries: Geometries, offsets: np.ndarray, method: str) -> Structures:
-    count = len(geometries.sizes)
-    nothing = Labels(np.full(count, np.nan), np.full((int(offsets[-1]), 3), np.nan, np.float32))
-    return Structures(
-        offsets=offsets,
-        species=geometries.species,
-        positions=np.asarray(geometries.positions, np.float64),
-        formula=np.zeros(count, np.int32),
-        formulae=("",),
-        rank=np.arange(count, dtype=np.int32),
-        labels={method: nothing},
-        charge=geometries.charge,
-        cell=geometries.cell,
-        pbc=geometries.pbc,
-    )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from ase.build import bulk, molecule
 
-from mfsweep.errors import TrainingError
+from mfsweep.errors import ResourceError, TrainingError
 from mfsweep.models.allegro import Allegro
 from mfsweep.models.allegro.network import Key, _mlp
 from mfsweep.models.architecture import Shape
+from mfsweep.models.overlay import enter
 from mfsweep.models.registry import build
 from mfsweep.spec.stage import Lora
+from mfsweep.train.checkpoint import Weights, save_weights
+from mfsweep.train.predictor import load_model
 
 
 def test_the_studys_size_has_about_its_parameter_count():
@@ -117,3 +122,18 @@ def test_adapters_leave_the_function_until_they_train_and_merge_into_it(
     assert not torch.allclose(adapted, before)
     model.merge()
     torch.testing.assert_close(model(graph, "cc", forces=False).energy, adapted)
+
+
+def test_a_file_of_it_predicts_and_gives_a_crystal_its_stress(make_model, tmp_path):
+    """Like every architecture; the law of the stress is in test_laws.py."""
+    model = make_model(heads=("cc",))
+    offsets = {"cc": dict.fromkeys(model.shape.elements, -100.0)}
+    weights = Weights(model.spec.model_dump(mode="json"), "float64", ["cc"], list(model.shape.elements), 7.5, offsets, 1, model.state_dict())  # fmt: skip
+    save_weights(tmp_path / "selected.pt", weights)
+    predictor = load_model(tmp_path / "selected.pt")
+    water, crystal = molecule("H2O"), bulk("C", "diamond", a=3.5)
+    found = predictor.predict([water, crystal], stress=True)
+    assert found.energy[0] == pytest.approx(predictor.predict([water]).energy[0])
+    assert np.isfinite(found.stress[1]).all()
+    with pytest.raises(ResourceError, match="imported packages of allegro: expected a process of its own"):
+        enter("mace")

@@ -1,0 +1,312 @@
+"""A trained stage, or a model file, as something that predicts: energies, forces and stress of any atoms by one head.
+
+What it gives is what the stage's evaluations give: interaction energies by the weights that were kept, the shifts of a
+model that began as a foundation model, and the head's energy offsets, which are added in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mfsweep.data.bare import bare_batch, of_atoms
+from mfsweep.data.reference import offset_table
+from mfsweep.data.structures import SYMBOLS, Structures
+from mfsweep.errors import DataError, StoreError, TrainingError, nearest
+from mfsweep.models import outside, overlay
+from mfsweep.models.base import Potential
+from mfsweep.models.stress import strained
+from mfsweep.passport import read_passport
+from mfsweep.records import Best, Record
+from mfsweep.store import StageFolder
+from mfsweep.train.checkpoint import DTYPES, Weights, load_weights, restore
+from mfsweep.train.evaluate import chunks
+from mfsweep.train.tensors import Sender
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+MAX_ATOMS = 1024
+"""Atoms that go through a model at a time; a larger structure goes alone."""
+Precision = Literal["float32", "float64"]
+
+
+class Predicted(NamedTuple):
+    """What a model says of S structures with A atoms in all."""
+
+    energy: NDArray[np.float64]
+    """(S,) total energies, eV, energy offsets included; of a head that learned a difference, that difference."""
+    forces: list[NDArray[np.float64]] | None
+    """For each structure (atoms, 3) eV/angstrom; None where they were not asked for."""
+    stress: NDArray[np.float64] | None
+    """(S, 6) eV/angstrom^3 in ASE's order xx, yy, zz, yz, xz, xy; NaN for what is not periodic along all three lattice
+    vectors; None where it was not asked for."""
+
+
+class Trained(NamedTuple):
+    """One head of a trained model, as plain data: what is predicted with and what is exported."""
+
+    weights: Weights
+    head: str
+    offsets: dict[int, float]
+    """Atomic number -> E0, eV, of the elements that the head knows."""
+    minus: str | None
+    """Label method whose own energies and forces have to be added: the head learned a difference (delta-learning)."""
+    place: str
+    """For messages: the stage or the file."""
+
+    @property
+    def elements(self) -> list[int]:
+        """Return the atomic numbers that it can predict, ascending."""
+        return sorted(set(self.weights.elements) & set(self.offsets))
+
+
+class Predictor:
+    """Predicts by one head of a trained model, many structures at a time."""
+
+    def __init__(self, trained: Trained, *, device: str | torch.device = "cpu", dtype: Precision | None = None) -> None:
+        """Build the model.
+
+        Args:
+            trained: weights, head and offsets.
+            device: to compute on.
+            dtype: `float32` or `float64`; None: that of the weights.
+
+        Raises:
+            ResourceError: the packages of its architecture cannot be imported here.
+        """
+        overlay.enter(trained.weights.spec.architecture)
+        weights = trained.weights._replace(precision=dtype or trained.weights.precision)
+        self.head = trained.head
+        self.minus = trained.minus
+        self.place = trained.place
+        self.precision = weights.precision
+        self.elements = trained.elements
+        self.model: Potential = restore(weights, device).requires_grad_(False)
+        self.device = torch.device(device)
+        self._offsets = offset_table({z: trained.offsets[z] for z in self.elements})
+        self._sender = Sender(weights.elements, DTYPES[weights.precision], self.device)
+
+    @property
+    def cutoff(self) -> float:
+        """Return the radius within which atoms are neighbours, angstrom."""
+        return self.model.cutoff
+
+    def predict(
+        self, atoms: Sequence[Atoms], *, forces: bool = True, stress: bool = False, max_atoms: int = MAX_ATOMS
+    ) -> Predicted:
+        """Return energies, and if asked forces and stress.
+
+        Args:
+            atoms: S structures; their charges, spins and calculators are not looked at.
+            forces: whether to compute forces.
+            stress: whether to compute the stress of crystals.
+            max_atoms: atoms that go through the model at a time.
+
+        Raises:
+            DataError: an element that the head does not know, or a prediction that is not finite.
+        """
+        found = self.compute(atoms, forces=forces, stress=stress, max_atoms=max_atoms)
+        finite = np.isfinite(found.energy)
+        if found.forces is not None:
+            finite &= np.array([np.isfinite(force).all() for force in found.forces], np.bool_)
+        if not finite.all():
+            first = int(np.argmin(finite))
+            raise DataError(
+                f"{self.place}: the prediction of the head {self.head!r} for {atoms[first].get_chemical_formula()} "
+                f"(structure {first}) is not finite: look at its geometry (two atoms at one place?)"
+            )
+        return found
+
+    def compute(
+        self, atoms: Sequence[Atoms], *, forces: bool = True, stress: bool = False, max_atoms: int = MAX_ATOMS
+    ) -> Predicted:
+        """Return what `predict` does, with numbers that are not finite as they come.
+
+        Args:
+            atoms: as of `predict`.
+            forces: as of `predict`.
+            stress: as of `predict`.
+            max_atoms: as of `predict`.
+
+        Raises:
+            DataError: an element that the head does not know.
+        """
+        structures = of_atoms(atoms)
+        self._require_known(structures)
+        energy = np.zeros(len(atoms))
+        force = np.zeros((len(structures.species), 3))
+        tension = np.full((len(atoms), 6), np.nan)
+        for start, stop in chunks(structures.sizes, max_atoms):
+            rows = slice(structures.offsets[start], structures.offsets[stop])
+            part = of_atoms(atoms[start:stop])
+            energy[start:stop], force[rows], tension[start:stop] = self._chunk(part, forces=forces, stress=stress)
+        owner = np.repeat(np.arange(len(atoms)), structures.sizes)
+        energy += np.bincount(owner, weights=self._offsets[structures.species], minlength=len(atoms))
+        each = np.split(force, structures.offsets[1:-1]) if len(atoms) else []
+        return Predicted(energy, each if forces else None, tension if stress else None)
+
+    def _chunk(
+        self, structures: Structures, *, forces: bool, stress: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return interaction energies (s,), forces (a, 3) and stress (s, 6), zeros and NaN where not asked for."""
+        graph = self._sender.graph(bare_batch(structures, self.cutoff))
+        force = np.zeros((len(structures.species), 3))
+        tension = np.full((len(structures.formula), 6), np.nan)
+        crystals = np.zeros(len(tension), np.bool_) if structures.pbc is None else structures.pbc.all(axis=1)
+        if not (stress and crystals.any()):
+            with torch.no_grad():
+                prediction = self.model(graph, self.head, forces=forces)
+            if prediction.forces is not None:
+                force = _array(prediction.forces)
+            return _array(prediction.energy), force, tension
+        assert structures.cell is not None, "of crystals"
+        volumes = np.where(crystals, np.abs(np.linalg.det(structures.cell)), np.nan)
+        found = strained(self.model, graph, self.head, torch.from_numpy(volumes).to(graph.positions))
+        whole = _array(found.stress)
+        tension = np.stack([whole[:, i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], axis=1)
+        return _array(found.energy), _array(found.forces), tension
+
+    def _require_known(self, structures: Structures) -> None:
+        foreign = sorted(set(np.unique(structures.species).tolist()) - set(self.elements))
+        if foreign:
+            raise DataError(
+                f"{self.place}: the head {self.head!r} knows the elements "
+                f"{', '.join(SYMBOLS[z] for z in self.elements)}, and these structures have "
+                f"{', '.join(SYMBOLS[z] for z in foreign)} too: nothing can be said of them"
+            )
+
+
+def load_model(
+    path: str | Path,
+    head: str | None = None,
+    *,
+    offsets: str | None = None,
+    checkpoint: Literal["selected", "best"] = "selected",
+    device: str | torch.device = "cpu",
+    dtype: Precision | None = None,
+) -> Predictor:
+    """Return what predicts by one head of a trained stage or a model file.
+
+    Args:
+        path: the folder of a stage in a store; or a file: selected.pt, best.<head>.pt, one that `mfsweep export` wrote,
+            or a foundation model that a stage can start from. No code of a file is run.
+        head: readout head; may be left out where there is only one.
+        offsets: label method whose energy offsets are added, one that the stage learned. Default: that of the head's
+            name, else the first that the head learned.
+        checkpoint: of a stage, the `selected` weights or those `best` for the head.
+        device: to compute on.
+        dtype: `float32` or `float64`; None: that of the weights.
+
+    Raises:
+        StoreError: the stage is not trained to its end, or its weights are damaged.
+        TrainingError: the file cannot be read, or holds no model; no such head, or several and none named.
+        DataError: no such offsets.
+        ResourceError: the packages of its architecture cannot be imported here.
+    """
+    return Predictor(read_trained(path, head, offsets=offsets, checkpoint=checkpoint), device=device, dtype=dtype)
+
+
+def read_trained(
+    path: str | Path,
+    head: str | None = None,
+    *,
+    offsets: str | None = None,
+    checkpoint: Literal["selected", "best"] = "selected",
+) -> Trained:
+    """Return one head of a stage or a file as plain data; arguments and errors as of `load_model`."""
+    path = Path(path)
+    if path.is_dir():
+        return _of_stage(StageFolder(path), head, offsets, checkpoint)
+    found = outside.read(path)
+    name = _chosen(head, found.shape.heads, str(path))
+    if offsets is not None:
+        raise DataError(f"{path}: a file has one table of energy offsets a head: leave out `offsets` ({offsets!r})")
+    weights = Weights(
+        model=found.model.model_dump(mode="json"),
+        precision=found.precision,
+        heads=list(found.shape.heads),
+        elements=list(found.shape.elements),
+        avg_num_neighbors=found.shape.avg_num_neighbors,
+        offsets=found.offsets,
+        step=0,
+        state=found.state,
+        hidden=dict(found.shape.hidden),
+    )
+    return Trained(weights, name, found.offsets[name], _difference_of_file(path, name), str(path))
+
+
+def _difference_of_file(path: Path, head: str) -> str | None:
+    """Return what a file's head learned a difference to, by its passport or by the record of the stage it is of."""
+    passport = read_passport(path)
+    if passport is not None:
+        return passport.heads[head].minus if head in passport.heads else None
+    record = StageFolder(path.absolute().parent.parent).record()
+    return None if record is None or head not in record.heads else difference_of(record, head)
+
+
+def _of_stage(
+    folder: StageFolder, head: str | None, offsets: str | None, checkpoint: Literal["selected", "best"]
+) -> Trained:
+    record = folder.record()
+    if record is None:
+        raise StoreError(f"{folder.path}: no stage that is trained to its end lies there: run its spec first")
+    name = _chosen(head, record.heads, f"the stage {folder.key}")
+    kept = record.heads[name] if checkpoint == "best" else record.selected
+    weights = sound(folder, kept)
+    minus = difference_of(record, name)
+    return Trained(weights, name, _offsets(record, weights, name, offsets), minus, f"the stage {folder.key}")
+
+
+def sound(folder: StageFolder, kept: Best) -> Weights:
+    """Return the weights of a checkpoint that a record names.
+
+    Raises:
+        StoreError: the file is not the one that was recorded.
+    """
+    damaged = folder.damaged_weights(kept)
+    if damaged is not None:
+        raise StoreError(f"the weights of stage {folder.key} cannot be used: {damaged}. Run its spec again")
+    return load_weights(folder.path / kept.file)
+
+
+def difference_of(record: Record, head: str) -> str | None:
+    """Return the label method against which a head of a stage learned a difference; None: it learned none."""
+    derived = record.training["data"].get("derived") or {}
+    for share in record.shares:
+        if (share.head or share.labels) == head and "minus" in derived.get(share.labels, {}):
+            return str(derived[share.labels]["minus"])
+    return None
+
+
+def _chosen(head: str | None, heads: Sequence[str] | dict[str, Best], place: str) -> str:
+    if head is None and len(heads) == 1:
+        return next(iter(heads))
+    if head not in heads:
+        got = "none was named" if head is None else f"got {head!r}"
+        raise TrainingError(
+            f"{place} has the heads {', '.join(heads)}: expected the name of one of them, {got}."
+            f"{nearest(head or '', heads)}"
+        )
+    return str(head)
+
+
+def _offsets(record: Record, weights: Weights, head: str, method: str | None) -> dict[int, float]:
+    if method is None:
+        return weights.offsets[head]
+    if method not in record.offsets:
+        raise DataError(
+            f"the stage {record.key} has the energy offsets of {', '.join(record.offsets)}: expected one of them, got "
+            f"{method!r}.{nearest(method, record.offsets)}"
+        )
+    table = record.offsets[method]
+    return {z: table[symbol] for z, symbol in enumerate(SYMBOLS) if symbol in table}
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float64]:
+    return tensor.detach().cpu().numpy().astype(np.float64)
