@@ -89,7 +89,7 @@ def _fall(gradient: float) -> float:
 def _reason(line: Line) -> str:
     if line.capped:
         return f"{line.capped} of {count(line.n, 'point')} have not converged"
-    return "least squares give another gradient"
+    return "the points lie on a curve" if line.is_curved else "least squares give another gradient"
 
 
 def _claim(claim: ClaimRecord) -> str:
