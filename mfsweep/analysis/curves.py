@@ -48,7 +48,7 @@ class Curve:
 
 def curves(results: Sequence[Outcome]) -> list[Curve]:
     """Return the curves: direct training first, then by auxiliary method and growing size."""
-    unique = {(one.key, _auxiliary_text(one)): one for one in results if _target_size(one)}
+    unique = {(one.key, _auxiliary_text(one)): one for one in results if _target_size(one) and one.error > 0}
     axes = _telling_axes(list(unique.values()))
     found: dict[tuple[str, tuple[Any, ...]], list[Outcome]] = {}
     for one in unique.values():
