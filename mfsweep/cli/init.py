@@ -19,7 +19,7 @@ from mfsweep.spec.ready import ready
 @click.option("--name", help="Name of the spec.  [default: that of the file]")
 @click.option("--target", help="Label method whose error counts.  [default: the dearest one by its name]")
 def init(source: str, output: Path | None, name: str | None, target: str | None) -> None:
-    """Write a first spec, with comments, for SOURCE: a data set, an ANI-1x file, or bundled:NAME.
+    """Write a first spec, with comments, for SOURCE: a data set, any file that can be imported, or bundled:NAME.
 
     It picks label methods, sizes and a partition that the data can fill. Change what you like, then plan it. SOURCE may
     be one of the ready specs too, `quickstart` or `mini/fig3`, which is written as it is.
@@ -28,6 +28,7 @@ def init(source: str, output: Path | None, name: str | None, target: str | None)
     Examples:  mfsweep init quickstart
                mfsweep init bundled:mini-ccx
                mfsweep init own.h5 -o first.yaml --target cc
+               mfsweep init trajectory.xyz
     """  # noqa: D301
     from mfsweep.data.bundles import BUNDLED
     from mfsweep.data.source import resolve

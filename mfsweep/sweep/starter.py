@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mfsweep.data.hdf5 import pairs
-from mfsweep.data.reading import keys_of, read
+from mfsweep.data.survey.opening import UNNAMED, open_file
 from mfsweep.data.view import open_view
 from mfsweep.errors import DataError, SpecError
 from mfsweep.models import registry
@@ -23,6 +22,8 @@ _KINDS = (("cc", r"cc"), ("xtb", r"xtb"), ("dft", r"wb97|b3lyp|pbe|dft|m06|scan|
 _DEAREST = ("cc", "mp2", "dft", "xtb")
 FEW = 20
 """Structures with the target's labels below which a spec of ours would say nothing."""
+_IMPORT = "mfsweep data import "
+"""The command that makes a data set of a file; errors name it with all its options."""
 LARGE = 5000
 """Structures with auxiliary labels from which a model of the study's kind is worth its time."""
 
@@ -47,6 +48,9 @@ class Sizes(NamedTuple):
     """Validation structures of `b`."""
     seed: int
     """Of the partition."""
+
+
+SMALLEST = Sizes(train=4, validation=2, test=4, auxiliary=2, seed=0)
 
 
 class Start(NamedTuple):
@@ -79,19 +83,20 @@ def look(path: Path, source: str, name: str, target: str | None = None) -> Start
     Raises:
         DataError: the file cannot be read, or has no labels that a spec could use.
     """
-    found = pairs(keys_of(path))
-    if not found:
+    opened = open_file(str(path))
+    if not opened.labels:
         raise DataError(f"{path}: no energies: expected keys that end in .energy, as mfsweep data import writes them")
-    names = _names(found)
-    data = read({"": path}, {names[key]: own for key, own in found.items()})
+    data, names = opened.structures, _names(opened.labels)
+    usable = {names[key]: data.usable(key) for key in opened.labels}
     methods = {
-        names[key]: Method(names[key], own, int(data.usable(names[key]).sum())) for key, own in sorted(found.items())
+        names[key]: Method(names[key], own, number)
+        for key, own in sorted(opened.labels.items())
+        if (number := int(usable[names[key]].sum()))
     }
-    methods = {name: own for name, own in methods.items() if own.structures}
     chosen = _target(path, methods, names.get(target or "", target))
     others = sorted((own for own in methods if own != chosen), key=lambda own: -methods[own].structures)
     auxiliary = others[0] if others else None
-    both = data.usable(chosen) & data.usable(auxiliary) if auxiliary else data.usable(chosen)
+    both = usable[chosen] & usable[auxiliary] if auxiliary else usable[chosen]
     return Start(name, source, methods, chosen, auxiliary, len(data.formula), int(data.sizes.max()), int(both.sum()))
 
 
@@ -110,8 +115,9 @@ def _names(found: Mapping[str, LabelKeys]) -> dict[str, str]:
     """Return key -> a short name of the method, no name twice."""
     names: dict[str, str] = {}
     for key in sorted(found):
-        short = next((name for name, pattern in _KINDS if re.search(pattern, key.lower())), "")
-        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", key).strip("_-") or "method"
+        told = found[key].energy if key == UNNAMED else key
+        short = next((name for name, pattern in _KINDS if re.search(pattern, told.lower())), "")
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", "reference" if key == UNNAMED else key).strip("_-") or "method"
         plain = plain if plain[0].isalpha() else f"m_{plain}"
         name = short if short and short not in names.values() else plain
         while name in RESERVED or name in names.values():
@@ -257,7 +263,7 @@ def fitting(start: Start, output: Path) -> str:
 
     last: Exception | None = None
     for by in (None, "structure"):
-        for sizes in proposals(start):
+        for sizes in [*proposals(start)] or [SMALLEST]:  # which says what else is wrong with the file
             try:
                 pool = 0
                 if start.auxiliary:
@@ -268,6 +274,8 @@ def fitting(start: Start, output: Path) -> str:
                 spec = text(start, sizes, pool, by=by)
                 plan(spec)
             except (DataError, SpecError) as error:
+                if _IMPORT in str(error):  # the file cannot stand in a spec, whatever its sizes
+                    raise DataError(str(error).partition("data.source: ")[2] or str(error)) from error
                 last = last or error
                 continue
             return spec

@@ -23,6 +23,7 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import mace.modules.symmetric_contraction as contraction  # before e3nn, whose constants it loads
     from e3nn import get_optimization_defaults, set_optimization_defaults
     from e3nn.math import _normalize_activation as activation
+    from e3nn.o3 import _linear as linear
 
 
 @contextlib.contextmanager
@@ -30,22 +31,27 @@ def quickly(*, own_layers: bool) -> Iterator[None]:
     """Build without TorchScript, which takes most of the time and makes no step quicker, and with known constants.
 
     Args:
-        own_layers: whether mfsweep's layers run in place of mace-torch's; only these need the best order of their
-            products, which takes long to find.
+        own_layers: whether mfsweep's layers run in place of mace-torch's tensor products; only these need the best
+            order of their factors, which takes long to find.
     """
-    options, constants = get_optimization_defaults(), (contraction.U_matrix_real, activation.moment)
+    options = get_optimization_defaults()
     set_optimization_defaults(jit_script_fx=False, optimize_einsums=not own_layers)
-    contraction.U_matrix_real, activation.moment = _couplings, _moment
+    contraction.U_matrix_real, activation.moment, linear._codegen_linear = _couplings, _moment, _linear  # noqa: SLF001
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         set_optimization_defaults(**options)
-        contraction.U_matrix_real, activation.moment = constants
+        contraction.U_matrix_real, activation.moment = _computed_couplings, _computed_moment
+        linear._codegen_linear = _computed_linear  # noqa: SLF001
 
 
-_moment: Callable[..., Tensor] = functools.lru_cache(maxsize=16)(activation.moment)
+_computed_couplings = contraction.U_matrix_real
+_computed_moment = activation.moment
+_computed_linear = linear._codegen_linear  # noqa: SLF001
+
+_moment: Callable[..., Tensor] = functools.lru_cache(maxsize=16)(_computed_moment)
 """Second moment of an activation function over a million draws of a generator of its own."""
 
 
@@ -60,4 +66,21 @@ def _cached_couplings(_default: torch.dtype, **arguments: Any) -> list[Any]:
     return _computed_couplings(**arguments)
 
 
-_computed_couplings = contraction.U_matrix_real
+def _linear(
+    irreps_in: Any,
+    irreps_out: Any,
+    instructions: list[Any],
+    f_in: int | None,
+    f_out: int | None,
+    *,
+    shared_weights: bool,
+    optimize_einsums: bool,  # noqa: ARG001 (of tensor products; these layers do run)
+) -> Any:
+    """Return the code of a linear layer, which has no state: all layers of one shape share it."""
+    default = torch.get_default_dtype()
+    return _cached_linear(default, irreps_in, irreps_out, tuple(instructions), f_in, f_out, shared_weights)
+
+
+@functools.lru_cache(maxsize=256)
+def _cached_linear(_default: torch.dtype, irreps_in: Any, irreps_out: Any, instructions: Any, *others: Any) -> Any:
+    return _computed_linear(irreps_in, irreps_out, list(instructions), *others, True)
