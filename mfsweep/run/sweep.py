@@ -248,7 +248,7 @@ class _InOrder(FIFOScheduler):
         return None
 
 
-def _job(plan: Plan, node: Node, resources: Resources, *, judged: bool) -> Job:
+def _job(plan: Plan, node: Node, resources: Resources, *, judged: bool = False) -> Job:
     return Job(
         name=node.name,
         training=node.training,
