@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from mfsweep.data.importing.ase_files import HEAD
+from mfsweep.data.importing.rules import Rules
 from mfsweep.data.survey.opening import UNNAMED, open_file
 from mfsweep.data.view import open_view
 from mfsweep.errors import DataError, SpecError
@@ -86,6 +88,12 @@ def look(path: Path, source: str, name: str, target: str | None = None) -> Start
     opened = open_file(str(path))
     if not opened.labels:
         raise DataError(f"{path}: no energies: expected keys that end in .energy, as mfsweep data import writes them")
+    if len({own.energy for own in opened.labels.values()}) < len(opened.labels):
+        target = path.with_name(f"{path.name.partition('.')[0]}-dataset.h5")
+        raise DataError(
+            f"{path}: its column {HEAD!r} names the label method of each frame. Make a data set of it, and give that "
+            f"to `mfsweep init`: {Rules({}, method_column=HEAD).command([path], target)}"
+        )
     data, names = opened.structures, _names(opened.labels)
     usable = {names[key]: data.usable(key) for key in opened.labels}
     methods = {

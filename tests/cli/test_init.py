@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ase.io
 import jsonschema
 import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
+from springs import frames
 from synthetic import write
 
 from mfsweep.cli.main import main
@@ -65,6 +68,33 @@ def test_the_spec_of_a_file_at_hand_fits_it(mfsweep, tmp_path, share):
     experiment = plan.spec.experiment
     assert (experiment.name, experiment.data.source) == ("own-set", "data/own set.h5")
     assert plan.graph.cells[0].cell.evaluations[0].labels == "cc"
+
+
+@pytest.mark.parametrize("name", ["own.xyz", "own.xyz.gz", "own.traj", "own.db"])
+def test_a_file_that_is_no_data_set_yet_gets_a_spec_that_imports_it(mfsweep, tmp_path, name):
+    made = frames(60)
+    for atoms in made:
+        if not name.endswith(("xyz", "gz")):
+            atoms.calc = SinglePointCalculator(
+                atoms, energy=atoms.info.pop("REF_energy"), forces=atoms.arrays.pop("REF_forces")
+            )
+    ase.io.write(tmp_path / name, made)
+    code, out, err = mfsweep("init", name, "-o", "first.yaml")
+    assert code == 0, err
+    assert "auxiliary method none" in out
+    assert len(prepare(tmp_path / "first.yaml", tmp_path / "store").graph.nodes) > 1
+
+
+def test_a_file_that_only_an_import_can_read_is_refused_with_the_command(mfsweep, tmp_path):
+    made = frames(60)
+    for number, atoms in enumerate(made):
+        atoms.info["head"] = ("cc", "dft")[number % 2]
+    ase.io.write(tmp_path / "own.xyz", made)
+    code, _, err = mfsweep("init", "own.xyz")
+    assert code == 2
+    command = next(line for line in err.splitlines() if "mfsweep data import" in line)
+    assert "--method-column head" in command
+    assert not list(tmp_path.glob("*.yaml"))
 
 
 def test_one_method_alone_is_a_curve_of_sizes(mfsweep, tmp_path):

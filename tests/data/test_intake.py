@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.build import molecule
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from springs import frames
 
 from mfsweep.data import dataset
 from mfsweep.data.importing import Rules, import_files
@@ -24,20 +25,6 @@ from mfsweep.errors import DataError
 from mfsweep.spec.data import INDICES, Data, LabelKeys, Splits, Subset
 
 KEYS = LabelKeys(energy="REF_energy", forces="REF_forces")
-
-
-def frames(count=24, seed=0):
-    """Make molecules whose forces are the slope of their energies, springs to where the atoms belong."""
-    rng = np.random.default_rng(seed)
-    made = []
-    for number in range(count):
-        atoms = molecule(("H2O", "CH4", "NH3")[number % 3])
-        away = rng.normal(0, 0.05, (len(atoms), 3))
-        atoms.positions += away
-        atoms.info["REF_energy"] = float({8: -2000, 6: -1000, 7: -1500}[max(atoms.numbers)] + 10 * (away**2).sum())
-        atoms.arrays["REF_forces"] = -20.0 * away
-        made.append(atoms)
-    return made
 
 
 def data(labels=None, given=None, **sources):
