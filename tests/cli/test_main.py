@@ -206,7 +206,7 @@ def test_a_full_disk_is_said_in_a_line(mfsweep, monkeypatch, write_spec, code, e
     def refuse(*_, **__):
         raise OSError(code, os.strerror(code), "/shared/store/report.html")
 
-    monkeypatch.setattr("mfsweep.prepare.prepare", refuse)
+    monkeypatch.setattr("mfsweep.sweep.sweep.prepare", refuse)
     found, _, err = mfsweep("status", write_spec())
     assert found == exits
     assert err == "mfsweep: the disk is full (/shared/store/report.html). Make room and run it again\n"
