@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 allegro: env  ## Install Allegro's own packages beside .venv's (seconds; once)
 	$(BIN)/mfsweep env allegro
 
-quickstart: env  ## A transfer law in a few minutes
+quickstart: env  ## Does pre-training on DFT pay? 42 small trainings, errors, a transfer law, a report
 	$(BIN)/mfsweep run search_spaces/quickstart.yaml
 
 mini: env allegro  ## Every experiment of the source study, scaled down, in one store

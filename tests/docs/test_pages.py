@@ -22,9 +22,9 @@ SPECS = {str(block): block.text for block in YAML if block.text.startswith("name
 SPECS |= {path.name: path.read_text() for path in ROOT.glob("docs/snippets/*.yaml") if path.name != "rayjob.yaml"}
 RAY_JOBS = [block for block in YAML if block.text.startswith("apiVersion:")]
 WRONG = (
-    ("needs: [dft]", "nedes: [dft]"),
+    ("needs: [dft, xtb]", "nedes: [dft, xtb]"),
     ('size: "${pretrain_size}"', 'size: "${pretrain_sise}"'),
-    ("finetune_size: [40, 120]", "finetune_size: [40, 1200]"),
+    ("finetune_size: [60, 240]", "finetune_size: [60, 2400]"),
 )
 """What docs/snippets/mistakes.txt has changed in the quickstart."""
 
