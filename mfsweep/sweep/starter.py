@@ -89,10 +89,10 @@ def look(path: Path, source: str, name: str, target: str | None = None) -> Start
     if not opened.labels:
         raise DataError(f"{path}: no energies: expected keys that end in .energy, as mfsweep data import writes them")
     if len({own.energy for own in opened.labels.values()}) < len(opened.labels):
-        target = path.with_name(f"{path.name.partition('.')[0]}-dataset.h5")
+        made = path.with_name(f"{path.name.partition('.')[0]}-dataset.h5")
         raise DataError(
             f"{path}: its column {HEAD!r} names the label method of each frame. Make a data set of it, and give that "
-            f"to `mfsweep init`: {Rules({}, method_column=HEAD).command([path], target)}"
+            f"to `mfsweep init`: {Rules({}, method_column=HEAD).command([path], made)}"
         )
     data, names = opened.structures, _names(opened.labels)
     usable = {names[key]: data.usable(key) for key in opened.labels}

@@ -78,9 +78,20 @@ def _linear(
 ) -> Any:
     """Return the code of a linear layer, which has no state: all layers of one shape share it."""
     default = torch.get_default_dtype()
-    return _cached_linear(default, irreps_in, irreps_out, tuple(instructions), f_in, f_out, shared_weights)
+    return _cached_linear(default, irreps_in, irreps_out, tuple(instructions), f_in, f_out, shared=shared_weights)
 
 
 @functools.lru_cache(maxsize=256)
-def _cached_linear(_default: torch.dtype, irreps_in: Any, irreps_out: Any, instructions: Any, *others: Any) -> Any:
-    return _computed_linear(irreps_in, irreps_out, list(instructions), *others, True)
+def _cached_linear(
+    _default: torch.dtype,
+    irreps_in: Any,
+    irreps_out: Any,
+    instructions: tuple[Any, ...],
+    f_in: int | None,
+    f_out: int | None,
+    *,
+    shared: bool,
+) -> Any:
+    return _computed_linear(
+        irreps_in, irreps_out, list(instructions), f_in, f_out, shared_weights=shared, optimize_einsums=True
+    )
