@@ -113,7 +113,7 @@ def test_the_index_is_written_also_after_an_interrupt(specs, console, tmp_path, 
 
 def test_after_an_interrupt_the_last_line_is_the_whole_command(specs, console, tmp_path, monkeypatch):
     plans = [prepare(spec, tmp_path / "store") for spec in specs]
-    monkeypatch.setattr(running, "_run", lambda *_: summary(run=1, interrupted=True))
+    monkeypatch.setattr(running, "_run", lambda *_: (summary(run=1, interrupted=True), []))
     monkeypatch.setattr(several, "_one_cluster", lambda _: contextlib.nullcontext())
     assert several.run(plans, console, None).exit_code == 130
     last = console.export_text().splitlines()[-1]
