@@ -42,11 +42,20 @@ def write_index(store: Store, names: Iterable[str] = ()) -> Path:
     Raises:
         StoreError: no report of a name.
     """
-    entries = together([_entry(store, name) for name in names or _reported(store)])
+    entries = reported(store, names or _names(store))
     target = store.sweeps / "index.html"
     write_text(target, html(entries))
     write_text(store.sweeps / "claims.md", markdown(entries))
     return target
+
+
+def reported(store: Store, names: Iterable[str]) -> list[Entry]:
+    """Return the reports of some sweeps, in that order, with their claims as one suite.
+
+    Raises:
+        StoreError: no report of a name.
+    """
+    return together([_entry(store, name) for name in names])
 
 
 def together(entries: Sequence[Entry]) -> list[Entry]:
@@ -125,7 +134,7 @@ def _summary(entries: Sequence[Entry]) -> str:
     return summary(claims) if claims else ""
 
 
-def _reported(store: Store) -> list[str]:
+def _names(store: Store) -> list[str]:
     return [path.parent.name for path in sorted(store.sweeps.glob("*/report.html"))]
 
 

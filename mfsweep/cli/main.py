@@ -253,24 +253,29 @@ def _fit_points(path: Path, *, as_json: bool) -> None:
 
 
 @cli.command()
-@spec_and_store
+@specs_and_store
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the page and its figures; default: that of the sweep in the store.",
+    help="Folder for the page and its figures, of a single SPEC; default: that of the sweep in the store.",
 )
-def report(spec: Path, store: Path, out: Path | None) -> None:
+def report(specs: tuple[Path, ...], store: Path, out: Path | None) -> None:
     """Write one HTML page with the plan, tables, figures and provenance of SPEC.
+
+    Of several, a page of all reports too: it judges their claims as one suite. Nothing is trained.
 
     \b
     Examples:  mfsweep report search_spaces/quickstart.yaml
                mfsweep report search_spaces/quickstart.yaml --store /theirs/store --out quickstart-report
+               mfsweep report search_spaces/mini/*.yaml
     """  # noqa: D301
     if out is None:
         writable(store)
-    from mfsweep.sweep import results
+    elif len(specs) > 1:
+        raise click.UsageError(f"--out: a folder holds the page of one SPEC, got {len(specs)}")
+    from mfsweep.sweep.reports import write_reports
 
-    click.echo(results.analyse(readable(spec, store)).write_report(out))
+    click.echo(write_reports([readable(spec, store) for spec in specs], out))
 
 
 @cli.command()

@@ -20,6 +20,7 @@ from mfsweep.run import cluster
 from mfsweep.run.sweep import Summary
 from mfsweep.sweep import running
 from mfsweep.sweep.places import refuse_relative_databases, refuse_relative_store
+from mfsweep.sweep.reports import refuse_same_names
 
 WRONG = 2
 """Exit code of a spec whose resources or tracking server were refused, or that a defect of ours broke off."""
@@ -72,20 +73,6 @@ class SweepsOutcome:
             for name, summary in self.summaries.items()
             for one in getattr(summary, which)
         ]
-
-
-def refuse_same_names(plans: Sequence[Plan]) -> None:
-    """Refuse two specs of one name, which would write one report over the other.
-
-    Raises:
-        SpecError: with both files.
-    """
-    files: dict[str, Plan] = {}
-    for plan in plans:
-        other = files.setdefault(plan.name, plan)
-        if other is not plan:
-            expected = f"another name than that of {other.spec.document.path}: it names the sweep's folder in the store"
-            raise plan.spec.document.error(("name",), plan.name, expected)
 
 
 def admit(plans: Sequence[Plan], store: Path, tracking_uri: str | None) -> None:

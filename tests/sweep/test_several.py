@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from mfsweep.cli.main import main
-from mfsweep.errors import ResourceError, SpecError
+from mfsweep.errors import ResourceError
 from mfsweep.prepare import prepare
 from mfsweep.run.sweep import Failure, Summary
 from mfsweep.sweep import running, several
@@ -127,12 +127,6 @@ def test_a_wrong_spec_among_several_stops_all_before_anything_trains(specs, writ
     assert ended.value.code == 2
     assert "wrong.yaml:22" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
-
-
-def test_two_specs_of_one_name_are_refused(specs, write_spec, tmp_path):
-    plans = [prepare(spec, tmp_path / "store") for spec in (specs[0], write_spec(name="again.yaml"))]
-    with pytest.raises(SpecError, match=r"again.yaml:1: name: got 'small', expected another name"):
-        several.refuse_same_names(plans)
 
 
 @pytest.mark.parametrize("smoke", [False, True])

@@ -1,0 +1,200 @@
+"""Writes what came out of the twins into docs/results.md and README.md, from the reports in a store.
+
+Text between `<!-- begin NAME -->` and `<!-- end -->` is replaced, all else is left as it stands:
+
+    mini, real              how many statements each suite judges, and how
+    mini/fig3, real/fig3    the statements of one experiment, and its first figures
+    differ                  the statements that both suites judge
+    advice                  the source's recommendations, each with its test
+    headline                the ten rows of README
+
+    python docs/hooks/results_tables.py mfsweep-store
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mfsweep.analysis.index import Entry, reported
+from mfsweep.analysis.suite import needed_text, summary
+from mfsweep.quantities import count
+from mfsweep.records import ClaimRecord
+from mfsweep.spec.load import load
+from mfsweep.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+SUITES = {"mini": "mini-ani", "real": "mini-ccx"}
+"""Folder of search_spaces -> the data set that its specs ask."""
+PAGES = (Path("docs/results.md"), Path("README.md"))
+FIGURES = Path("docs/figures/results")
+SHOWN = 2
+"""Figures of an experiment on the page."""
+HEAD = ("the study states", "came out here, 95 % interval", "verdict")
+HEADLINE = (
+    ("fig3", "many_dft_few_cc"),
+    ("fig3", "many_dft_many_cc"),
+    ("fig3", "dft_replaces_cc"),
+    ("fig6", "both"),
+    ("fig7", "frozen_trails_full"),
+    ("fig8", "pretrain_by_65"),
+    ("fig8", "multihead_by_55"),
+    ("fig8", "delta_beats_pretrain"),
+    ("fig10", "broad_optimum"),
+    ("figS4", "low_budget"),
+)
+"""Experiment and claim of README's rows."""
+_BLOCK = re.compile(r"(<!-- begin (?P<name>[\w/]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+Suites = Mapping[str, Mapping[str, Entry]]
+"""Suite -> experiment -> what came out."""
+
+
+def main(store: Path) -> None:
+    """Write the pages and the figures that they show."""
+    suites = read(Store(store.absolute()))
+    for path in PAGES:
+        page = ROOT / path
+        page.write_text(written(page.read_text(), suites, path), encoding="utf-8")
+    copy_figures(Store(store.absolute()), suites)
+
+
+def read(store: Store) -> Suites:
+    """Return what came out of every spec of the suites that has a report; the claims of a suite are judged together."""
+    found: dict[str, dict[str, Entry]] = {}
+    for suite in SUITES:
+        names = {
+            path.stem: load(path).experiment.name for path in sorted((ROOT / "search_spaces" / suite).glob("*.yaml"))
+        }
+        there = {stem: name for stem, name in names.items() if store.sweep(name).report.exists()}
+        found[suite] = dict(zip(there, reported(store, there.values()), strict=True))
+    return found
+
+
+def written(page: str, suites: Suites, path: Path) -> str:
+    """Return a page with its blocks written anew."""
+    writers: dict[str, Callable[[], str]] = {
+        "differ": lambda: differ(suites),
+        "advice": lambda: advice(suites),
+        "headline": lambda: headline(suites),
+    }
+    for suite, entries in suites.items():
+        writers[suite] = lambda entries=entries: counted(entries)
+        for stem, entry in entries.items():
+            writers[f"{suite}/{stem}"] = lambda suite=suite, stem=stem, entry=entry: experiment(suite, stem, entry)
+
+    def block(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name not in writers:
+            raise SystemExit(f"{path}: nothing came out of {name!r}; run its spec, and report it, in this store first")
+        return f"{found[1]}\n{writers[name]()}\n"
+
+    return _BLOCK.sub(block, page)
+
+
+def counted(entries: Mapping[str, Entry]) -> str:
+    """Return in words how many statements a suite judges, and how."""
+    claims = [one for entry in entries.values() for one in entry.claims]
+    stages = {key for entry in entries.values() for cell in entry.cells for key in cell.stages.values()}
+    cells = sum(len(entry.cells) for entry in entries.values())
+    verdicts = [one.verdict for one in claims]
+    told = ", ".join(f"{verdicts.count(one)} {one}" for one in ("agree", "disagree", "cannot tell"))
+    return (
+        f"{count(len(entries), 'experiment')}, {count(cells, 'cell')}, {count(len(stages), 'stage')}. "
+        f"{summary(claims)} By verdict: {told}.\n"
+    )
+
+
+def experiment(suite: str, stem: str, entry: Entry) -> str:
+    """Return the statements of one experiment, and its figures."""
+    rows = [(one.says, came_out(one), verdict(one)) for one in entry.claims]
+    pictures = " ".join(f"![{caption}]({address}){{ width=420 }}" for address, caption in shown(suite, stem, entry))
+    return "\n".join(part for part in (table(HEAD, rows), pictures and f"{pictures}\n") if part)
+
+
+def came_out(claim: ClaimRecord) -> str:
+    """Return the number, its interval, and what it rests on, briefly."""
+    if claim.estimate is None:
+        return f"not measured: {claim.detail}"
+    what = "ratio" if claim.ratio else "difference of gradients" if "difference" in claim.measure else "gradient"
+    if claim.measure.startswith("ratio of ratios"):
+        what = "ratio of ratios"
+    interval = "" if claim.low is None else f" ({claim.low:.2f} to {claim.high:.2f})"
+    return f"{what} {claim.estimate:.2f}{interval}"
+
+
+def verdict(claim: ClaimRecord) -> str:
+    """Return the verdict, with what would decide it, or keeps it from one."""
+    if claim.verdict != "cannot tell":
+        return f"**{claim.verdict}**"
+    if claim.usable:
+        return f"{claim.verdict}: {needed_text(claim)}" if needed_text(claim) else claim.verdict
+    return f"{claim.verdict}: {claim.detail}"
+
+
+def differ(suites: Suites) -> str:
+    """Return the statements that both suites judge, side by side."""
+    rows = [
+        (stem, one.says, came_out(one), one.verdict, came_out(real), real.verdict)
+        for stem, one, real in beside(suites)
+        if real
+    ]
+    return table(("experiment", "stated", "mini-ani", "verdict", "mini-ccx", "verdict"), rows)
+
+
+def advice(suites: Suites) -> str:
+    """Return the recommendations of the source, each with its test and what came out in both suites."""
+    rows = [(one.recommends, f"{stem}: {one.says}", judged(one), judged(real)) for stem, one, real in beside(suites)]
+    return table(("recommendation", "tested by", *SUITES.values()), sorted(row for row in rows if row[0]))
+
+
+def beside(suites: Suites) -> Iterator[tuple[str, ClaimRecord, ClaimRecord | None]]:
+    """Yield each statement of mini with its experiment, and what real says of the claim of that name, if it has it."""
+    real = {one.name: one for entry in suites["real"].values() for one in entry.claims}
+    for stem, entry in suites["mini"].items():
+        for one in entry.claims:
+            yield stem, one, real.get(one.name)
+
+
+def judged(claim: ClaimRecord | None) -> str:
+    """Return the number and the verdict."""
+    return f"{came_out(claim)}: {claim.verdict}" if claim else "not asked"
+
+
+def headline(suites: Suites) -> str:
+    """Return README's rows."""
+    known = {(stem, one.name): (one, real) for stem, one, real in beside(suites)}
+    rows = [(one.says, judged(one), judged(real)) for one, real in (known[row] for row in HEADLINE)]
+    return table(("the study states", *SUITES.values()), rows)
+
+
+def shown(suite: str, stem: str, entry: Entry) -> list[tuple[str, str]]:
+    """Return addresses, as the page needs them, and captions of the first figures of an experiment."""
+    pictures = [one for one in entry.figures if one.kind == "picture"][:SHOWN]
+    folder = FIGURES.relative_to("docs")
+    return [(f"{folder}/{suite}-{stem}-{one.stem}.png", one.caption) for one in pictures]
+
+
+def copy_figures(store: Store, suites: Suites) -> None:
+    """Copy the figures that the page shows."""
+    target = ROOT / FIGURES
+    target.mkdir(parents=True, exist_ok=True)
+    for suite, entries in suites.items():
+        for stem, entry in entries.items():
+            for address, _ in shown(suite, stem, entry):
+                name = Path(address).name
+                source = store.sweep(entry.name).figures / name.removeprefix(f"{suite}-{stem}-")
+                shutil.copy(source, target / name)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
