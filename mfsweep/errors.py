@@ -30,9 +30,9 @@ class MfsweepError(Exception):
         super().__init__(*(masked(part) if isinstance(part, str) else part for part in said))
 
     line: int = 0
-    """Of the spec, from 1, where it is known: several errors are told in this order."""
+    """Line of the spec, from 1, where it is known: several errors are told in this order."""
     several: tuple[MfsweepError, ...] = ()
-    """Of an error that stands for several, these; its text has a line for each."""
+    """The errors that this one stands for, if any; its text has a line for each."""
 
 
 class SpecError(MfsweepError):

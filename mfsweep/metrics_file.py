@@ -30,10 +30,10 @@ logger = logging.getLogger(__name__)
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 """What a metric is called: names of a spec and of quantities, with dots between them."""
 _LARGEST = 2**63 - 1
-"""Of steps and milliseconds, in MLflow's database."""
+"""Greatest step, and greatest number of milliseconds, that MLflow's database takes."""
 
 
-class Entry(NamedTuple):
+class MetricsLine(NamedTuple):
     """One line of the file."""
 
     time: float
@@ -47,7 +47,7 @@ def line(step: int, metrics: dict[str, float], time: float) -> str:
     return json.dumps({"t": round(time, 3), "step": step, "metrics": metrics}, allow_nan=False)
 
 
-def parse(text: bytes) -> Entry | None:
+def parse(text: bytes) -> MetricsLine | None:
     """Return what a line with its end says, or None where it is not a whole line of this file."""
     if not text.endswith(b"\n"):
         return None
@@ -63,7 +63,7 @@ def parse(text: bytes) -> Entry | None:
     if not isinstance(metrics, dict) or not all(map(_KEY.fullmatch, metrics)):
         return None
     values = {key: number for key, value in metrics.items() if (number := _number(value)) is not None}
-    return Entry(time, step, values) if len(values) == len(metrics) else None
+    return MetricsLine(time, step, values) if len(values) == len(metrics) else None
 
 
 def append(path: Path, lines: list[str]) -> None:
@@ -127,7 +127,7 @@ def packed_lines(path: Path) -> Iterator[bytes]:
     return _lines_of(gzip.open(packed(path), "rb"), packed(path))
 
 
-def entries(path: Path, holding: bytes = b"") -> Iterator[Entry]:
+def entries(path: Path, holding: bytes = b"") -> Iterator[MetricsLine]:
     """Return what the lines of a stage's file say, whether it is still plain or compressed.
 
     Args:

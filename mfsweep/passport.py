@@ -28,7 +28,7 @@ class _Plain(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
-class Learned(_Plain):
+class HeadPassport(_Plain):
     """One readout head."""
 
     methods: list[str]
@@ -85,7 +85,7 @@ class Passport(_Plain):
     precision: str
     """Precision of the weights in the file."""
     elements: list[str]
-    heads: dict[str, Learned]
+    heads: dict[str, HeadPassport]
     sweeps: list[str] = []
     """Names of the sweeps in the store that have the stage."""
     spec: str | None = None

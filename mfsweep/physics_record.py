@@ -65,7 +65,7 @@ class PhysicsRecord(Finite):
     step: int
     """Optimiser step of the weights."""
     checks: dict[str, Any]
-    """`Checks.identity()`."""
+    """`PhysicsChecks.identity()`."""
     structures: list[Structure]
     seconds: float
     versions: dict[str, str] = {}  # noqa: RUF012

@@ -34,7 +34,7 @@ class _Set(_Shape):
 
 
 class TrainingShape(_Shape):
-    """Of `Record.training`."""
+    """The shape of `Record.training`."""
 
     seed: StrictInt
     data: _Data
@@ -43,7 +43,7 @@ class TrainingShape(_Shape):
 
 
 class EvaluationShape(_Shape):
-    """Of `EvaluationRecord.evaluation`."""
+    """The shape of `EvaluationRecord.evaluation`."""
 
     labels: str
     subset: str

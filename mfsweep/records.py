@@ -42,7 +42,7 @@ class Share(Finite):
     """Readout head that learned it; None, in records of before heads had names: that of the labels."""
 
 
-class Best(Finite):
+class BestCheckpoint(Finite):
     """A checkpoint kept because a metric was lowest at its step."""
 
     metric: str
@@ -51,7 +51,7 @@ class Best(Finite):
     file: str
     """Relative to the stage's folder."""
     sha256: str | None = None
-    """Of the file; None in records of before it was kept."""
+    """sha256 of the file; None in records of before it was kept."""
 
 
 class Machine(Finite):
@@ -67,12 +67,12 @@ class Machine(Finite):
     threads: int
     """CPU threads of torch."""
     memory_gib: float | None = None
-    """Of the GPU."""
+    """Memory of the GPU."""
     capability: str | None = None
     """Compute capability of the GPU, for example 9.0."""
 
 
-class Execution(Plain):
+class ExecutionRecord(Plain):
     """How the steps of a training were computed (train/execution.py)."""
 
     backend: str
@@ -89,7 +89,7 @@ class Interruption(Plain):
     time: float
     """Unix time, seconds."""
     step: int | None
-    """Of the last validation that the process which writes this has seen; None: of none yet."""
+    """Step of the last validation that the process which writes this has seen; None: it has seen none yet."""
     what: str
     """Which worker was lost, where, and why."""
 
@@ -102,11 +102,11 @@ class Pruning(Plain):
     study: str
     """Optuna study of the point."""
     step: int
-    """Of the validation by which it was given up, in whichever training of the point that was."""
+    """Step of the validation by which it was given up, in whichever training of the point that was."""
     reason: str
 
 
-class Inherited(Finite):
+class InheritanceRecord(Finite):
     """How far a model was from its parent before its first step (train/inheritance.py)."""
 
     energy: float
@@ -132,9 +132,9 @@ class Record(Finite):
     """Wall time in training, resumed parts summed."""
     steps: int
     stop_reason: Literal["converged", "max_steps"]
-    selected: Best
+    selected: BestCheckpoint
     """The checkpoint that children start from."""
-    heads: dict[str, Best]
+    heads: dict[str, BestCheckpoint]
     """Per readout head, the checkpoint that was best for it; of an only head the selected one."""
     head_reasons: dict[str, Literal["converged", "max_steps", "improving"]] = {}
     """Per readout head, how far it had come when the stage ended; `improving`: the stage's criterion was met while the
@@ -149,7 +149,7 @@ class Record(Finite):
     shares: list[Share]
     parameters: int
     """Trainable parameters."""
-    inherited: Inherited | None = None
+    inherited: InheritanceRecord | None = None
     """None without a parent, where every head starts fresh, and in records of before it was looked at."""
     workers: int
     host: str
@@ -157,8 +157,8 @@ class Record(Finite):
     """Package -> version, and Python's (models/versions.py)."""
     machines: list[Machine] = []
     """The different ones of the group that finished the training; none in records of before they were kept."""
-    execution: Execution | None = None
-    """Of the group that finished the training; None in records of before it was kept."""
+    execution: ExecutionRecord | None = None
+    """How the group that finished the training ran; None in records of before it was kept."""
     interruptions: list[Interruption] = []
     """Lost workers and nodes, in time order."""
 
@@ -189,7 +189,7 @@ class Record(Finite):
         return {path: value for path, value in found.items() if path.count(".") == 2}
 
     @property
-    def kept(self) -> tuple[Best, ...]:
+    def kept(self) -> tuple[BestCheckpoint, ...]:
         """Return the checkpoints that were kept, one for each file."""
         return tuple({best.file: best for best in (self.selected, *self.heads.values())}.values())
 

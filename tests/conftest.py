@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 LOGICAL_CPUS = 4
 """CPUs that the test cluster claims, whatever the machine has: a four-worker group must find room."""
@@ -62,9 +62,9 @@ def ray_cluster() -> Iterator[str]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> StoreFolder:
     """Make an empty store, ready to be written."""
-    made = Store(tmp_path / "store")
+    made = StoreFolder(tmp_path / "store")
     made.prepare()
     return made
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mfsweep.files import write_text
 from mfsweep.metrics_file import append, line, pack
 from mfsweep.prepare import Plan
-from mfsweep.records import Best, EvaluationRecord, Record
-from mfsweep.store import Store
+from mfsweep.records import BestCheckpoint, EvaluationRecord, Record
+from mfsweep.store import StoreFolder
 
-BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
+BEST = BestCheckpoint(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
 
 
 def finish(plan: Plan) -> None:
@@ -45,7 +45,7 @@ def finish(plan: Plan) -> None:
             evaluate(plan.store, node, evaluation, 20.0 + number)
 
 
-def evaluate(store: Store, node, evaluation, error: float) -> None:
+def evaluate(store: StoreFolder, node, evaluation, error: float) -> None:
     """Write an evaluation of a stage with an error."""
     store.stage(node.key).write_evaluation(
         EvaluationRecord(

@@ -23,7 +23,7 @@ from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, LossWeights, Recipe, Training
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, StoreFolder
 from mfsweep.train import World
 from mfsweep.train.predictor import Predictor, load_model
 
@@ -59,8 +59,8 @@ def source() -> Path:
 
 
 @functools.cache
-def store() -> Store:
-    made = Store(Path(tempfile.mkdtemp(prefix="mfsweep-performed-")))
+def store() -> StoreFolder:
+    made = StoreFolder(Path(tempfile.mkdtemp(prefix="mfsweep-performed-")))
     made.prepare()
     return made
 

@@ -12,7 +12,7 @@ from garbage import garbage, interleaved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfsweep.metrics_file import Entry, append, cut, entries, line, pack, packed, parse
+from mfsweep.metrics_file import MetricsLine, append, cut, entries, line, pack, packed, parse
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 KEYS = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", fullmatch=True)
@@ -26,7 +26,7 @@ def steps(path):
 @given(step=st.integers(0, 2**40), metrics=st.dictionaries(KEYS, NUMBERS, max_size=4), time=st.integers(0, 10**12))
 def test_a_line_comes_back_as_it_was(step, metrics, time):
     written = line(step, metrics, time / 1000)
-    assert parse(written.encode() + b"\n") == Entry(time / 1000, step, metrics)
+    assert parse(written.encode() + b"\n") == MetricsLine(time / 1000, step, metrics)
     assert parse(written.encode()) is None, "its end may still come"
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mfsweep.records import Best, EvaluationRecord, Record, Share
+from mfsweep.records import BestCheckpoint, EvaluationRecord, Record, Share
 
-BEST = Best(metric="validation.loss", step=3, value=1.5, file="checkpoints/selected.pt")
+BEST = BestCheckpoint(metric="validation.loss", step=3, value=1.5, file="checkpoints/selected.pt")
 SHARE = Share(
     labels="cc", subset="a", size=4, requested=0.5, batches=2, structures=8, atoms=24, passes=2.0, head="cc"
 )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import users
 from conftest import SPEC
 
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 pytestmark = pytest.mark.skipif(not users.can_be_others(), reason="only root can be other users")
 
@@ -96,7 +96,7 @@ def shared():
 
 
 def test_two_users_of_a_group_go_on_with_each_others_work(shared):
-    owners = {folder.path.stat().st_uid for folder in Store(shared / "store").stages()}
+    owners = {folder.path.stat().st_uid for folder in StoreFolder(shared / "store").stages()}
     assert owners == {users.FIRST, users.FIRST + 1}, "the fixture has asserted that nothing was refused"
 
 

@@ -19,12 +19,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mfsweep.analysis.index import Entry, reported
+from mfsweep.analysis.index import ReportEntry, reported
 from mfsweep.analysis.suite import needed_text, summary
 from mfsweep.quantities import count
 from mfsweep.records import ClaimRecord
 from mfsweep.spec.load import load
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = {"mini": "mini-ani", "real": "mini-ccx"}
@@ -49,22 +49,22 @@ HEADLINE = (
 """Experiment and claim of README's rows."""
 _BLOCK = re.compile(r"(<!-- begin (?P<name>[\w/]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
-Suites = Mapping[str, Mapping[str, Entry]]
+Suites = Mapping[str, Mapping[str, ReportEntry]]
 """Suite -> experiment -> what came out."""
 
 
 def main(store: Path) -> None:
     """Write the pages and the figures that they show."""
-    suites = read(Store(store.absolute()))
+    suites = read(StoreFolder(store.absolute()))
     for path in PAGES:
         page = ROOT / path
         page.write_text(written(page.read_text(), suites, path), encoding="utf-8")
-    copy_figures(Store(store.absolute()), suites)
+    copy_figures(StoreFolder(store.absolute()), suites)
 
 
-def read(store: Store) -> Suites:
+def read(store: StoreFolder) -> Suites:
     """Return what came out of every spec of the suites that has a report; the claims of a suite are judged together."""
-    found: dict[str, dict[str, Entry]] = {}
+    found: dict[str, dict[str, ReportEntry]] = {}
     for suite in SUITES:
         names = {
             path.stem: load(path).experiment.name for path in sorted((ROOT / "search_spaces" / suite).glob("*.yaml"))
@@ -95,7 +95,7 @@ def written(page: str, suites: Suites, path: Path) -> str:
     return _BLOCK.sub(block, page)
 
 
-def counted(entries: Mapping[str, Entry]) -> str:
+def counted(entries: Mapping[str, ReportEntry]) -> str:
     """Return in words how many statements a suite judges, and how."""
     claims = [one for entry in entries.values() for one in entry.claims]
     stages = {key for entry in entries.values() for cell in entry.cells for key in cell.stages.values()}
@@ -108,7 +108,7 @@ def counted(entries: Mapping[str, Entry]) -> str:
     )
 
 
-def experiment(suite: str, stem: str, entry: Entry) -> str:
+def experiment(suite: str, stem: str, entry: ReportEntry) -> str:
     """Return the statements of one experiment, and its figures."""
     rows = [(one.says, came_out(one), verdict(one)) for one in entry.claims]
     pictures = " ".join(f"![{caption}]({address}){{ width=420 }}" for address, caption in shown(suite, stem, entry))
@@ -171,14 +171,14 @@ def headline(suites: Suites) -> str:
     return table(("the study states", *SUITES.values()), rows)
 
 
-def shown(suite: str, stem: str, entry: Entry) -> list[tuple[str, str]]:
+def shown(suite: str, stem: str, entry: ReportEntry) -> list[tuple[str, str]]:
     """Return addresses, as the page needs them, and captions of the first figures of an experiment."""
     pictures = [one for one in entry.figures if one.kind == "picture"][:SHOWN]
     folder = FIGURES.relative_to("docs")
     return [(f"{folder}/{suite}-{stem}-{one.stem}.png", one.caption) for one in pictures]
 
 
-def copy_figures(store: Store, suites: Suites) -> None:
+def copy_figures(store: StoreFolder, suites: Suites) -> None:
     """Copy the figures that the page shows."""
     target = ROOT / FIGURES
     target.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,9 @@ from scipy import stats
 
 ReplicateT = TypeVar("ReplicateT", bound=Hashable)
 SettingT = TypeVar("SettingT", bound=Hashable)
-Split = int | str
+SplitSeed = int | str
 """Which partition: its split seed or, where test parts are the disjoint folds of one, the fold's name."""
-Replicate = tuple[int, Split]
+Replicate = tuple[int, SplitSeed]
 """Seed and split."""
 
 

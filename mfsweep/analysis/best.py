@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 NODES = 80
-"""Of each of the two integrals behind a critical value: four digits."""
+"""Nodes of each of the two integrals behind a critical value: they give four digits."""
 
 
 @functools.cache

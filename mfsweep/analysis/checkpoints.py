@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mfsweep.analysis.records import Records, Stage
+from mfsweep.analysis.records import Records, TrainedStage
 from mfsweep.quantities import BEST, Quantity
 from mfsweep.records import CellRecord
 
@@ -59,7 +59,7 @@ def two_checkpoints(records: Records, cells: Sequence[CellRecord]) -> list[TwoCh
     return made
 
 
-def _of_stage(name: str, stage: Stage) -> Iterable[TwoCheckpoints]:
+def _of_stage(name: str, stage: TrainedStage) -> Iterable[TwoCheckpoints]:
     record = stage.record
     for head, kept in record.heads.items():
         if kept.step == record.selected.step and head not in record.improving:

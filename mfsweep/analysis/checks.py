@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from mfsweep.analysis import reml
-from mfsweep.analysis.gradient import Floats, Sample, centred, freedom, gradient, instrument
+from mfsweep.analysis.gradient import Floats, RegressionSample, centred, freedom, gradient, instrument
 
 CURVED = 0.05
 """p-value below which a straight line is refused."""
@@ -20,8 +20,8 @@ SEEN = 0.8
 """Power below which a curvature that is not seen may well be there."""
 
 
-class Checks(NamedTuple):
-    """Of the pooled line."""
+class LineChecks(NamedTuple):
+    """What was looked at to see whether the pooled line may be a straight one."""
 
     curvature: reml.Estimate
     """Coefficient of (log x) ** 2."""
@@ -75,7 +75,7 @@ class Checks(NamedTuple):
         return made
 
 
-def checks(sample: Sample, *, by_size: bool = True) -> Checks | None:
+def checks(sample: RegressionSample, *, by_size: bool = True) -> LineChecks | None:
     """Return the checks of the line that all points share; None where one more coefficient leaves no freedom."""
     free = freedom(sample) - 1
     if free < 1:
@@ -89,7 +89,7 @@ def checks(sample: Sample, *, by_size: bool = True) -> Checks | None:
     shapes = [reml.groups_of(sample.cluster)] if sample.cluster.max() + 1 < len(x) else []
     found = reml.contrast(reml.fit(sample.y, design, shapes), np.eye(design.shape[1])[-1])
     value = gradient(sample).value
-    return Checks(
+    return LineChecks(
         curvature=found,
         power=_power(value / (4 * float(np.ptp(x))), found),
         saturating=_saturating(sample, x, blocks),
@@ -106,7 +106,7 @@ def _power(curvature: float, found: reml.Estimate) -> float:
     return float(stats.nct.sf(limit, found.freedom, away) + stats.nct.cdf(-limit, found.freedom, away))
 
 
-def _saturating(sample: Sample, x: Floats, blocks: Floats) -> float | None:
+def _saturating(sample: RegressionSample, x: Floats, blocks: Floats) -> float | None:
     """Return AICc of the saturating law less that of the straight one, a floor for each block in one proportion."""
     number, parameters = len(x), blocks.shape[1] + 2
     if number - parameters - 3 < 1:
@@ -134,7 +134,7 @@ def _saturating(sample: Sample, x: Floats, blocks: Floats) -> float | None:
     return number * math.log(max(best / plain, 1e-300)) + penalty(parameters + 1) - penalty(parameters)
 
 
-def _left_out(sample: Sample) -> float:
+def _left_out(sample: RegressionSample) -> float:
     """Return the root mean square error of log y, each size predicted from the others by least squares."""
     errors: list[float] = []
     for out in _sizes(sample):
@@ -146,7 +146,7 @@ def _left_out(sample: Sample) -> float:
     return float(np.sqrt(np.mean(np.square(errors)))) if errors else math.nan
 
 
-def _influence(sample: Sample, z: Floats | None) -> tuple[float, float] | None:
+def _influence(sample: RegressionSample, z: Floats | None) -> tuple[float, float] | None:
     if sample.size is None:
         return None
     z = sample.x if z is None else z
@@ -158,7 +158,7 @@ def _influence(sample: Sample, z: Floats | None) -> tuple[float, float] | None:
     return max(found, key=lambda one: abs(one[1] - whole)) if found else None
 
 
-def _sizes(sample: Sample) -> list[np.ndarray]:
+def _sizes(sample: RegressionSample) -> list[np.ndarray]:
     """Return (N,) masks of the points of each size; of each pre-training where sizes are not known."""
     labels = sample.cluster if sample.size is None else sample.size
     return [labels == one for one in np.unique(labels)]

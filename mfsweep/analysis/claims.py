@@ -18,9 +18,9 @@ from typing import NamedTuple
 from mfsweep.analysis.law import WEAK
 from mfsweep.analysis.molecules import Beyond, beyond, predicted_by
 from mfsweep.analysis.pooled import Both, alone, difference
-from mfsweep.analysis.ratios import Found, divided, evidence, ratio
+from mfsweep.analysis.ratios import TestedNumber, divided, evidence, ratio
 from mfsweep.analysis.records import Records
-from mfsweep.analysis.selection import Measured, matches, measure, select
+from mfsweep.analysis.selection import MeasuredCell, matches, measure, select
 from mfsweep.analysis.suite import ends_of_new, statement_of, told_of
 from mfsweep.analysis.table import Points, points
 from mfsweep.analysis.transfer import FitRequest
@@ -85,7 +85,7 @@ def _stated(claim: Claim) -> float | None:
     return claim.value if claim.expect == "value" else claim.bound
 
 
-def _of_metric(records: Records, nothing: ClaimRecord, claim: Claim, members: Sequence[Measured]) -> ClaimRecord:
+def _of_metric(records: Records, nothing: ClaimRecord, claim: Claim, members: Sequence[MeasuredCell]) -> ClaimRecord:
     against = claim.against or {}
     sides = [one for one in members if any(matches(one.cell.values, side) for side in (claim.this, against))]
     kept = [one for one in sides if one.converged]
@@ -101,7 +101,7 @@ def _of_metric(records: Records, nothing: ClaimRecord, claim: Claim, members: Se
     return _finished(nothing, clean, every, _Capped(len(sides) - len(kept), len(sides), "cell"))
 
 
-def _beyond(records: Records, found: Found, path: str) -> Beyond | None:
+def _beyond(records: Records, found: TestedNumber, path: str) -> Beyond | None:
     """Return what the choice of tested formulae adds, where every pair's predictions are there."""
     tested = {one: [predicted_by(records, *cells, path) for cells in pairs] for one, pairs in found.pairs.items()}
     if any(None in pairs for pairs in tested.values()):
@@ -117,7 +117,7 @@ def _of_gradient(nothing: ClaimRecord, claim: Claim, found: Points) -> ClaimReco
     return _finished(nothing, clean, every, _Capped(len(found) - len(kept), len(found), "point"))
 
 
-def _gradient(claim: Claim, found: Points) -> Found | None:
+def _gradient(claim: Claim, found: Points) -> TestedNumber | None:
     """Return the gradient of one side, or its difference to the other's; None where there is no line."""
     this = _side(found, claim.this)
     ours = alone(this)
@@ -136,8 +136,8 @@ def _gradient(claim: Claim, found: Points) -> Found | None:
     return _found(difference(this, against), min(ours.replicates, other.replicates), rests_on, keys)
 
 
-def _found(both: Both, replicates: int, rests_on: str, keys: Mapping[str, list[str]]) -> Found:
-    return Found(both.shown, replicates, rests_on, evidence(dict(keys)), both.least_squares, weak=both.weak)
+def _found(both: Both, replicates: int, rests_on: str, keys: Mapping[str, list[str]]) -> TestedNumber:
+    return TestedNumber(both.shown, replicates, rests_on, evidence(dict(keys)), both.least_squares, weak=both.weak)
 
 
 def _side(found: Points, side: Cells) -> Points:
@@ -156,7 +156,7 @@ class _Capped(NamedTuple):
         return f"{self.number} of {count(self.total, self.noun)} capped"
 
 
-def _finished(nothing: ClaimRecord, clean: Found | None, every: Found, capped: _Capped) -> ClaimRecord:
+def _finished(nothing: ClaimRecord, clean: TestedNumber | None, every: TestedNumber, capped: _Capped) -> ClaimRecord:
     """Return the record of a claim from the numbers without and with what is capped."""
     shown = clean if clean is not None and _has_interval(clean) else every
     usable = shown is clean and not shown.weak
@@ -188,6 +188,6 @@ def _finished(nothing: ClaimRecord, clean: Found | None, every: Found, capped: _
     return told_of(made, found, shown.replicates) if _has_interval(shown) else made
 
 
-def _has_interval(found: Found) -> bool:
+def _has_interval(found: TestedNumber) -> bool:
     one = found.estimate
     return math.isfinite(one.error) and one.freedom > 0 and one.interval().bounded

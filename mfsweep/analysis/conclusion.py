@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mfsweep.analysis.gain import Outcome, gain_of, paired
+from mfsweep.analysis.gain import FinishedCell, gain_of, paired
 from mfsweep.analysis.replicates import by_partition
 from mfsweep.analysis.study import Result
 from mfsweep.quantities import count
@@ -12,7 +12,7 @@ from mfsweep.quantities import count
 FEW = 3
 """Sizes of the target set that a sentence names one by one."""
 
-Pair = tuple[Outcome, Outcome]
+CellPair = tuple[FinishedCell, FinishedCell]
 
 
 def conclusions(result: Result) -> list[str]:
@@ -21,7 +21,7 @@ def conclusions(result: Result) -> list[str]:
     Each is of the cells that had the most auxiliary labels, all sizes of the target set together, against direct
     training on the same target labels. Nothing is picked by its error.
     """
-    ways: dict[tuple[tuple[str, ...], bool], list[Pair]] = {}
+    ways: dict[tuple[tuple[str, ...], bool], list[CellPair]] = {}
     for one, other in paired(result.outcomes):
         if min(one.error, other.error) > 0 and (methods := tuple(_auxiliary(one))):
             ways.setdefault((methods, _is_joint(one)), []).append((one, other))
@@ -29,7 +29,7 @@ def conclusions(result: Result) -> list[str]:
     return [_sentence(result, pairs, joint=joint, partitions=partitions) for (_, joint), pairs in ways.items()]
 
 
-def _sentence(result: Result, pairs: Sequence[Pair], *, joint: bool, partitions: bool) -> str:
+def _sentence(result: Result, pairs: Sequence[CellPair], *, joint: bool, partitions: bool) -> str:
     most = max(sum(_auxiliary(one).values()) for one, _ in pairs)
     largest = [(one, other) for one, other in pairs if sum(_auxiliary(one).values()) == most]
     gain = gain_of(largest, partitions)
@@ -53,7 +53,7 @@ def _sentence(result: Result, pairs: Sequence[Pair], *, joint: bool, partitions:
     return f"{said}." if told else f"{said}. It cannot be told whether it helps."
 
 
-def _auxiliary(one: Outcome) -> dict[str, int]:
+def _auxiliary(one: FinishedCell) -> dict[str, int]:
     """Return the labels of other methods that a cell's stages train on: the most of any stage, by method."""
     found: dict[str, int] = {}
     for sizes in one.cell.sizes.values():
@@ -63,12 +63,12 @@ def _auxiliary(one: Outcome) -> dict[str, int]:
     return found
 
 
-def _is_joint(one: Outcome) -> bool:
+def _is_joint(one: FinishedCell) -> bool:
     """Return whether some stage learns the target and another method at once."""
     return any(len(sizes) > 1 and one.method in sizes for sizes in one.cell.sizes.values())
 
 
-def _sizes(pairs: Sequence[Pair]) -> str:
+def _sizes(pairs: Sequence[CellPair]) -> str:
     """Return the sizes of the target sets in words."""
     sizes = sorted({one.cell.sizes.get(one.cell.result, {}).get(one.method, 0) for one, _ in pairs})
     if len(sizes) <= FEW:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mfsweep.analysis.balance import Split
-from mfsweep.analysis.gain import Outcome
+from mfsweep.analysis.balance import SplitSeed
+from mfsweep.analysis.gain import FinishedCell
 from mfsweep.analysis.records import SEED_AXES
 from mfsweep.analysis.replicates import labels
 from mfsweep.analysis.table import AxisValue, scalar
@@ -34,7 +34,7 @@ class Knot:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class SizeCurve:
     """One line of the figure."""
 
     label: str
@@ -46,18 +46,18 @@ class Curve:
     """Axis values that all of its cells have in common, seeds left out."""
 
 
-def curves(results: Sequence[Outcome]) -> list[Curve]:
+def curves(results: Sequence[FinishedCell]) -> list[SizeCurve]:
     """Return the curves: direct training first, then by auxiliary method and growing size."""
     unique = {(one.key, _auxiliary_text(one)): one for one in results if _target_size(one) and one.error > 0}
     axes = _telling_axes(list(unique.values()))
-    found: dict[tuple[str, tuple[Any, ...]], list[Outcome]] = {}
+    found: dict[tuple[str, tuple[Any, ...]], list[FinishedCell]] = {}
     for one in unique.values():
         extra = tuple(
             (axis, scalar(one.cell.values[axis])) for axis in axes if axis in one.cell.values and not one.direct
         )
         found.setdefault((_auxiliary_text(one), extra), []).append(one)
     made = [
-        Curve(
+        SizeCurve(
             ", ".join([base, *(f"{axis}={value}" for axis, value in extra)]),
             _auxiliary(members[0]),
             members[0].direct,
@@ -71,7 +71,7 @@ def curves(results: Sequence[Outcome]) -> list[Curve]:
     )
 
 
-def named(found: Sequence[Curve]) -> list[dict[str, AxisValue]]:
+def named(found: Sequence[SizeCurve]) -> list[dict[str, AxisValue]]:
     """Return for each curve the axis values that tell it apart from the others; direct training is left out."""
     others = [curve.values for curve in found if not curve.direct]
     axes = dict.fromkeys(axis for values in others for axis in values)
@@ -79,21 +79,21 @@ def named(found: Sequence[Curve]) -> list[dict[str, AxisValue]]:
     return [{axis: curve.values[axis] for axis in telling if axis in curve.values} for curve in found]
 
 
-def _common(members: Sequence[Outcome]) -> dict[str, AxisValue]:
+def _common(members: Sequence[FinishedCell]) -> dict[str, AxisValue]:
     first, *others = (one.setting for one in members)
     return {axis: scalar(value) for axis, value in first.items() if all(own.get(axis) == value for own in others)}
 
 
-def _knots(members: Sequence[Outcome]) -> tuple[Knot, ...]:
-    by_size: dict[int, list[Outcome]] = {}
+def _knots(members: Sequence[FinishedCell]) -> tuple[Knot, ...]:
+    by_size: dict[int, list[FinishedCell]] = {}
     for one in members:
         by_size.setdefault(_target_size(one), []).append(one)
     return tuple(_knot(size, found) for size, found in sorted(by_size.items()))
 
 
-def _knot(size: int, found: Sequence[Outcome]) -> Knot:
+def _knot(size: int, found: Sequence[FinishedCell]) -> Knot:
     replicate = labels((one.seed, one.split_seed) for one in found)
-    logs: dict[Split, list[float]] = {}
+    logs: dict[SplitSeed, list[float]] = {}
     for one in found:
         logs.setdefault(replicate[one.seed, one.split_seed], []).append(math.log(one.error))
     means = [statistics.fmean(own) for own in logs.values()]
@@ -102,9 +102,9 @@ def _knot(size: int, found: Sequence[Outcome]) -> Knot:
     return Knot(size, math.exp(statistics.fmean(means)), low, high, len(means), capped)
 
 
-def _telling_axes(results: Sequence[Outcome]) -> list[str]:
+def _telling_axes(results: Sequence[FinishedCell]) -> list[str]:
     """Return the axes that tell apart cells of equal auxiliary sets, fine-tune size and seeds (a variant, a model)."""
-    alike: dict[tuple[Any, ...], list[Outcome]] = {}
+    alike: dict[tuple[Any, ...], list[FinishedCell]] = {}
     for one in results:
         alike.setdefault((_auxiliary_text(one), _target_size(one), one.seed, one.split_seed), []).append(one)
     telling: dict[str, None] = {}
@@ -115,12 +115,12 @@ def _telling_axes(results: Sequence[Outcome]) -> list[str]:
     return list(telling)
 
 
-def _target_size(one: Outcome) -> int:
+def _target_size(one: FinishedCell) -> int:
     sizes = one.cell.sizes.get(one.cell.result, {})
     return sum(sizes.get(name, 0) for name in one.learned)
 
 
-def _auxiliary(one: Outcome) -> dict[str, int]:
+def _auxiliary(one: FinishedCell) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for stage, methods in one.cell.sizes.items():
         for method, size in methods.items():
@@ -130,7 +130,7 @@ def _auxiliary(one: Outcome) -> dict[str, int]:
     return dict(sorted(sizes.items()))
 
 
-def _auxiliary_text(one: Outcome) -> str:
+def _auxiliary_text(one: FinishedCell) -> str:
     if one.direct:
         return DIRECT
     differences = (name for name in one.learned if name != one.method)

@@ -37,7 +37,7 @@ class Drawing(NamedTuple):
     """What is drawn."""
 
     name: str
-    """Of the source."""
+    """Name of the source."""
     sizes: Mapping[int, int]
     """Atoms -> structures."""
     energies: Mapping[str, Stairs]

@@ -78,4 +78,4 @@ class Absent:
     reason: str
 
 
-Drawn = Picture | Sheet | Absent
+DrawnFigure = Picture | Sheet | Absent

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-class Part(NamedTuple):
+class SubsetPart(NamedTuple):
     """One part of one subset: who trains, stops or tests on what."""
 
     subset: str

@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mfsweep.analysis import style
-from mfsweep.analysis.curves import Curve, named
+from mfsweep.analysis.curves import SizeCurve, named
 from mfsweep.analysis.law import MARGIN, Law
 from mfsweep.analysis.palette import INK, MUTED, Palette, Series, of_names
-from mfsweep.analysis.style import Level
+from mfsweep.analysis.style import HorizontalLine
 from mfsweep.analysis.table import AxisValue, Points
 from mfsweep.files import write_file, write_text
 from mfsweep.quantities import BEST, RESULT, MetricPath, Quantity
@@ -41,7 +41,7 @@ class Residual:
 
 
 def error_figure(
-    curves: Sequence[Curve],
+    curves: Sequence[SizeCurve],
     y: MetricPath,
     target: str,
     offsets_only: float | None = None,
@@ -66,7 +66,11 @@ def error_figure(
         for place, (curve, own) in enumerate(zip(curves, names, strict=True)):
             look = Series(INK, "o") if curve.direct else palette.look(own)
             _draw_curve(axes, curve, look, style.aside(place, len(curves), sizes, log=True) if spread > 1 else float)
-        null = [] if offsets_only is None else [Level(offsets_only, f"offsets only: {offsets_only:.3g}", MUTED, ":")]
+        null = (
+            []
+            if offsets_only is None
+            else [HorizontalLine(offsets_only, f"offsets only: {offsets_only:.3g}", MUTED, ":")]
+        )
         style.size_ticks(axes, sizes)
         style.frame(axes, [value for knot in knots for value in (knot.low, knot.high)], null)
         axes.set(xlabel=f"{target} training structures", ylabel=path_label(y, y.method or target))
@@ -90,7 +94,7 @@ def law_figure(law: Law, residuals: Sequence[Residual] = (), palette: Palette | 
             _draw_group(axes, law, group, _look(palette, own, methods))
         shown = [one for one in residuals if one.method in methods and y.quantity is Quantity.ENERGY_MAE]
         levels = [
-            Level(one.value, one.label, palette.method(one.method), style.DASHES[index % len(style.DASHES)])
+            HorizontalLine(one.value, one.label, palette.method(one.method), style.DASHES[index % len(style.DASHES)])
             for index, one in enumerate(shown)
         ]
         axes.set(xlabel=path_label(x, only(points, "x_method")), ylabel=path_label(y, only(points, "y_method")))
@@ -131,7 +135,7 @@ def svg(figure: Figure) -> str:
     return text.getvalue()
 
 
-def _draw_curve(axes: Axes, curve: Curve, look: Series, place: Callable[[float], float]) -> None:
+def _draw_curve(axes: Axes, curve: SizeCurve, look: Series, place: Callable[[float], float]) -> None:
     sizes = [place(knot.size) for knot in curve.knots]
     axes.plot(sizes, [knot.error for knot in curve.knots], color=look.colour, linestyle=look.dashes)
     for size, knot in zip(sizes, curve.knots, strict=True):
@@ -161,7 +165,7 @@ def _draw_group(axes: Axes, law: Law, group: tuple[AxisValue, ...], look: Series
     axes.plot([], [], color=look.colour, marker=look.marker, label=f"{name}: m = {line.gradient:.2f}")
 
 
-def _frame(axes: Axes, law: Law, levels: Sequence[Level], *, diagonal: bool) -> None:
+def _frame(axes: Axes, law: Law, levels: Sequence[HorizontalLine], *, diagonal: bool) -> None:
     """Set the limits about the points, and draw what goes through the whole panel: levels, pooled line and y = x."""
     xs = [point.x for point in law.points]
     left, right = min(xs) / MARGIN, max(xs) * MARGIN

@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mfsweep.analysis.records import Records, Stage
+from mfsweep.analysis.records import Records, TrainedStage
 from mfsweep.analysis.table import scalar
 from mfsweep.quantities import RESULT
 from mfsweep.records import CellRecord
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ RESULT_STAGE = "result_stage"
 KEY = "key"
 
 
-def frame(store: Store, sweeps: Iterable[tuple[str, Sequence[CellRecord]]]) -> pd.DataFrame:
+def frame(store: StoreFolder, sweeps: Iterable[tuple[str, Sequence[CellRecord]]]) -> pd.DataFrame:
     """Return the cells of sweeps, in their order.
 
     Args:
@@ -46,7 +46,7 @@ def frame(store: Store, sweeps: Iterable[tuple[str, Sequence[CellRecord]]]) -> p
     return pd.DataFrame(rows, columns=pd.Index(ordered or [SWEEP, RESULT_STAGE], dtype=object))
 
 
-def _rows(store: Store, name: str, cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
+def _rows(store: StoreFolder, name: str, cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
     records = Records(store, cells)
     for cell in cells:
         row: dict[str, Any] = {SWEEP: name, RESULT_STAGE: cell.result}
@@ -58,7 +58,7 @@ def _rows(store: Store, name: str, cells: Sequence[CellRecord]) -> Iterator[dict
         yield row
 
 
-def _measured(called: str, stage: Stage | None) -> dict[str, Any]:
+def _measured(called: str, stage: TrainedStage | None) -> dict[str, Any]:
     if stage is None:
         return {}
     record = stage.record

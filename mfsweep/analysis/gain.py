@@ -16,20 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from mfsweep.analysis.balance import Split
+from mfsweep.analysis.balance import SplitSeed
 from mfsweep.analysis.interval import Interval
-from mfsweep.analysis.metric import Found, find
-from mfsweep.analysis.records import SEED_AXES, Records, Stage
+from mfsweep.analysis.metric import StageMetric, find
+from mfsweep.analysis.records import SEED_AXES, Records, TrainedStage
 from mfsweep.analysis.reml import mean_of
 from mfsweep.analysis.replicates import by_partition, label, text
 from mfsweep.analysis.table import as_records, scalar
 from mfsweep.quantities import RESULT, MetricPath, Quantity
 from mfsweep.records import CellRecord
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FinishedCell:
     """The result of one finished cell."""
 
     cell: CellRecord
@@ -38,7 +38,7 @@ class Outcome:
     error: float
     """In the unit of the path's quantity."""
     path: MetricPath
-    """Of the error, with what its method and subset are."""
+    """Path of the error, with what its method and subset are."""
     method: str
     """Target label method."""
     learned: tuple[str, ...]
@@ -47,7 +47,7 @@ class Outcome:
     """Target sets, data and model in one text: equal for cells that may be compared."""
     direct: bool
     seed: int
-    split_seed: Split
+    split_seed: SplitSeed
     converged: bool
     """The head behind it, and all that the result starts from."""
     offsets_only: float | None
@@ -105,7 +105,7 @@ class Gain:
         }
 
 
-def outcomes(store: Store | Records, cells: Sequence[CellRecord], y: str) -> list[Outcome]:
+def outcomes(store: StoreFolder | Records, cells: Sequence[CellRecord], y: str) -> list[FinishedCell]:
     """Return the results of the cells that are finished, for the metric path `y` of the result stage."""
     records = as_records(store, cells)
     path = MetricPath.parse(y)._replace(stage=RESULT)
@@ -120,13 +120,13 @@ def outcomes(store: Store | Records, cells: Sequence[CellRecord], y: str) -> lis
     return made
 
 
-def gains(results: Sequence[Outcome]) -> list[Gain]:
+def gains(results: Sequence[FinishedCell]) -> list[Gain]:
     """Return the change of every setting that has direct cells to compare with, in the cells' order.
 
     The interval is Student's over the replicates (replicates.py), the log ratios of a replicate's pairs averaged.
     """
     partitions = by_partition((one.seed, one.split_seed) for one in results)
-    pairs: dict[str, list[tuple[Outcome, Outcome]]] = {}
+    pairs: dict[str, list[tuple[FinishedCell, FinishedCell]]] = {}
     for one, other in paired(results):
         if min(one.error, other.error) > 0:
             pairs.setdefault(
@@ -135,17 +135,17 @@ def gains(results: Sequence[Outcome]) -> list[Gain]:
     return [gain_of(found, partitions) for found in pairs.values()]
 
 
-def paired(results: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
+def paired(results: Sequence[FinishedCell]) -> list[tuple[FinishedCell, FinishedCell]]:
     """Return each cell that is not direct training with the direct one that it is compared with, where there is one.
 
     Of several direct cells (a recipe is an axis too) it is the one that shares most axis values.
     """
-    direct: dict[tuple[str, int, Split], list[Outcome]] = {}
+    direct: dict[tuple[str, int, SplitSeed], list[FinishedCell]] = {}
     for one in results:
         if one.direct:
             direct.setdefault((one.target, one.seed, one.split_seed), []).append(one)
 
-    def alike(one: Outcome, other: Outcome) -> int:
+    def alike(one: FinishedCell, other: FinishedCell) -> int:
         return sum(other.cell.values.get(axis) == value for axis, value in one.cell.values.items())
 
     pairs = []
@@ -156,14 +156,14 @@ def paired(results: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
     return pairs
 
 
-def gain_of(pairs: Sequence[tuple[Outcome, Outcome]], partitions: bool) -> Gain:
+def gain_of(pairs: Sequence[tuple[FinishedCell, FinishedCell]], partitions: bool) -> Gain:
     """Return the change over pairs of a cell and its direct one, the log ratios of a replicate averaged.
 
     Args:
         pairs: at least one, with errors above 0; the values are those of the first.
         partitions: whether replicates are partitions (replicates.py).
     """
-    of_replicate: dict[Split, list[float]] = {}
+    of_replicate: dict[SplitSeed, list[float]] = {}
     for one, other in pairs:
         found = of_replicate.setdefault(label((one.seed, one.split_seed), partitions), [])
         found.append(math.log(one.error / other.error))
@@ -185,7 +185,7 @@ def gain_of(pairs: Sequence[tuple[Outcome, Outcome]], partitions: bool) -> Gain:
     )
 
 
-def _outcome(records: Records, cell: CellRecord, stage: Stage, found: Found) -> Outcome:
+def _outcome(records: Records, cell: CellRecord, stage: TrainedStage, found: StageMetric) -> FinishedCell:
     training = stage.record.training
     path = MetricPath.parse(f"{RESULT}.{found.key}")
     method = (path.method or "").split("@")[0]
@@ -196,7 +196,7 @@ def _outcome(records: Records, cell: CellRecord, stage: Stage, found: Found) -> 
         "digest": training["data"]["digest"],
         "model": training["model"],
     }
-    return Outcome(
+    return FinishedCell(
         cell=cell,
         key=stage.record.key,
         error=found.value,

@@ -31,7 +31,7 @@ VARIES = 1e-9
 """Least spread of an instrument within blocks."""
 
 
-class Sample(NamedTuple):
+class RegressionSample(NamedTuple):
     """The points of a regression, of natural logarithms."""
 
     x: Floats
@@ -92,7 +92,7 @@ class Gradient(NamedTuple):
         return float(2 * stats.t.sf(abs(away) / math.sqrt(variance), self.freedom))
 
 
-class Level(NamedTuple):
+class LineLevel(NamedTuple):
     """Where a line lies at some x, with 95 % intervals. All (K,), logarithms."""
 
     middle: Floats
@@ -107,14 +107,14 @@ def centred(values: Floats, group: Ints) -> Floats:
     return values - (np.bincount(group, values) / np.maximum(np.bincount(group), 1))[group]
 
 
-def instrument(sample: Sample) -> Floats | None:
+def instrument(sample: RegressionSample) -> Floats | None:
     """Return the log sizes where they vary within a block, in at least three steps: else they say nothing of x."""
     if sample.size is None or len(np.unique(sample.size)) < 3:
         return None
     return sample.size if np.abs(centred(sample.size, sample.block)).max() > VARIES else None
 
 
-def freedom(sample: Sample) -> int:
+def freedom(sample: RegressionSample) -> int:
     """Return the degrees of freedom that clusters leave for one gradient.
 
     Blocks of the same clusters (fine-tune sizes) cost one together, blocks of different ones (methods) one each.
@@ -122,7 +122,7 @@ def freedom(sample: Sample) -> int:
     return sample.clusters - _intercepts(sample) - 1
 
 
-def gradient(sample: Sample, z: Floats | None = None) -> Gradient:
+def gradient(sample: RegressionSample, z: Floats | None = None) -> Gradient:
     """Return the gradient that all points share, each block with its own intercept.
 
     Arguments:
@@ -136,7 +136,7 @@ def gradient(sample: Sample, z: Floats | None = None) -> Gradient:
     value = float(first @ sample.y) / float(first @ sample.x)
     if own := _slopes_show(sample, z, sample.y - value * sample.x):
         shapes.append(reml.groups_of(sample.replicate) * np.outer(first, first))
-    frame = reml.Frame(design, shapes)
+    frame = reml.MixedDesign(design, shapes)
     model = frame.fit(sample.y - value * sample.x)
     shift, per_x = _both(sample, design, shapes, model, value)
     value += shift / per_x
@@ -150,7 +150,7 @@ def gradient(sample: Sample, z: Floats | None = None) -> Gradient:
     return Gradient(value, at.error / abs(per_x), at.freedom, own, linear, square)
 
 
-def level(sample: Sample, found: Gradient, x: Floats, z: Floats | None = None) -> Level:
+def level(sample: RegressionSample, found: Gradient, x: Floats, z: Floats | None = None) -> LineLevel:
     """Return where the line of one group lies at x (K,), its intercept random over replicates.
 
     The errors of intercept and gradient are those of a regression of y - m x on z.
@@ -172,15 +172,17 @@ def level(sample: Sample, found: Gradient, x: Floats, z: Floats | None = None) -
         middle.append(model.beta[0])
         half.append(here.half_width())
         new.append(reml.contrast(model, np.array([1.0, place]), more).half_width())
-    return Level(np.array(middle) + found.value * x, np.array(half), np.array(new))
+    return LineLevel(np.array(middle) + found.value * x, np.array(half), np.array(new))
 
 
-def _slope(frame: reml.Frame, sample: Sample, value: float) -> reml.Estimate:
+def _slope(frame: reml.MixedDesign, sample: RegressionSample, value: float) -> reml.Estimate:
     """Return the slope on z of y - value x."""
     return reml.contrast(frame.fit(sample.y - value * sample.x), np.eye(frame.design.shape[1])[-1])
 
 
-def _both(sample: Sample, design: Floats, shapes: list[Floats], model: reml.Model, value: float) -> tuple[float, float]:
+def _both(
+    sample: RegressionSample, design: Floats, shapes: list[Floats], model: reml.MixedFit, value: float
+) -> tuple[float, float]:
     """Return the slopes on z of y - value x and of x, with the weights of a model."""
     theta = model.theta if model.theta.any() else np.eye(len(model.theta))[0]
     covariance = np.tensordot(theta, np.stack([np.eye(len(sample.x)), *shapes]), 1)
@@ -190,7 +192,7 @@ def _both(sample: Sample, design: Floats, shapes: list[Floats], model: reml.Mode
     return float(slopes[0]), float(slopes[1])
 
 
-def _slopes_show(sample: Sample, z: Floats, left: Floats) -> bool:
+def _slopes_show(sample: RegressionSample, z: Floats, left: Floats) -> bool:
     """Return whether the slopes on z of `left` differ between replicates: an F test on the means of clusters."""
     replicates = int(sample.replicate.max()) + 1
     clusters = sample.clusters
@@ -211,7 +213,7 @@ def _slopes_show(sample: Sample, z: Floats, left: Floats) -> bool:
     return bool(stats.f.sf(ratio, replicates - 1, rest) < SLOPES_SHOW)
 
 
-def _intercepts(sample: Sample) -> int:
+def _intercepts(sample: RegressionSample) -> int:
     """Return how many intercepts the clusters determine: one for each set of blocks that share clusters."""
     clusters, blocks = sample.clusters, sample.block
     size = clusters + int(blocks.max()) + 1

@@ -7,32 +7,32 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from mfsweep.analysis.page.blocks import Block, Counts, Paragraph, Section, Table
+from mfsweep.analysis.page.blocks import LargeNumbers, PageBlock, Paragraph, Section, SortableTable
 from mfsweep.analysis.page.render import page
 from mfsweep.analysis.suite import p_text, rests_on, settled, summary
 from mfsweep.errors import StoreError
 from mfsweep.files import write_text
 from mfsweep.quantities import count
 from mfsweep.records import CellRecord, ClaimRecord, FigureRecord
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 CLAIMS_HEAD = ("experiment", "stated", "came out here", "p (adjusted)", "verdict")
 ADVICE_HEAD = ("recommendation", "tested by", "came out here", "verdict")
 
 
-class Entry(NamedTuple):
+class ReportEntry(NamedTuple):
     """One report."""
 
     name: str
     cells: tuple[CellRecord, ...]
     trained: int
-    """Of its distinct stages."""
+    """How many of its distinct stages are trained."""
     stages: int
     figures: tuple[FigureRecord, ...]
     claims: tuple[ClaimRecord, ...]
 
 
-def write_index(store: Store, names: Iterable[str] = ()) -> Path:
+def write_index(store: StoreFolder, names: Iterable[str] = ()) -> Path:
     """Write `sweeps/index.html`, and its two tables as Markdown, `sweeps/claims.md`; return the page's path.
 
     Args:
@@ -49,7 +49,7 @@ def write_index(store: Store, names: Iterable[str] = ()) -> Path:
     return target
 
 
-def reported(store: Store, names: Iterable[str]) -> list[Entry]:
+def reported(store: StoreFolder, names: Iterable[str]) -> list[ReportEntry]:
     """Return the reports of some sweeps, in that order, with their claims as one suite.
 
     Raises:
@@ -58,7 +58,7 @@ def reported(store: Store, names: Iterable[str]) -> list[Entry]:
     return together([_entry(store, name) for name in names])
 
 
-def together(entries: Sequence[Entry]) -> list[Entry]:
+def together(entries: Sequence[ReportEntry]) -> list[ReportEntry]:
     """Return the reports with their claims as one suite; what is stated of one result again says so."""
     own = [(entry.name, one) for entry in entries for one in entry.claims]
     first: dict[str, str] = {}
@@ -71,7 +71,7 @@ def together(entries: Sequence[Entry]) -> list[Entry]:
     return [entry._replace(claims=tuple(next(left) for _ in entry.claims)) for entry in entries]
 
 
-def html(entries: Sequence[Entry]) -> str:
+def html(entries: Sequence[ReportEntry]) -> str:
     """Return the page."""
     stages = {key for entry in entries for cell in entry.cells for key in cell.stages.values()}
     counts = [
@@ -92,12 +92,12 @@ def html(entries: Sequence[Entry]) -> str:
         "index of reports",
         sections,
         template="index.html",
-        counts=Counts(counts),
+        counts=LargeNumbers(counts),
         reports=[_report(entry) for entry in entries],
     )
 
 
-def markdown(entries: Sequence[Entry]) -> str:
+def markdown(entries: Sequence[ReportEntry]) -> str:
     """Return the tables of claims and of recommendations as Markdown."""
     tables = [
         ("Claims", CLAIMS_HEAD, claim_rows(entries)),
@@ -107,14 +107,14 @@ def markdown(entries: Sequence[Entry]) -> str:
     return f"{made}\n{said}\n" if (said := _summary(entries)) else made
 
 
-def claim_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+def claim_rows(entries: Sequence[ReportEntry]) -> list[tuple[str, ...]]:
     """Return a row for each claim, in the order of the reports."""
     return [
         (entry.name, one.says, _came_out(one), p_text(one), one.verdict) for entry in entries for one in entry.claims
     ]
 
 
-def advice_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+def advice_rows(entries: Sequence[ReportEntry]) -> list[tuple[str, ...]]:
     """Return a row for each claim that recommends something, those of one advice together."""
     advice: dict[str, list[tuple[str, ...]]] = {}
     for entry in entries:
@@ -129,23 +129,23 @@ def _came_out(claim: ClaimRecord) -> str:
     return f"{claim.came_out} ({said})" if (said := rests_on(claim)) else claim.came_out
 
 
-def _summary(entries: Sequence[Entry]) -> str:
+def _summary(entries: Sequence[ReportEntry]) -> str:
     claims = [one for entry in entries for one in entry.claims]
     return summary(claims) if claims else ""
 
 
-def _names(store: Store) -> list[str]:
+def _names(store: StoreFolder) -> list[str]:
     return [path.parent.name for path in sorted(store.sweeps.glob("*/report.html"))]
 
 
-def _entry(store: Store, name: str) -> Entry:
+def _entry(store: StoreFolder, name: str) -> ReportEntry:
     folder = store.sweep(name)
     if not folder.report.exists():
         raise StoreError(f"{folder.report}: no such file: run `mfsweep report` on the spec named {name!r} first")
     cells = tuple(folder.cells())
     keys = {key for cell in cells for key in cell.stages.values()}
     trained = sum(store.stage(key).record_path.exists() for key in keys)
-    return Entry(name, cells, trained, len(keys), tuple(folder.drawn()), tuple(folder.claims()))
+    return ReportEntry(name, cells, trained, len(keys), tuple(folder.drawn()), tuple(folder.claims()))
 
 
 class _Shown(NamedTuple):
@@ -158,7 +158,7 @@ class _Shown(NamedTuple):
     """Address and caption."""
 
 
-def _report(entry: Entry) -> _Shown:
+def _report(entry: ReportEntry) -> _Shown:
     done = "" if entry.trained == entry.stages else f", {entry.trained} of them trained"
     verdicts = [one.verdict for one in entry.claims]
     said = ", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts))
@@ -171,7 +171,7 @@ def _report(entry: Entry) -> _Shown:
     return _Shown(entry.name, f"{folder}/report.html", counts, pictures)
 
 
-def _claims(entries: Sequence[Entry], said: str) -> list[Block]:
+def _claims(entries: Sequence[ReportEntry], said: str) -> list[PageBlock]:
     rows = claim_rows(entries)
     if not rows:
         return []
@@ -179,8 +179,8 @@ def _claims(entries: Sequence[Entry], said: str) -> list[Block]:
     return [table, Paragraph(said)] if said else [table]
 
 
-def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    return Table(caption, head, rows, frozenset(range(len(head))))
+def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> SortableTable:
+    return SortableTable(caption, head, rows, frozenset(range(len(head))))
 
 
 def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

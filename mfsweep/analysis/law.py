@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mfsweep.analysis.checks import Checks
+from mfsweep.analysis.checks import LineChecks
 from mfsweep.analysis.interval import Interval
 from mfsweep.analysis.regression import Equality
 from mfsweep.analysis.table import Points
@@ -52,7 +52,7 @@ class Band(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FittedLine:
     """One fitted line, y = prefactor * x ** gradient."""
 
     group: str
@@ -84,11 +84,11 @@ class Line:
     replicates: str
     """How many there are, and of what, in words."""
     capped: int
-    """Of the n points, those that have not converged (docs/fairness.md#rule-10)."""
+    """How many of the n points have not converged (docs/fairness.md#rule-10)."""
     is_curved: bool = False
-    """Whether a straight line through the points of all groups is refused (`Checks`)."""
+    """Whether a straight line through the points of all groups is refused (`LineChecks`)."""
     band: Band | None = None
-    """Of a single group's line; the pooled one has as many intercepts as groups, and none."""
+    """Band of a single group's line; the pooled line has as many intercepts as groups, and no band."""
     prediction: Band | None = None
     """Where one new pre-training in a new replicate lies with 95 % confidence."""
 
@@ -145,21 +145,21 @@ class Law:
 
     name: str
     points: Points
-    lines: tuple[Line, ...]
-    pooled: Line | None
+    lines: tuple[FittedLine, ...]
+    pooled: FittedLine | None
     """One gradient, own intercepts; None: refused."""
     refused: tuple[Refusal, ...]
-    converged: Line | None = None
+    converged: FittedLine | None = None
     """The pooled line of the converged points alone, where some but not all points are capped."""
     equal_gradients: Equality | None = None
     """None with fewer than two lines."""
     along: dict[str, Equality] = field(default_factory=dict)
     """Axis -> the same of its values, whatever the others' are; where there are several axes."""
-    checks: Checks | None = None
-    """Of the pooled line."""
+    checks: LineChecks | None = None
+    """The checks of the pooled line."""
     method: str = ""
     """What the intervals are over, and how they follow."""
-    beside: dict[str, Line] = field(default_factory=dict)
+    beside: dict[str, FittedLine] = field(default_factory=dict)
     """Path of another measure of x -> pooled line against it (x on the test set beside x on the validation set)."""
 
     @property
@@ -245,7 +245,7 @@ class Law:
         }
         return rows + ([self._row(self.converged)] if self.converged else [])
 
-    def _row(self, line: Line) -> dict[str, Any]:
+    def _row(self, line: FittedLine) -> dict[str, Any]:
         return {
             "fit": self.name,
             "group": line.group,

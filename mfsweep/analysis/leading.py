@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mfsweep.analysis.gain import Outcome, paired
+from mfsweep.analysis.gain import FinishedCell, paired
 from mfsweep.analysis.table import scalar
 
 
@@ -17,7 +17,7 @@ class Leading(NamedTuple):
 
     values: dict[str, Any]
     """Axis values, seeds left out."""
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[FinishedCell, ...]
     direct: bool
 
     @property
@@ -31,7 +31,7 @@ class Leading(NamedTuple):
         return all(one.converged for one in self.outcomes)
 
 
-def leading(outcomes: Sequence[Outcome]) -> tuple[Leading, Leading | None] | None:
+def leading(outcomes: Sequence[FinishedCell]) -> tuple[Leading, Leading | None] | None:
     """Return the setting with the least error, and direct training with its target labels; None without an outcome.
 
     Where the best is direct training itself, or nothing was trained directly, there is only the one.
@@ -39,7 +39,7 @@ def leading(outcomes: Sequence[Outcome]) -> tuple[Leading, Leading | None] | Non
     known = [one for one in outcomes if one.error > 0]
     if not known:
         return None
-    settings: dict[str, list[Outcome]] = {}
+    settings: dict[str, list[FinishedCell]] = {}
     for one in known:
         settings.setdefault(_text(one), []).append(one)
     most = max(map(len, settings.values()))
@@ -50,9 +50,9 @@ def leading(outcomes: Sequence[Outcome]) -> tuple[Leading, Leading | None] | Non
     return best, _leading(direct) if direct else None
 
 
-def _leading(own: list[Outcome]) -> Leading:
+def _leading(own: list[FinishedCell]) -> Leading:
     return Leading(own[0].setting, tuple({one.key: one for one in own}.values()), own[0].direct)
 
 
-def _text(one: Outcome) -> str:
+def _text(one: FinishedCell) -> str:
     return json.dumps({axis: scalar(value) for axis, value in one.setting.items()}, sort_keys=True)

@@ -16,7 +16,7 @@ FEWEST = 3
 """Sizes below which there is no curve."""
 
 
-class Learned(NamedTuple):
+class LearningPoint(NamedTuple):
     """One training."""
 
     size: int
@@ -33,7 +33,7 @@ class LearningCurve(NamedTuple):
 
     values: Mapping[str, AxisValue]
     """What tells the curve apart from the others."""
-    trainings: tuple[Learned, ...]
+    trainings: tuple[LearningPoint, ...]
     """By growing size."""
 
     @property
@@ -47,7 +47,7 @@ class LearningCurve(NamedTuple):
 
 def learning_curves(records: Records, cells: Sequence[CellRecord]) -> dict[tuple[str, str], list[LearningCurve]]:
     """Return (stage name, method) -> its curves; none of a stage that was trained at fewer than three sizes."""
-    found: dict[tuple[str, str], dict[str, Learned]] = {}
+    found: dict[tuple[str, str], dict[str, LearningPoint]] = {}
     for cell in cells:
         for name, key in cell.stages.items():
             stage = records.stage(key)
@@ -56,7 +56,7 @@ def learning_curves(records: Records, cells: Sequence[CellRecord]) -> dict[tuple
                 error = stage.metrics.get(metric_path("validation", method, Quantity.ENERGY_MAE)) if stage else None
                 if error and error > 0 and size:
                     values = _values(cell, name, size)
-                    learned = Learned(size, error, values, records.converged(key, path))
+                    learned = LearningPoint(size, error, values, records.converged(key, path))
                     found.setdefault((name, method), {}).setdefault(key, learned)
     curves = {place: _curves(list(own.values())) for place, own in found.items()}
     return {
@@ -72,11 +72,11 @@ def _values(cell: CellRecord, name: str, size: int) -> dict[str, AxisValue]:
     return {axis: value for axis, value in own.items() if value != size}
 
 
-def _curves(own: Sequence[Learned]) -> list[LearningCurve]:
+def _curves(own: Sequence[LearningPoint]) -> list[LearningCurve]:
     # An axis is of a size where it is left out of some trainings: a size that has another's number must not be one.
     axes = [axis for axis in own[0].values if all(axis in one.values for one in own)]
     telling = [axis for axis in axes if len({one.values[axis] for one in own}) > 1]
-    groups: dict[tuple[AxisValue, ...], list[Learned]] = {}
+    groups: dict[tuple[AxisValue, ...], list[LearningPoint]] = {}
     for one in own:
         groups.setdefault(tuple(one.values[axis] for axis in telling), []).append(one)
     return [

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mfsweep.analysis.records import Stage
+from mfsweep.analysis.records import TrainedStage
 from mfsweep.errors import FitError, nearest
 from mfsweep.quantities import MetricPath, told_apart
 
 
-class Found(NamedTuple):
+class StageMetric(NamedTuple):
     """A metric of one stage."""
 
     value: float
@@ -28,7 +28,7 @@ class Found(NamedTuple):
         return self.name.partition(".")[2] or None
 
 
-def find(stage: Stage, path: MetricPath) -> Found | None:
+def find(stage: TrainedStage, path: MetricPath) -> StageMetric | None:
     """Return a metric of a trained stage, or None where the stage does not have it.
 
     Raises:
@@ -38,10 +38,10 @@ def find(stage: Stage, path: MetricPath) -> Found | None:
     if len(keys) > 1:
         known = " and ".join(told_apart(keys))
         raise FitError(f"{path}: stage {path.stage!r} has {known} there; name one, as in {path.stage}.{keys[0]}")
-    return Found(stage.metrics[keys[0]], keys[0]) if keys else None
+    return StageMetric(stage.metrics[keys[0]], keys[0]) if keys else None
 
 
-def absent(path: MetricPath, stages: Sequence[Stage]) -> str:
+def absent(path: MetricPath, stages: Sequence[TrainedStage]) -> str:
     """Return the error text for a metric that none of the trained stages has."""
     known = sorted({f"{path.stage}.{key}" for stage in stages for key in stage.metrics})
     return f"{path}: the trained stages have no such metric; they have {', '.join(known)}.{nearest(str(path), known)}"

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from mfsweep.analysis.predictions import predictions
 from mfsweep.analysis.records import Records
-from mfsweep.analysis.selection import Measured
+from mfsweep.analysis.selection import MeasuredCell
 from mfsweep.quantities import MetricPath, Quantity
 
 Floats = NDArray[np.float64]
 
 
-class Predicted(NamedTuple):
+class PairedErrors(NamedTuple):
     """The same structures, predicted by both sides."""
 
     formula: NDArray[np.int64]
@@ -43,11 +43,11 @@ class Beyond(NamedTuple):
     """What the formulae that happen to be tested add."""
 
     variance: float
-    """Of the mean log ratio, to be added to that over replicates; of one replicate all that is known."""
+    """Variance of the mean log ratio, to be added to that over replicates; all that is known of one replicate."""
     formulae: int
 
 
-def beyond(tested: Mapping[Hashable, Sequence[Predicted]]) -> Beyond | None:
+def beyond(tested: Mapping[Hashable, Sequence[PairedErrors]]) -> Beyond | None:
     """Return what the choice of formulae adds to the variance of a mean log ratio; None with fewer than two formulae.
 
     Arguments:
@@ -72,7 +72,7 @@ def beyond(tested: Mapping[Hashable, Sequence[Predicted]]) -> Beyond | None:
     return Beyond(whole if number == 1 else max(whole - within, 0.0), len(of_formula))
 
 
-def predicted_by(records: Records, one: Measured, other: Measured, path: str) -> Predicted | None:
+def predicted_by(records: Records, one: MeasuredCell, other: MeasuredCell, path: str) -> PairedErrors | None:
     """Return the structures that two cells of one partition were both tested on; None where they were not.
 
     Only of a mean absolute energy error per atom, whose structures are known.
@@ -83,7 +83,7 @@ def predicted_by(records: Records, one: Measured, other: Measured, path: str) ->
     found = [_errors(records, key, metric) for key in (one.key, other.key)]
     if found[0] is None or found[1] is None or not np.array_equal(found[0][0], found[1][0]):
         return None
-    return Predicted(found[0][1], found[0][2], found[1][2])
+    return PairedErrors(found[0][1], found[0][2], found[1][2])
 
 
 def _errors(

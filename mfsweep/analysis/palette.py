@@ -25,7 +25,7 @@ OTHER_HUES = ("#cc79a7", "#56b4e9", "#e69f00", "#7a5c99")
 MARKERS = "s^Dvp*Xo"
 Dashes = str | tuple[float, tuple[float, ...]]
 DASHES: tuple[Dashes, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
-"""Of a second axis that names a series."""
+"""Dashes for the values of a second axis that names a series."""
 SEQUENCES = ((300.0, 130.0), (325.0, 445.0), (200.0, 330.0))
 """Hues, degrees, between which the values of the first numbered axis run, the second, and so on."""
 FROM, TO = 0.42, 0.78

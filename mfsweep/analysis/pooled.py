@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mfsweep.analysis.gradient import Gradient, Sample, freedom, gradient, instrument
+from mfsweep.analysis.gradient import Gradient, RegressionSample, freedom, gradient, instrument
 from mfsweep.analysis.law import through
 from mfsweep.analysis.replicates import by_partition, labels, text
 from mfsweep.analysis.table import Point, Points
@@ -76,14 +76,14 @@ def difference(this: Points, against: Points) -> Both:
     return Both(_welch(ours.by_size, others.by_size), _welch(ours.least_squares, others.least_squares))
 
 
-def sample_of(groups: list[list[Point]]) -> Sample:
+def sample_of(groups: list[list[Point]]) -> RegressionSample:
     """Return the sample of some groups' points."""
     members = [point for group in groups for point in group]
     keys = {key: index for index, key in enumerate(sorted(_cluster_keys(members)))}
     replicate = labels((point.seed, point.split_seed) for point in members)
     order = {label: index for index, label in enumerate(dict.fromkeys(replicate.values()))}
     sizes = [point.x_size for point in members]
-    return Sample(
+    return RegressionSample(
         x=np.log([point.x for point in members]),
         y=np.log([point.y for point in members]),
         group=np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
@@ -93,13 +93,13 @@ def sample_of(groups: list[list[Point]]) -> Sample:
     )
 
 
-def both(sample: Sample) -> Both:
+def both(sample: RegressionSample) -> Both:
     """Return the gradient that all points of a sample share."""
     z, plain = instrument(sample), gradient(sample)
     return Both(plain if z is None else gradient(sample, z), plain)
 
 
-def _paired(this: list[Point], against: list[Point]) -> Sample:
+def _paired(this: list[Point], against: list[Point]) -> RegressionSample:
     """Return one point a pre-training: its x, and the mean log y of this side less that of the other."""
     found = sample_of([[*this, *against]])
     ours = np.arange(len(found.x)) < len(this)
@@ -107,7 +107,7 @@ def _paired(this: list[Point], against: list[Point]) -> Sample:
     means = [
         np.bincount(found.cluster[side], found.y[side]) / np.bincount(found.cluster[side]) for side in (ours, ~ours)
     ]
-    return Sample(
+    return RegressionSample(
         x=found.x[first],
         y=means[0] - means[1],
         group=np.zeros(len(first), dtype=np.int64),

@@ -15,12 +15,12 @@ from mfsweep.analysis.leading import Leading
 from mfsweep.analysis.predictions import predictions
 from mfsweep.analysis.records import Records
 from mfsweep.quantities import MetricPath
-from mfsweep.store.predictions import Prediction
+from mfsweep.store.predictions import StoredPrediction
 
 MILLI = 1000.0
 
 
-class Predicted(NamedTuple):
+class PredictedStructures(NamedTuple):
     """What is known of every predicted structure."""
 
     formula: NDArray[np.str_]
@@ -65,7 +65,7 @@ class Predicted(NamedTuple):
         return np.sqrt(np.bincount(self.structure, self.force**2, len(self.atoms)) / self.atoms)
 
 
-def predicted(records: Records, setting: Leading, metric: MetricPath, look: Look) -> Predicted | None:
+def predicted(records: Records, setting: Leading, metric: MetricPath, look: Look) -> PredictedStructures | None:
     """Return the predictions of a setting; None where none of its replicates has left any."""
     own = [
         (found, look(one.cell, found.structure, one.method))
@@ -75,7 +75,7 @@ def predicted(records: Records, setting: Leading, metric: MetricPath, look: Look
     return _joined(own) if own else None
 
 
-def _joined(own: list[tuple[Prediction, Facts]]) -> Predicted:
+def _joined(own: list[tuple[StoredPrediction, Facts]]) -> PredictedStructures:
     elements = tuple(dict.fromkeys(element for _, tested in own for element in tested.elements))
     kinds = [np.array([elements.index(one) for one in tested.elements], np.int64)[tested.kind] for _, tested in own]
     atoms = np.concatenate([found.atoms for found, _ in own])
@@ -90,7 +90,7 @@ def _joined(own: list[tuple[Prediction, Facts]]) -> Predicted:
     both = [(one, other) for one, other in forces if one is not None and other is not None]
     known = [tested.forces for _, tested in own if tested.forces is not None]
     distances = [tested.distance for _, tested in own if tested.distance is not None]
-    return Predicted(
+    return PredictedStructures(
         formula=np.concatenate([np.array(tested.formulae) for _, tested in own]),
         atoms=atoms,
         reference=MILLI * (reference - explained) / atoms,

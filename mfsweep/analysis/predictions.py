@@ -6,10 +6,10 @@ from mfsweep.analysis.metric import find
 from mfsweep.analysis.records import Records, score_of
 from mfsweep.errors import StoreError
 from mfsweep.quantities import MetricPath
-from mfsweep.store.predictions import Prediction, read_prediction
+from mfsweep.store.predictions import StoredPrediction, read_prediction
 
 
-def predictions(records: Records, key: str, metric: MetricPath) -> Prediction | None:
+def predictions(records: Records, key: str, metric: MetricPath) -> StoredPrediction | None:
     """Return what lies behind a score of a stage; None where it is no score, or its file cannot be read.
 
     Args:

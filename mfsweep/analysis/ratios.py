@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfsweep.analysis.balance import Replicate, Split, balanced
+from mfsweep.analysis.balance import Replicate, SplitSeed, balanced
 from mfsweep.analysis.gradient import Gradient
 from mfsweep.analysis.records import SEED_AXES
 from mfsweep.analysis.reml import Estimate, mean_of
 from mfsweep.analysis.replicates import by_partition, label, text
-from mfsweep.analysis.selection import Measured, Setting, Values, matches, setting_of, values_of
+from mfsweep.analysis.selection import MeasuredCell, Setting, Values, matches, setting_of, values_of
 from mfsweep.quantities import count
 from mfsweep.spec.figures import Cells
 
 
-class Found(NamedTuple):
+class TestedNumber(NamedTuple):
     """A number, on the scale of its test, with what is behind it."""
 
     estimate: Estimate | Gradient
@@ -35,11 +35,11 @@ class Found(NamedTuple):
     """For a gradient, the one without errors of x."""
     weak: bool = False
     """For a gradient, whether x follows its size too weakly to allow for these."""
-    pairs: Mapping[Split, Sequence[tuple[Measured, Measured]]] = {}
+    pairs: Mapping[SplitSeed, Sequence[tuple[MeasuredCell, MeasuredCell]]] = {}
     """For a ratio, the cells of each replicate."""
 
 
-def ratio(members: Sequence[Measured], this: Cells, against: Cells) -> Found | None:
+def ratio(members: Sequence[MeasuredCell], this: Cells, against: Cells) -> TestedNumber | None:
     """Return the mean over replicates of the mean log ratio of two selections of cells; None without a pair.
 
     Where replicates have different pairs, those are left out that some replicate lacks, or the replicate is.
@@ -48,7 +48,7 @@ def ratio(members: Sequence[Measured], this: Cells, against: Cells) -> Found | N
     if not pairs:
         return None
     partitions = by_partition(pairs)
-    found: dict[Split, dict[_Pair, list[tuple[Measured, Measured]]]] = {}
+    found: dict[SplitSeed, dict[_Pair, list[tuple[MeasuredCell, MeasuredCell]]]] = {}
     for replicate, own in pairs.items():
         for pair, cells in own.items():
             found.setdefault(label(replicate, partitions), {}).setdefault(pair, []).append(cells)
@@ -63,7 +63,7 @@ def ratio(members: Sequence[Measured], this: Cells, against: Cells) -> Found | N
     if dropped := len(every - {(one.replicate, setting_of(one.cell)) for cells in used for one in cells}):
         rests_on += f", {count(dropped, 'cell')} left out that not every replicate has"
     sides = sorted([sorted({one.key for one in side}) for side in zip(*used, strict=True)])
-    return Found(means, len(kept.replicates), rests_on, evidence(sides), pairs=of_replicate)
+    return TestedNumber(means, len(kept.replicates), rests_on, evidence(sides), pairs=of_replicate)
 
 
 def evidence(of: object) -> str:
@@ -71,9 +71,9 @@ def evidence(of: object) -> str:
     return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def divided(members: Sequence[Measured], beside: Sequence[Measured], over: Cells) -> Iterable[Measured]:
+def divided(members: Sequence[MeasuredCell], beside: Sequence[MeasuredCell], over: Cells) -> Iterable[MeasuredCell]:
     """Yield each cell's value over that of the cell that differs in these axes alone, where there is one."""
-    others: dict[tuple[Replicate, Setting], Measured] = {}
+    others: dict[tuple[Replicate, Setting], MeasuredCell] = {}
     for one in beside:
         others[one.replicate, _but(setting_of(one.cell), over)] = one
     for one in members:
@@ -100,8 +100,8 @@ class _Pair(NamedTuple):
 
 
 def _pairs(
-    members: Sequence[Measured], this: Cells, against: Cells
-) -> dict[Replicate, dict[_Pair, tuple[Measured, Measured]]]:
+    members: Sequence[MeasuredCell], this: Cells, against: Cells
+) -> dict[Replicate, dict[_Pair, tuple[MeasuredCell, MeasuredCell]]]:
     """Return replicate -> its pairs.
 
     An axis that the cells of one side lack (their block of the union has none) cannot agree or disagree.
@@ -109,10 +109,10 @@ def _pairs(
     ours, others = ([one for one in members if matches(one.cell.values, side)] for side in (this, against))
     have = [{axis for one in side for axis in one.cell.values} for side in (ours, others)]
     axes = sorted((have[0] & have[1]) - {*this, *against, *SEED_AXES})
-    there: dict[tuple[Replicate, Values], list[Measured]] = {}
+    there: dict[tuple[Replicate, Values], list[MeasuredCell]] = {}
     for other in others:
         there.setdefault((other.replicate, values_of(other.cell, axes)), []).append(other)
-    found: dict[Replicate, dict[_Pair, tuple[Measured, Measured]]] = {}
+    found: dict[Replicate, dict[_Pair, tuple[MeasuredCell, MeasuredCell]]] = {}
     for one in ours:
         place = values_of(one.cell, axes)
         for other in there.get((one.replicate, place), ()):
@@ -122,10 +122,12 @@ def _pairs(
 
 
 def _mean(
-    found: Mapping[_Pair, Sequence[tuple[Measured, Measured]]], settings: Iterable[_Pair], places: Sequence[Values]
+    found: Mapping[_Pair, Sequence[tuple[MeasuredCell, MeasuredCell]]],
+    settings: Iterable[_Pair],
+    places: Sequence[Values],
 ) -> float:
     """Return the mean log ratio of one replicate over places and, within these, over seeds."""
-    of_place: dict[Values, dict[Replicate, list[tuple[Measured, Measured]]]] = {}
+    of_place: dict[Values, dict[Replicate, list[tuple[MeasuredCell, MeasuredCell]]]] = {}
     for pair in settings:
         for cells in found[pair]:
             of_place.setdefault(pair.place, {}).setdefault(cells[0].replicate, []).append(cells)
@@ -134,7 +136,7 @@ def _mean(
     )
 
 
-def _log_ratio(pairs: Sequence[tuple[Measured, Measured]]) -> float:
+def _log_ratio(pairs: Sequence[tuple[MeasuredCell, MeasuredCell]]) -> float:
     """Return the mean log of one side less that of the other, a shared stage once."""
     ours, others = ({one.key: math.log(one.value) for one in side} for side in zip(*pairs, strict=True))
     return float(np.mean(list(ours.values())) - np.mean(list(others.values())))

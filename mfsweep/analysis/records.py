@@ -7,17 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from mfsweep.analysis.balance import Split
+from mfsweep.analysis.balance import SplitSeed
 from mfsweep.quantities import BEST, best_path, score_name
 from mfsweep.records import CellRecord, EvaluationRecord, Record
 from mfsweep.spec.axes import SEEDS
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 SEED_AXES = frozenset(SEEDS)
 """Axes that make replicates of a cell, not another cell."""
 
 
-class Weights(NamedTuple):
+class ScoredWeights(NamedTuple):
     """What predicted the values behind a metric."""
 
     head: str | None
@@ -27,7 +27,7 @@ class Weights(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class TrainedStage:
     """One trained stage: its record, joined with its evaluations into one table of metrics."""
 
     record: Record
@@ -35,7 +35,7 @@ class Stage:
     """By name (quantities.py): those of its own validation from the record, the others from the evaluations."""
     offsets_only: dict[str, float]
     """The same keys, for the null model of energy offsets alone; evaluations only."""
-    weights: dict[str, Weights]
+    weights: dict[str, ScoredWeights]
     """Name without its quantity, `test.cc`, -> the weights behind it."""
     evaluations: tuple[EvaluationRecord, ...] = ()
 
@@ -45,7 +45,7 @@ class Stage:
         return int(self.record.training["seed"])
 
     @property
-    def split_seed(self) -> Split:
+    def split_seed(self) -> SplitSeed:
         """Return the seed of the partition and prefixes; of a fold its name."""
         splits = self.record.training["data"]["splits"]
         seed = int(splits["seed"])
@@ -59,15 +59,15 @@ class Records:
     stage with other offsets, under the same name.
     """
 
-    def __init__(self, store: Store, cells: Iterable[CellRecord]) -> None:
+    def __init__(self, store: StoreFolder, cells: Iterable[CellRecord]) -> None:
         self.store = store
         self._asked: dict[str, list[dict[str, Any]]] = {
             key: cell.evaluations.get(name, []) for cell in cells for name, key in cell.stages.items()
         }
-        self._stages: dict[str, Stage | None] = {}
+        self._stages: dict[str, TrainedStage | None] = {}
         self._settings: dict[str, str] = {}
 
-    def stage(self, key: str) -> Stage | None:
+    def stage(self, key: str) -> TrainedStage | None:
         """Return the trained stage of a key, or None while it is not trained."""
         if key not in self._stages:
             folder = self.store.stage(key)
@@ -117,7 +117,7 @@ def score_of(evaluation: Mapping[str, Any]) -> str:
     return score_name(evaluation["part"], evaluation["subset"], labels, asked, best=best)
 
 
-def _join(record: Record, evaluations: Iterable[EvaluationRecord]) -> Stage:
+def _join(record: Record, evaluations: Iterable[EvaluationRecord]) -> TrainedStage:
     """Join a record with its evaluations, of which a plan lets no two have one name."""
     metrics = {**record.metrics, **{best_path(path): value for path, value in record.own_best.items()}}
     weights = _own_weights(record)
@@ -127,20 +127,20 @@ def _join(record: Record, evaluations: Iterable[EvaluationRecord]) -> Stage:
         name = score_of(one.evaluation)
         assert name not in weights, f"two scores of stage {record.key} are called {name}"
         head = one.evaluation.get("head") or one.evaluation["labels"]
-        weights[name] = Weights(head, record.selected.step if one.step is None else one.step)
+        weights[name] = ScoredWeights(head, record.selected.step if one.step is None else one.step)
         metrics |= {f"{name}.{quantity}": value for quantity, value in one.metrics.items()}
         offsets_only |= {f"{name}.{quantity}": value for quantity, value in one.offsets_only.items()}
-    return Stage(record, metrics, offsets_only, weights, evaluations)
+    return TrainedStage(record, metrics, offsets_only, weights, evaluations)
 
 
-def _own_weights(record: Record) -> dict[str, Weights]:
+def _own_weights(record: Record) -> dict[str, ScoredWeights]:
     """Return the weights behind a stage's own validation."""
-    found = {"validation": Weights(None, record.selected.step)}
+    found = {"validation": ScoredWeights(None, record.selected.step)}
     for labelled in record.training["sets"]:
         method, head = labelled["labels"], labelled.get("head") or labelled["labels"]
-        found[f"validation.{method}"] = Weights(head, record.selected.step)
-        found[f"validation.{method}@{BEST}"] = Weights(head, record.heads.get(head, record.selected).step)
+        found[f"validation.{method}"] = ScoredWeights(head, record.selected.step)
+        found[f"validation.{method}@{BEST}"] = ScoredWeights(head, record.heads.get(head, record.selected).step)
     # Whatever else a record has measured is of the checkpoint that was selected.
     for path in (*record.metrics, *map(best_path, record.own_best)):
-        found.setdefault(path.rpartition(".")[0], Weights(None, record.selected.step))
+        found.setdefault(path.rpartition(".")[0], ScoredWeights(None, record.selected.step))
     return found

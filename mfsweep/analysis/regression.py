@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfsweep.analysis.gradient import Floats, Sample, centred
+from mfsweep.analysis.gradient import Floats, RegressionSample, centred
 
 WEBB = np.array([-1, -1, -1, 1, 1, 1]) * np.sqrt([1.5, 1.0, 0.5, 0.5, 1.0, 1.5])
 """Six weights (Webb 2014): with few clusters, plain signs have too few distinct draws."""
@@ -21,12 +21,12 @@ CHUNK = 250
 """Draws made at a time, so that (draws, C, G) arrays stay small."""
 
 
-def within_blocks(sample: Sample) -> Sample:
+def within_blocks(sample: RegressionSample) -> RegressionSample:
     """Return the points about the means of their blocks: what a replicate's points share is then gone."""
     return sample._replace(x=centred(sample.x, sample.block), y=centred(sample.y, sample.block))
 
 
-def sums(sample: Sample) -> Floats:
+def sums(sample: RegressionSample) -> Floats:
     """Return (C, G, 6): the sums of 1, x, y, xx, xy, yy, about each group's mean so that no digits are lost."""
     x, y = (centred(values, sample.group) for values in (sample.x, sample.y))
     table = np.zeros((sample.cluster.max() + 1, sample.group.max() + 1, 6))
@@ -44,7 +44,7 @@ class Equality(NamedTuple):
     draws: int
 
 
-def equal_gradients(sample: Sample, draws: int, rng: np.random.Generator) -> Equality:
+def equal_gradients(sample: RegressionSample, draws: int, rng: np.random.Generator) -> Equality:
     """Test that all groups have one gradient: a cluster-robust Wald statistic against its wild cluster bootstrap.
 
     The residuals of the common-gradient fit are multiplied by one random weight a cluster, so that what the points of a

@@ -29,7 +29,7 @@ SINGULAR = 1e-9
 """Least pivot of V over its greatest one: data that lie in a subspace would lead to none."""
 
 
-class Model(NamedTuple):
+class MixedFit(NamedTuple):
     """A fitted model."""
 
     beta: Floats
@@ -87,12 +87,12 @@ class _State(NamedTuple):
     information: Floats
 
 
-def fit(y: Floats, design: Floats, parts: Sequence[Floats] = ()) -> Model:
-    """Fit y (N,) = design (N, P) beta + error; arguments as of `Frame` and `Frame.fit`."""
-    return Frame(design, parts).fit(y)
+def fit(y: Floats, design: Floats, parts: Sequence[Floats] = ()) -> MixedFit:
+    """Fit y (N,) = design (N, P) beta + error; arguments as of `MixedDesign` and `MixedDesign.fit`."""
+    return MixedDesign(design, parts).fit(y)
 
 
-class Frame:
+class MixedDesign:
     """A design with its components: what several responses share is made once.
 
     Restricted likelihood is that of what the fixed effects leave, which is looked at in an orthonormal basis (N - P).
@@ -116,7 +116,7 @@ class Frame:
             self.basis = self.basis @ vectors
             self.largest = float(np.linalg.eigvalsh(parts[0])[-1])
 
-    def fit(self, y: Floats) -> Model:
+    def fit(self, y: Floats) -> MixedFit:
         """Fit a response (N,).
 
         The components solve the equations of restricted likelihood by Fisher scoring (Searle, Casella and McCulloch
@@ -141,11 +141,11 @@ class Frame:
                 break
         return self._model(y, theta, state, start)
 
-    def _model(self, y: Floats, theta: Floats, state: _State, scale: float) -> Model:
+    def _model(self, y: Floats, theta: Floats, state: _State, scale: float) -> MixedFit:
         inverse = np.linalg.inv(np.tensordot(theta, self.shapes, 1))
         covariance = np.linalg.inv(self.design.T @ inverse @ self.design)
         half = inverse @ self.design @ covariance
-        return Model(
+        return MixedFit(
             beta=half.T @ y,
             covariance=np.asarray(covariance * scale, dtype=np.float64),
             theta=theta * scale,
@@ -197,7 +197,7 @@ class Frame:
         return _State(likelihood, (squares - np.trace(products, axis1=1, axis2=2)) / 2, information)
 
 
-def contrast(model: Model, weights: Floats, more: Floats | None = None) -> Estimate:
+def contrast(model: MixedFit, weights: Floats, more: Floats | None = None) -> Estimate:
     """Return weights (P,) @ beta with its standard error and Satterthwaite's degrees of freedom (1946).
 
     Arguments:
@@ -217,9 +217,9 @@ def contrast(model: Model, weights: Floats, more: Floats | None = None) -> Estim
     return Estimate(value, math.sqrt(variance), min(max(freedom, 1.0), float(model.freedom)))
 
 
-def _exact(y: Floats, design: Floats, parts: int, freedom: int) -> Model:
+def _exact(y: Floats, design: Floats, parts: int, freedom: int) -> MixedFit:
     fixed = design.shape[1]
-    return Model(
+    return MixedFit(
         np.asarray(np.linalg.lstsq(design, y)[0], dtype=np.float64),
         np.zeros((fixed, fixed)),
         np.zeros(parts),

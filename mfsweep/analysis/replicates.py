@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from mfsweep.analysis.balance import Replicate, Split
+from mfsweep.analysis.balance import Replicate, SplitSeed
 from mfsweep.quantities import count
 
 
@@ -17,19 +17,19 @@ def by_partition(found: Iterable[Replicate]) -> bool:
     return len({split for _, split in found}) > 1
 
 
-def label(one: Replicate, partitions: bool) -> Split:
+def label(one: Replicate, partitions: bool) -> SplitSeed:
     """Return which replicate a (seed, split) belongs to."""
     return one[1] if partitions else one[0]
 
 
-def labels(found: Iterable[Replicate]) -> dict[Replicate, Split]:
+def labels(found: Iterable[Replicate]) -> dict[Replicate, SplitSeed]:
     """Return (seed, split) -> its replicate."""
     found = list(found)
     partitions = by_partition(found)
     return {one: label(one, partitions) for one in found}
 
 
-def text(found: Collection[Split], partitions: bool) -> str:
+def text(found: Collection[SplitSeed], partitions: bool) -> str:
     """Return `5 folds`, `3 partitions of one pool`, or `3 seeds of one partition`.
 
     Partitions of one pool share test structures: what lies between them says nothing of other molecules. Seeds of one

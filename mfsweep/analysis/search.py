@@ -20,7 +20,7 @@ from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.table import AxisValue, as_records, lookup, order
 from mfsweep.quantities import RESULT, MetricPath, count
 from mfsweep.records import CellRecord
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 SHOWN = 5
 """Points that are named where there is no standard error to draw a line by."""
@@ -202,7 +202,7 @@ class SearchedStudy:
 
 
 def searched(
-    store: Store | Records,
+    store: StoreFolder | Records,
     cells: Sequence[CellRecord],
     axes: Sequence[str],
     objectives: Sequence[str],

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mfsweep.analysis.balance import Replicate, Split, balanced
+from mfsweep.analysis.balance import Replicate, SplitSeed, balanced
 from mfsweep.analysis.metric import find
 from mfsweep.analysis.records import SEED_AXES, Records
 from mfsweep.analysis.replicates import labels
@@ -29,7 +29,7 @@ Setting = tuple[tuple[str, AxisValue], ...]
 """The axis values that replicates share, by axis."""
 
 
-class Measured(NamedTuple):
+class MeasuredCell(NamedTuple):
     """One cell's value of one metric."""
 
     cell: CellRecord
@@ -85,7 +85,7 @@ def setting_of(cell: CellRecord) -> Setting:
     return tuple(sorted((axis, scalar(value)) for axis, value in cell.values.items() if axis not in SEED_AXES))
 
 
-def measure(records: Records, cells: Iterable[CellRecord], path: str) -> list[Measured]:
+def measure(records: Records, cells: Iterable[CellRecord], path: str) -> list[MeasuredCell]:
     """Return the metric of each cell that has it, values without a logarithm left out.
 
     Raises:
@@ -100,11 +100,11 @@ def measure(records: Records, cells: Iterable[CellRecord], path: str) -> list[Me
         if key and stage and found and math.isfinite(found.value) and found.value > 0:
             replicate = stage.seed, stage.split_seed
             converged = records.converged(key, found.name)
-            made.append(Measured(cell, key, found.value, found.method, replicate, converged))
+            made.append(MeasuredCell(cell, key, found.value, found.method, replicate, converged))
     return made
 
 
-def measure_some(records: Records, cells: Sequence[CellRecord], path: str) -> list[Measured]:
+def measure_some(records: Records, cells: Sequence[CellRecord], path: str) -> list[MeasuredCell]:
     """Return the metric of each cell that has it.
 
     Raises:
@@ -115,9 +115,9 @@ def measure_some(records: Records, cells: Sequence[CellRecord], path: str) -> li
     raise FitError(f"none of {len(cells)} cells has {path} yet")
 
 
-def grouped(members: Iterable[Measured], axes: Sequence[str]) -> dict[Values, list[Measured]]:
+def grouped(members: Iterable[MeasuredCell], axes: Sequence[str]) -> dict[Values, list[MeasuredCell]]:
     """Return the measured cells by their values of some axes: numbers by value, after texts in the spec's order."""
-    found: dict[Values, list[Measured]] = {}
+    found: dict[Values, list[MeasuredCell]] = {}
     for one in members:
         found.setdefault(values_of(one.cell, axes), []).append(one)
     ranks = [_ranks([values[place] for values in found]) for place in range(len(axes))]
@@ -125,14 +125,14 @@ def grouped(members: Iterable[Measured], axes: Sequence[str]) -> dict[Values, li
     return {values: found[values] for values in in_order}
 
 
-def spread(members: Iterable[Measured]) -> Spread:
+def spread(members: Iterable[MeasuredCell]) -> Spread:
     """Return the value of some cells over their replicates; `members` are not empty.
 
     Where replicates have different cells, those are left out that some replicate lacks, or the replicate is.
     """
     members = list(members)
     replicate = labels(one.replicate for one in members)
-    found: dict[Split, dict[Setting, list[Measured]]] = {}
+    found: dict[SplitSeed, dict[Setting, list[MeasuredCell]]] = {}
     for one in members:
         found.setdefault(replicate[one.replicate], {}).setdefault(setting_of(one.cell), []).append(one)
     kept = balanced({label: own.keys() for label, own in found.items()})
@@ -154,7 +154,7 @@ def spread(members: Iterable[Measured]) -> Spread:
     )
 
 
-def averaged(members: Iterable[Measured], axes: Iterable[str]) -> str:
+def averaged(members: Iterable[MeasuredCell], axes: Iterable[str]) -> str:
     """Return over what a figure that sets apart only these axes averages, for its caption."""
     members = list(members)
     other = dict.fromkeys(axis for one in members for axis in one.cell.values if axis not in {*axes, *SEED_AXES})

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.analysis.claims import judge
-from mfsweep.analysis.curves import Curve, curves
-from mfsweep.analysis.facts import Look, Part
+from mfsweep.analysis.curves import SizeCurve, curves
+from mfsweep.analysis.facts import Look, SubsetPart
 from mfsweep.analysis.figures import Residual
-from mfsweep.analysis.gain import Gain, Outcome, gains, outcomes
+from mfsweep.analysis.gain import FinishedCell, Gain, gains, outcomes
 from mfsweep.analysis.law import Law, Refusal
 from mfsweep.analysis.metric import find
 from mfsweep.analysis.mixed import Mixed, mixed
@@ -28,7 +28,7 @@ from mfsweep.errors import FitError
 from mfsweep.quantities import RESULT, MetricPath, Quantity, count
 from mfsweep.records import CellRecord, ClaimRecord
 from mfsweep.spec.figures import Claim, Figure
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 
 class Differences(NamedTuple):
@@ -49,8 +49,8 @@ class Unpaid(NamedTuple):
     labels: int
     """The most of any cell."""
     tested: tuple[float, float | None] | None
-    """Of a method that is tested: the test error of these offsets alone, and of offsets fitted on what the cell pays
-    for, meV/atom; the latter None where that does not determine any."""
+    """Only for a method that is tested: the test error of these offsets alone, and of offsets fitted on what the cell
+    pays for, meV/atom; the latter None where that does not determine any."""
 
     @property
     def sentence(self) -> str:
@@ -65,7 +65,7 @@ class Unpaid(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class ReportStudy:
     """What a report is written about: a spec, its cells, and what was planned."""
 
     name: str
@@ -84,12 +84,12 @@ class Study:
     differences: Mapping[str, Differences] = field(default_factory=dict)
     """Name of a figure of residuals -> its data."""
     unpaid: Sequence[Unpaid] = ()
-    """Of a study with a figure of costs."""
+    """Only for a study with a figure of costs."""
     search: Sequence[SearchedStudy] = ()
     """What a search of axes has found so far."""
     warnings: Sequence[str] = ()
     """What the plan has to say of the spec and its data."""
-    parts: Sequence[Part] = ()
+    parts: Sequence[SubsetPart] = ()
     """Who trains and tests on what, of the first partition; empty where the data are not at hand."""
     look: Look | None = None
     """Tells what the data say of predicted structures; None where they are not at hand."""
@@ -113,9 +113,9 @@ class Result:
 
     path: MetricPath
     """With its label method."""
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[FinishedCell, ...]
     gains: tuple[Gain, ...]
-    curves: tuple[Curve, ...]
+    curves: tuple[SizeCurve, ...]
     offsets_only: float | None
     """Mean over distinct results of the null model's error."""
 
@@ -134,7 +134,7 @@ class Analysis:
     """Software and hardware that is not the same for all stages."""
 
 
-def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES) -> Analysis:
+def analyse(store: StoreFolder | Records, study: ReportStudy, *, resamples: int = RESAMPLES) -> Analysis:
     """Fit every law of a study and compare its results with direct training.
 
     A fit that cannot be made, for want of points or of what it names, is a law that is refused with the reason: the
@@ -151,7 +151,9 @@ def analyse(store: Store | Records, study: Study, *, resamples: int = RESAMPLES)
     return Analysis(records, laws, tuple(results.values()), tuple(claims), tuple(mixed(records, study.cells)))
 
 
-def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest, *, resamples: int = RESAMPLES) -> Law:
+def law(
+    store: StoreFolder | Records, cells: Sequence[CellRecord], request: FitRequest, *, resamples: int = RESAMPLES
+) -> Law:
     """Fit one law; where x was measured on the test set too, that gradient stands beside (docs/fairness.md#rule-12).
 
     Raises:
@@ -165,7 +167,7 @@ def law(store: Store | Records, cells: Sequence[CellRecord], request: FitRequest
     return replace(made, beside={other.x: beside}) if other and beside else made
 
 
-def result(store: Store | Records, cells: Sequence[CellRecord], path: str) -> Result | None:
+def result(store: StoreFolder | Records, cells: Sequence[CellRecord], path: str) -> Result | None:
     """Return one target metric over the finished cells, or None while there is none.
 
     A path of another stage than the result (the x of a joint training's law) gives None too: there is no direct

@@ -21,7 +21,7 @@ from mfsweep.analysis.palette import INK, MUTED
 
 CENTIMETRE = 1 / 2.54
 WIDTH, HEIGHT = 8.4 * CENTIMETRE, 6.6 * CENTIMETRE
-"""Of a panel of one column; a legend under it makes the figure higher."""
+"""Size of a panel of one column, inches; a legend under it makes the figure higher."""
 LEGEND_LINE = 0.33 * CENTIMETRE
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -106,7 +106,7 @@ def _minor_ticks(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-class Level(NamedTuple):
+class HorizontalLine(NamedTuple):
     """A horizontal line that points are held against."""
 
     value: float
@@ -115,7 +115,7 @@ class Level(NamedTuple):
     dashes: Any
 
 
-def frame(axes: Axes, values: Sequence[float], levels: Sequence[Level]) -> None:
+def frame(axes: Axes, values: Sequence[float], levels: Sequence[HorizontalLine]) -> None:
     """Set the limits of a logarithmic y axis and draw the levels.
 
     The points keep the most of the panel: a level too far from them is a triangle at the edge, with its number in the

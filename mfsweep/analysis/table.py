@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mfsweep.analysis.balance import Split
-from mfsweep.analysis.metric import Found, absent, find
+from mfsweep.analysis.balance import SplitSeed
+from mfsweep.analysis.metric import StageMetric, absent, find
 from mfsweep.analysis.records import Records
 from mfsweep.errors import FitError, nearest
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.records import CellRecord
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 AxisValue = str | int | float | bool | None
 
@@ -45,8 +45,8 @@ class Point:
     y_setting: str
     """The stages without their seeds: equal for replicates."""
     seed: int
-    split_seed: Split
-    """Of the stage that y was measured on."""
+    split_seed: SplitSeed
+    """Partition of the stage that y was measured on."""
     x_step: int
     y_step: int
     """Optimiser steps of the weights behind them."""
@@ -96,7 +96,7 @@ class Points:
         return iter(self.points)
 
 
-def lookup(store: Store | Records, cell: CellRecord, path: str) -> float | None:
+def lookup(store: StoreFolder | Records, cell: CellRecord, path: str) -> float | None:
     """Return one metric of one cell, in the unit of its quantity.
 
     Returns:
@@ -117,7 +117,9 @@ def lookup(store: Store | Records, cell: CellRecord, path: str) -> float | None:
     return found.value
 
 
-def points(store: Store | Records, cells: Sequence[CellRecord], x: str, y: str, group_by: Sequence[str] = ()) -> Points:
+def points(
+    store: StoreFolder | Records, cells: Sequence[CellRecord], x: str, y: str, group_by: Sequence[str] = ()
+) -> Points:
     """Return the points (x, y) of a law: one for each cell that has both.
 
     Arguments:
@@ -184,7 +186,7 @@ def points_csv(points: Points) -> str:
     return text.getvalue()
 
 
-def as_records(store: Store | Records, cells: Sequence[CellRecord]) -> Records:
+def as_records(store: StoreFolder | Records, cells: Sequence[CellRecord]) -> Records:
     """Return a reader of the cells' records in a store; a reader is its own."""
     return store if isinstance(store, Records) else Records(store, cells)
 
@@ -198,7 +200,7 @@ def _point(
     records: Records,
     cell: CellRecord,
     keys: tuple[str, str],
-    pair: tuple[Found, Found],
+    pair: tuple[StageMetric, StageMetric],
     group_by: Sequence[str],
     x_size: int,
 ) -> Point:

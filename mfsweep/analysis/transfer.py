@@ -16,8 +16,8 @@ import numpy as np
 
 from mfsweep.analysis import regression
 from mfsweep.analysis.checks import checks
-from mfsweep.analysis.gradient import Level, Sample, centred, instrument, level
-from mfsweep.analysis.law import MARGIN, POOLED, POOLED_CONVERGED, Band, Law, Line, Refusal
+from mfsweep.analysis.gradient import LineLevel, RegressionSample, centred, instrument, level
+from mfsweep.analysis.law import MARGIN, POOLED, POOLED_CONVERGED, Band, FittedLine, Law, Refusal
 from mfsweep.analysis.pooled import both, refuse, replicates_of, sample_of
 from mfsweep.analysis.table import Point, Points
 
@@ -82,7 +82,7 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
 
 
 def _equality(
-    sample: Sample, axes: Sequence[str], groups: list[tuple[Any, ...]], resamples: int, seed: int
+    sample: RegressionSample, axes: Sequence[str], groups: list[tuple[Any, ...]], resamples: int, seed: int
 ) -> tuple[regression.Equality | None, dict[str, regression.Equality]]:
     """Return the test of one gradient of all groups, and along each axis where several tell them apart."""
     if len(groups) < 2:
@@ -102,14 +102,14 @@ def _equality(
     return test(sample.group), along
 
 
-def _converged(kept: dict[Any, list[Point]], spots: np.ndarray) -> Line | None:
+def _converged(kept: dict[Any, list[Point]], spots: np.ndarray) -> FittedLine | None:
     """Return the pooled line of converged points alone, from the groups that still carry one."""
     converged = [[point for point in members if point.converged] for members in kept.values()]
     converged = [members for members in converged if members and not refuse(members)]
     return _line(POOLED_CONVERGED, converged, {}, spots) if converged else None
 
 
-def _line(label: str, groups: list[list[Point]], values: dict[str, Any], spots: np.ndarray) -> Line:
+def _line(label: str, groups: list[list[Point]], values: dict[str, Any], spots: np.ndarray) -> FittedLine:
     sample = sample_of(groups)
     z = instrument(sample)
     made = both(sample)
@@ -120,7 +120,7 @@ def _line(label: str, groups: list[list[Point]], values: dict[str, Any], spots: 
     alone = len(groups) == 1
     at = level(sample, found, spots, z) if alone else None
     middle = at.middle[0] - found.value * spots[0] if at else np.mean(sample.y - found.value * sample.x)
-    return Line(
+    return FittedLine(
         group=label,
         values=values,
         gradient=found.value,
@@ -143,13 +143,13 @@ def _line(label: str, groups: list[list[Point]], values: dict[str, Any], spots: 
     )
 
 
-def _explained(sample: Sample) -> float:
+def _explained(sample: RegressionSample) -> float:
     """Return the share of the variance of log y within groups that the least squares lines explain; of none 1."""
     x, y = (centred(values, sample.group) for values in (sample.x, sample.y))
     return float((x @ y) ** 2 / (x @ x) / (y @ y)) if y @ y > 0 else 1.0
 
 
-def _band(x: np.ndarray, at: Level, half: np.ndarray) -> Band:
+def _band(x: np.ndarray, at: LineLevel, half: np.ndarray) -> Band:
     return Band(
         *(
             tuple(np.exp(np.clip(values, -LARGEST, LARGEST)).tolist())
@@ -158,7 +158,7 @@ def _band(x: np.ndarray, at: Level, half: np.ndarray) -> Band:
     )
 
 
-def _method(line: Line) -> str:
+def _method(line: FittedLine) -> str:
     how = (
         "Errors of x are allowed for, with the pre-training size as instrument (Fieller's interval)."
         if line.by_size

@@ -14,7 +14,7 @@ from mfsweep.analysis.gradient import Gradient
 from mfsweep.analysis.reml import Estimate
 from mfsweep.spec.figures import Expected
 
-Verdict = Literal["agree", "disagree", "cannot tell"]
+ClaimVerdict = Literal["agree", "disagree", "cannot tell"]
 
 LEVEL = 0.05
 POWER = 0.8
@@ -30,7 +30,7 @@ class Statement(NamedTuple):
     """Bound or value; of `equal` the margin, to both sides of 0."""
 
 
-def verdict(found: Estimate | Gradient, statement: Statement) -> Verdict:
+def verdict(found: Estimate | Gradient, statement: Statement) -> ClaimVerdict:
     """Return what an estimate with its Student intervals says.
 
     `equal` agrees where the 90 % interval lies within the margin (two one-sided tests of 5 %: Schuirmann 1987), and

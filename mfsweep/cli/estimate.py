@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from mfsweep.plan.cost import STOPS, Rate, Work, is_gpu
+from mfsweep.plan.cost import STOPS, BatchWork, Rate, is_gpu
 from mfsweep.plan.overview import Overview
-from mfsweep.sweep.estimate import Estimate, model_name
+from mfsweep.sweep.estimate import CostEstimate, model_name
 
 
-def print_estimate(console: Console, estimate: Estimate) -> None:
+def print_estimate(console: Console, estimate: CostEstimate) -> None:
     """Print the specs (if there are several), what sharing saves, and the cost."""
     if len(estimate.plans) > 1:
         console.print(_table(estimate))
@@ -30,7 +30,7 @@ def print_estimate(console: Console, estimate: Estimate) -> None:
             console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False)
 
 
-def _table(estimate: Estimate) -> Table:
+def _table(estimate: CostEstimate) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("spec", "cells", "one a cell", "stages", "new", "done"):
         table.add_column(column, justify="left" if column == "spec" else "right")
@@ -43,7 +43,7 @@ def _table(estimate: Estimate) -> Table:
     return table
 
 
-def _say_assumed(estimate: Estimate) -> str:
+def _say_assumed(estimate: CostEstimate) -> str:
     assumed = estimate.assumed
     assert assumed is not None
     each = " or ".join(f"{steps:,}" for steps in assumed["steps"])
@@ -51,7 +51,7 @@ def _say_assumed(estimate: Estimate) -> str:
     return f"Assumed: {assumed['stages']:,} stages run to completion, in {each} steps each ({why})."
 
 
-def _say_hours(estimate: Estimate) -> list[str]:
+def _say_hours(estimate: CostEstimate) -> list[str]:
     together = estimate.overview
     steps = f"{together.shared.steps:,} optimiser steps at most, {together.to_do.steps:,} of them to do"
     lines = [f"{steps}; {together.each_cell.steps:,} if each cell trained its own stages."]
@@ -81,9 +81,9 @@ def _saved(together: Overview) -> str:
     )
 
 
-def _rates_tables(rates: dict[Work, Rate | None]) -> Iterator[Table]:
+def _rates_tables(rates: dict[BatchWork, Rate | None]) -> Iterator[Table]:
     """Yield a table of the seconds per batch for each source of them."""
-    sources: dict[str, list[tuple[Work, Rate]]] = {}
+    sources: dict[str, list[tuple[BatchWork, Rate]]] = {}
     for work, rate in rates.items():
         if rate is not None:
             sources.setdefault(f"{rate.origin} ({rate.row.device})", []).append((work, rate))

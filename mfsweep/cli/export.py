@@ -12,7 +12,7 @@ from rich.table import Table
 from mfsweep.cli.options import as_json, console, readable, require_store, store_option
 from mfsweep.errors import StoreError
 from mfsweep.passport import Passport, beside, read_passport
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, StoreFolder
 
 if TYPE_CHECKING:
     from mfsweep.export.formats import Format
@@ -88,7 +88,7 @@ def export(
     from mfsweep.export.leave import export as leave
     from mfsweep.export.measured import best as best_of
 
-    place = Store(store)
+    place = StoreFolder(store)
     chosen = None
     if best is not None:
         keys = None if spec is None else set(readable(spec, store).graph.nodes)
@@ -138,10 +138,10 @@ def show(what: str, store: Path, *, as_json: bool) -> None:
                 "export` wrote"
             )
     elif path.is_dir():
-        passport = _of(Store(path.absolute().parent.parent), StageFolder(path.absolute()))
+        passport = _of(StoreFolder(path.absolute().parent.parent), StageFolder(path.absolute()))
     else:
         require_store(store)
-        passport = _of(Store(store), Store(store).find(what))
+        passport = _of(StoreFolder(store), StoreFolder(store).find(what))
     if as_json:
         click.echo(passport.text(), nl=False)
         return
@@ -152,7 +152,7 @@ def show(what: str, store: Path, *, as_json: bool) -> None:
         out.print(f"note: {note}", markup=False)
 
 
-def _of(store: Store, folder: StageFolder) -> Passport:
+def _of(store: StoreFolder, folder: StageFolder) -> Passport:
     from mfsweep.export.describe import passport_of_stage
 
     return passport_of_stage(store, folder)

@@ -291,11 +291,11 @@ def ui(store: Path, port: int, tracking_uri: str | None) -> None:
     Example:  mfsweep ui --store mfsweep-store
     """  # noqa: D301
     from mfsweep.run.ui import serve
-    from mfsweep.store import Store
+    from mfsweep.store import StoreFolder
 
     if tracking_uri is None:
         writable(store)
-    serve(Store(store.absolute()), tracking_uri, port)
+    serve(StoreFolder(store.absolute()), tracking_uri, port)
 
 
 if __name__ == "__main__":

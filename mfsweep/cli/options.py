@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
-from mfsweep.store import DEFAULT_STORE, Store
+from mfsweep.store import DEFAULT_STORE, StoreFolder
 from mfsweep.sweep.screen import console as console  # noqa: PLC0414 (for the commands)
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def writable(store: Path) -> None:
     Raises:
         StoreError: with what can be done with it.
     """
-    Store(store.absolute()).require_writable()
+    StoreFolder(store.absolute()).require_writable()
 
 
 def require_store(store: Path) -> None:
@@ -104,7 +104,7 @@ def require_store(store: Path) -> None:
     Raises:
         StoreError: with the store near it that was meant, perhaps.
     """
-    Store(store).require_there()
+    StoreFolder(store).require_there()
 
 
 def show_ray_the_token() -> None:

@@ -47,9 +47,9 @@ def plan(
     """  # noqa: D301
     gc.disable()  # a plan makes many small objects and frees none: looking for garbage costs a tenth of it
     plans = [prepared(spec, store, without_data=True, verify=verify) for spec in specs]
-    from mfsweep.sweep.estimate import Options, estimate
+    from mfsweep.sweep.estimate import EstimateOptions, estimate
 
-    estimated = estimate(plans, Options(costs, device, assume_steps, price))
+    estimated = estimate(plans, EstimateOptions(costs, device, assume_steps, price))
     if as_json:
         click.echo(json.dumps(estimated.as_json(), indent=1))
         return

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mfsweep.files import near
-from mfsweep.plan.graph import Graph, Node
+from mfsweep.plan.graph import Node, StageGraph
 from mfsweep.prepare import Plan
 from mfsweep.quantities import count
 from mfsweep.sweep.search_costs import at_most
@@ -64,7 +64,7 @@ def _search_table(plan: Plan) -> Table:
     return table
 
 
-def _kinds(graph: Graph) -> dict[str, list[Node]]:
+def _kinds(graph: StageGraph) -> dict[str, list[Node]]:
     kinds: dict[str, list[Node]] = {}
     for node in graph.nodes.values():
         kinds.setdefault(node.name, []).append(node)

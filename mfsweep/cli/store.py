@@ -39,11 +39,11 @@ def verify(ctx: click.Context, store: Path, *, mend: bool, as_json: bool) -> Non
     Examples:  mfsweep store verify --store mfsweep-store
                mfsweep store verify --mend
     """  # noqa: D301
-    from mfsweep.store import Store
+    from mfsweep.store import StoreFolder
     from mfsweep.store import verify as verifying
 
     require_store(store)
-    opened = Store(store.absolute())
+    opened = StoreFolder(store.absolute())
     verified = verifying.verify(opened)
     left = verifying.mend(opened, verified.findings) if mend else verified.findings
     if as_json:
@@ -66,11 +66,11 @@ def du(store: Path, *, as_json: bool) -> None:
     Examples:  mfsweep store du --store mfsweep-store
                mfsweep store du --json
     """  # noqa: D301
-    from mfsweep.store import Store
+    from mfsweep.store import StoreFolder
     from mfsweep.store.usage import usage
 
     require_store(store)
-    held = usage(Store(store.absolute()))
+    held = usage(StoreFolder(store.absolute()))
     if as_json:
         kinds = {kind: one._asdict() for kind, one in held.kinds.items()}
         click.echo(json.dumps({"kinds": kinds, "trained": held.trained, "begun": held.begun}, indent=1))

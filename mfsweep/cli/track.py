@@ -27,9 +27,9 @@ def rebuild_command(store: Path) -> None:
     """  # noqa: D301
     from mfsweep.errors import StoreError
     from mfsweep.run.rebuild import rebuild
-    from mfsweep.store import Store
+    from mfsweep.store import StoreFolder
 
-    found = Store(store.absolute())
+    found = StoreFolder(store.absolute())
     if not found.sweeps.is_dir():
         raise StoreError(f"{found.root}: no store: nothing has been run into it. Name another with --store")
     writable(store)

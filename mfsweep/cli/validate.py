@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mfsweep.cli.options import as_json, console, readable, require_store, store_option
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 if TYPE_CHECKING:
     from mfsweep.physics_record import PhysicsRecord
@@ -76,7 +76,7 @@ def validate(
     if bool(stages) == (spec is not None):
         raise click.UsageError("STAGEs or --spec SPEC, and not both.")
     require_store(store)
-    place = Store(store)
+    place = StoreFolder(store)
     if spec is not None:
         plan = readable(spec, store)
         keys = dict.fromkeys(planned.keys[planned.cell.result] for planned in plan.graph.cells)
@@ -84,10 +84,10 @@ def validate(
     else:
         folders = [place.find(stage) for stage in stages]
     from mfsweep.physics.checked import Validator
-    from mfsweep.physics.settings import Checks
+    from mfsweep.physics.settings import PhysicsChecks
 
     given = {name: value for name, value in settings.items() if value not in (None, ())}
-    validator = Validator(Checks.model_validate(given), structures)
+    validator = Validator(PhysicsChecks.model_validate(given), structures)
     screen = console(stderr=as_json)
     found: list[PhysicsRecord] = []
     for folder in folders:

@@ -30,7 +30,7 @@ _POSITION = 24
 """Bytes of an atom's position in memory."""
 
 
-class Group(NamedTuple):
+class GroupSlices(NamedTuple):
     """One group's place in the flat arrays."""
 
     node: h5py.Group
@@ -55,7 +55,7 @@ def keys(path: Path) -> set[str]:
         return label_keys(survey(path, file))
 
 
-class Counts(NamedTuple):
+class FileCounts(NamedTuple):
     """How much a file holds."""
 
     structures: int
@@ -63,7 +63,7 @@ class Counts(NamedTuple):
     formulae: int
 
 
-def counts(path: Path) -> Counts:
+def counts(path: Path) -> FileCounts:
     """Return how much a file holds; no coordinates and no labels are read.
 
     Raises:
@@ -72,7 +72,7 @@ def counts(path: Path) -> Counts:
     with opened(path, LAYOUT) as file:
         groups = survey(path, file)
         formulae = {hill_formula(group.numbers) for group in groups}
-        return Counts(groups[-1].conformers.stop, groups[-1].atoms.stop, len(formulae))
+        return FileCounts(groups[-1].conformers.stop, groups[-1].atoms.stop, len(formulae))
 
 
 def single_atoms(path: Path) -> list[tuple[str, int, float]]:
@@ -115,7 +115,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(
-    path: Path, group: Group, labels: Mapping[str, LabelKeys], units: Units, rows: slice | None = None
+    path: Path, group: GroupSlices, labels: Mapping[str, LabelKeys], units: Units, rows: slice | None = None
 ) -> Numbers:
     """Read positions and labels of a group.
 
@@ -150,7 +150,7 @@ def numbers(
         return Numbers(found.astype(np.float64) * units.positions_factor, energies, forces)
 
 
-def charges(path: Path, group: Group, key: str, rows: slice | None = None) -> NDArray[np.int16]:
+def charges(path: Path, group: GroupSlices, key: str, rows: slice | None = None) -> NDArray[np.int16]:
     """Read the total charges of a group: of all conformers together or of each, 0 where the key is not there.
 
     Raises:
@@ -174,13 +174,13 @@ def charges(path: Path, group: Group, key: str, rows: slice | None = None) -> ND
     return charge
 
 
-def survey(path: Path, file: h5py.File) -> list[Group]:
+def survey(path: Path, file: h5py.File) -> list[GroupSlices]:
     """Return the groups of an open file that hold conformers, by name; nothing but atomic numbers is read.
 
     Raises:
         DataError: the file is not of this layout, holds no structures, or declares far more than it can hold.
     """
-    groups: list[Group] = []
+    groups: list[GroupSlices] = []
     structure = atom = 0
     for name, node in file.items():
         if not isinstance(node, h5py.Group):
@@ -208,7 +208,7 @@ def survey(path: Path, file: h5py.File) -> list[Group]:
         require_size(path, f"the positions of the {end:,} atoms up to group {name!r}", end * _POSITION, file)
         if conformers:
             places = slice(structure, structure + conformers), slice(atom, end)
-            groups.append(Group(node, numbers.astype(np.uint8), *places))
+            groups.append(GroupSlices(node, numbers.astype(np.uint8), *places))
         structure, atom = structure + conformers, end
     if not groups:
         raise DataError(f"{path}: holds no structures: expected one group per formula (ANI-1x layout), got none")
@@ -225,13 +225,13 @@ def _dataset(path: Path, node: h5py.Group, key: str) -> h5py.Dataset:
     return found
 
 
-def label_keys(groups: list[Group]) -> set[str]:
+def label_keys(groups: list[GroupSlices]) -> set[str]:
     """Return all that groups hold besides geometries."""
     return {str(key) for group in groups for key in group.node} - {"atomic_numbers", "coordinates"}
 
 
 def values(
-    path: Path, group: Group, key: str, shape: tuple[int, ...], rows: slice | None = None
+    path: Path, group: GroupSlices, key: str, shape: tuple[int, ...], rows: slice | None = None
 ) -> NDArray[np.floating | np.integer]:
     """Return the values of a group's dataset.
 

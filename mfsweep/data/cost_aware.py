@@ -18,7 +18,7 @@ from mfsweep.spec.batching import CostAwareBatching, StepTime
 Positions = NDArray[np.int64]
 
 
-class Items(NamedTuple):
+class BatchItems(NamedTuple):
     """What a batch's caps and its predicted time count."""
 
     atoms: NDArray[np.int64]
@@ -26,13 +26,13 @@ class Items(NamedTuple):
     edges: NDArray[np.int64]
     """(n,) neighbours of all atoms of an item, both directions counted."""
 
-    def at(self, positions: Positions) -> Items:
+    def at(self, positions: Positions) -> BatchItems:
         """Return some of them."""
-        return Items(self.atoms[positions], self.edges[positions])
+        return BatchItems(self.atoms[positions], self.edges[positions])
 
 
 def cost_aware(
-    items: Items, batching: CostAwareBatching, first: int, generator: np.random.Generator
+    items: BatchItems, batching: CostAwareBatching, first: int, generator: np.random.Generator
 ) -> list[Positions]:
     """Pack the items of one pass into batches and put these in the order in which they are drawn.
 
@@ -62,7 +62,7 @@ def predicted(step_time: StepTime, atoms: NDArray[np.int64], edges: NDArray[np.i
     return step_time.constant + step_time.atom * atoms + step_time.edge * edges
 
 
-def best_fit(items: Items, max_atoms: int, max_edges: int | None = None) -> NDArray[np.int64]:
+def best_fit(items: BatchItems, max_atoms: int, max_edges: int | None = None) -> NDArray[np.int64]:
     """Give each item to the fullest bin that still has room for it, with all bins open.
 
     With a cap on edges too, a bin's room and an item's need are each counted in atoms: the room is the smaller of the
@@ -142,14 +142,14 @@ def alike(
     return np.concatenate([ends[:head], groups.ravel(), ends[head:]])
 
 
-def _needs(items: Items, max_atoms: int, max_edges: int | None) -> list[int]:
+def _needs(items: BatchItems, max_atoms: int, max_edges: int | None) -> list[int]:
     for name, values, cap in (("atoms", items.atoms, max_atoms), ("edges", items.edges, max_edges)):
         if cap is not None and len(values) and values.max() > cap:
             raise ValueError(f"item {values.argmax()} has {values.max()} {name}, more than the cap of {cap}")
     return (items.atoms if max_edges is None else loads(items, max_atoms, max_edges)).tolist()
 
 
-def loads(items: Items, max_atoms: int, max_edges: int) -> NDArray[np.int64]:
+def loads(items: BatchItems, max_atoms: int, max_edges: int) -> NDArray[np.int64]:
     """Return what of a batch each item takes up by the cap that it fills more of, (n,), in atoms."""
     return np.maximum(items.atoms, -(-items.edges * max_atoms // max_edges))
 

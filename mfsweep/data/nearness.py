@@ -33,10 +33,10 @@ _PAIRS_AT_ONCE = 2_000_000
 _DISTANCES_AT_ONCE = 4_000_000
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.integer]
+WholeNumbers = NDArray[np.integer]
 
 
-def distances(structures: Structures, tested: Indices, trained: Indices) -> Floats | None:
+def distances(structures: Structures, tested: WholeNumbers, trained: WholeNumbers) -> Floats | None:
     """Return how far each structure of `tested` is from the nearest of `trained`, (n,).
 
     None where either has no structure, or where the tested ones have too many pairs of atoms. Periodic images are left
@@ -60,7 +60,7 @@ def distances(structures: Structures, tested: Indices, trained: Indices) -> Floa
     return least
 
 
-def fingerprints(structures: Structures, indices: Indices, elements: Sequence[int]) -> Floats:
+def fingerprints(structures: Structures, indices: WholeNumbers, elements: Sequence[int]) -> Floats:
     """Return the fingerprints of some structures, (n, D) with D = Z + Z * Z * shells.
 
     Args:
@@ -82,11 +82,11 @@ def fingerprints(structures: Structures, indices: Indices, elements: Sequence[in
     return found
 
 
-def _pairs(structures: Structures, indices: Indices) -> int:
+def _pairs(structures: Structures, indices: WholeNumbers) -> int:
     return int((structures.sizes[indices] ** 2).sum())
 
 
-def _alike(structures: Structures, indices: Indices, size: int, place: NDArray[np.int64], kinds: int) -> Floats:
+def _alike(structures: Structures, indices: WholeNumbers, size: int, place: NDArray[np.int64], kinds: int) -> Floats:
     """Return the fingerprints of structures that all have `size` atoms."""
     atoms = structures.atoms_of(indices)
     number = len(indices)

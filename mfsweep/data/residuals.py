@@ -20,7 +20,7 @@ from mfsweep.spec.stage import LabelledSet
 Indices = NDArray[np.int64]
 
 
-class Residuals(NamedTuple):
+class MethodResiduals(NamedTuple):
     """What several methods differ by from one target, per atom, each after its own energy offsets."""
 
     target: str
@@ -35,7 +35,7 @@ class Residuals(NamedTuple):
     """(M, M) correlation of the methods' values; NaN where one's do not vary."""
 
 
-def residuals(view: DataView, target: str, methods: Sequence[str], among: Indices | None = None) -> Residuals:
+def residuals(view: DataView, target: str, methods: Sequence[str], among: Indices | None = None) -> MethodResiduals:
     """Return the residuals of methods against a target.
 
     The offsets are fitted on the same structures, so that none of the residuals has a part that offsets could explain.
@@ -76,7 +76,7 @@ def residuals(view: DataView, target: str, methods: Sequence[str], among: Indice
     lengths = np.sqrt(np.square(centred).sum(axis=1))
     with np.errstate(invalid="ignore"):
         pearson = centred @ centred.T / np.outer(lengths, lengths)
-    return Residuals(target, tuple(methods), index, values, np.abs(values).mean(axis=1), pearson)
+    return MethodResiduals(target, tuple(methods), index, values, np.abs(values).mean(axis=1), pearson)
 
 
 def residual(

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.cost_aware import Items, cost_aware
+from mfsweep.data.cost_aware import BatchItems, cost_aware
 from mfsweep.data.packing import open_bins, worst_fit
 from mfsweep.errors import DataError
 from mfsweep.spec.batching import AnyBatching, Batching
@@ -33,7 +33,7 @@ Indices = NDArray[np.int64]
 _DRAWS, _ORDER = 1, 2
 
 
-class Drawn(NamedTuple):
+class DrawnBatch(NamedTuple):
     """One batch of one labelled set."""
 
     set: int
@@ -79,7 +79,7 @@ class SetShare(NamedTuple):
 class _Packed:
     """One labelled set: its current pass, packed, and what was drawn of it."""
 
-    def __init__(self, members: Indices, items: Items, batching: AnyBatching, seed: tuple[int, ...]) -> None:
+    def __init__(self, members: Indices, items: BatchItems, batching: AnyBatching, seed: tuple[int, ...]) -> None:
         self._members = members
         self._items = items.at(members)
         self._batching = batching
@@ -118,7 +118,7 @@ class _Packed:
             self._packed = [order[positions] for positions in packed]
         return self._packed
 
-    def _pack(self, items: Items, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+    def _pack(self, items: BatchItems, generator: np.random.Generator) -> list[NDArray[np.int64]]:
         batching = self._batching
         if isinstance(batching, Batching):
             bins = open_bins(items.atoms, batching.max_atoms, batching.bins, batching.adapt_bins)
@@ -156,7 +156,7 @@ class Sampler:
         assert len(sets) == len(members)
         assert all(len(own) for own in members), "empty sets vanish before a training is made"
         assert edges is not None or not counts_edges(batching)
-        items = Items(np.asarray(sizes, np.int64), np.asarray(sizes if edges is None else edges, np.int64))
+        items = BatchItems(np.asarray(sizes, np.int64), np.asarray(sizes if edges is None else edges, np.int64))
         for own in members:
             _require_under(own, items.atoms, batching.max_atoms, "atoms")
             if not isinstance(batching, Batching) and batching.max_edges is not None:
@@ -173,15 +173,15 @@ class Sampler:
         self._step = 0
         self._finished: list[Pass] = []
 
-    def step(self) -> list[Drawn]:
+    def step(self) -> list[DrawnBatch]:
         """Return the next optimiser step's batches, `batches_per_step` of them."""
         points = np.random.default_rng([self._seed, _DRAWS, self._step]).random(self._batching.batches_per_step)
         self._step += 1
-        drawn: list[Drawn] = []
+        drawn: list[DrawnBatch] = []
         for number in np.searchsorted(self._bounds, points, side="right").tolist():
             pass_number = self._packed[number].number
             indices, finished = self._packed[number].draw()
-            drawn.append(Drawn(number, self.sets[number].labels, pass_number, indices))
+            drawn.append(DrawnBatch(number, self.sets[number].labels, pass_number, indices))
             if finished is not None:
                 self._finished.append(Pass(number, pass_number, self._sizes[number], *finished))
         return drawn

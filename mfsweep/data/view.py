@@ -35,7 +35,7 @@ from mfsweep.spec.stage import Evaluation, LabelledSet
 Indices = NDArray[np.int64]
 
 
-class Source:
+class ViewSource:
     """The structures of one file, or of several, with some methods' labels; shared by every `DataView` on them."""
 
     def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys], folder: Path | None = None) -> None:
@@ -82,7 +82,7 @@ class Source:
 class DataView:
     """The structures, their partition, and the labelled sets and offsets that follow from it."""
 
-    def __init__(self, source: Source, data: ResolvedData) -> None:
+    def __init__(self, source: ViewSource, data: ResolvedData) -> None:
         self.place = source.place
         self.data = data
         self.derived: dict[str, Derived] = data.derived or {}
@@ -365,6 +365,6 @@ class _File(NamedTuple):
 
 
 @functools.lru_cache(maxsize=2)
-def _source(files: tuple[_File, ...], labels_json: str, edges: Path | None) -> Source:
+def _source(files: tuple[_File, ...], labels_json: str, edges: Path | None) -> ViewSource:
     labels = {method: LabelKeys.model_validate(keys) for method, keys in json.loads(labels_json).items()}
-    return Source({file.name: file.path for file in files}, labels, edges)
+    return ViewSource({file.name: file.path for file in files}, labels, edges)

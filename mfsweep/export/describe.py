@@ -10,14 +10,14 @@ from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import StoreError
 from mfsweep.export.measured import scores
 from mfsweep.models.versions import versions
-from mfsweep.passport import UNSTATED, Ancestor, Learned, Passport
+from mfsweep.passport import UNSTATED, Ancestor, HeadPassport, Passport
 from mfsweep.records import Record
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, StoreFolder
 from mfsweep.train.predictor import Trained, difference_of, read_trained
 
 
 def passport_of(
-    store: Store,
+    store: StoreFolder,
     folder: StageFolder,
     record: Record,
     models: dict[str, Trained],
@@ -72,7 +72,7 @@ def passport_of(
     )
 
 
-def passport_of_stage(store: Store, folder: StageFolder) -> Passport:
+def passport_of_stage(store: StoreFolder, folder: StageFolder) -> Passport:
     """Return the passport of a stage as it lies in its store.
 
     Raises:
@@ -86,15 +86,15 @@ def passport_of_stage(store: Store, folder: StageFolder) -> Passport:
     return passport_of(store, folder, record, models, format_="", precision=precision)
 
 
-def learned(record: Record, model: Trained) -> Learned:
+def learned(record: Record, model: Trained) -> HeadPassport:
     """Return what a head learned."""
     shares = [share.labels for share in record.shares if (share.head or share.labels) == model.head]
     methods = sorted(set(shares), key=lambda method: (method != model.head, method))
     offsets = {SYMBOLS[z]: model.offsets[z] for z in model.elements}
-    return Learned(methods=methods, offsets=offsets, minus=difference_of(record, model.head))
+    return HeadPassport(methods=methods, offsets=offsets, minus=difference_of(record, model.head))
 
 
-def lineage(store: Store, record: Record) -> list[Ancestor]:
+def lineage(store: StoreFolder, record: Record) -> list[Ancestor]:
     """Return the trainings that led to a stage, the first one first, the stage itself last.
 
     Raises:
@@ -125,7 +125,7 @@ def _ancestor(record: Record) -> Ancestor:
     )
 
 
-def _sweeps(store: Store, key: str) -> Iterator[tuple[str, str]]:
+def _sweeps(store: StoreFolder, key: str) -> Iterator[tuple[str, str]]:
     """Yield the name and the spec of every sweep whose latest run has a stage."""
     for path in sorted(store.sweeps.glob("*")):
         sweep = store.sweep(path.name)

@@ -29,7 +29,7 @@ Format = Literal["mace", "ase", "lammps", "mliap", "torch-sim"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
-class Kind(NamedTuple):
+class ExportFormat(NamedTuple):
     """One format."""
 
     suffix: str
@@ -166,11 +166,11 @@ def _module(models: Mapping[str, Trained], precision: Precision) -> torch.nn.Mod
     return files.module(weights.spec, weights.shape, weights.state, offsets, names, first.elements, dtype)
 
 
-KINDS: dict[Format, Kind] = {
-    "mace": Kind(".model", one_head=False, write=_write_module),
-    "ase": Kind(".pt", one_head=False, write=_write_plain),
-    "lammps": Kind("-lammps.pt", one_head=True, write=_write_lammps),
-    "mliap": Kind("-mliap_lammps.pt", one_head=True, write=_write_mliap),
-    "torch-sim": Kind("-torchsim.model", one_head=True, write=_write_module),
+KINDS: dict[Format, ExportFormat] = {
+    "mace": ExportFormat(".model", one_head=False, write=_write_module),
+    "ase": ExportFormat(".pt", one_head=False, write=_write_plain),
+    "lammps": ExportFormat("-lammps.pt", one_head=True, write=_write_lammps),
+    "mliap": ExportFormat("-mliap_lammps.pt", one_head=True, write=_write_mliap),
+    "torch-sim": ExportFormat("-torchsim.model", one_head=True, write=_write_module),
 }
 """The formats by name."""

@@ -9,11 +9,11 @@ from mfsweep.errors import StoreError, TrainingError
 from mfsweep.export.describe import passport_of
 from mfsweep.export.formats import KINDS, Format, write
 from mfsweep.passport import Passport
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, StoreFolder
 from mfsweep.train.predictor import Precision, Trained, read_trained
 
 
-class Left(NamedTuple):
+class ExportedModel(NamedTuple):
     """What an export has written."""
 
     path: Path
@@ -21,7 +21,7 @@ class Left(NamedTuple):
 
 
 def export(
-    store: Store,
+    store: StoreFolder,
     folder: StageFolder,
     kind: Format,
     *,
@@ -32,7 +32,7 @@ def export(
     licence: str | None = None,
     chosen: str | None = None,
     with_spec: bool = True,
-) -> Left:
+) -> ExportedModel:
     """Export a trained stage.
 
     Args:
@@ -76,4 +76,4 @@ def export(
         f"mfsweep-{folder.key[:8]}{f'-{head}' if head and len(record.heads) > 1 else ''}{KINDS[kind].suffix}"
     )
     write(models, kind, chosen_precision, passport, path)
-    return Left(path, passport)
+    return ExportedModel(path, passport)

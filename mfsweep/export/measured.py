@@ -13,18 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from mfsweep.analysis.records import Records, Stage, score_of
+from mfsweep.analysis.records import Records, TrainedStage, score_of
 from mfsweep.analysis.replicates import by_partition, labels, text
 from mfsweep.errors import StoreError, nearest
 from mfsweep.passport import Score
 from mfsweep.quantities import Quantity
 from mfsweep.records import Record
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, StoreFolder
 
 _LEVEL = 0.975
 
 
-class Measured(NamedTuple):
+class MeasuredError(NamedTuple):
     """One error of one stage."""
 
     value: float
@@ -32,7 +32,7 @@ class Measured(NamedTuple):
     offsets_only: float | None = None
 
 
-class Best(NamedTuple):
+class BestStage(NamedTuple):
     """The stage of the lowest error."""
 
     folder: StageFolder
@@ -40,23 +40,23 @@ class Best(NamedTuple):
     """How it was chosen."""
 
 
-def measured(folder: StageFolder, record: Record) -> dict[str, Measured]:
+def measured(folder: StageFolder, record: Record) -> dict[str, MeasuredError]:
     """Return every error of a stage: those of its validation, and those of all evaluations that its folder has.
 
     Where a shared store holds two evaluations of one name (other offsets, for example), the later ones' names end in
     `#` and the first letters of their identity.
     """
-    found = {path: Measured(value) for path, value in record.metrics.items()}
+    found = {path: MeasuredError(value) for path, value in record.metrics.items()}
     for stem, one in folder.every_evaluation():
         name = score_of(one.evaluation)
         if any(path.startswith(f"{name}.") for path in found):
             name = f"{name}#{stem.rpartition('.')[2]}"
         for quantity, value in one.metrics.items():
-            found[f"{name}.{quantity}"] = Measured(value, one.structures, one.offsets_only.get(quantity))
+            found[f"{name}.{quantity}"] = MeasuredError(value, one.structures, one.offsets_only.get(quantity))
     return found
 
 
-def scores(store: Store, folder: StageFolder, record: Record) -> dict[str, Score]:
+def scores(store: StoreFolder, folder: StageFolder, record: Record) -> dict[str, Score]:
     """Return every error of a stage with what its replicates in the store say of it."""
     records = Records(store, ())
     setting = records.setting(folder.key)
@@ -71,7 +71,7 @@ def scores(store: Store, folder: StageFolder, record: Record) -> dict[str, Score
     }
 
 
-def best(store: Store, metric: str, keys: Collection[str] | None = None) -> Best:
+def best(store: StoreFolder, metric: str, keys: Collection[str] | None = None) -> BestStage:
     """Return the stage of a store with the lowest value of a metric.
 
     Args:
@@ -109,7 +109,7 @@ def best(store: Store, metric: str, keys: Collection[str] | None = None) -> Best
     said = f"the lowest {metric} ({value:.4g} {unit}) of {len(found)} stages"
     if metric.startswith("test") and len(found) > 1:
         said += ". The test set chose it, so its error here is a little better than on new structures"
-    return Best(folder, said)
+    return BestStage(folder, said)
 
 
 def _origin(record: Record) -> str:
@@ -119,7 +119,7 @@ def _origin(record: Record) -> str:
     return f"{data['digest']} {sorted(splits.items(), key=str)}"
 
 
-def _score(path: str, one: Measured, values: Iterable[tuple[Stage, float]]) -> Score:
+def _score(path: str, one: MeasuredError, values: Iterable[tuple[TrainedStage, float]]) -> Score:
     values = list(values)
     named = [((own.seed, own.split_seed), value) for own, value in values]
     replicate = labels([seed for seed, _ in named])

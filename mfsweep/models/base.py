@@ -21,7 +21,7 @@ from mfsweep.models import lora as low_rank
 from mfsweep.models.architecture import Architecture, Lora, Shape
 
 
-class Graph(NamedTuple):
+class AtomGraph(NamedTuple):
     """One batch of structures as a model sees it, on the model's device.
 
     One water molecule (O, H, H) in a model of the elements (1, 6, 7, 8), all pairs within the cutoff:
@@ -48,8 +48,8 @@ class Graph(NamedTuple):
         return vectors if self.shifts is None else vectors + self.shifts
 
 
-class Prediction(NamedTuple):
-    """What a model says of a `Graph`."""
+class ModelOutput(NamedTuple):
+    """What a model says of a `AtomGraph`."""
 
     energy: Tensor
     """(S,) interaction energies without offsets, eV."""
@@ -57,7 +57,7 @@ class Prediction(NamedTuple):
     """(A, 3) eV/angstrom; None where they were not asked for, and then never computed."""
 
 
-Forward = Callable[..., Prediction]
+Forward = Callable[..., ModelOutput]
 """Called as a `Potential` is: graph, head, forces=."""
 
 
@@ -93,7 +93,7 @@ class Potential(nn.Module, ABC):
         self.register_buffer("shifts", torch.zeros(len(shape.heads), len(shape.elements), dtype=dtype))
 
     @abstractmethod
-    def atomic_energies(self, graph: Graph, head: str) -> Tensor:
+    def atomic_energies(self, graph: AtomGraph, head: str) -> Tensor:
         """Return the (A,) atoms' interaction energies by one head, eV, differentiable in `graph.positions`."""
 
     @abstractmethod
@@ -121,11 +121,11 @@ class Potential(nn.Module, ABC):
         """
         raise ImportError(f"cuEquivariance has no kernels for the architecture {self.spec.architecture}")
 
-    def energy(self, graph: Graph, head: str) -> Tensor:
+    def energy(self, graph: AtomGraph, head: str) -> Tensor:
         """Return the (S,) interaction energies by one head, eV, differentiable in `graph.positions`."""
         return self.summed(self.atomic_energies(graph, head), graph, head)
 
-    def summed(self, atomic: Tensor, graph: Graph, head: str) -> Tensor:
+    def summed(self, atomic: Tensor, graph: AtomGraph, head: str) -> Tensor:
         """Return the (S,) sums over structures of (A,) atoms' energies by one head, its shifts added."""
         shifts = self.shifts[self.shape.heads.index(head)]
         atomic = atomic + shifts.index_select(0, graph.species)
@@ -191,7 +191,7 @@ class Potential(nn.Module, ABC):
         """Return the `state_dict()` that the model would have after `merge`, leaving it as it is."""
         return low_rank.merged_state(self)
 
-    def forward(self, graph: Graph, head: str, *, forces: bool) -> Prediction:
+    def forward(self, graph: AtomGraph, head: str, *, forces: bool) -> ModelOutput:
         """Return energies and, if asked, forces = -dE/dR by one head.
 
         While the model is in training mode the forces can be differentiated once more, for a loss on them.
@@ -205,8 +205,8 @@ class Potential(nn.Module, ABC):
 
 
 def predict(
-    energy: Callable[[Graph, str], Tensor], graph: Graph, head: str, *, forces: bool, differentiable: bool
-) -> Prediction:
+    energy: Callable[[AtomGraph, str], Tensor], graph: AtomGraph, head: str, *, forces: bool, differentiable: bool
+) -> ModelOutput:
     """Return energies and, if asked, forces = -dE/dR of a function that gives (S,) energies by one head.
 
     Args:
@@ -217,12 +217,12 @@ def predict(
         differentiable: whether the forces can be differentiated once more, for a loss on them.
     """
     if not forces:
-        return Prediction(energy(graph, head), None)
+        return ModelOutput(energy(graph, head), None)
     with torch.enable_grad():
         positions = graph.positions.detach().requires_grad_()
         found = energy(graph._replace(positions=positions), head)
         (gradient,) = torch.autograd.grad(found.sum(), positions, create_graph=differentiable)
-    return Prediction(found, -gradient)
+    return ModelOutput(found, -gradient)
 
 
 @contextlib.contextmanager

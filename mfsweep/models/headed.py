@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mfsweep.models.architecture import MakesPotential, Shape
-from mfsweep.models.base import Graph, Potential, building
+from mfsweep.models.base import AtomGraph, Potential, building
 from mfsweep.models.lora import LinearMap
 
 
@@ -28,7 +28,7 @@ class Headed(Potential):
     network: Any
     """The backbone, a module; its buffers follow from the spec."""
     readouts: nn.ModuleList
-    """Of each head, in the shape's order."""
+    """The readout of each head, in the shape's order."""
 
     def readout_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of every head's readout."""
@@ -47,7 +47,7 @@ class Headed(Potential):
 
 MakeLayers = Callable[[Any, Shape], tuple[nn.ModuleDict, int]]
 """Spec and shape -> the backbone's layers, and how many features F they give an atom."""
-Features = Callable[[Any, nn.ModuleDict, Graph], Tensor]
+Features = Callable[[Any, nn.ModuleDict, AtomGraph], Tensor]
 """Spec, layers and graph -> the (A, F) features, differentiable in the graph's positions, twice."""
 
 
@@ -82,7 +82,7 @@ class Atomwise(Headed):
             self.network, width = layers(spec, shape)
             self.readouts = nn.ModuleList(mlp(width, *shape.widths(spec, head), 1) for head in shape.heads)
 
-    def atomic_energies(self, graph: Graph, head: str) -> Tensor:
+    def atomic_energies(self, graph: AtomGraph, head: str) -> Tensor:
         """Return the (A,) atoms' interaction energies by one head, eV."""
         features = self._features(self.spec, self.network, graph)
         return self.readouts[self.shape.heads.index(head)](features).squeeze(-1)

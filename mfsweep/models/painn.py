@@ -22,7 +22,7 @@ from mfsweep.spec.base import PositiveFloat, PositiveInt
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mfsweep.models.base import Graph
+    from mfsweep.models.base import AtomGraph
 
 _TINY = 1e-8
 """Added to |V v|^2 before its root, as in SchNetPack: where v is zero, as on a site of high symmetry, the root alone
@@ -101,7 +101,7 @@ def _layers(spec: Painn, shape: Shape) -> tuple[nn.ModuleDict, int]:
     return nn.ModuleDict({"embedding": embedding, "layers": layers}), width
 
 
-def _features(spec: Painn, network: nn.ModuleDict, graph: Graph) -> Tensor:
+def _features(spec: Painn, network: nn.ModuleDict, graph: AtomGraph) -> Tensor:
     """Return the (A, F) scalars after the last layer."""
     import torch
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mfsweep.models.base import Graph, Potential
+from mfsweep.models.base import AtomGraph, Potential
 
 
 class Strained(NamedTuple):
@@ -27,7 +27,7 @@ class Strained(NamedTuple):
     """(S, 3, 3) symmetric, eV/angstrom^3; positive where the crystal pulls inwards."""
 
 
-def strained(model: Potential, graph: Graph, head: str, volumes: Tensor) -> Strained:
+def strained(model: Potential, graph: AtomGraph, head: str, volumes: Tensor) -> Strained:
     """Return energies, forces and stress of periodic structures.
 
     Args:

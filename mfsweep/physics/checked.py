@@ -10,7 +10,7 @@ from mfsweep.data.source import digest
 from mfsweep.errors import DataError
 from mfsweep.physics.engine import Engine, added, of_labeller, of_model
 from mfsweep.physics.molecules import Named, builtin, from_file
-from mfsweep.physics.settings import Checks
+from mfsweep.physics.settings import PhysicsChecks
 from mfsweep.physics.validate import Reference, refer, validate
 from mfsweep.physics_record import PhysicsRecord
 from mfsweep.store import StageFolder
@@ -30,7 +30,7 @@ class Subject(NamedTuple):
 class Validator:
     """Checks stages with the same settings; what the reference says of a structure is computed once."""
 
-    def __init__(self, checks: Checks, structures: Path | None = None) -> None:
+    def __init__(self, checks: PhysicsChecks, structures: Path | None = None) -> None:
         """Take the settings.
 
         Args:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mfsweep.physics.engine import Engine
 from mfsweep.physics.molecules import bonds_of, pairs_of
-from mfsweep.physics.settings import Checks
+from mfsweep.physics.settings import PhysicsChecks
 
 WATCHED = 10
 """Steps between looks at the trajectories."""
@@ -51,7 +51,7 @@ class Lasted(NamedTuple):
     """What happened; None: it lasted."""
 
 
-def drift(engine: Engine, starts: Sequence[Atoms], checks: Checks) -> list[Drift]:
+def drift(engine: Engine, starts: Sequence[Atoms], checks: PhysicsChecks) -> list[Drift]:
     """Run each structure at constant energy from random velocities."""
     together = _Together(engine, starts)
     rng = np.random.default_rng(checks.seed)
@@ -82,7 +82,7 @@ def drift(engine: Engine, starts: Sequence[Atoms], checks: Checks) -> list[Drift
     return found
 
 
-def stable(engine: Engine, starts: Sequence[Atoms], checks: Checks) -> list[list[Lasted]]:
+def stable(engine: Engine, starts: Sequence[Atoms], checks: PhysicsChecks) -> list[list[Lasted]]:
     """Run each structure at every temperature; return for each structure how long it lasted at each."""
     cases = list(itertools.product(range(len(starts)), checks.temperatures))
     together = _Together(engine, [starts[place] for place, _ in cases])
@@ -107,7 +107,7 @@ def stable(engine: Engine, starts: Sequence[Atoms], checks: Checks) -> list[list
     return found
 
 
-def _steps(picoseconds: float, checks: Checks) -> int:
+def _steps(picoseconds: float, checks: PhysicsChecks) -> int:
     """Return how many steps a time takes, at least so many that it is looked at twice after its start."""
     return max(2 * WATCHED, round(1000 * picoseconds / checks.timestep))
 

@@ -13,7 +13,7 @@ from ase.vibrations.data import VibrationsData
 from numpy.typing import NDArray
 
 from mfsweep.physics.engine import Engine, EngineCalculator
-from mfsweep.physics.settings import Checks
+from mfsweep.physics.settings import PhysicsChecks
 
 _LINEAR = 1e-2
 """Least over greatest moment of inertia, below which a molecule is a line."""
@@ -28,7 +28,7 @@ class Minimum(NamedTuple):
     """Vibrations, 1/cm, ascending, imaginary ones negative; none where it has not converged or is one atom."""
 
 
-def relax(engine: Engine, start: Atoms, checks: Checks) -> Minimum:
+def relax(engine: Engine, start: Atoms, checks: PhysicsChecks) -> Minimum:
     """Return the minimum near a geometry, the cell of a crystal kept."""
     atoms = start.copy()
     atoms.calc = EngineCalculator(engine)
@@ -44,7 +44,7 @@ def relax(engine: Engine, start: Atoms, checks: Checks) -> Minimum:
     return Minimum(atoms, converged, frequencies(engine, atoms, checks) if converged else np.empty(0))
 
 
-def frequencies(engine: Engine, atoms: Atoms, checks: Checks) -> NDArray[np.float64]:
+def frequencies(engine: Engine, atoms: Atoms, checks: PhysicsChecks) -> NDArray[np.float64]:
     """Return the vibrations at a minimum, as of `Minimum`, from central differences of the forces."""
     size, step = len(atoms), checks.displacement
     moved = []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mfsweep.physics.engine import Engine
 from mfsweep.physics.molecules import halves
-from mfsweep.physics.settings import Checks
+from mfsweep.physics.settings import PhysicsChecks
 
 _NEAR = (0.9, 1.1)
 """Lengths, in those of the relaxed bond, between which its true minimum is looked for."""
@@ -28,7 +28,7 @@ class Stretch(NamedTuple):
     """(P,) eV above the minimum near the relaxed length; NaN where it failed."""
 
 
-def stretches(engine: Engine, atoms: Atoms, checks: Checks) -> list[Stretch]:
+def stretches(engine: Engine, atoms: Atoms, checks: PhysicsChecks) -> list[Stretch]:
     """Press and pull every bond of a molecule that no ring holds; none of a crystal."""
     if atoms.pbc.any():
         return []
@@ -72,7 +72,7 @@ def curve_error(own: Stretch, reference: Stretch) -> float | None:
     return float(np.abs(own.energies - reference.energies)[both].mean()) if both.any() else None
 
 
-def inconsistency(engine: Engine, atoms: Atoms, checks: Checks) -> float:
+def inconsistency(engine: Engine, atoms: Atoms, checks: PhysicsChecks) -> float:
     """Return the largest difference between forces along random directions and the slope of the energy, eV/angstrom."""
     rng = np.random.default_rng(checks.seed + 2)
     directions = rng.normal(size=(_DIRECTIONS, len(atoms), 3))

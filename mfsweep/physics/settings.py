@@ -12,7 +12,7 @@ MOLECULES = ("H2O", "NH3", "CH4", "HCN", "H2CO", "CH3OH", "C2H4", "C2H6")
 """Names in ASE's copy of the G2 set: the commonest bonds of C, H, N and O, in at most 8 atoms."""
 
 
-class Checks(Frozen):
+class PhysicsChecks(Frozen):
     """The checks of one model."""
 
     molecules: tuple[str, ...] = MOLECULES

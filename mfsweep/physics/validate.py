@@ -15,7 +15,7 @@ from mfsweep.physics.engine import Engine
 from mfsweep.physics.minima import Minimum, apart, frequency_error, relax
 from mfsweep.physics.molecules import Named
 from mfsweep.physics.scans import Stretch, curve_error, deepest, inconsistency, stretches
-from mfsweep.physics.settings import Checks
+from mfsweep.physics.settings import PhysicsChecks
 from mfsweep.physics_record import Bond, PhysicsRecord, Structure, Trajectory
 
 _SHAKEN = 0.05
@@ -29,7 +29,7 @@ class Reference(NamedTuple):
     stretches: list[Stretch]
 
 
-def refer(engine: Engine, structures: Sequence[Named], checks: Checks) -> list[Reference]:
+def refer(engine: Engine, structures: Sequence[Named], checks: PhysicsChecks) -> list[Reference]:
     """Return the reference's minimum of each structure, and the stretches of its bonds there; models share them."""
     found = []
     for one in structures:
@@ -41,7 +41,7 @@ def refer(engine: Engine, structures: Sequence[Named], checks: Checks) -> list[R
 def validate(
     engine: Engine,
     structures: Sequence[Named],
-    checks: Checks,
+    checks: PhysicsChecks,
     *,
     key: str,
     head: str,
@@ -127,7 +127,7 @@ def _bonds(found: list[Stretch], reference: Reference | None) -> list[Bond]:
     ]
 
 
-def _shaken(atoms: Atoms, checks: Checks) -> Atoms:
+def _shaken(atoms: Atoms, checks: PhysicsChecks) -> Atoms:
     """Return a geometry that is no minimum, where forces are next to nothing."""
     shaken = atoms.copy()
     shaken.rattle(_SHAKEN, seed=checks.seed)

@@ -27,7 +27,7 @@ HOUR = 3600.0
 Trainable = Literal["all", "readouts", "lora"]
 
 
-class Work(NamedTuple):
+class BatchWork(NamedTuple):
     """What the seconds of a batch depend on."""
 
     model: Architecture
@@ -36,7 +36,7 @@ class Work(NamedTuple):
     trainable: Trainable
 
 
-class Measured(Frozen):
+class MeasuredSeconds(Frozen):
     """Seconds of one batch: forward, loss and backward. A row of a cost table."""
 
     device: str
@@ -50,9 +50,9 @@ class Measured(Frozen):
     date: str = ""
 
     @property
-    def work(self) -> Work:
+    def work(self) -> BatchWork:
         """Return what was measured."""
-        return Work(self.model, self.max_atoms, self.forces, self.trainable)
+        return BatchWork(self.model, self.max_atoms, self.forces, self.trainable)
 
 
 class Costs(NamedTuple):
@@ -60,22 +60,22 @@ class Costs(NamedTuple):
 
     origin: str
     """Where it comes from, as the output names it."""
-    rows: tuple[Measured, ...]
+    rows: tuple[MeasuredSeconds, ...]
 
 
 class Rate(NamedTuple):
     """Seconds of a batch, and what they rest on."""
 
     seconds: float
-    row: Measured
+    row: MeasuredSeconds
     origin: str
     exact: bool
     """Whether the row is of this very work; else it was scaled."""
 
 
-def _own(timed: Timed) -> Iterator[Measured]:
+def _own(timed: Timed) -> Iterator[MeasuredSeconds]:
     for forces, seconds in ((True, timed.with_forces), (False, timed.energies_only)):
-        yield Measured(device=timed.device, model=timed.model, forces=forces, seconds=seconds)  # pyright: ignore[reportArgumentType] (of the registry)
+        yield MeasuredSeconds(device=timed.device, model=timed.model, forces=forces, seconds=seconds)  # pyright: ignore[reportArgumentType] (of the registry)
 
 
 OWN = Costs(
@@ -84,12 +84,12 @@ OWN = Costs(
 )
 
 
-def size(work: Work) -> float:
+def size(work: BatchWork) -> float:
     """Return what seconds are taken to be proportional to: atoms x the model's effort for each."""
     return work.max_atoms * work.model.effort()
 
 
-def rate(work: Work, tables: Sequence[Costs]) -> Rate | None:
+def rate(work: BatchWork, tables: Sequence[Costs]) -> Rate | None:
     """Return the seconds of a batch by the first table that has its architecture; None where none has.
 
     Of a table's rows the one of this work counts, else the one nearest in `size`, scaled by it. Energies alone count as
@@ -106,7 +106,7 @@ def rate(work: Work, tables: Sequence[Costs]) -> Rate | None:
     return None
 
 
-def latest(rows: Iterable[Measured], device: str | None = None) -> tuple[Measured, ...]:
+def latest(rows: Iterable[MeasuredSeconds], device: str | None = None) -> tuple[MeasuredSeconds, ...]:
     """Return the rows of one device: the one whose name contains `device`, else the one measured last."""
     rows = [row for row in rows if device is None or device.lower() in row.device.lower()]
     if not rows:
@@ -121,7 +121,7 @@ def steps(training: Training, assumed: int | None = None) -> int:
     return recipe.max_steps or assumed or STOPS * recipe.schedule.stop_steps
 
 
-def works(training: Training) -> dict[Work, float]:
+def works(training: Training) -> dict[BatchWork, float]:
     """Return the kinds of batches that a stage draws, each with its share of them."""
     recipe = training.recipe
     shares: dict[bool, float] = {}
@@ -129,7 +129,7 @@ def works(training: Training) -> dict[Work, float]:
         forces = recipe.loss[labelled.labels].forces > 0
         shares[forces] = shares.get(forces, 0.0) + (labelled.probability or 0.0)
     model, atoms, trainable = training.model, recipe.batch.max_atoms, recipe.trainable or "all"
-    return {Work(model, atoms, forces, trainable): share for forces, share in shares.items()}
+    return {BatchWork(model, atoms, forces, trainable): share for forces, share in shares.items()}
 
 
 class StageCost(NamedTuple):
@@ -172,7 +172,7 @@ class Estimator:
 
     def __init__(self, tables: Sequence[Costs], assumed: int | None = None) -> None:
         """Take tables, of which the first that knows a model counts, and the steps of a stage without a limit."""
-        self.rates: dict[Work, Rate | None] = {}
+        self.rates: dict[BatchWork, Rate | None] = {}
         """Each kind of batch that was met."""
         self._tables = tables
         self._assumed = assumed

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.names import known_method, known_subset
 from mfsweep.spec.data import TEST_SUBSET, Difference
-from mfsweep.spec.load import Place, Spec, dotted
+from mfsweep.spec.load import FieldPath, Spec, dotted
 from mfsweep.spec.stage import Evaluation
 
 
-def filled(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place) -> Evaluation:
+def filled(spec: Spec, live: LiveStage, evaluation: Evaluation, place: FieldPath) -> Evaluation:
     """Return an evaluation with head, offsets, base and the file's keys filled in.
 
     Where the stage has learned the labels only as a difference (delta-learning), its head predicts the difference, and
@@ -37,7 +37,7 @@ def filled(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place) ->
     return evaluation.but(head=head, offsets=offsets, base=base, own=own, keys=keys, checkpoint=checkpoint)
 
 
-def _learned(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place) -> tuple[str, str | None]:
+def _learned(spec: Spec, live: LiveStage, evaluation: Evaluation, place: FieldPath) -> tuple[str, str | None]:
     """Return the label method that the stage has learned for an evaluation, and what is added to its prediction.
 
     A difference stands for its target where the stage has not learned that itself by the head that is asked.
@@ -61,9 +61,9 @@ def _learned(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place) 
     return next(iter(differences.items()), (labels, None))
 
 
-def asked_of(cell: Cell, live: LiveStage) -> list[tuple[Place, Evaluation]]:
+def asked_of(cell: Cell, live: LiveStage) -> list[tuple[FieldPath, Evaluation]]:
     """Return the evaluations that a cell asks of one of its stages, as they are written, each with its place."""
-    asked: list[tuple[Place, Evaluation]] = [
+    asked: list[tuple[FieldPath, Evaluation]] = [
         (("stages", live.name, "evaluate", index), own) for index, own in enumerate(live.stage.evaluate)
     ]
     if live.name == cell.result:
@@ -72,7 +72,11 @@ def asked_of(cell: Cell, live: LiveStage) -> list[tuple[Place, Evaluation]]:
 
 
 def check_name(
-    spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place, others: Iterable[tuple[Evaluation, Place]]
+    spec: Spec,
+    live: LiveStage,
+    evaluation: Evaluation,
+    place: FieldPath,
+    others: Iterable[tuple[Evaluation, FieldPath]],
 ) -> None:
     """Refuse an evaluation whose scores another one's would be mistaken for.
 
@@ -97,7 +101,7 @@ def check_name(
 
 
 def check_short_names(
-    spec: Spec, live: LiveStage, asked: Mapping[Evaluation, Place], every: Iterable[tuple[Evaluation, Place]]
+    spec: Spec, live: LiveStage, asked: Mapping[Evaluation, FieldPath], every: Iterable[tuple[Evaluation, FieldPath]]
 ) -> None:
     """Refuse that `test.cc` means a score on `t` in a cell that asks for one on another subset, and for none on `t`.
 
@@ -123,5 +127,5 @@ def check_short_names(
             raise spec.document.error(place, f"{one.labels} on {one.subset}", expected)
 
 
-def _shown(spec: Spec, place: Place) -> str:
+def _shown(spec: Spec, place: FieldPath) -> str:
     return f"{dotted(place)} on line {spec.document.line(place)}"

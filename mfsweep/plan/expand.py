@@ -17,7 +17,7 @@ from mfsweep.spec import axes
 from mfsweep.spec.axes import SEEDS, PlaceError, Value
 from mfsweep.spec.data import FOLD
 from mfsweep.spec.gathered import Gathered, gathering
-from mfsweep.spec.load import Place, Spec, dotted
+from mfsweep.spec.load import FieldPath, Spec, dotted
 from mfsweep.spec.stage import FILE, Evaluation, Stage
 from mfsweep.spec.templates import CONTINUED_NEVER
 
@@ -51,12 +51,12 @@ class Cell:
     seed: int
     split_seed: int
     fold: int | None
-    """Of the partition's folds, the one that the test subset is of."""
+    """The fold of the partition that is the test subset's."""
     stages: dict[str, LiveStage]
     """The stages that the result needs, parents first."""
     result: str
     evaluations: tuple[Evaluation, ...]
-    """Of the result."""
+    """The evaluations of the result."""
     model_axes: frozenset[str]
     """The axes on which the model depends."""
 
@@ -139,7 +139,7 @@ class _Expander:
         )
 
     def _live(
-        self, name: str, labels: dict[str, Value], values: dict[str, Any], live: dict[str, LiveStage], below: Place
+        self, name: str, labels: dict[str, Value], values: dict[str, Any], live: dict[str, LiveStage], below: FieldPath
     ) -> None:
         """Put the stage and what it starts from into `live`, parents first, unless it vanishes."""
         place = ("stages", name)
@@ -182,7 +182,7 @@ class _Expander:
         self,
         name: str,
         template: Any,
-        place: Place,
+        place: FieldPath,
         labels: dict[str, Value],
         values: dict[str, Any],
         build: Callable[[Any], _T],
@@ -202,7 +202,7 @@ class _Expander:
     def _made(
         self,
         template: Any,
-        place: Place,
+        place: FieldPath,
         labels: dict[str, Value],
         values: dict[str, Any],
         names: frozenset[str],
@@ -224,7 +224,7 @@ class _Expander:
             assert isinstance(together, SpecError)
             return together
 
-    def _at_axis(self, error: SpecError, template: Any, place: Place, labels: dict[str, Value]) -> SpecError | None:
+    def _at_axis(self, error: SpecError, template: Any, place: FieldPath, labels: dict[str, Value]) -> SpecError | None:
         """Return an error at the axis's value that is wrong, where a template refers to one at the error's place."""
         steps = (error.place or ())[len(place) :]
         for depth in range(len(steps) + 1):
@@ -245,7 +245,7 @@ class _Expander:
             template = template[step] if inside else None  # pyright: ignore[reportCallIssue, reportArgumentType]
         return None
 
-    def _axis_place(self, axis: str, label: Value) -> Place | None:
+    def _axis_place(self, axis: str, label: Value) -> FieldPath | None:
         """Return where an axis's value stands; None of a search's."""
         written = self.experiment.axes
         for index, block in enumerate(written if isinstance(written, list) else [written]):
@@ -269,14 +269,14 @@ class _Expander:
     def _evaluations(self, trees: list[Any]) -> tuple[Evaluation, ...]:
         return self.spec.document.build(tuple[Evaluation, ...], trees, ("evaluate",))
 
-    def _fresh(self, tree: dict[str, Any], place: Place) -> tuple[Stage, Mixture]:
+    def _fresh(self, tree: dict[str, Any], place: FieldPath) -> tuple[Stage, Mixture]:
         stage = self._stage(tree, place)
         return stage, mixture(self.spec, stage, place)
 
-    def _stage(self, tree: dict[str, Any], place: Place) -> Stage:
+    def _stage(self, tree: dict[str, Any], place: FieldPath) -> Stage:
         return self.spec.document.build(Stage, tree, place)
 
-    def _continued(self, tree: dict[str, Any], place: Place) -> Stage:
+    def _continued(self, tree: dict[str, Any], place: FieldPath) -> Stage:
         continued = tree["continued"]
         if not isinstance(continued, dict):
             raise self._error((*place, "continued"), continued, "a mapping of the fields to override")
@@ -285,7 +285,7 @@ class _Expander:
         self.spec.document.build(Stage, overrides, (*place, "continued"))
         return self._stage(_merged(fresh, continued), place)
 
-    def _known_stage(self, name: Any, place: Place) -> None:
+    def _known_stage(self, name: Any, place: FieldPath) -> None:
         known = self.experiment.stages
         if not isinstance(name, str) or name not in known:
             raise self._error(place, name, f"a stage: {', '.join(known)}.{nearest(str(name), known)}")
@@ -323,7 +323,7 @@ class _Expander:
                 if not isinstance(value, int) or value >= (splits.folds or 0):
                     raise self._error(place, value, f"a fold from 0 to {(splits.folds or 0) - 1}, of data.splits.folds")
 
-    def _error(self, place: Place, got: Any, expected: str) -> SpecError:
+    def _error(self, place: FieldPath, got: Any, expected: str) -> SpecError:
         return self.spec.document.error(place, got, expected)
 
 

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mfsweep.errors import SpecError, nearest
-from mfsweep.plan.graph import Graph, PlannedCell
+from mfsweep.plan.graph import PlannedCell, StageGraph
 from mfsweep.plan.metrics import check_path, measured_by
 from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.figures import Bars, Cells, Claim, Curve, Figure, Gradients, Grid, LawFigure, Pareto, Residuals, Table
 from mfsweep.spec.gathered import Gathered, gathering
-from mfsweep.spec.load import Place, Spec
+from mfsweep.spec.load import FieldPath, Spec
 
 
-def check_figures(spec: Spec, graph: Graph, found: Gathered | None = None) -> None:
+def check_figures(spec: Spec, graph: StageGraph, found: Gathered | None = None) -> None:
     """Refuse figures and claims that name what the sweep will not have, or compare nothing with nothing.
 
     Args:
@@ -48,7 +48,7 @@ class _Used(NamedTuple):
 
 
 class _Checker:
-    def __init__(self, spec: Spec, graph: Graph) -> None:
+    def __init__(self, spec: Spec, graph: StageGraph) -> None:
         self.spec = spec
         self.graph = graph
         self.measured = measured_by(spec, graph)
@@ -58,12 +58,14 @@ class _Checker:
             for axis, value in planned.cell.values.items():
                 self.values.setdefault(axis, {})[value] = None
 
-    def figure(self, figure: Figure, place: Place) -> None:
+    def figure(self, figure: Figure, place: FieldPath) -> None:
         """Check one figure."""
         cells = self._cells(figure.where, (*place, "where"))
         checks = {
             "axes": self._axis,
-            "metrics": lambda path, at: check_path(self.spec, Graph(self.graph.nodes, cells), self.measured, at, path),
+            "metrics": lambda path, at: check_path(
+                self.spec, StageGraph(self.graph.nodes, cells), self.measured, at, path
+            ),
             "fits": self._fit,
             "methods": self._method,
         }
@@ -79,7 +81,7 @@ class _Checker:
         if isinstance(figure, Pareto):
             self._costs(figure, place, cells)
 
-    def claim(self, claim: Claim, place: Place) -> None:
+    def claim(self, claim: Claim, place: FieldPath) -> None:
         """Check one claim."""
         cells = self._cells(claim.where, (*place, "where"))
         if claim.gradient is not None:
@@ -88,7 +90,7 @@ class _Checker:
             return
         assert claim.y is not None
         assert claim.against is not None
-        check_path(self.spec, Graph(self.graph.nodes, cells), self.measured, (*place, "y"), claim.y)
+        check_path(self.spec, StageGraph(self.graph.nodes, cells), self.measured, (*place, "y"), claim.y)
         this = self._cells(claim.this, (*place, "this"), cells)
         against = self._cells(claim.against, (*place, "against"), cells)
         self._apart(claim, this, against, place)
@@ -98,7 +100,7 @@ class _Checker:
             expected = "cells that agree with some of `this` in all axes but those of `this` and `against`"
             raise self._error((*place, "against"), claim.against, expected)
 
-    def _cells(self, where: Cells, place: Place, among: Sequence[PlannedCell] | None = None) -> list[PlannedCell]:
+    def _cells(self, where: Cells, place: FieldPath, among: Sequence[PlannedCell] | None = None) -> list[PlannedCell]:
         """Return the cells that are meant."""
         for axis, wanted in where.items():
             self._axis(axis, (*place, axis))
@@ -122,7 +124,7 @@ class _Checker:
             for axis, wanted in where.items()
         )
 
-    def _curve(self, figure: Curve, place: Place, cells: Sequence[PlannedCell]) -> None:
+    def _curve(self, figure: Curve, place: FieldPath, cells: Sequence[PlannedCell]) -> None:
         reference = figure.reference
         if reference is not None:
             self._cells(reference, (*place, "reference"))
@@ -131,7 +133,7 @@ class _Checker:
         if odd := [value for value in found if isinstance(value, bool) or not isinstance(value, int | float)]:
             raise self._error((*place, "x"), figure.x, f"an axis of numbers: it takes {odd[0]!r}")
 
-    def _costs(self, figure: Pareto, place: Place, cells: Sequence[PlannedCell]) -> None:
+    def _costs(self, figure: Pareto, place: FieldPath, cells: Sequence[PlannedCell]) -> None:
         for planned in cells:
             for key in planned.keys.values():
                 training = self.graph.nodes[key].training
@@ -144,14 +146,16 @@ class _Checker:
                             expected = f"a cost of {part} too: stage {self.graph.nodes[key].name} trains on it"
                             raise self._error((*place, "costs"), got, expected)
 
-    def _apart(self, claim: Claim, this: Sequence[PlannedCell], against: Sequence[PlannedCell], place: Place) -> None:
+    def _apart(
+        self, claim: Claim, this: Sequence[PlannedCell], against: Sequence[PlannedCell], place: FieldPath
+    ) -> None:
         """Check that no cell is on both sides of a claim."""
         # The values of a searched axis are not known yet: `_cells` cannot tell sides apart that name one.
         told = not self.spec.searched.keys() & {*claim.this, *(claim.against or {})}
         if told and any(one is other for one in this for other in against):
             raise self._error((*place, "this"), claim.this, "cells that `against` does not mean too")
 
-    def _groups(self, claim: Claim, fit: str, place: Place, cells: Sequence[PlannedCell]) -> None:
+    def _groups(self, claim: Claim, fit: str, place: FieldPath, cells: Sequence[PlannedCell]) -> None:
         """Check that both sides of a claim on gradients name groups of its law, and not the same ones."""
         group_by = self.spec.experiment.fits[fit].group_by
         meant: dict[str, list[PlannedCell]] = {}
@@ -162,20 +166,20 @@ class _Checker:
         if claim.against is not None:
             self._apart(claim, meant["this"], meant["against"], place)
 
-    def _axis(self, axis: str, place: Place) -> None:
+    def _axis(self, axis: str, place: FieldPath) -> None:
         self._known(axis, self.values, "an axis", place)
 
-    def _method(self, method: str, place: Place) -> None:
+    def _method(self, method: str, place: FieldPath) -> None:
         self._known(method, self.spec.experiment.data.labels, "a label method of data.labels", place)
 
-    def _fit(self, fit: str, place: Place) -> None:
+    def _fit(self, fit: str, place: FieldPath) -> None:
         self._known(fit, self.spec.experiment.fits, "one of the spec's fits", place)
 
-    def _known(self, name: str, known: Iterable[str], what: str, place: Place) -> None:
+    def _known(self, name: str, known: Iterable[str], what: str, place: FieldPath) -> None:
         if name not in (known := list(known)):
             raise self._error(place, name, f"{what}: {', '.join(known) or 'there is none'}.{nearest(name, known)}")
 
-    def _error(self, place: Place, got: object, expected: str) -> SpecError:
+    def _error(self, place: FieldPath, got: object, expected: str) -> SpecError:
         return self.spec.document.error(place, got, expected)
 
 
@@ -199,7 +203,7 @@ def _named(figure: Figure) -> _Used:  # noqa: PLR0911 (one answer a kind)
             return _Used(fits={"fits": figure.fits})
 
 
-def _places(names: Sequence[str], place: Place, figure: Figure, field: str) -> Iterator[tuple[str, Place]]:
+def _places(names: Sequence[str], place: FieldPath, figure: Figure, field: str) -> Iterator[tuple[str, FieldPath]]:
     """Yield each name with its own place: the field's, the item's of a list, the key's of a mapping."""
     value = getattr(figure, field)
     for index, name in enumerate(names):

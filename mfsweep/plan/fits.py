@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mfsweep.errors import nearest
-from mfsweep.plan.graph import Graph
+from mfsweep.plan.graph import StageGraph
 from mfsweep.plan.metrics import check_path, measured_by
 from mfsweep.quantities import RESULT, Quantity
 from mfsweep.spec.gathered import Gathered, gathering
-from mfsweep.spec.load import Place, Spec
+from mfsweep.spec.load import FieldPath, Spec
 
 
-def check_fits(spec: Spec, graph: Graph, found: Gathered | None = None) -> None:
+def check_fits(spec: Spec, graph: StageGraph, found: Gathered | None = None) -> None:
     """Refuse a fit of a metric that no stage will have, or that a path leaves open, or by an axis that does not exist.
 
     Args:
@@ -38,7 +38,7 @@ def check_fits(spec: Spec, graph: Graph, found: Gathered | None = None) -> None:
                     own.add(spec.document.error(("fits", name, "group_by", index), axis, expected))
 
 
-def check_search(spec: Spec, graph: Graph) -> None:
+def check_search(spec: Spec, graph: StageGraph) -> None:
     """Refuse a search by what no result measures, by test labels (docs/fairness.md#rule-4), or that no sampler can do.
 
     Raises:
@@ -57,7 +57,7 @@ def check_search(spec: Spec, graph: Graph) -> None:
 
 
 def _check_objective(
-    spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]], place: Place, objective: str
+    spec: Spec, graph: StageGraph, measured: Mapping[str, tuple[str, ...]], place: FieldPath, objective: str
 ) -> None:
     if objective.startswith("test."):
         expected = "a metric of `validation`: test labels touch nothing but the last number"

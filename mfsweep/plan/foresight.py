@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mfsweep.plan.graph import Graph, PlannedCell
+from mfsweep.plan.graph import PlannedCell, StageGraph
 from mfsweep.quantities import MINIMUM_PRETRAININGS, MINIMUM_X, RESULT, MetricPath, count
 from mfsweep.spec.axes import SEEDS
 from mfsweep.spec.figures import Cells
-from mfsweep.spec.load import Place, Spec, dotted
+from mfsweep.spec.load import FieldPath, Spec, dotted
 
 
-def foreseen(spec: Spec, graph: Graph) -> list[str]:
+def foreseen(spec: Spec, graph: StageGraph) -> list[str]:
     """Return a sentence, with the line of the spec, for each law and claim that cannot come out.
 
     Args:
@@ -26,7 +26,7 @@ def foreseen(spec: Spec, graph: Graph) -> list[str]:
     return [*_laws(spec, graph), *_claims(spec, graph)]
 
 
-def _laws(spec: Spec, graph: Graph) -> Iterator[str]:
+def _laws(spec: Spec, graph: StageGraph) -> Iterator[str]:
     for name, fit in spec.experiment.fits.items():
         stage = MetricPath.parse(fit.x).stage
         groups: dict[tuple[str, ...], set[object]] = {}
@@ -58,7 +58,7 @@ def _laws(spec: Spec, graph: Graph) -> Iterator[str]:
         )
 
 
-def _setting(graph: Graph, key: str) -> object:
+def _setting(graph: StageGraph, key: str) -> object:
     """Return what a stage is but for its seeds."""
     return tuple(
         (node.name, *((axis, value) for axis, value in node.values.items() if axis not in SEEDS))
@@ -66,7 +66,7 @@ def _setting(graph: Graph, key: str) -> object:
     )
 
 
-def _claims(spec: Spec, graph: Graph) -> Iterator[str]:
+def _claims(spec: Spec, graph: StageGraph) -> Iterator[str]:
     of_metrics = {name: claim for name, claim in spec.experiment.claims.items() if claim.y is not None}
     alone = [
         name
@@ -96,5 +96,5 @@ def _replicates(cells: Sequence[PlannedCell], *sides: Cells) -> set[tuple[int, i
     }
 
 
-def _at(spec: Spec, place: Place) -> str:
+def _at(spec: Spec, place: FieldPath) -> str:
     return f"{spec.document.path}:{spec.document.line(place)}: {dotted(place)}"

@@ -19,7 +19,7 @@ from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, te
 from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.data import Content
 from mfsweep.spec.gathered import Gathered, gathering
-from mfsweep.spec.load import Place, Spec
+from mfsweep.spec.load import FieldPath, Spec
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, Recipe, Training
 
 _SEEDS = frozenset(SEEDS)
@@ -52,7 +52,7 @@ class PlannedCell:
 
 
 @dataclass(slots=True)
-class Graph:
+class StageGraph:
     """The stages of a spec, parents before children, and the cells that share them."""
 
     nodes: dict[str, Node]
@@ -109,7 +109,7 @@ def build(
     content: Content,
     files: Mapping[str, ModelFile] | None = None,
     found: Gathered | None = None,
-) -> Graph:
+) -> StageGraph:
     """Return the graph of a spec's cells.
 
     Args:
@@ -142,7 +142,7 @@ class _Builder:
         self.distinct: dict[Evaluation, Evaluation] = {}
         """One object for all equal evaluations."""
         self.nodes: dict[str, Node] = {}
-        self.places: dict[str, dict[Evaluation, Place]] = {}
+        self.places: dict[str, dict[Evaluation, FieldPath]] = {}
         """Key -> the stage's evaluations, filled in, and where each stands in the spec."""
         self.known: dict[tuple[object, ...], str | None] = {}
         """(stage name, parent's key, axis values) -> key; None of a stage with an error."""
@@ -153,12 +153,12 @@ class _Builder:
         self.widths: dict[tuple[object, ...], Widths] = {}
         """A parent's sets and heads -> its heads' widths."""
 
-    def graph(self, cells: list[Cell]) -> Graph:
+    def graph(self, cells: list[Cell]) -> StageGraph:
         planned = [PlannedCell(cell, keys) for cell in cells if len(keys := self._keys(cell)) == len(cell.stages)]
         for one in planned:
             with self.found.errors():
                 self._check_short_names(one)
-        return Graph(self.nodes, planned)
+        return StageGraph(self.nodes, planned)
 
     def _keys(self, cell: Cell) -> dict[str, str]:
         """Add the nodes of one cell that are new; return its stage name -> key, of those without an error."""
@@ -205,7 +205,7 @@ class _Builder:
                 asked = {self._resolved(own, live, place): place for place, own in asked_of(planned.cell, live)}
                 check_short_names(self.spec, live, asked, self.places[key].items())
 
-    def _resolved(self, evaluation: Evaluation, live: LiveStage, place: Place) -> Evaluation:
+    def _resolved(self, evaluation: Evaluation, live: LiveStage, place: FieldPath) -> Evaluation:
         key = (id(evaluation), id(live.mixture))
         if key not in self.evaluations:
             whole = filled(self.spec, live, evaluation, place)

@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from mfsweep.errors import nearest
-from mfsweep.plan.graph import Graph, Node
+from mfsweep.plan.graph import Node, StageGraph
 from mfsweep.quantities import BEST, RESULT, MetricPath, Quantity, best_path, metric_path, misspelt, told_apart
 from mfsweep.spec.data import TEST_SUBSET
-from mfsweep.spec.load import Place, Spec
+from mfsweep.spec.load import FieldPath, Spec
 
 _FORCES = (Quantity.FORCE_MAE, Quantity.FORCE_RMSE)
 
 
-def measured_by(spec: Spec, graph: Graph) -> dict[str, tuple[str, ...]]:
+def measured_by(spec: Spec, graph: StageGraph) -> dict[str, tuple[str, ...]]:
     """Return stage key -> the names of the metrics that the stage will have (quantities.py)."""
     measured: dict[str, tuple[str, ...]] = {}
     made: dict[tuple[int, ...], tuple[str, ...]] = {}
@@ -25,7 +25,9 @@ def measured_by(spec: Spec, graph: Graph) -> dict[str, tuple[str, ...]]:
     return measured
 
 
-def check_path(spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]], place: Place, text: str) -> None:
+def check_path(
+    spec: Spec, graph: StageGraph, measured: Mapping[str, tuple[str, ...]], place: FieldPath, text: str
+) -> None:
     """Refuse a path of a metric that no stage will have, or that leaves open which of several it means.
 
     Args:
@@ -64,7 +66,7 @@ def check_path(spec: Spec, graph: Graph, measured: Mapping[str, tuple[str, ...]]
         raise spec.document.error(place, text, expected)
 
 
-def _quantities(graph: Graph, measured: Mapping[str, tuple[str, ...]], text: str) -> list[str]:
+def _quantities(graph: StageGraph, measured: Mapping[str, tuple[str, ...]], text: str) -> list[str]:
     """Return the quantities that the stage of a path measures, of its method if it names one; else all."""
     stage, *rest = text.split(".")
     method = rest[1] if len(rest) == 3 else None

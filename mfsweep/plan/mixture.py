@@ -11,7 +11,7 @@ from math import ulp
 from typing import NamedTuple
 
 from mfsweep.spec.data import Derived, parts
-from mfsweep.spec.load import Place, Spec
+from mfsweep.spec.load import FieldPath, Spec
 from mfsweep.spec.stage import LabelledSet, MixtureSet, Stage
 
 _NOISE = 1e-9
@@ -43,7 +43,7 @@ class Mixture(NamedTuple):
         return parts(method, self.derived)
 
 
-def mixture(spec: Spec, stage: Stage, place: Place) -> Mixture:
+def mixture(spec: Spec, stage: Stage, place: FieldPath) -> Mixture:
     """Return the labelled sets of a stage.
 
     Raises:
@@ -96,7 +96,7 @@ def _without_noise(value: float) -> float:
     return short if abs(short - value) < 4 * ulp(1.0) else value
 
 
-def _check_probabilities(spec: Spec, left: list[MixtureSet], place: Place) -> None:
+def _check_probabilities(spec: Spec, left: list[MixtureSet], place: FieldPath) -> None:
     given = sum(own.probability or 0 for own in left)
     open_ended = any(own.probability is None for own in left)
     if left and (given > 1 + _NOISE or (open_ended and given > 1 - _NOISE) or (not open_ended and given < 1 - _NOISE)):
@@ -105,7 +105,7 @@ def _check_probabilities(spec: Spec, left: list[MixtureSet], place: Place) -> No
         raise spec.document.error((*place, "train"), shown, expected)
 
 
-def _check_pairs(spec: Spec, left: list[MixtureSet], place: Place) -> None:
+def _check_pairs(spec: Spec, left: list[MixtureSet], place: FieldPath) -> None:
     for index, own in enumerate(left):
         here = (*place, "train", index)
         for other in left[:index]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mfsweep.errors import nearest
 from mfsweep.plan.expand import LiveStage
-from mfsweep.spec.load import Place, Spec
+from mfsweep.spec.load import FieldPath, Spec
 
 
-def known_method(spec: Spec, method: str, place: Place, subset: str | None = None) -> None:
+def known_method(spec: Spec, method: str, place: FieldPath, subset: str | None = None) -> None:
     """Refuse a label method that `data.labels` does not declare; the nearest that `subset` carries is named."""
     labels = list(spec.experiment.data.labels)
     if method in labels:
@@ -20,7 +20,7 @@ def known_method(spec: Spec, method: str, place: Place, subset: str | None = Non
     raise spec.document.error(place, method, expected)
 
 
-def known_subset(spec: Spec, subset: str, place: Place) -> None:
+def known_subset(spec: Spec, subset: str, place: FieldPath) -> None:
     """Refuse a subset that `data.splits` does not declare."""
     declared = spec.experiment.data.splits.subsets()
     if subset not in declared:

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from mfsweep.plan.cost import Estimator, StageCost, Total, total
-from mfsweep.plan.graph import Graph
+from mfsweep.plan.graph import StageGraph
 
 
 class SpecShare(NamedTuple):
@@ -39,7 +39,7 @@ class Overview(NamedTuple):
         return sum(share.cells for share in self.shares)
 
 
-def overview(graphs: Sequence[Graph], done: AbstractSet[str], estimator: Estimator) -> Overview:
+def overview(graphs: Sequence[StageGraph], done: AbstractSet[str], estimator: Estimator) -> Overview:
     """Return what specs come to in one store.
 
     Args:

@@ -16,7 +16,7 @@ from mfsweep.plan.recipe import loss_weights
 from mfsweep.quantities import Quantity
 from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName, parts
 from mfsweep.spec.gathered import Gathered
-from mfsweep.spec.load import Place, Spec
+from mfsweep.spec.load import FieldPath, Spec
 from mfsweep.spec.stage import Evaluation, LabelledSet, Rates
 
 _FORCES = (Quantity.FORCE_MAE, Quantity.FORCE_RMSE)
@@ -84,7 +84,7 @@ def check_stage(
     Raises:
         SpecError: all that is wrong, with the places in the spec.
     """
-    place: Place = ("stages", live.name)
+    place: FieldPath = ("stages", live.name)
     found = Gathered()
     places = {(own.method, own.subset): (*place, "train", index) for index, own in enumerate(live.stage.train)}
     for labelled in live.mixture.sets:
@@ -107,7 +107,7 @@ def check_stage(
     found.tell()
 
 
-def _check_set(spec: Spec, live: LiveStage, labelled: LabelledSet, place: Place) -> None:
+def _check_set(spec: Spec, live: LiveStage, labelled: LabelledSet, place: FieldPath) -> None:
     subset = spec.experiment.data.splits.subsets()[labelled.subset]
     if labelled.end is not None and isinstance(subset.size, int) and labelled.end > subset.size:
         expected = f"at most the {subset.size} training structures that data.splits.{labelled.subset}.size gives"
@@ -119,7 +119,12 @@ def _check_set(spec: Spec, live: LiveStage, labelled: LabelledSet, place: Place)
 
 
 def _check_test_labels(
-    spec: Spec, live: LiveStage, labelled: LabelledSet, tests: frozenset[str], targets: Collection[str], place: Place
+    spec: Spec,
+    live: LiveStage,
+    labelled: LabelledSet,
+    tests: frozenset[str],
+    targets: Collection[str],
+    place: FieldPath,
 ) -> None:
     allowed = spec.experiment.data.allow_auxiliary_on_test
     for method in live.mixture.parts(labelled.labels):
@@ -132,7 +137,7 @@ def _check_test_labels(
             raise _error(spec, place, labelled.labels, expected)
 
 
-def _check_derived(spec: Spec, live: LiveStage, place: Place) -> None:
+def _check_derived(spec: Spec, live: LiveStage, place: FieldPath) -> None:
     """Refuse a difference or shuffle that means nothing, or whose name is another method's."""
     for index, own in enumerate(live.stage.train):
         if isinstance(own.labels, str) or own.method not in live.mixture.derived:
@@ -145,7 +150,7 @@ def _check_derived(spec: Spec, live: LiveStage, place: Place) -> None:
             raise _error(spec, ("data", "labels", own.method), own.method, expected)
 
 
-def _check_trainable(spec: Spec, live: LiveStage, place: Place) -> None:
+def _check_trainable(spec: Spec, live: LiveStage, place: FieldPath) -> None:
     trainable, rate = live.stage.trainable, live.stage.learning_rate
     here = (*place, "continued") if "continued" in spec.experiment.stages[live.name] else place
     frozen = isinstance(rate, Rates) and not rate.backbone
@@ -164,7 +169,9 @@ def _check_trainable(spec: Spec, live: LiveStage, place: Place) -> None:
         raise _error(spec, (*here, "lora"), live.stage.lora.identity(), "`trainable: lora` beside it")
 
 
-def check_evaluation(spec: Spec, live: LiveStage, evaluation: Evaluation, place: Place, tests: frozenset[str]) -> None:
+def check_evaluation(
+    spec: Spec, live: LiveStage, evaluation: Evaluation, place: FieldPath, tests: frozenset[str]
+) -> None:
     """Refuse an evaluation of what the stage cannot predict, or of labels that must not be known.
 
     Args:
@@ -188,14 +195,14 @@ def check_evaluation(spec: Spec, live: LiveStage, evaluation: Evaluation, place:
                 raise _error(spec, ("data", "allow_auxiliary_on_test"), method, expected)
 
 
-def _check_workers(spec: Spec, live: LiveStage, place: Place) -> None:
+def _check_workers(spec: Spec, live: LiveStage, place: FieldPath) -> None:
     workers, batches = spec.experiment.resources.workers, live.stage.batch.batches_per_step
     if batches % workers:
         expected = f"a multiple of resources.workers ({workers}), which share the batches of a step"
         raise _error(spec, (*place, "batch", "batches_per_step"), batches, expected)
 
 
-def _check_loss(spec: Spec, live: LiveStage, derived: Collection[str], place: Place) -> None:
+def _check_loss(spec: Spec, live: LiveStage, derived: Collection[str], place: FieldPath) -> None:
     for method, weights in live.stage.loss.items():
         here = (*place, "loss", method)
         if method not in derived:
@@ -220,7 +227,7 @@ def _check_loss(spec: Spec, live: LiveStage, derived: Collection[str], place: Pl
             raise _error(spec, here, list(own.use), expected)
 
 
-def _check_select_on(spec: Spec, live: LiveStage, place: Place) -> None:
+def _check_select_on(spec: Spec, live: LiveStage, place: FieldPath) -> None:
     asked = live.stage.select_on
     if isinstance(asked, dict):
         for path in asked:
@@ -229,7 +236,7 @@ def _check_select_on(spec: Spec, live: LiveStage, place: Place) -> None:
         _check_selected(spec, live, asked, (*place, "select_on"))
 
 
-def _check_selected(spec: Spec, live: LiveStage, select_on: str, here: Place) -> None:
+def _check_selected(spec: Spec, live: LiveStage, select_on: str, here: FieldPath) -> None:
     methods = list(live.mixture.methods)
     part, *rest = select_on.split(".")
     if part == "test":
@@ -260,5 +267,5 @@ def _check_selected(spec: Spec, live: LiveStage, select_on: str, here: Place) ->
         raise _error(spec, here, select_on, f"an energy's metric: {asked} is trained without forces here")
 
 
-def _error(spec: Spec, place: Place, got: object, expected: str) -> SpecError:
+def _error(spec: Spec, place: FieldPath, got: object, expected: str) -> SpecError:
     return spec.document.error(place, got, expected)

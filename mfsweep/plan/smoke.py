@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mfsweep.plan.graph import Graph, Node
+from mfsweep.plan.graph import Node, StageGraph
 
 
-def smoke_graph(graph: Graph, steps: int = 20) -> Graph:
+def smoke_graph(graph: StageGraph, steps: int = 20) -> StageGraph:
     """Return one chain of each kind of stage with a few steps: what a spec would train, tried out.
 
     A kind is a stage name with or without a parent, on its label methods and subsets, of one model, with what of it is
@@ -28,4 +28,4 @@ def smoke_graph(graph: Graph, steps: int = 20) -> Graph:
             training = node.training.but(recipe=recipe, parent=parent)
             renamed[key] = training.key
             nodes[training.key] = Node(training.key, node.name, training, parent, node.values, node.evaluations, 1)
-    return Graph(nodes, [])
+    return StageGraph(nodes, [])

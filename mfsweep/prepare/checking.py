@@ -10,7 +10,7 @@ from mfsweep.data.check import check
 from mfsweep.data.remembered import Remembered
 from mfsweep.data.view import open_view
 from mfsweep.errors import DataError
-from mfsweep.plan.graph import Graph, Node
+from mfsweep.plan.graph import Node, StageGraph
 from mfsweep.prepare.data_errors import at_its_line, data_errors
 from mfsweep.spec.data import Derived, ResolvedData
 from mfsweep.spec.gathered import Gathered
@@ -18,7 +18,7 @@ from mfsweep.spec.load import Spec
 
 
 def check_stages(
-    spec: Spec, sources: Mapping[str, Path], graph: Graph, found: Gathered, memory: Path | None = None
+    spec: Spec, sources: Mapping[str, Path], graph: StageGraph, found: Gathered, memory: Path | None = None
 ) -> list[str]:
     """Check the stages of each partition together, those that ask for the same once; nothing without the data."""
     if not sources:

@@ -12,7 +12,7 @@ from mfsweep.data.view import open_view
 from mfsweep.errors import DataError
 from mfsweep.plan.graph import Node
 from mfsweep.spec.data import ResolvedData
-from mfsweep.spec.load import Place, Spec, dotted
+from mfsweep.spec.load import FieldPath, Spec, dotted
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
 _FIELD = re.compile(r"(?:^|: )(data(?:\.[A-Za-z_][\w-]*)+)\b")
@@ -62,7 +62,7 @@ def at_its_line(spec: Spec, error: DataError) -> DataError:
     return at_place(spec, tuple(field[1].split(".")) if field else ("data",), error)
 
 
-def at_place(spec: Spec, place: Place, error: DataError) -> DataError:
+def at_place(spec: Spec, place: FieldPath, error: DataError) -> DataError:
     """Return an error of the data at a place of the spec."""
     line, name = spec.document.line(place), dotted(place)
     there = type(error)(f"{spec.document.path}:{line}: {name}: {str(error).removeprefix(f'{name}: ')}")
@@ -70,7 +70,7 @@ def at_place(spec: Spec, place: Place, error: DataError) -> DataError:
     return there
 
 
-def set_place(spec: Spec, stage: str, own: LabelledSet) -> Place:
+def set_place(spec: Spec, stage: str, own: LabelledSet) -> FieldPath:
     """Return where a labelled set stands in the spec, as far as its labels and subset are written there."""
     written = spec.experiment.stages[stage].get("train")
     size = "range" if own.range else "size"
@@ -81,7 +81,7 @@ def set_place(spec: Spec, stage: str, own: LabelledSet) -> Place:
     return ("stages", stage, "train")
 
 
-def evaluation_place(spec: Spec, stage: str, own: Evaluation) -> Place:
+def evaluation_place(spec: Spec, stage: str, own: Evaluation) -> FieldPath:
     """Return where an evaluation of a stage stands in the spec, as far as its labels and subset are written there."""
     for place, written in (
         (("stages", stage, "evaluate"), spec.experiment.stages[stage].get("evaluate")),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mfsweep.plan.graph import Graph, Node
-from mfsweep.store import StageFolder, Store
+from mfsweep.plan.graph import Node, StageGraph
+from mfsweep.store import StageFolder, StoreFolder
 from mfsweep.store.damage import Damage
 
 
@@ -24,7 +24,7 @@ class Inventory(NamedTuple):
     """What cannot be read: what it stands for counts as not there."""
 
 
-def take(store: Store, graph: Graph) -> Inventory:
+def take(store: StoreFolder, graph: StageGraph) -> Inventory:
     """Return what a store has of a graph's stages."""
     begun = store.keys() & graph.nodes.keys()
     done, needed = set[str](), set[str]()
@@ -40,7 +40,7 @@ def take(store: Store, graph: Graph) -> Inventory:
     return Inventory(frozenset(done), frozenset(needed), tuple(reversed(damaged)))
 
 
-def is_done(store: Store, node: Node, *, with_weights: bool) -> bool:
+def is_done(store: StoreFolder, node: Node, *, with_weights: bool) -> bool:
     """Return whether a store has a stage.
 
     Args:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from mfsweep.data.view import DataView, open_view
 from mfsweep.plan.expand import expand
-from mfsweep.plan.graph import Graph, ModelFile, Node, build
+from mfsweep.plan.graph import ModelFile, Node, StageGraph, build
 from mfsweep.prepare.checking import check_stages, with_all_labels
 from mfsweep.prepare.inventory import Inventory, identities, is_done, take
-from mfsweep.prepare.points import Point
+from mfsweep.prepare.points import SearchPoint
 from mfsweep.records import CellRecord, SetRecord
 from mfsweep.spec.data import Content, ResolvedData
 from mfsweep.spec.figures import Figure
 from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.load import Spec
 from mfsweep.spec.stage import LabelledSet
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,21 @@ class Plan:
     """What a spec comes to on this data and in this store."""
 
     spec: Spec
-    store: Store
+    store: StoreFolder
     sources: dict[str, Path]
     """The data files by name, absolute; a single one is named by the empty text. Empty where one is not at hand."""
     content: Content
     """What is in the data files."""
     files: dict[str, Path]
     """sha256 -> path, absolute, of the model files that stages start from."""
-    graph: Graph
+    graph: StageGraph
     inventory: Inventory
     """What the store has of it."""
     warnings: tuple[str, ...]
     """What there is to say of the spec and its data."""
-    points: tuple[Point, ...] = ()
+    points: tuple[SearchPoint, ...] = ()
     """What a search has asked for so far."""
-    tried: Graph = field(default_factory=lambda: Graph({}, []))
+    tried: StageGraph = field(default_factory=lambda: StageGraph({}, []))
     """The stages at the points where a search was checked before it asked."""
     figures: dict[str, Figure] = field(default_factory=dict)
     """The spec's, with measured costs filled in where the data are at hand."""
@@ -86,7 +86,7 @@ class Plan:
         """Return the opened data of a stage."""
         return open_view(self.sources, self.data(node))
 
-    def extended(self, points: Sequence[Point]) -> Plan:
+    def extended(self, points: Sequence[SearchPoint]) -> Plan:
         """Return the plan of a search with further points.
 
         Raises:
@@ -95,7 +95,7 @@ class Plan:
         """
         points = (*self.points, *points)
         graph = build(self.spec, expand(self.spec.at(points)), self.content, self.heads)
-        new = Graph({key: node for key, node in graph.nodes.items() if key not in self.graph.nodes}, [])
+        new = StageGraph({key: node for key, node in graph.nodes.items() if key not in self.graph.nodes}, [])
         found = Gathered()
         warnings = dict.fromkeys([*self.warnings, *check_stages(self.spec, self.sources, new, found)])
         found.tell()

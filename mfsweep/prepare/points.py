@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.load import Spec
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
-Point = Mapping[str, Value]
+SearchPoint = Mapping[str, Value]
 
 
 def tried(spec: Spec) -> list[dict[str, Value]]:
@@ -21,7 +21,7 @@ def tried(spec: Spec) -> list[dict[str, Value]]:
     return [{**study, **place} for study in spec.studies() for place in places]
 
 
-def is_admitted(spec: Spec, point: Point) -> bool:
+def is_admitted(spec: Spec, point: SearchPoint) -> bool:
     """Return whether a point lies in the space that the spec searches now, and belongs to one of its studies."""
     if not spec.searched.keys() <= point.keys():
         return False
@@ -29,22 +29,22 @@ def is_admitted(spec: Spec, point: Point) -> bool:
     return others in spec.studies() and all(one.has(point[axis]) for axis, one in spec.searched.items())
 
 
-def asked(spec: Spec, store: Store) -> tuple[Point, ...]:
+def asked(spec: Spec, store: StoreFolder) -> tuple[SearchPoint, ...]:
     """Return the points that a search has asked for, without those outside the axes and bounds it has now."""
     return tuple(point for point in store.sweep(spec.experiment.name).asked() if is_admitted(spec, point))
 
 
-def without_seeds(values: Point) -> dict[str, Value]:
+def without_seeds(values: SearchPoint) -> dict[str, Value]:
     """Return the point of a cell."""
     return {axis: value for axis, value in values.items() if axis not in SEEDS}
 
 
-def study_name(spec: Spec, point: Point) -> str:
+def study_name(spec: Spec, point: SearchPoint) -> str:
     """Return the name of the study that a point belongs to."""
     others = {axis: value for axis, value in point.items() if axis not in spec.searched}
     return f"{spec.experiment.name}:{text(others)}" if others else spec.experiment.name
 
 
-def text(values: Point) -> str:
+def text(values: SearchPoint) -> str:
     """Return a point as text."""
     return ",".join(f"{axis}={value}" for axis, value in values.items())

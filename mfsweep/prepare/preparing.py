@@ -13,18 +13,18 @@ from mfsweep.plan.expand import expand
 from mfsweep.plan.figures import check_figures
 from mfsweep.plan.fits import check_fits, check_search
 from mfsweep.plan.foresight import foreseen
-from mfsweep.plan.graph import Graph, ModelFile, build
+from mfsweep.plan.graph import ModelFile, StageGraph, build
 from mfsweep.prepare.checking import check_stages
 from mfsweep.prepare.inventory import Inventory, take
 from mfsweep.prepare.label_costs import with_measured
 from mfsweep.prepare.model_files import model_files
 from mfsweep.prepare.plan import Plan
-from mfsweep.prepare.points import Point, asked, text, tried
+from mfsweep.prepare.points import SearchPoint, asked, text, tried
 from mfsweep.prepare.sources import Ways, find_sources
 from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.load import Spec, read
 from mfsweep.spec.resources import Resources
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 
 def prepare(
@@ -57,7 +57,7 @@ def prepare(
     """
     found = Gathered()
     spec = _spec(source, resources or {}, found)
-    kept = Store(store.absolute())
+    kept = StoreFolder(store.absolute())
     folder = spec.document.path.absolute().parent
     before = len(found)
     ways = Ways(allow_missing=allow_missing_data, verify=verify, keep=keep or kept.is_there, say=say)
@@ -105,11 +105,11 @@ def _at_asked_points(plan: Plan) -> Plan:
 
     A point that the spec has come to forbid since is left out with a warning: nobody wrote it.
     """
-    nothing = replace(plan, graph=Graph({}, []), inventory=Inventory(), tried=plan.graph)
+    nothing = replace(plan, graph=StageGraph({}, []), inventory=Inventory(), tried=plan.graph)
     points = asked(plan.spec, plan.store)
     with contextlib.suppress(SpecError, DataError):
         return nothing.extended(points)
-    left, warnings = list[Point](), list[str]()
+    left, warnings = list[SearchPoint](), list[str]()
     for point in points:
         try:
             nothing.extended([point])

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 
 from mfsweep.plan.graph import PlannedCell
 from mfsweep.prepare.plan import Plan
-from mfsweep.prepare.points import Point, study_name, without_seeds
+from mfsweep.prepare.points import SearchPoint, study_name, without_seeds
 from mfsweep.records import Pruning
 
 
-def pruned_points(plan: Plan) -> list[Point]:
+def pruned_points(plan: Plan) -> list[SearchPoint]:
     """Return the points that their own study has given up; none where the spec's search has no pruner."""
     search = plan.spec.experiment.search
     if search is None or not search.is_pruned:
@@ -22,7 +22,7 @@ def pruned_points(plan: Plan) -> list[Point]:
     return [point for point in plan.points if pruning(plan, point, cells_of(plan, point)) is not None]
 
 
-def pruning(plan: Plan, point: Point, cells: Iterable[PlannedCell]) -> Pruning | None:
+def pruning(plan: Plan, point: SearchPoint, cells: Iterable[PlannedCell]) -> Pruning | None:
     """Return why a point was given up by its own study, by the mark of one of its results; None where it was not."""
     name = study_name(plan.spec, point)
     for planned in cells:
@@ -33,7 +33,7 @@ def pruning(plan: Plan, point: Point, cells: Iterable[PlannedCell]) -> Pruning |
     return None
 
 
-def spared(plan: Plan, pruned: Iterable[Point]) -> frozenset[str]:
+def spared(plan: Plan, pruned: Iterable[SearchPoint]) -> frozenset[str]:
     """Return the keys of the stages that only cells of pruned points need."""
     given_up = list(pruned)
     if not given_up:
@@ -45,10 +45,10 @@ def spared(plan: Plan, pruned: Iterable[Point]) -> frozenset[str]:
     return frozenset(of_pruned - needed)
 
 
-def cells_of(plan: Plan, point: Point) -> list[PlannedCell]:
+def cells_of(plan: Plan, point: SearchPoint) -> list[PlannedCell]:
     """Return the cells of a point, one for each seed."""
     return list(_cells(plan, point))
 
 
-def _cells(plan: Plan, point: Point) -> Iterator[PlannedCell]:
+def _cells(plan: Plan, point: SearchPoint) -> Iterator[PlannedCell]:
     return (planned for planned in plan.graph.cells if without_seeds(planned.cell.values) == point)

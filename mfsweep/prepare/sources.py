@@ -16,7 +16,7 @@ from mfsweep.prepare.data_errors import at_its_line
 from mfsweep.spec.data import INDICES, Content, LabelKeys
 from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.load import Spec
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 
 class Ways(NamedTuple):
@@ -43,7 +43,7 @@ class Sources(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def find_sources(spec: Spec, store: Store, found: Gathered, ways: Ways) -> Sources:
+def find_sources(spec: Spec, store: StoreFolder, found: Gathered, ways: Ways) -> Sources:
     """Find the sources of a spec.
 
     Args:

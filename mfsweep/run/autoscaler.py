@@ -27,7 +27,7 @@ PROBE_SECONDS = 60.0
 """How long the head is given to answer: its first worker process is started for it."""
 
 
-class Kind(NamedTuple):
+class NodeKind(NamedTuple):
     """A kind of node that an autoscaler starts."""
 
     resources: dict[str, float]
@@ -39,7 +39,7 @@ class Kind(NamedTuple):
 class Limits(NamedTuple):
     """How far a cluster may grow."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[NodeKind, ...]
     """The kinds of nodes, the head left out."""
     nodes: float
     """How many nodes of all kinds there are at most, the head left out."""
@@ -85,7 +85,7 @@ def _find(address: str) -> Autoscaler | None:
         return None
     config = state.state.get_cluster_config()  # what Anyscale's platform fills
     if config is not None and config.node_group_configs:
-        kinds = [Kind(dict(own.resources), _count(own.max_count)) for own in config.node_group_configs]
+        kinds = [NodeKind(dict(own.resources), _count(own.max_count)) for own in config.node_group_configs]
         return Autoscaler(Limits(tuple(kinds), math.inf))
     config = ray.get(_configuration.remote(_port(address)), timeout=PROBE_SECONDS)
     if config is None:
@@ -104,7 +104,7 @@ def limits_of(config: Mapping[str, Any]) -> Limits | None:
     """Return the limits in a cluster's configuration, None where it lacks its nodes' resources."""
     try:
         kinds = [
-            Kind(
+            NodeKind(
                 {name: float(amount) for name, amount in kind["resources"].items()},
                 kind.get("max_workers", config["max_workers"]),
             )

@@ -22,7 +22,7 @@ from mfsweep.errors import StoreError
 from mfsweep.files import locked, set_aside, write_file
 from mfsweep.run.mlflow_experiment import prepare_mlflow
 
-State = Literal["whole", "half", "earlier", "later"]
+DatabaseState = Literal["whole", "half", "earlier", "later"]
 """State of the tables: all there; some missing; those of an earlier, or of a later version."""
 
 LEFT_OVER_SECONDS = 3600.0
@@ -52,7 +52,7 @@ class Tables(Protocol):
         """Make all tables in an empty file."""
         ...
 
-    def state(self, path: Path) -> State:
+    def state(self, path: Path) -> DatabaseState:
         """Return what is there in a sound file."""
         ...
 
@@ -77,7 +77,7 @@ def whole(path: Path, tables: Tables) -> Iterator[str]:
             )
         _remove_left_over(path)
         why = damage(path)
-        state: State = "half" if why else _state(path, tables)
+        state: DatabaseState = "half" if why else _state(path, tables)
         if state == "later":
             raise StoreError(f"{path} was made by a later version of {tables.name}: install that one to write to it")
         if state == "earlier":
@@ -115,7 +115,7 @@ def damage(path: Path) -> str:
     return "" if found == "ok" else f"is damaged ({' '.join(found.split())[:100]})"
 
 
-def _state(path: Path, tables: Tables) -> State:
+def _state(path: Path, tables: Tables) -> DatabaseState:
     """Return what is there in a sound file; tables that cannot be read count as half made."""
     try:
         return tables.state(path)
@@ -183,7 +183,7 @@ class MlflowTables:
             event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
             utils._initialize_tables(engine)  # noqa: SLF001
 
-    def state(self, path: Path) -> State:
+    def state(self, path: Path) -> DatabaseState:
         """Return what is there in a sound file."""
         prepare_mlflow()
         from alembic.script import ScriptDirectory
@@ -215,7 +215,7 @@ class OptunaTables:
         """Make all tables in an empty file."""
         self.state(path)
 
-    def state(self, path: Path) -> State:
+    def state(self, path: Path) -> DatabaseState:
         """Return what is there in a sound file."""
         with _optuna_storage(path) as storage:
             found = storage.get_current_version()

@@ -19,9 +19,9 @@ from mfsweep.run import disk
 from mfsweep.run.job import Job
 from mfsweep.run.lost import loss, lost_nodes
 from mfsweep.run.stage_queue import LOST
-from mfsweep.run.worker_group import Kept, WorkerGroup
+from mfsweep.run.worker_group import KeptGroup, WorkerGroup
 
-_KEPT = Kept()
+_KEPT = KeptGroup()
 
 
 def perform_in_group(job: Job, scratch: str, begun: Callable[[], None]) -> None:

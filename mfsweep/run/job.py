@@ -9,7 +9,7 @@ from mfsweep.spec.data import ResolvedData
 from mfsweep.spec.execution import Execution
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, Training
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, StoreFolder
 
 
 class Job(Frozen):
@@ -41,4 +41,4 @@ class Job(Frozen):
     @property
     def folder(self) -> StageFolder:
         """Return the stage's folder in the store."""
-        return Store(Path(self.store)).stage(self.training.key)
+        return StoreFolder(Path(self.store)).stage(self.training.key)

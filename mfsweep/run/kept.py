@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from mfsweep.plan.graph import Node
 from mfsweep.quantities import Quantity, best_path
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 
-def final_metrics(store: Store, node: Node) -> Mapping[str, float]:
+def final_metrics(store: StoreFolder, node: Node) -> Mapping[str, float]:
     """Return a stage's validation metrics and those of the evaluations that this spec asks for, by name.
 
     A stage whose record was deleted has none, though its descendants may still have theirs.
@@ -22,7 +22,7 @@ def final_metrics(store: Store, node: Node) -> Mapping[str, float]:
     return {**record.metrics, **best, **_scores(store, node)}
 
 
-def in_words(store: Store, node: Node) -> str:
+def in_words(store: StoreFolder, node: Node) -> str:
     """Return a stage's energy errors for a person, `step 460, validation dft 75.6, test cc 91.2 meV/atom`.
 
     The step is that of the selected checkpoint, of which the errors are but for those that ask for another.
@@ -46,7 +46,7 @@ def _beside(error: float, offsets_only: float | None) -> str:
     return f" (above the {offsets_only:.1f} of energy offsets alone)" if worse else ""
 
 
-def _scores(store: Store, node: Node, *, offsets_only: bool = False) -> dict[str, float]:
+def _scores(store: StoreFolder, node: Node, *, offsets_only: bool = False) -> dict[str, float]:
     """Return what this spec's evaluations of a stage measured, or what energy offsets alone give for them."""
     folder = store.stage(node.key)
     return {

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mfsweep.plan.graph import Graph, Node
+from mfsweep.plan.graph import Node, StageGraph
 from mfsweep.quantities import BEST
 from mfsweep.records import CellRecord
 from mfsweep.run.kept import final_metrics, in_words
 from mfsweep.run.mlflow_names import STAGE, grouped
 from mfsweep.run.progress import describe
 from mfsweep.run.tracking import TrackedStage, Tracker, Untracked
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 KEPT = "kept/"
 """Begins the names of what a stage kept where a curve has the plain name."""
@@ -24,7 +24,11 @@ class Mirror:
     """Brings the stages of one sweep into its tracker."""
 
     def __init__(
-        self, tracker: Tracker | Untracked, graph: Graph, store: Store, cells: Sequence[CellRecord] | None = None
+        self,
+        tracker: Tracker | Untracked,
+        graph: StageGraph,
+        store: StoreFolder,
+        cells: Sequence[CellRecord] | None = None,
     ) -> None:
         """Mirror nothing yet.
 
@@ -41,7 +45,7 @@ class Mirror:
         self._values: dict[str, dict[str, Any]] | None = None
         """Key of a result -> the axis values that its cells have in common."""
 
-    def grow(self, graph: Graph) -> None:
+    def grow(self, graph: StageGraph) -> None:
         """Take the graph that a search has grown."""
         self._graph = graph
         self._values = None
@@ -97,7 +101,7 @@ class Mirror:
         return self._values.get(key, {})
 
 
-def replicate(graph: Graph, node: Node) -> str:
+def replicate(graph: StageGraph, node: Node) -> str:
     """Return which replicate a stage is of: by its split seed where the spec has several, else by its seed."""
     splits = {own.training.data.splits.seed for own in graph.nodes.values()}
     training = node.training
@@ -114,7 +118,7 @@ def _in_common(cells: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, dict
     return found
 
 
-def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
+def _lineage_params(graph: StageGraph, key: str) -> dict[str, Any]:
     """Return a stage's axis values, seeds and model, and the recipe and sizes of itself and its ancestors."""
     lineage = graph.lineage(key)
     training = lineage[-1].training
@@ -140,7 +144,7 @@ def _lineage_params(graph: Graph, key: str) -> dict[str, Any]:
     return params
 
 
-def _lineage_metrics(graph: Graph, store: Store, key: str) -> dict[str, float]:
+def _lineage_metrics(graph: StageGraph, store: StoreFolder, key: str) -> dict[str, float]:
     """Return a stage's final metrics and, under their names, its ancestors': one run can be plotted against them.
 
     The stage's own validation has a curve on this run, which ends with the last validation. What the record has, of the

@@ -29,10 +29,10 @@ from mfsweep.errors import StoreError
 from mfsweep.masking import is_masked
 from mfsweep.run.databases import OptunaTables, whole
 from mfsweep.run.mlflow_experiment import reason
-from mfsweep.run.pruning import Curve
+from mfsweep.run.pruning import ValidationCurve
 from mfsweep.spec.axes import Distribution, Value
 from mfsweep.spec.search import Search
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 STARTUP_POINTS = 4
 """Points that `tpe` and `gp` draw at random first. Optuna's own ten are most of a search in which each point is
@@ -43,7 +43,7 @@ _NUMBER, _STAGES, _SCORES, _REFUSED, _TERMS = "point", "stages", "scores", "refu
 why the plan refused it; of a study what its values mean."""
 
 Scores = Sequence[tuple[float, ...]]
-"""Of each seed, the objectives."""
+"""The objectives of each seed."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Asked:
     """Searched axis -> value."""
 
 
-def open_in_store(store: Store, say: Callable[[str], object]) -> BaseStorage:
+def open_in_store(store: StoreFolder, say: Callable[[str], object]) -> BaseStorage:
     """Return the storage of a store's own file; where that cannot be used, one in memory.
 
     A study in memory begins with the points that were asked for and takes their values from the store: it goes on as
@@ -98,7 +98,7 @@ def open_storage(url: str) -> BaseStorage:
         ) from error
 
 
-class Study:
+class OptunaStudy:
     """A study of one search, in a storage that no other process writes this study to.
 
     Args:
@@ -159,7 +159,7 @@ class Study:
         """Note the keys of a point's stages: cell -> stage name -> key."""
         asked.trial.set_user_attr(_STAGES, stages)
 
-    def tell(self, asked: Asked, scores: Scores | None, curve: Curve | None = None) -> None:
+    def tell(self, asked: Asked, scores: Scores | None, curve: ValidationCurve | None = None) -> None:
         """End a point.
 
         Args:
@@ -175,7 +175,7 @@ class Study:
         asked.trial.set_user_attr(_SCORES, [list(of_seed) if len(means) > 1 else of_seed[0] for of_seed in scores])
         self._study.tell(asked.trial, means)
 
-    def prune(self, asked: Asked, curve: Curve) -> None:
+    def prune(self, asked: Asked, curve: ValidationCurve) -> None:
         """End a point that was given up, with the curve that it was given up by."""
         _report(asked, curve)
         self._study.tell(asked.trial, state=TrialState.PRUNED)
@@ -259,7 +259,7 @@ def _sampler(search: Search, number: int) -> BaseSampler:
             return TPESampler(n_startup_trials=STARTUP_POINTS, constant_liar=True, seed=seed)
 
 
-def _report(asked: Asked, curve: Curve) -> None:
+def _report(asked: Asked, curve: ValidationCurve) -> None:
     for step, value in curve.items():
         asked.trial.report(value, step)
 

@@ -21,16 +21,16 @@ from mfsweep.errors import StoreError, TrainingError
 from mfsweep.files import sha256, write_file, write_text
 from mfsweep.models.versions import versions
 from mfsweep.quantities import Quantity
-from mfsweep.records import Best, EvaluationRecord, Execution, Inherited, Machine, Record, Share
+from mfsweep.records import BestCheckpoint, EvaluationRecord, ExecutionRecord, InheritanceRecord, Machine, Record, Share
 from mfsweep.run.job import Job
 from mfsweep.run.machine import machine, machines
 from mfsweep.run.stage_log import warnings_to
 from mfsweep.run.weights import sound_weights
 from mfsweep.spec.stage import Evaluation
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, StoreFolder
 from mfsweep.train.checkpoint import load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
-from mfsweep.train.loop import Kept, Progress, TrainingOutcome, train
+from mfsweep.train.loop import KeptCheckpoint, Progress, TrainingOutcome, train
 from mfsweep.train.world import World
 
 _LOG = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
 
 
 def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool:
-    store, folder = Store(Path(job.store)), job.folder
+    store, folder = StoreFolder(Path(job.store)), job.folder
     verify_data(job.paths, job.training.data, store.digests)
     view = open_view(job.paths, job.data, store.edges)
     if not _is_trained(job, folder, world):
@@ -113,7 +113,7 @@ def _tidy(folder: StageFolder) -> None:
         _LOG.warning("%s keeps files that a trained stage does not need: %s", folder.path, error)
 
 
-def _parent(job: Job, store: Store) -> Path | None:
+def _parent(job: Job, store: StoreFolder) -> Path | None:
     """Return the file that the stage starts from, None where it starts fresh.
 
     Raises:
@@ -157,18 +157,18 @@ def _record(job: Job, outcome: TrainingOutcome, started: float, found: list[Mach
             for share, labelled in zip(outcome.shares, job.training.sets, strict=True)
         ],
         parameters=outcome.parameters,
-        inherited=None if outcome.inherited is None else Inherited(**outcome.inherited._asdict()),
+        inherited=None if outcome.inherited is None else InheritanceRecord(**outcome.inherited._asdict()),
         workers=world.size,
         host=platform.node(),
         versions=versions(),
         machines=found,
-        execution=Execution(**outcome.ran._asdict()),
+        execution=ExecutionRecord(**outcome.ran._asdict()),
         interruptions=job.folder.interruptions(),
     )
 
 
-def _best(job: Job, kept: Kept) -> Best:
-    return Best(**kept._asdict(), sha256=sha256(job.folder.path / kept.file))
+def _best(job: Job, kept: KeptCheckpoint) -> BestCheckpoint:
+    return BestCheckpoint(**kept._asdict(), sha256=sha256(job.folder.path / kept.file))
 
 
 def _evaluate(job: Job, folder: StageFolder, view: DataView, evaluation: Evaluation, device: torch.device) -> None:

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mfsweep.plan.graph import Graph, Node
+from mfsweep.plan.graph import Node, StageGraph
 from mfsweep.quantities import Quantity
 from mfsweep.run.stage_queue import PAUSED
 from mfsweep.spec.axes import Value
@@ -47,10 +47,10 @@ class _Running:
     last: dict[str, Any] = field(default_factory=dict)
 
 
-class Display:
+class SweepDisplay:
     """Shows a sweep while it runs. Use as a context manager around it."""
 
-    def __init__(self, console: Console, graph: Graph, reused: frozenset[str]) -> None:
+    def __init__(self, console: Console, graph: StageGraph, reused: frozenset[str]) -> None:
         self.console = console
         self._graph = graph
         self._reused = reused
@@ -77,7 +77,7 @@ class Display:
         """Leave the terminal as it was."""
         self._live.stop()
 
-    def grow(self, graph: Graph, search: str) -> None:
+    def grow(self, graph: StageGraph, search: str) -> None:
         """Take the graph that a search has grown, and how far the search is."""
         self._graph = graph
         self._search = search

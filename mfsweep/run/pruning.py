@@ -26,7 +26,7 @@ from mfsweep.store import StageFolder
 STARTUP_POINTS = 4
 """Points that have to be trained to their end before `median` prunes one. Optuna's own five are many of few."""
 
-Curve = dict[int, float]
+ValidationCurve = dict[int, float]
 """Step -> value."""
 
 
@@ -39,9 +39,9 @@ class Budget(NamedTuple):
     """Its step limit."""
 
 
-def curve_of(folder: StageFolder, objective: MetricPath) -> Curve:
+def curve_of(folder: StageFolder, objective: MetricPath) -> ValidationCurve:
     """Return the validation curve that a stage has left in its metrics file so far."""
-    found: Curve = {}
+    found: ValidationCurve = {}
     try:
         for entry in entries(folder.metrics, holding=b'"validation.'):
             if (value := value_of(entry.metrics, objective)) is not None:
@@ -69,13 +69,13 @@ class Judge:
     def __init__(self, search: Search, name: str) -> None:
         self._search = search
         self._name = name
-        self._curves: list[dict[str, Curve]] = []
-        """Of each point, in the order in which they were asked for: seed -> its curve."""
+        self._curves: list[dict[str, ValidationCurve]] = []
+        """One item a point, in the order in which they were asked for: seed -> its curve."""
         self._ends: list[dict[str, float]] = []
         """Likewise, seed -> the objective of the kept checkpoint."""
         self._comparisons: dict[frozenset[str], _Comparison] = {}
 
-    def add(self, curves: Mapping[str, Curve]) -> int:
+    def add(self, curves: Mapping[str, ValidationCurve]) -> int:
         """Take a point with what its trainings have left, by seed; return its number here."""
         self._curves.append({seed: dict(curve) for seed, curve in curves.items()})
         self._ends.append({})
@@ -89,7 +89,7 @@ class Judge:
         """Take in what came out for the seeds of a point that are trained to their end."""
         self._ends[point].update(scores)
 
-    def curve(self, point: int) -> Curve:
+    def curve(self, point: int) -> ValidationCurve:
         """Return the curve of a point: at each step the mean over the seeds that have come there."""
         curves = list(self._curves[point].values())
         steps = sorted({step for curve in curves for step in curve})
@@ -119,7 +119,7 @@ class _Comparison:
         self.verdicts: dict[tuple[int, int], bool] = {}
         """Point and step -> whether it falls behind there."""
 
-    def follow(self, point: int, curve: Curve) -> None:
+    def follow(self, point: int, curve: ValidationCurve) -> None:
         """Report what is new of a point's curve."""
         while point not in self._trials:  # a trial's number tells Hyperband its bracket
             self._trials[len(self._trials)] = self._study.ask()
@@ -136,7 +136,7 @@ class _Comparison:
             self._study.tell(self._trials[point], value, state=TrialState.COMPLETE)
 
 
-def _mean(curves: list[Curve]) -> Curve:
+def _mean(curves: list[ValidationCurve]) -> ValidationCurve:
     steps = set.intersection(*map(set, curves))
     return {step: float(np.mean([curve[step] for curve in curves])) for step in steps}
 

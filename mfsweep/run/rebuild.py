@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mfsweep.errors import MfsweepError, StoreError
-from mfsweep.plan.graph import Graph, Node
+from mfsweep.plan.graph import Node, StageGraph
 from mfsweep.quantities import count
 from mfsweep.records import CellRecord
 from mfsweep.run.mirror import Mirror
@@ -21,11 +21,11 @@ from mfsweep.run.store_tracking import open_tracker
 from mfsweep.spec.experiment import Tracking
 from mfsweep.spec.load import load
 from mfsweep.spec.stage import Evaluation, Training
-from mfsweep.store import StageFolder, Store, damage
+from mfsweep.store import StageFolder, StoreFolder, damage
 from mfsweep.store.damage import Damage
 
 
-def rebuild(store: Store, say: Callable[[str], object], names: Iterable[str] | None = None) -> None:
+def rebuild(store: StoreFolder, say: Callable[[str], object], names: Iterable[str] | None = None) -> None:
     """Mirror sweeps into the store's own file, which is made where it is missing.
 
     Args:
@@ -45,13 +45,13 @@ def rebuild(store: Store, say: Callable[[str], object], names: Iterable[str] | N
         _mirror(store, name, cells, say)
 
 
-def remembered(store: Store) -> list[str]:
+def remembered(store: StoreFolder) -> list[str]:
     """Return the names of the sweeps whose mirror is the store's own file."""
     names = [path.parent.name for path in sorted(store.sweeps.glob("*/cells.json"))]
     return [name for name in names if _tracking(store, name).uri is None]
 
 
-def unmirrored(store: Store) -> list[str]:
+def unmirrored(store: StoreFolder) -> list[str]:
     """Return the names of the remembered sweeps of which the store's own file, which is there, knows nothing."""
     prepare_mlflow()
     from mlflow import MlflowClient
@@ -63,7 +63,7 @@ def unmirrored(store: Store) -> list[str]:
     return [name for name in remembered(store) if name not in known]
 
 
-def graph_of(store: Store, cells: Iterable[CellRecord]) -> Graph:
+def graph_of(store: StoreFolder, cells: Iterable[CellRecord]) -> StageGraph:
     """Return the stages of cells that are trained, as their own files tell of them, with all their ancestors."""
     nodes: dict[str, Node] = {}
     for cell in cells:
@@ -76,10 +76,10 @@ def graph_of(store: Store, cells: Iterable[CellRecord]) -> Graph:
             if training is not None and (training.parent is None or training.parent in nodes):
                 asked = map(_evaluation, cell.evaluations.get(stage, []))
                 nodes[key] = Node(key, stage, training, training.parent, values, [one for one in asked if one])
-    return Graph(nodes, [])
+    return StageGraph(nodes, [])
 
 
-def _mirror(store: Store, name: str, cells: list[CellRecord], say: Callable[[str], object]) -> None:
+def _mirror(store: StoreFolder, name: str, cells: list[CellRecord], say: Callable[[str], object]) -> None:
     graph, folder = graph_of(store, cells), store.sweep(name)
     per_decade = _tracking(store, name).steps_per_decade
     tracker = open_tracker(store, name, say, sweep=name, steps_per_decade=per_decade)
@@ -96,7 +96,7 @@ def _mirror(store: Store, name: str, cells: list[CellRecord], say: Callable[[str
         say(f"{name}: {problem}")
 
 
-def _tracking(store: Store, name: str) -> Tracking:
+def _tracking(store: StoreFolder, name: str) -> Tracking:
     """Return how the latest run of a spec was tracked; by default where its spec cannot be read any more."""
     try:
         return load(store.sweep(name).spec).experiment.tracking

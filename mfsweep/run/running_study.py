@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mfsweep.plan.graph import PlannedCell
-from mfsweep.prepare.points import Point, text
-from mfsweep.run.optuna_study import Asked, Study
+from mfsweep.prepare.points import SearchPoint, text
+from mfsweep.run.optuna_study import Asked, OptunaStudy
 from mfsweep.run.pruning import Judge
 from mfsweep.spec.axes import SEEDS, Value
 
@@ -22,18 +22,18 @@ class PointOut:
     """A point that is being trained."""
 
     asked: Asked
-    point: Point
+    point: SearchPoint
     seeds: dict[str, str]
     """Key of a result -> its seeds as text."""
     number: int = 0
-    """Of the point, to the judge."""
+    """Number of the point, for the judge."""
 
 
 @dataclass
 class RunningStudy:
     """A study in this run."""
 
-    study: Study
+    study: OptunaStudy
     values: Mapping[str, Value]
     judge: Judge | None
     """Where the search has a pruner."""

@@ -19,12 +19,12 @@ from typing import Any
 from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.plan.graph import PlannedCell
 from mfsweep.prepare import Plan
-from mfsweep.prepare.points import Point, is_admitted, study_name, text
+from mfsweep.prepare.points import SearchPoint, is_admitted, study_name, text
 from mfsweep.prepare.pruned import cells_of, pruning, spared
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.records import Pruning
 from mfsweep.run.kept import final_metrics
-from mfsweep.run.optuna_study import Study, another_name, open_in_store, open_storage
+from mfsweep.run.optuna_study import OptunaStudy, another_name, open_in_store, open_storage
 from mfsweep.run.pruning import Budget, Judge, curve_of, value_of
 from mfsweep.run.running_study import PointOut, RunningStudy, seeds_of
 from mfsweep.spec.axes import Value
@@ -32,7 +32,7 @@ from mfsweep.store.sqlite_uris import placed
 
 
 @contextlib.contextmanager
-def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[Search]:
+def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[SearchPlan]:
     """Give the search of a spec, taken up where an earlier run left it, and hold it against other processes.
 
     Args:
@@ -54,7 +54,7 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[Search]:
         storage = open_storage(given) if given else open_in_store(plan.store, say)
         try:
             studies = {
-                Study(
+                OptunaStudy(
                     storage,
                     study_name(plan.spec, values),
                     settings,
@@ -63,12 +63,12 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[Search]:
                 ): values
                 for values in plan.spec.studies()
             }
-            yield Search(plan, studies, say)
+            yield SearchPlan(plan, studies, say)
         finally:
             storage.remove_session()
 
 
-class Search:
+class SearchPlan:
     """The studies of one spec, and the plan of all their points.
 
     Args:
@@ -77,7 +77,9 @@ class Search:
         say: is told of each point that cannot be planned.
     """
 
-    def __init__(self, plan: Plan, studies: Mapping[Study, Mapping[str, Value]], say: Callable[[str], object]) -> None:
+    def __init__(
+        self, plan: Plan, studies: Mapping[OptunaStudy, Mapping[str, Value]], say: Callable[[str], object]
+    ) -> None:
         settings = plan.spec.experiment.search
         assert settings is not None
         self.plan = plan
@@ -90,7 +92,7 @@ class Search:
         ]
         self._lost: set[str] = set()
         """Keys of stages that ended in this run and are not done."""
-        self._pruned: list[Point] = []
+        self._pruned: list[SearchPoint] = []
         self._why: dict[str, Pruning] = {}
         """Key of a stage whose point was given up -> why."""
         self._spared: tuple[int, int, frozenset[str]] = (0, 0, frozenset())
@@ -200,7 +202,7 @@ class Search:
                 assert running.judge is not None, "without a pruner nothing is given up"
                 self._follow(running.judge, cells)
 
-    def _is_planned(self, point: Point) -> bool:
+    def _is_planned(self, point: SearchPoint) -> bool:
         """Return whether an earlier point is of this search; one that the plan lacks is planned."""
         if not is_admitted(self.plan.spec, point):
             return False
@@ -231,7 +233,7 @@ class Search:
                 self._set_aside(point, found)
         running.out.append(out)
 
-    def _plan(self, point: Point) -> SpecError | DataError | None:
+    def _plan(self, point: SearchPoint) -> SpecError | DataError | None:
         """Add a point to the plan; return why it cannot be planned."""
         try:
             self.plan = self.plan.extended([point])
@@ -286,7 +288,7 @@ class Search:
             if self.is_spared(key) and self.plan.store.stage(key).path.exists() and not self._is_done(key):
                 self._mark(key)
 
-    def _set_aside(self, point: Point, why: Pruning) -> None:
+    def _set_aside(self, point: SearchPoint, why: Pruning) -> None:
         self._pruned.append(point)
         for cell in cells_of(self.plan, point):
             self._why |= dict.fromkeys(cell.keys.values(), why)

@@ -14,11 +14,11 @@ from mfsweep.errors import MfsweepError, TrackingError
 from mfsweep.run.databases import MlflowTables, whole
 from mfsweep.run.mlflow_experiment import reason, reconnect
 from mfsweep.run.tracking import Tracker, Untracked
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 
 def open_tracker(
-    store: Store,
+    store: StoreFolder,
     experiment: str,
     say: Callable[[str], object],
     *,
@@ -62,7 +62,9 @@ def open_tracker(
         raise TrackingError(f"{store.tracking_database} cannot be used: {reason(error)}") from error
 
 
-def open_or_go_on(store: Store, experiment: str, say: Callable[[str], object], **options: Any) -> Tracker | Untracked:
+def open_or_go_on(
+    store: StoreFolder, experiment: str, say: Callable[[str], object], **options: Any
+) -> Tracker | Untracked:
     """Return what `open_tracker` does; where that cannot be, say so and return what mirrors nothing."""
     try:
         return open_tracker(store, experiment, say, **options)

@@ -22,17 +22,17 @@ from mfsweep.prepare import Plan
 from mfsweep.run import cluster, disk, orphans
 from mfsweep.run.job import Job
 from mfsweep.run.mirror import Mirror
-from mfsweep.run.progress import Display, describe
+from mfsweep.run.progress import SweepDisplay, describe
 from mfsweep.run.room import Room
 from mfsweep.run.signals import as_interrupts
 from mfsweep.run.stage_queue import StageQueue, Status
 from mfsweep.run.tracking import Tracker, Untracked
-from mfsweep.run.watcher import Watcher, take_in
+from mfsweep.run.watcher import SweepWatcher, take_in
 from mfsweep.spec.resources import Resources
 from mfsweep.store import StageFolder
 
 if TYPE_CHECKING:
-    from mfsweep.run.search import Search
+    from mfsweep.run.search import SearchPlan
 
 STALE_SECONDS = 86400.0
 """Age of what a killed sweep left in the scratch folder, at which the next one removes it."""
@@ -55,7 +55,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """How a run ended, in stages."""
 
     run: int
@@ -84,8 +84,8 @@ class Summary:
 
 
 def run(
-    plan: Plan, room: Room | None, display: Display, tracker: Tracker | Untracked, search: Search | None = None
-) -> Summary:
+    plan: Plan, room: Room | None, display: SweepDisplay, tracker: Tracker | Untracked, search: SearchPlan | None = None
+) -> RunSummary:
     """Run every stage of a plan that has no record, once, parents first.
 
     Args:
@@ -137,12 +137,12 @@ def run(
     full = False
     if not queue.is_complete:
         assert room is not None, "there is something to train"
-        watcher = Watcher(queue, room, display, mirror, store, search.judge if search else None)
+        watcher = SweepWatcher(queue, room, display, mirror, store, search.judge if search else None)
         full = _tune(queue, watcher, scratch, in_groups=resources.workers > 1)
     return _summary(queue, now(), search, full=full)
 
 
-def _summary(queue: StageQueue, plan: Plan, search: Search | None, *, full: bool) -> Summary:
+def _summary(queue: StageQueue, plan: Plan, search: SearchPlan | None, *, full: bool) -> RunSummary:
     counts = {status: sum(s is status for s in queue.status.values()) for status in Status}
     failures: dict[str, Failure] = {}
     not_run: list[Failure] = []
@@ -158,7 +158,7 @@ def _summary(queue: StageQueue, plan: Plan, search: Search | None, *, full: bool
             not_run.append(Failure(key, name, log, why))
         elif status is Status.PRUNED:
             given_up.append(Failure(key, name, folder.log, _why(search, key)))
-    return Summary(
+    return RunSummary(
         run=counts[Status.DONE],
         reused=counts[Status.REUSED],
         failed=counts[Status.FAILED],
@@ -171,7 +171,7 @@ def _summary(queue: StageQueue, plan: Plan, search: Search | None, *, full: bool
     )
 
 
-def _why(search: Search | None, key: str) -> str:
+def _why(search: SearchPlan | None, key: str) -> str:
     assert search is not None, "only a search gives stages up"
     return search.why_spared(key)
 
@@ -187,7 +187,7 @@ def _parents(plan: Plan) -> dict[str, str | None]:
     return {key: node.parent for key, node in plan.graph.nodes.items()}
 
 
-def _tune(queue: StageQueue, watcher: Watcher, scratch: Path, *, in_groups: bool) -> bool:
+def _tune(queue: StageQueue, watcher: SweepWatcher, scratch: Path, *, in_groups: bool) -> bool:
     """Train; return whether that was broken off while the disk was full.
 
     Stages that meet a full disk wait for room, until the user has waited enough. Tune itself does not.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from mfsweep.metrics_file import Entry, packed_lines, parse
+from mfsweep.metrics_file import MetricsLine, packed_lines, parse
 from mfsweep.run.thinning import keeps
 
 
@@ -99,7 +99,7 @@ class Tail:
             self._last_line = text
             yield text
 
-    def _new(self, entry: Entry) -> list[MetricPoint]:
+    def _new(self, entry: MetricsLine) -> list[MetricPoint]:
         """Return the points of a line that are new and kept, and count them as read."""
         found = []
         for key, value in entry.metrics.items():

@@ -13,7 +13,7 @@ from mfsweep.errors import TrackingError
 from mfsweep.run.mlflow_experiment import view_keys
 from mfsweep.run.mlflow_names import link
 from mfsweep.run.mlflow_places import make_movable
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 LOCALHOST = "127.0.0.1"
 LINKS = 5
@@ -51,7 +51,7 @@ def _links(uri: str, server: str) -> Iterator[str]:
         yield f"  {name}: {link(server, experiment, key)}"
 
 
-def serve(store: Store, uri: str | None, port: int) -> NoReturn:
+def serve(store: StoreFolder, uri: str | None, port: int) -> NoReturn:
     """Become the MLflow UI of a store: the process is replaced, so that whatever ends it ends the server.
 
     Raises:

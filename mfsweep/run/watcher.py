@@ -18,27 +18,27 @@ from mfsweep.errors import ResourceError
 from mfsweep.records import Interruption
 from mfsweep.run import orphans
 from mfsweep.run.mirror import Mirror
-from mfsweep.run.progress import Display
+from mfsweep.run.progress import SweepDisplay
 from mfsweep.run.room import Room
 from mfsweep.run.stage_queue import BEGUN, LOST, StageQueue, Status
 from mfsweep.run.stage_trial import last_line
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, StoreFolder
 
 STOPPING = "Stopping: each stage ends at its next checkpoint, which may take a minute. Ctrl-C again does not wait."
 LOOK_SECONDS = 15.0
 """Between two looks for worker groups that lost their trial, and at what the autoscaler refuses."""
 
 
-class Watcher(tune.Callback, tune.Stopper):
+class SweepWatcher(tune.Callback, tune.Stopper):
     """Tells the display and the tracker what becomes of the stages, and ends a run that can never be served."""
 
     def __init__(
         self,
         queue: StageQueue,
         room: Room,
-        display: Display,
+        display: SweepDisplay,
         mirror: Mirror,
-        store: Store,
+        store: StoreFolder,
         judge: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:
         """Watch nothing yet.

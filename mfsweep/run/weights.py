@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from mfsweep.errors import StoreError
-from mfsweep.records import Best
+from mfsweep.records import BestCheckpoint
 from mfsweep.store import StageFolder
 
 
-def sound_weights(folder: StageFolder, kept: Best) -> Path:
+def sound_weights(folder: StageFolder, kept: BestCheckpoint) -> Path:
     """Return where a checkpoint of a trained stage lies.
 
     Args:

@@ -51,7 +51,7 @@ class WorkerGroup:
         self.kind = resources, overlay, scratch
         self.size = resources.workers
         self.step: int | None = None
-        """Of the job's last validation."""
+        """Step of the job's last validation."""
         self.stages = 0
         """Those that it was given."""
         self.nodes: Nodes = {}
@@ -142,7 +142,7 @@ class WorkerGroup:
         )
 
 
-class Kept:
+class KeptGroup:
     """The group that this process has kept from its last stage, if any."""
 
     def __init__(self) -> None:

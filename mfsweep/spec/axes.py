@@ -20,7 +20,7 @@ from mfsweep.spec.wording import problems
 
 Value = str | int | float | bool | None
 """What an axis takes; of a bundle, its name."""
-Block = dict[str, dict[Value, Any]]
+AxisLabels = dict[str, dict[Value, Any]]
 """Axis -> label -> what `${axis}` stands for: the label itself, or a bundle's fields."""
 
 SEEDS = ("seed", "split_seed", "fold")
@@ -29,7 +29,7 @@ SEEDS = ("seed", "split_seed", "fold")
 AXIS_NAME = f"an axis name of letters, digits, _ and -, at most {LONGEST_NAME} of them"
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _ROUNDING = 1e-6
-"""Of a number of steps: 0.3 is three steps of 0.1, though not for the machine."""
+"""Rounding that a number of steps may be off by: 0.3 is three steps of 0.1, though not for the machine."""
 
 
 class Distribution(Frozen):
@@ -94,7 +94,7 @@ class Distribution(Frozen):
 class Axes(NamedTuple):
     """What `axes:` says."""
 
-    blocks: list[Block]
+    blocks: list[AxisLabels]
     """Grids whose union is meant, without the searched axes."""
     searched: dict[str, Distribution]
 
@@ -125,7 +125,7 @@ def parse(raw: Any) -> Axes:
     return Axes(blocks, searched)
 
 
-def cells(blocks: list[Block]) -> Iterator[dict[str, Value]]:
+def cells(blocks: list[AxisLabels]) -> Iterator[dict[str, Value]]:
     """Yield each combination of labels once, in the order of the spec, block after block."""
     seen = set()
     for block in blocks:
@@ -217,14 +217,14 @@ def _is_axis_name(axis: Any) -> bool:
     return fits and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", axis) is not None
 
 
-def _block(raw: Any, place: tuple[str | int, ...], found: list[PlaceError]) -> Block:
+def _block(raw: Any, place: tuple[str | int, ...], found: list[PlaceError]) -> AxisLabels:
     if not isinstance(raw, dict):
         found.append(PlaceError(place, raw, "a mapping from each axis to its values"))
         return {}
     return {axis: _axis(axis, values, (*place, axis), found) for axis, values in raw.items()}
 
 
-def _refuse_two_meanings(blocks: list[Block], found: list[PlaceError]) -> None:
+def _refuse_two_meanings(blocks: list[AxisLabels], found: list[PlaceError]) -> None:
     """Refuse a bundle's name that stands for different fields in two blocks: the cells could not be told apart."""
     known: dict[tuple[str, Value], Any] = {}
     for index, block in enumerate(blocks):

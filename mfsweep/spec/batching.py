@@ -32,11 +32,11 @@ class StepTime(Frozen):
     """
 
     constant: NonNegativeFloat = 10.0
-    """Of any batch."""
+    """Cost of any batch."""
     atom: NonNegativeFloat = 1.0
-    """Of each atom."""
+    """Cost of each atom."""
     edge: NonNegativeFloat = 0.05
-    """Of each edge, a pair of neighbours counted twice."""
+    """Cost of each edge, a pair of neighbours counted twice."""
 
     @model_validator(mode="after")
     def _refuse_indifference(self) -> Self:

@@ -36,8 +36,8 @@ class Tracking(Frozen):
     uri: str | None = None
     """MLflow tracking URI; default: an sqlite file in the store."""
     steps_per_decade: PositiveInt | Literal["all"] = 100
-    """Of what every optimiser step writes (training losses), the points that go there from one power of ten of steps to
-    the next: some 430 of 300,000 steps. Validations go there whole, and the store keeps every step."""
+    """How many points go there from one power of ten of steps to the next, of what every optimiser step writes
+    (training losses): some 430 of 300,000 steps. Validations go there whole, and the store keeps every step."""
 
 
 class Experiment(Frozen):
@@ -61,9 +61,9 @@ class Experiment(Frozen):
     execution: Execution = Execution()
     tracking: Tracking = Tracking()
     precision: Literal["float32", "float64"] = "float32"
-    """Of weights and activations; energies stay float64 until the offsets are off."""
+    """Precision of weights and activations; energies stay float64 until the offsets are off."""
     seed: Seed = 0
-    """Of initial weights and order of structures; an axis named `seed` replaces it."""
+    """Seed of initial weights and order of structures; an axis named `seed` replaces it."""
     search: Search | None = None
     """How axes that are distributions are searched."""
     figures: dict[Name, Figure] = {}

@@ -15,15 +15,15 @@ from pydantic import ValidationError
 from mfsweep.errors import SpecError, nearest
 from mfsweep.masking import masked
 from mfsweep.spec import axes, templates
-from mfsweep.spec.axes import SEEDS, AxesError, Block, Distribution, Value
+from mfsweep.spec.axes import SEEDS, AxesError, AxisLabels, Distribution, Value
 from mfsweep.spec.data import LabelKeys
 from mfsweep.spec.experiment import Experiment
 from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.mended import Mended, adapter
-from mfsweep.spec.wording import Place, Problem, problems
+from mfsweep.spec.wording import FieldPath, Problem, problems
 from mfsweep.spec.yaml12 import YamlError, line_of, parse
 
-__all__ = ["Document", "Place", "Spec", "dotted", "load", "read", "shown"]
+__all__ = ["Document", "FieldPath", "Spec", "dotted", "load", "read", "shown"]
 
 _T = TypeVar("_T")
 _SHOWN = 80
@@ -54,7 +54,7 @@ class Document:
         if not isinstance(self.tree, dict):
             raise self.error((), self.tree, "a mapping with name, data, model, stages and result")
 
-    def error(self, place: Place, got: Any, expected: str) -> SpecError:
+    def error(self, place: FieldPath, got: Any, expected: str) -> SpecError:
         """Return the error for something wrong at a place."""
         line = self.line(place)
         where = _cut(dotted(place) or "the top level", _SHOWN_PLACE)
@@ -62,11 +62,11 @@ class Document:
         error.place, error.got, error.expected = place, got, expected
         return error
 
-    def line(self, place: Place) -> int:
+    def line(self, place: FieldPath) -> int:
         """Return the line, from 1, on which a place (or the nearest thing around it that is written) stands."""
         return line_of(self._nodes, place)
 
-    def build(self, kind: type[_T] | Any, tree: Any, place: Place) -> _T:
+    def build(self, kind: type[_T] | Any, tree: Any, place: FieldPath) -> _T:
         """Return the tree as a validated model.
 
         Raises:
@@ -86,7 +86,7 @@ class Spec(typing.NamedTuple):
     """A spec that was read: what it says, and the file that says it."""
 
     experiment: Experiment
-    blocks: list[Block]
+    blocks: list[AxisLabels]
     """The axes but the searched ones; of a search, after `at`, with the values that were asked for."""
     document: Document
     searched: dict[str, Distribution] = {}
@@ -112,7 +112,7 @@ class Spec(typing.NamedTuple):
         """
         (block,) = self.blocks
         seeds = {axis: labels for axis, labels in block.items() if axis in SEEDS}
-        blocks: list[Block] = [
+        blocks: list[AxisLabels] = [
             {axis: {label: block[axis][label] if axis in block else label} for axis, label in point.items()} | seeds
             for point in points
         ]
@@ -159,7 +159,7 @@ def read(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None, found: G
         written = mended.tree.get(name)
         mended.tree[name] = {**written, **entries} if isinstance(written, dict) else entries
     wrong = [*mended.mend(Experiment, ()), *templates.problems(mended)]
-    blocks: list[Block] = []
+    blocks: list[AxisLabels] = []
     searched: dict[str, Distribution] = {}
     try:
         blocks, searched = axes.parse(mended.tree.get("axes", {}))
@@ -205,7 +205,7 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
-def dotted(place: Place) -> str:
+def dotted(place: FieldPath) -> str:
     """Return a place as people write it: `stages.pretrain.train[0].size`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mfsweep.spec.wording import Place, Problem, problems
+from mfsweep.spec.wording import FieldPath, Problem, problems
 
 _MEANINGFUL = frozenset(
     ("data", "axes", "result", "model", "train", "start_from", "heads", "evaluate", "search", "resources")
@@ -31,7 +31,11 @@ class Mended:
         self.is_guess = False
 
     def mend(
-        self, kind: Any, place: Place, skip: Callable[[Problem, Any], bool] | None = None, without: Sequence[str] = ()
+        self,
+        kind: Any,
+        place: FieldPath,
+        skip: Callable[[Problem, Any], bool] | None = None,
+        without: Sequence[str] = (),
     ) -> list[Problem]:
         """Compare the part of the tree at a place with what it should be, and mend it.
 
@@ -56,11 +60,11 @@ class Mended:
             if not new or any(one.kind != "misspelt" for one in new):
                 return found
 
-    def at(self, place: Place) -> Any:
+    def at(self, place: FieldPath) -> Any:
         """Return what stands at a place."""
         return _at(self.tree, place)
 
-    def put(self, place: Place, value: Any) -> None:
+    def put(self, place: FieldPath, value: Any) -> None:
         """Put something else at a place."""
         self.at(place[:-1])[place[-1]] = value
 
@@ -96,7 +100,7 @@ def _problems(kind: Any, tree: Any, also: Sequence[str]) -> list[Problem]:
     return []
 
 
-def _at(tree: Any, place: Place) -> Any:
+def _at(tree: Any, place: FieldPath) -> Any:
     for step in place:
         inside = isinstance(tree, dict) and step in tree
         inside |= isinstance(tree, list) and isinstance(step, int) and step < len(tree)

@@ -135,9 +135,9 @@ class Rates(Frozen):
     """Learning rates of the two parts of a model."""
 
     backbone: NonNegativeFloat
-    """Of all that the heads share; 0 leaves it as it is."""
+    """Rate of all that the heads share; 0 leaves it as it is."""
     readouts: NonNegativeFloat
-    """Of the readout heads; 0 leaves them as they are."""
+    """Rate of the readout heads; 0 leaves them as they are."""
 
     @model_validator(mode="after")
     def _refuse_nothing(self) -> Self:

@@ -11,10 +11,10 @@ from typing import Any
 
 from mfsweep.errors import nearest, nearest_of
 from mfsweep.models.registry import Model
-from mfsweep.spec.axes import Block, Distribution, references
+from mfsweep.spec.axes import AxisLabels, Distribution, references
 from mfsweep.spec.mended import Mended
 from mfsweep.spec.stage import FILE, Evaluation, Stage
-from mfsweep.spec.wording import Place, Problem
+from mfsweep.spec.wording import FieldPath, Problem
 
 CONTINUED_NEVER = ("start_from", "train", "continued", "evaluate")
 """Fields of a stage that hold with a parent and without."""
@@ -46,7 +46,7 @@ def _stage_problems(mended: Mended) -> list[Problem]:
     stages = mended.tree.get("stages")
     if not isinstance(stages, dict):
         return []
-    named: list[tuple[Place, Any]] = [(("result",), mended.tree.get("result"))]
+    named: list[tuple[FieldPath, Any]] = [(("result",), mended.tree.get("result"))]
     named += [
         (("stages", name, "start_from"), stage.get("start_from"))
         for name, stage in stages.items()
@@ -65,7 +65,7 @@ def _stage_problems(mended: Mended) -> list[Problem]:
     return found
 
 
-def reference_problems(mended: Mended, blocks: list[Block], searched: Mapping[str, Distribution]) -> list[Problem]:
+def reference_problems(mended: Mended, blocks: list[AxisLabels], searched: Mapping[str, Distribution]) -> list[Problem]:
     """Return the references to what is no axis, or no field of an axis's bundles, and mend them in the tree."""
     known: dict[str, set[str]] = {axis: set() for axis in searched}
     for block in blocks:
@@ -86,7 +86,7 @@ def reference_problems(mended: Mended, blocks: list[Block], searched: Mapping[st
 
 
 def _wrong(
-    match: re.Match[str], text: str, place: Place, known: Mapping[str, set[str]]
+    match: re.Match[str], text: str, place: FieldPath, known: Mapping[str, set[str]]
 ) -> tuple[Problem, str | None] | None:
     """Return what is wrong with a reference, if anything, and what stands for it."""
     bare = match[2]
@@ -116,7 +116,7 @@ def _instead(axis: str, field: str, known: Mapping[str, set[str]]) -> tuple[str,
     return f"a field of the bundles of {axis}: {', '.join(sorted(known[axis]))}", near and f"{axis}.{near}"
 
 
-def _texts(tree: Any, place: Place) -> Iterator[tuple[Place, str]]:
+def _texts(tree: Any, place: FieldPath) -> Iterator[tuple[FieldPath, str]]:
     if isinstance(tree, str):
         yield place, tree
     elif isinstance(tree, Mapping):
@@ -133,7 +133,7 @@ def _may_be_filled(problem: Problem, value: Any) -> bool:
     return problem.kind == "value" and (is_open or bool(references(value)))
 
 
-def _of_continued(mended: Mended, place: Place) -> list[Problem]:
+def _of_continued(mended: Mended, place: FieldPath) -> list[Problem]:
     own = mended.at(place)
     never = [
         Problem((*place, key), key, "a field of the recipe: this one holds for both cases")

@@ -12,13 +12,13 @@ from pydantic import BaseModel
 from mfsweep.errors import nearest, nearest_of
 from mfsweep.spec.base import MisplacedError
 
-Place = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 
 class Problem(NamedTuple):
     """One thing that is wrong with a tree."""
 
-    place: Place
+    place: FieldPath
     got: Any
     expected: str
     kind: Literal["misspelt", "missing", "value"] = "value"
@@ -37,7 +37,7 @@ def problems(errors: Sequence[Any], kind: Any, tree: Any, also: Sequence[str] = 
         also: fields of the tree itself that its type does not have.
     """
     errors = _likeliest(tree, errors)
-    found: dict[tuple[Place, str], list[Problem]] = {}
+    found: dict[tuple[FieldPath, str], list[Problem]] = {}
     for item in errors:
         one = _problem(item, kind, tree, also)
         own = str(item["loc"][-1]) if item["type"] == "missing" else ""
@@ -84,7 +84,7 @@ def _problem(item: Any, kind: Any, tree: Any, also: Sequence[str]) -> Problem:
     return found
 
 
-def _of_tag(item: Any, where: Place) -> Problem:
+def _of_tag(item: Any, where: FieldPath) -> Problem:
     """Return what is wrong with the field that tells which of several models is meant (`kind`, `architecture`)."""
     context, got = item["ctx"], item["input"]
     field = context["discriminator"].strip("'")
@@ -146,7 +146,7 @@ def _absent(step: str | int) -> str:
     return f"the field {step!r}" if isinstance(step, str) else f"a list of {step + 1} or more"
 
 
-def _walk(tree: Any, location: tuple[str | int, ...]) -> Place:
+def _walk(tree: Any, location: tuple[str | int, ...]) -> FieldPath:
     """Return the part of a Pydantic location that is in the tree; the tags of unions in between name no place of it."""
     place: list[str | int] = []
     for step in location:
@@ -163,7 +163,7 @@ def _likeliest(tree: Any, errors: Sequence[Any]) -> list[Any]:
 
     An option of another kind (a number where a mapping stands) fits worst, then the one with the most errors.
     """
-    badness: dict[Place, dict[Any, int]] = {}
+    badness: dict[FieldPath, dict[Any, int]] = {}
     for item in errors:
         if union := _union(tree, item):
             options = badness.setdefault(union[0], {})
@@ -181,7 +181,7 @@ def _is_of_another_kind(item: Any) -> bool:
     return item["type"].endswith("_type") or (item["type"] == "literal_error" and is_container)
 
 
-def _union(tree: Any, item: Any) -> tuple[Place, str | int] | None:
+def _union(tree: Any, item: Any) -> tuple[FieldPath, str | int] | None:
     """Return where a union stands on the way to an error, and which of its options the error is of."""
     steps = item["loc"][:-1] if item["type"] == "missing" else item["loc"]
     for depth, step in enumerate(steps):
@@ -191,7 +191,7 @@ def _union(tree: Any, item: Any) -> tuple[Place, str | int] | None:
     return None
 
 
-def _fields(kind: Any, tree: Any, place: Place) -> list[str]:
+def _fields(kind: Any, tree: Any, place: FieldPath) -> list[str]:
     """Return the fields of the model that stands at a place inside `kind`, of several the one that fits the tree."""
     models = _options(kind)
     for step in place:

@@ -29,7 +29,7 @@ exist already. So a reader never sees half a file, and killing any writer at any
 """
 
 from mfsweep.store.stage_folder import StageFolder
-from mfsweep.store.store import DEFAULT_STORE, STAGES, Store
+from mfsweep.store.store import DEFAULT_STORE, STAGES, StoreFolder
 from mfsweep.store.sweep_folder import SweepFolder
 
-__all__ = ["DEFAULT_STORE", "STAGES", "StageFolder", "Store", "SweepFolder"]
+__all__ = ["DEFAULT_STORE", "STAGES", "StageFolder", "StoreFolder", "SweepFolder"]

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-class Prediction(NamedTuple):
+class StoredPrediction(NamedTuple):
     """Reference and predicted values of the structures behind a score."""
 
     structure: Integers
@@ -40,7 +40,7 @@ class Prediction(NamedTuple):
         return (self.energy_predicted - self.energy_reference) / self.atoms
 
 
-def read_prediction(path: Path) -> Prediction:
+def read_prediction(path: Path) -> StoredPrediction:
     """Return what an evaluation's .npz holds; no object of the file is made but arrays.
 
     Raises:
@@ -52,7 +52,7 @@ def read_prediction(path: Path) -> Prediction:
                 file[name].astype(np.float64) if name in file else None
                 for name in ("forces_reference", "forces_predicted")
             ]
-            return Prediction(
+            return StoredPrediction(
                 *(file[name].astype(np.int64) for name in ("index", "formula", "atoms")),
                 *(file[name].astype(np.float64) for name in ("energy_reference", "energy_predicted")),
                 *forces,

@@ -17,7 +17,7 @@ from mfsweep.fingerprint import fingerprint
 from mfsweep.masking import masked
 from mfsweep.metrics_file import pack
 from mfsweep.physics_record import PhysicsRecord
-from mfsweep.records import Best, EvaluationRecord, Interruption, Pruning, Record
+from mfsweep.records import BestCheckpoint, EvaluationRecord, Interruption, Pruning, Record
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
 
@@ -231,7 +231,7 @@ class StageFolder:
         found = [self._read_record(), *map(self._read_evaluation, evaluations)]
         return [one for one in found if isinstance(one, Damage)]
 
-    def damaged_weights(self, best: Best, *, whole: bool = True) -> Damage | None:
+    def damaged_weights(self, best: BestCheckpoint, *, whole: bool = True) -> Damage | None:
         """Return what is wrong with a checkpoint that the record names; arguments as of `damage.of_weights`."""
         path = self.path / best.file
         if path.parent != self.checkpoints or path.name in (

@@ -20,7 +20,7 @@ _SHOWN = 5
 """Stage keys that an error repeats."""
 
 
-class Store:
+class StoreFolder:
     """A store at a folder; making one writes nothing."""
 
     def __init__(self, root: Path) -> None:
@@ -165,7 +165,7 @@ class Store:
         """
         if self.is_there:
             return
-        beside = [entry for entry in self.root.absolute().parent.glob("*/") if Store(entry).is_there]
+        beside = [entry for entry in self.root.absolute().parent.glob("*/") if StoreFolder(entry).is_there]
         near = nearest(self.root.absolute().name, [entry.name for entry in beside])
         there = [f" There is {self.root.parent / entry.name}." for entry in beside[:1] if not near]
         what = "no such folder" if not self.root.exists() else f"no store (expected the folder {STAGES}/ in it)"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mfsweep.store.store import STAGES, Store
+from mfsweep.store.store import STAGES, StoreFolder
 
 BLOCK = 512
 """Bytes of the blocks that `stat` counts."""
@@ -62,7 +62,7 @@ class Usage(NamedTuple):
         return stages / self.trained if self.trained else float("nan")
 
 
-def usage(store: Store) -> Usage:
+def usage(store: StoreFolder) -> Usage:
     """Return what a store takes; it may be written meanwhile."""
     found: dict[str, Held] = {}
     for path, size in _files(store.root):

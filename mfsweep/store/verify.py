@@ -23,7 +23,7 @@ from mfsweep.errors import DataError, StoreError
 from mfsweep.files import set_aside
 from mfsweep.metrics_file import packed
 from mfsweep.records import EvaluationRecord
-from mfsweep.store import StageFolder, Store, damage
+from mfsweep.store import StageFolder, StoreFolder, damage
 from mfsweep.store.damage import Damage
 
 AGAIN = "`mfsweep run` of its spec makes it again"
@@ -31,7 +31,7 @@ ANEW = "what needs it writes it anew"
 _READ_AT_ONCE = 1 << 20
 
 
-class Finding(NamedTuple):
+class DamagedFile(NamedTuple):
     """One damaged file, and what becomes of it."""
 
     damage: Damage
@@ -49,10 +49,10 @@ class Verified(NamedTuple):
 
     stages: int
     evaluations: int
-    findings: list[Finding]
+    findings: list[DamagedFile]
 
 
-def verify(store: Store, progress: Callable[[int, int], object] = lambda _done, _total: None) -> Verified:
+def verify(store: StoreFolder, progress: Callable[[int, int], object] = lambda _done, _total: None) -> Verified:
     """Look at every file of a store.
 
     Args:
@@ -71,10 +71,10 @@ def verify(store: Store, progress: Callable[[int, int], object] = lambda _done, 
     return Verified(len(keys), evaluations, findings)
 
 
-def mend(store: Store, findings: Iterable[Finding]) -> list[Finding]:
+def mend(store: StoreFolder, findings: Iterable[DamagedFile]) -> list[DamagedFile]:
     """Set aside what is damaged; return what was left as it is, with the reason in place of the mend."""
-    left: list[Finding] = []
-    stages: dict[str, list[Finding]] = {}
+    left: list[DamagedFile] = []
+    stages: dict[str, list[DamagedFile]] = {}
     for found in findings:
         if found.damage.whole or not found.mend:
             left.append(found)
@@ -90,7 +90,7 @@ def mend(store: Store, findings: Iterable[Finding]) -> list[Finding]:
     return left
 
 
-def _mend_stage(folder: StageFolder, findings: list[Finding]) -> list[Finding]:
+def _mend_stage(folder: StageFolder, findings: list[DamagedFile]) -> list[DamagedFile]:
     why = "a run holds its stage at this moment"
     with contextlib.suppress(StoreError, OSError), folder.claim() as mine:
         if mine:
@@ -100,44 +100,46 @@ def _mend_stage(folder: StageFolder, findings: list[Finding]) -> list[Finding]:
     return [found._replace(mend=why) for found in findings]
 
 
-def _stage(folder: StageFolder) -> Iterator[Finding]:
+def _stage(folder: StageFolder) -> Iterator[DamagedFile]:
     """Yield what is wrong within the folder of a stage."""
     if not folder.path.is_dir():
-        yield Finding(Damage(folder.path, "is damaged (no folder)"), AGAIN)
+        yield DamagedFile(Damage(folder.path, "is damaged (no folder)"), AGAIN)
         return
     for place in (folder.evaluations, folder.checkpoints):
         if os.path.lexists(place) and not place.is_dir():
-            yield Finding(Damage(place, "is damaged (no folder)"), AGAIN)
+            yield DamagedFile(Damage(place, "is damaged (no folder)"), AGAIN)
     for found in folder.damaged(()):
-        yield Finding(found, "" if found.whole else AGAIN)
+        yield DamagedFile(found, "" if found.whole else AGAIN)
     yield from _weights(folder)
     for path in sorted(folder.evaluations.glob("*.json")):
         made = damage.read(path, EvaluationRecord)
         if isinstance(made, Damage):
-            yield Finding(made, "" if made.whole else AGAIN)
+            yield DamagedFile(made, "" if made.whole else AGAIN)
         elif made is not None:
             yield from _evaluation(folder, path, made)
     if isinstance(found := damage.read_json(folder.training), Damage):
-        yield Finding(found, "" if found.whole else "it is there for people; a new training writes it anew")
+        yield DamagedFile(found, "" if found.whole else "it is there for people; a new training writes it anew")
     if why := _broken_gzip(packed(folder.metrics)):
-        yield Finding(Damage(packed(folder.metrics), f"is damaged ({why}); its curve is read as far as it goes"), "")
+        yield DamagedFile(
+            Damage(packed(folder.metrics), f"is damaged ({why}); its curve is read as far as it goes"), ""
+        )
 
 
-def _weights(folder: StageFolder) -> Iterator[Finding]:
+def _weights(folder: StageFolder) -> Iterator[DamagedFile]:
     record = folder.record()
     for best in () if record is None else record.kept:
         found = folder.damaged_weights(best)
         # Who needs no weights of a finished store may remove them.
         if found is not None and not (found.path == folder.path / best.file and not found.path.exists()):
-            yield Finding(found, "" if found.whole else AGAIN)
+            yield DamagedFile(found, "" if found.whole else AGAIN)
     if record is None and folder.last.exists() and (found := damage.of_weights(folder.last, None)):
-        yield Finding(found, "" if found.whole else "`mfsweep run` of its spec begins the stage again")
+        yield DamagedFile(found, "" if found.whole else "`mfsweep run` of its spec begins the stage again")
 
 
-def _evaluation(folder: StageFolder, path: Path, made: EvaluationRecord) -> Iterator[Finding]:
+def _evaluation(folder: StageFolder, path: Path, made: EvaluationRecord) -> Iterator[DamagedFile]:
     expected, predictions = folder.evaluation_paths(made.evaluation)
     if path != expected:
-        yield Finding(Damage(path, f"is damaged (it is the record of another evaluation, {expected.name})"), AGAIN)
+        yield DamagedFile(Damage(path, f"is damaged (it is the record of another evaluation, {expected.name})"), AGAIN)
     elif predictions.exists():
         try:
             with zipfile.ZipFile(predictions) as archive:
@@ -146,36 +148,36 @@ def _evaluation(folder: StageFolder, path: Path, made: EvaluationRecord) -> Iter
             wrong = str(error)
         if wrong is not None:
             # The scores stand in the record; made again with it, both are of one piece.
-            yield Finding(Damage(path, f"has damaged predictions ({predictions.name}: {wrong})"), AGAIN)
+            yield DamagedFile(Damage(path, f"has damaged predictions ({predictions.name}: {wrong})"), AGAIN)
 
 
-def _shared(store: Store) -> Iterator[Finding]:
+def _shared(store: StoreFolder) -> Iterator[DamagedFile]:
     """Yield what is wrong with the files of the whole store."""
     for sweep in sorted(store.sweeps.glob("*/")):
         for found in store.sweep(sweep.name).every_damage():
-            yield Finding(found, "" if found.whole else AGAIN)
+            yield DamagedFile(found, "" if found.whole else AGAIN)
     for path in (store.digests, store.costs):
         if isinstance(found := damage.read_json(path), Damage):
-            yield Finding(found, "" if found.whole else ANEW)
+            yield DamagedFile(found, "" if found.whole else ANEW)
     for folder in sorted(store.edges.glob("*/")):
         if ".damaged-" not in folder.name and (why := damaged_files(folder)):
-            yield Finding(Damage(folder, f"is damaged ({why})"), ANEW)
+            yield DamagedFile(Damage(folder, f"is damaged ({why})"), ANEW)
     yield from _datasets(store)
     for path, what in (
         (store.root / "mlflow.db", "the next run of each spec shows its stages anew; artifacts stay where they are"),
         (store.root / "optuna.db", "a search begins its study again, with the points it has asked for"),
     ):
         if path.exists() and (why := _broken_database(path)):
-            yield Finding(Damage(path, f"is damaged ({why})"), what)
+            yield DamagedFile(Damage(path, f"is damaged ({why})"), what)
 
 
-def _datasets(store: Store) -> Iterator[Finding]:
+def _datasets(store: StoreFolder) -> Iterator[DamagedFile]:
     for path in sorted(store.datasets.glob("*.h5")):
         try:
             dataset.digests(path)
         except DataError as error:
             why = str(error).removeprefix(f"{path}: ")
-            yield Finding(Damage(path, f"is damaged ({why})"), "the next use of its source imports it again")
+            yield DamagedFile(Damage(path, f"is damaged ({why})"), "the next use of its source imports it again")
 
 
 def _broken_gzip(path: Path) -> str | None:

@@ -14,14 +14,14 @@ from rich.console import Console
 
 from mfsweep.errors import ResourceError, TrainingError
 from mfsweep.models import overlay
-from mfsweep.plan.cost import Measured, Work, works
+from mfsweep.plan.cost import BatchWork, MeasuredSeconds, works
 from mfsweep.prepare import Plan
 from mfsweep.sweep.cost_tables import keep
 from mfsweep.sweep.estimate import model_name
 from mfsweep.train.bench import Settings, device_name, here, seconds_per_batch, torch_version
 
 
-def bench(plans: Sequence[Plan], console: Console, steps: int, device: str | None) -> list[Measured]:
+def bench(plans: Sequence[Plan], console: Console, steps: int, device: str | None) -> list[MeasuredSeconds]:
     """Measure each kind of batch that plans draw, and keep it in their store.
 
     Args:
@@ -35,7 +35,7 @@ def bench(plans: Sequence[Plan], console: Console, steps: int, device: str | Non
     settings = Settings(device or here(), precision, steps=steps, threads=threads)
     name, version = device_name(settings), torch_version()
     console.print(f"On {name}, torch {version}: seconds per batch, the median of {steps}.", soft_wrap=True)
-    rows: list[Measured] = []
+    rows: list[MeasuredSeconds] = []
     for work in _kinds(plans):
         labels = "energy and forces" if work.forces else "energy"
         shown = f"{model_name(work)}, {work.max_atoms} atoms, {labels}, trained: {work.trainable}"
@@ -46,7 +46,7 @@ def bench(plans: Sequence[Plan], console: Console, steps: int, device: str | Non
             continue
         console.print(f"{seconds:8.4f}  {shown}", soft_wrap=True)
         rows.append(
-            Measured(
+            MeasuredSeconds(
                 device=name,
                 **work._asdict(),
                 seconds=seconds,
@@ -60,13 +60,13 @@ def bench(plans: Sequence[Plan], console: Console, steps: int, device: str | Non
     return rows
 
 
-def _kinds(plans: Iterable[Plan]) -> list[Work]:
+def _kinds(plans: Iterable[Plan]) -> list[BatchWork]:
     """Return the kinds of batches, those of one model together."""
     kinds = {work for plan in plans for node in plan.graph.nodes.values() for work in works(node.training)}
     return sorted(kinds, key=lambda work: (model_name(work), work.max_atoms, work.trainable, work.forces))
 
 
-def _measure(work: Work, settings: Settings) -> float:
+def _measure(work: BatchWork, settings: Settings) -> float:
     """Measure here, or in a process of its own where the architecture needs an overlay.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mfsweep.analysis.study import Analysis
-from mfsweep.plan.graph import Graph
+from mfsweep.plan.graph import StageGraph
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.run.mlflow_names import FINISHED_STAGES, View, grouped, plain
 
@@ -23,7 +23,7 @@ class CameOut:
     """What the auxiliary labels did (analysis/conclusion.py)."""
 
 
-def came_out(analysis: Analysis, graph: Graph, sentences: Sequence[str]) -> CameOut:
+def came_out(analysis: Analysis, graph: StageGraph, sentences: Sequence[str]) -> CameOut:
     """Return what came out of a sweep."""
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
@@ -47,7 +47,7 @@ def came_out(analysis: Analysis, graph: Graph, sentences: Sequence[str]) -> Came
     return CameOut(finite, tags, _view(analysis, graph), list(sentences))
 
 
-def _view(analysis: Analysis, graph: Graph) -> View:
+def _view(analysis: Analysis, graph: StageGraph) -> View:
     """Return the table of the results: their axes, their errors, and the errors that the laws set beside them."""
     results = {planned.cell.result for planned in graph.cells}
     own = next(iter(results)) if len(results) == 1 else None

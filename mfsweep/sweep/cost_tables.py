@@ -11,16 +11,16 @@ from pydantic import TypeAdapter, ValidationError
 from mfsweep.errors import SpecError
 from mfsweep.files import near, set_aside, write_text
 from mfsweep.models.registry import SMALL
-from mfsweep.plan.cost import OWN, Costs, Measured, latest
+from mfsweep.plan.cost import OWN, Costs, MeasuredSeconds, latest
 from mfsweep.spec.load import dotted, shown
 from mfsweep.spec.wording import problems
 from mfsweep.spec.yaml12 import YamlError, line_of, parse
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
-_ROWS = TypeAdapter(list[Measured])
+_ROWS = TypeAdapter(list[MeasuredSeconds])
 
 
-def read(path: Path) -> list[Measured]:
+def read(path: Path) -> list[MeasuredSeconds]:
     """Return the rows of a cost file: JSON or YAML, a list of what `mfsweep bench` writes.
 
     Raises:
@@ -36,7 +36,7 @@ def read(path: Path) -> list[Measured]:
     try:
         return _ROWS.validate_python(read.tree)
     except ValidationError as error:
-        first = problems(error.errors(), list[Measured], read.tree)[0]
+        first = problems(error.errors(), list[MeasuredSeconds], read.tree)[0]
         place = dotted(first.place) or "the top level"
         raise SpecError(
             f"{path}:{line_of(read.root, first.place)}: {place}: got {shown(first.got)}, expected {first.expected}; "
@@ -45,7 +45,7 @@ def read(path: Path) -> list[Measured]:
         ) from error
 
 
-def keep(store: Store, rows: Sequence[Measured]) -> None:
+def keep(store: StoreFolder, rows: Sequence[MeasuredSeconds]) -> None:
     """Write measured rows into the store; those of the same work on the same device go."""
     try:
         known = read(store.costs) if store.costs.exists() else []
@@ -57,7 +57,7 @@ def keep(store: Store, rows: Sequence[Measured]) -> None:
     write_text(store.costs, json.dumps(_ROWS.dump_python([*left, *rows], mode="json"), indent=1))
 
 
-def tables(store: Store, costs: Path | None, device: str | None) -> list[Costs]:
+def tables(store: StoreFolder, costs: Path | None, device: str | None) -> list[Costs]:
     """Return the tables of seconds to reckon with: the one that is given, the store's, and ours.
 
     Raises:

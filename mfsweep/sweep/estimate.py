@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mfsweep.plan.cost import STOPS, Estimator, Rate, Total, Work
+from mfsweep.plan.cost import STOPS, BatchWork, Estimator, Rate, Total
 from mfsweep.plan.overview import Overview, overview
 from mfsweep.prepare import Plan
 from mfsweep.sweep.cost_tables import tables
@@ -15,7 +15,7 @@ from mfsweep.sweep.search_costs import Bound, bound
 
 
 @dataclass(frozen=True)
-class Options:
+class EstimateOptions:
     """What the user may set of an estimate."""
 
     costs: Path | None = None
@@ -29,13 +29,13 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """Several plans in one store, and what they cost."""
 
     plans: Sequence[Plan]
-    options: Options
+    options: EstimateOptions
     overview: Overview
-    rates: dict[Work, Rate | None]
+    rates: dict[BatchWork, Rate | None]
     searches: Sequence[Bound | None]
     """What each plan that is a search costs at most."""
 
@@ -102,7 +102,7 @@ class Estimate:
         return row
 
 
-def estimate(plans: Sequence[Plan], options: Options) -> Estimate:
+def estimate(plans: Sequence[Plan], options: EstimateOptions) -> CostEstimate:
     """Return what plans in one store come to.
 
     Raises:
@@ -112,17 +112,17 @@ def estimate(plans: Sequence[Plan], options: Options) -> Estimate:
     done = frozenset[str]().union(*(plan.done for plan in plans))
     together = overview([plan.graph for plan in plans], done, estimator)
     searches = [bound(plan, estimator) if plan.spec.searched else None for plan in plans]
-    return Estimate(plans, options, together, estimator.rates, searches)
+    return CostEstimate(plans, options, together, estimator.rates, searches)
 
 
-def model_name(work: Work) -> str:
+def model_name(work: BatchWork) -> str:
     """Return a model as a table shows it: its architecture, and what is not the study's own."""
     fields = {name: getattr(work.model, name) for name in work.model.SHOWN}
     fields |= work.model.model_dump(exclude_defaults=True, exclude={"architecture"})
     return " ".join([work.model.architecture, *(f"{name}={value}" for name, value in fields.items())])
 
 
-def _rate_row(work: Work, rate: Rate | None) -> dict[str, Any]:
+def _rate_row(work: BatchWork, rate: Rate | None) -> dict[str, Any]:
     row = {**work._asdict(), "model": work.model.model_dump(mode="json")}
     if rate is None:
         return row | {"seconds": None}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.analysis.facts import Facts, Integers, Look, Part
+from mfsweep.analysis.facts import Facts, Integers, Look, SubsetPart
 from mfsweep.data.nearness import distances
 from mfsweep.data.structures import SYMBOLS, Structures
 from mfsweep.data.view import DataView
@@ -23,7 +23,7 @@ class _Forces(NamedTuple):
     """(A, 3) eV/angstrom."""
 
 
-def parts(plan: Plan) -> list[Part]:
+def parts(plan: Plan) -> list[SubsetPart]:
     """Return the parts of the partition of the first cell; none where the data are not at hand."""
     nodes = [plan.graph.nodes[planned.keys[planned.cell.result]] for planned in plan.graph.cells]
     if not plan.sources or not nodes:
@@ -60,12 +60,12 @@ def look(plan: Plan) -> Look | None:
     return tested
 
 
-def _part(view: DataView, subset: str, part: str, members: NDArray[np.int64]) -> Part:
+def _part(view: DataView, subset: str, part: str, members: NDArray[np.int64]) -> SubsetPart:
     structures = view.structures
     sizes, numbers = np.unique(structures.sizes[members], return_counts=True)
     atoms = np.bincount(structures.species[structures.atoms_of(members)], minlength=len(SYMBOLS))
     methods = view.data.labels
-    return Part(
+    return SubsetPart(
         subset=subset,
         part=part,
         structures=len(members),

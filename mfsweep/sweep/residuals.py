@@ -8,7 +8,7 @@ from typing import Any
 
 from mfsweep.analysis.drawn import Absent
 from mfsweep.analysis.gallery import gallery
-from mfsweep.analysis.study import Differences, Study, analyse
+from mfsweep.analysis.study import Differences, ReportStudy, analyse
 from mfsweep.data.residuals import residuals
 from mfsweep.data.view import open_view
 from mfsweep.prepare import Plan
@@ -64,7 +64,7 @@ def differences(plan: Plan, figures: Mapping[str, Residuals]) -> dict[str, Diffe
 
 def draw(plan: Plan, figures: Mapping[str, Residuals], found: Mapping[str, Differences], folder: Path) -> list[Path]:
     """Write the histograms into a folder; return their paths."""
-    study = Study(plan.name, plan.spec.document.text, (), figures=figures, differences=found)
+    study = ReportStudy(plan.name, plan.spec.document.text, (), figures=figures, differences=found)
     drawn = gallery(study, analyse(plan.store, study))
     return [path for one in drawn if not isinstance(one, Absent) for path in one.save(folder)]
 

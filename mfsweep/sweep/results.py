@@ -14,7 +14,7 @@ from rich.console import Console
 from mfsweep.analysis import report
 from mfsweep.analysis import study as studies
 from mfsweep.analysis.conclusion import conclusions
-from mfsweep.analysis.drawn import Drawn
+from mfsweep.analysis.drawn import DrawnFigure
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.frame import frame
 from mfsweep.analysis.gallery import gallery
@@ -43,7 +43,7 @@ class Results:
     """What came out of a sweep so far, and the ways to show it."""
 
     plan: Plan
-    study: studies.Study
+    study: studies.ReportStudy
 
     @cached_property
     def analysis(self) -> studies.Analysis:
@@ -51,7 +51,7 @@ class Results:
         return studies.analyse(self.plan.store, self.study)
 
     @cached_property
-    def drawn(self) -> list[Drawn]:
+    def drawn(self) -> list[DrawnFigure]:
         """Return the figures, drawn once for their files and the report."""
         return gallery(self.study, self.analysis)
 
@@ -129,7 +129,7 @@ def analyse(plan: Plan) -> Results:
     experiment = plan.spec.experiment
     fits = [FitRequest(name, fit.x, fit.y, fit.group_by) for name, fit in experiment.fits.items()]
     cells = plan.cells()
-    study = studies.Study(
+    study = studies.ReportStudy(
         name=plan.name,
         spec_text=plan.spec.document.text,
         cells=cells,

@@ -20,21 +20,21 @@ from mfsweep.prepare.inventory import Inventory
 from mfsweep.prepare.points import tried
 from mfsweep.run import cluster, orphans, sweep
 from mfsweep.run.mlflow_names import link
-from mfsweep.run.progress import Display, waiting
+from mfsweep.run.progress import SweepDisplay, waiting
 from mfsweep.run.room import Room
-from mfsweep.run.sweep import Summary
+from mfsweep.run.sweep import RunSummary
 from mfsweep.run.tracking import Tracker, Untracked
-from mfsweep.store import DEFAULT_STORE, Store
+from mfsweep.store import DEFAULT_STORE, StoreFolder
 from mfsweep.sweep import results, searching
 from mfsweep.sweep.came_out import CameOut, came_out
 from mfsweep.sweep.requirements import require_same_versions
 from mfsweep.sweep.tracking import mirror_others, tracked, uri_of_spec
 
 if TYPE_CHECKING:
-    from mfsweep.run.search import Search
+    from mfsweep.run.search import SearchPlan
 
 
-def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[Plan] = ()) -> Summary:
+def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[Plan] = ()) -> RunSummary:
     """Train what the store lacks, fit, report, and say what came out and how to go on.
 
     Args:
@@ -59,8 +59,8 @@ def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[
 
 
 def _run(
-    plan: Plan, search: Search | None, console: Console, tracking_uri: str | None, among: Sequence[Plan]
-) -> tuple[Summary, list[str]]:
+    plan: Plan, search: SearchPlan | None, console: Console, tracking_uri: str | None, among: Sequence[Plan]
+) -> tuple[RunSummary, list[str]]:
     folder = plan.store.sweep(plan.name)
     folder.write_spec(plan.spec.document.text)
     plan = search.plan if search else plan
@@ -88,7 +88,7 @@ def _run(
 
 
 @contextlib.contextmanager
-def _searching(plan: Plan, console: Console) -> Iterator[Search | None]:
+def _searching(plan: Plan, console: Console) -> Iterator[SearchPlan | None]:
     """Give the search of a spec that has one, held against other processes."""
     if plan.spec.experiment.search is None:
         yield None
@@ -102,14 +102,14 @@ def _searching(plan: Plan, console: Console) -> Iterator[Search | None]:
         yield search
 
 
-def smoke(plan: Plan, console: Console) -> Summary:
+def smoke(plan: Plan, console: Console) -> RunSummary:
     """Run a few steps and one evaluation of each kind of stage in a store that is thrown away; say how it went."""
     graph = smoke_graph(_tried(plan).graph)
     # In the store's folder, which every node sees: a cluster's head and its workers need not share a /tmp.
     plan.store.prepare()
     plan.store.scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="smoke-", dir=plan.store.scratch) as folder:
-        small = replace(plan, graph=graph, store=Store(Path(folder)), inventory=Inventory())
+        small = replace(plan, graph=graph, store=StoreFolder(Path(folder)), inventory=Inventory())
         small.store.prepare()
         with _room(small, console) as room:
             summary = _trained(small, room, console, Untracked())
@@ -161,9 +161,9 @@ def require_overlays(plan: Plan) -> None:
 
 
 def _trained(
-    plan: Plan, room: Room | None, console: Console, tracker: Tracker | Untracked, search: Search | None = None
-) -> Summary:
-    with Display(console, plan.graph, plan.done) as display:
+    plan: Plan, room: Room | None, console: Console, tracker: Tracker | Untracked, search: SearchPlan | None = None
+) -> RunSummary:
+    with SweepDisplay(console, plan.graph, plan.done) as display:
         if search:
             display.grow(plan.graph, search.progress)
         return sweep.run(plan, room, display, tracker, search)
@@ -186,7 +186,7 @@ def _command(plans: Sequence[Plan]) -> str:
     return f"mfsweep run {files}" + ("" if store == DEFAULT_STORE else f" --store {store}")
 
 
-def _say_end(plan: Plan, console: Console, summary: Summary, among: Sequence[Plan]) -> None:
+def _say_end(plan: Plan, console: Console, summary: RunSummary, among: Sequence[Plan]) -> None:
     for failure in summary.failures:
         why = f"{failure.reason.strip().splitlines()[0]}, see {failure.log}"
         console.print(f"failed: {failure.stage}: {why}", style="red", soft_wrap=True, markup=False)

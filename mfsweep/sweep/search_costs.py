@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mfsweep.plan.cost import Estimator, Total, total
 from mfsweep.prepare import Plan
-from mfsweep.prepare.points import Point, without_seeds
+from mfsweep.prepare.points import SearchPoint, without_seeds
 from mfsweep.quantities import count
 from mfsweep.spec.axes import Value
 
@@ -101,13 +101,13 @@ def at_most(plan: Plan) -> Reach:
     return Reach(settings.trials * len(studies), cells, stages)
 
 
-def _points(plan: Plan, study: Point) -> list[dict[str, Value]]:
+def _points(plan: Plan, study: SearchPoint) -> list[dict[str, Value]]:
     """Return the points of a study at which the search was tried."""
     points = [without_seeds(planned.cell.values) for planned in plan.tried.cells]
     return [point for point in points if study.items() <= point.items()]
 
 
-def _cost(plan: Plan, point: Point, estimator: Estimator) -> Total:
+def _cost(plan: Plan, point: SearchPoint, estimator: Estimator) -> Total:
     cells = [planned for planned in plan.tried.cells if without_seeds(planned.cell.values) == point]
     keys = {key for planned in cells for key in planned.keys.values()}
     return total((estimator.cost(plan.tried.nodes[key].training), 1) for key in keys)

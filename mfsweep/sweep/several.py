@@ -17,7 +17,7 @@ from mfsweep.files import FULL_DISK, near
 from mfsweep.masking import masked
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
-from mfsweep.run.sweep import Summary
+from mfsweep.run.sweep import RunSummary
 from mfsweep.sweep import running
 from mfsweep.sweep.places import refuse_relative_databases, refuse_relative_store
 from mfsweep.sweep.reports import refuse_same_names
@@ -30,7 +30,7 @@ WRONG = 2
 class SweepsOutcome:
     """How the runs of several specs ended."""
 
-    summaries: dict[str, Summary] = field(default_factory=dict)
+    summaries: dict[str, RunSummary] = field(default_factory=dict)
     """Spec name -> how it ended, of those that ran."""
     refused: int = 0
     """Specs that could not begin, or broke off."""

@@ -30,7 +30,7 @@ LARGE = 5000
 """Structures with auxiliary labels from which a model of the study's kind is worth its time."""
 
 
-class Method(NamedTuple):
+class StarterMethod(NamedTuple):
     """A label method of the data."""
 
     name: str
@@ -39,20 +39,20 @@ class Method(NamedTuple):
     """That carry its labels."""
 
 
-class Sizes(NamedTuple):
+class StarterSizes(NamedTuple):
     """How many structures each part gets."""
 
     train: int
-    """Of the target: `a`."""
+    """Training structures of the target: `a`."""
     validation: int
     test: int
     auxiliary: int
     """Validation structures of `b`."""
     seed: int
-    """Of the partition."""
+    """Seed of the partition."""
 
 
-SMALLEST = Sizes(train=4, validation=2, test=4, auxiliary=2, seed=0)
+SMALLEST = StarterSizes(train=4, validation=2, test=4, auxiliary=2, seed=0)
 
 
 class Start(NamedTuple):
@@ -60,7 +60,7 @@ class Start(NamedTuple):
 
     name: str
     source: str
-    methods: dict[str, Method]
+    methods: dict[str, StarterMethod]
     target: str
     auxiliary: str | None
     """None: one method only, which is trained directly."""
@@ -97,7 +97,7 @@ def look(path: Path, source: str, name: str, target: str | None = None) -> Start
     data, names = opened.structures, _names(opened.labels)
     usable = {names[key]: data.usable(key) for key in opened.labels}
     methods = {
-        names[key]: Method(names[key], own, number)
+        names[key]: StarterMethod(names[key], own, number)
         for key, own in sorted(opened.labels.items())
         if (number := int(usable[names[key]].sum()))
     }
@@ -108,7 +108,7 @@ def look(path: Path, source: str, name: str, target: str | None = None) -> Start
     return Start(name, source, methods, chosen, auxiliary, len(data.formula), int(data.sizes.max()), int(both.sum()))
 
 
-def _target(path: Path, methods: Mapping[str, Method], asked: str | None) -> str:
+def _target(path: Path, methods: Mapping[str, StarterMethod], asked: str | None) -> str:
     if asked is not None:
         if asked not in methods:
             raise DataError(f"{path}: no label method {asked!r}: there are {', '.join(methods)}")
@@ -134,7 +134,7 @@ def _names(found: Mapping[str, LabelKeys]) -> dict[str, str]:
     return names
 
 
-def proposals(start: Start) -> Iterator[Sizes]:
+def proposals(start: Start) -> Iterator[StarterSizes]:
     """Yield sizes to try, the largest first; whole formulae cannot be shared out to any number."""
     labelled = start.both
     for share in (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.12, 0.07):
@@ -144,10 +144,10 @@ def proposals(start: Start) -> Iterator[Sizes]:
             return
         rest = start.methods[start.auxiliary].structures if start.auxiliary else 0
         for seed in range(3):
-            yield Sizes(train, validation, test, max(2, round((rest - usable) * 0.2)), seed)
+            yield StarterSizes(train, validation, test, max(2, round((rest - usable) * 0.2)), seed)
 
 
-def text(start: Start, sizes: Sizes, pool: int, *, by: str | None = None) -> str:
+def text(start: Start, sizes: StarterSizes, pool: int, *, by: str | None = None) -> str:
     """Return the spec.
 
     Args:
@@ -235,7 +235,7 @@ def _keys(keys: LabelKeys) -> str:
     return f'energy: "{keys.energy}"{forces}'
 
 
-def _note(own: Method, start: Start) -> str:
+def _note(own: StarterMethod, start: Start) -> str:
     role = {start.target: ", the target", start.auxiliary: ", the auxiliary method"}.get(own.name, ", not used here")
     return f"   # {count(own.structures, 'structure')}{role}"
 

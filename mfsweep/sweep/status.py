@@ -13,7 +13,7 @@ from mfsweep.prepare.pruned import pruned_points, spared
 from mfsweep.records import EvaluationRecord, Record
 from mfsweep.spec.axes import Value
 
-State = Literal["done", "trained", "failed", "pruned", "skipped", "begun", "to do"]
+StageState = Literal["done", "trained", "failed", "pruned", "skipped", "begun", "to do"]
 """`trained`: an evaluation is missing. `pruned`: a search has stopped it; `skipped`: no point needs it any more."""
 
 
@@ -26,7 +26,7 @@ class StageStatus:
     """Its name in the spec."""
     values: Mapping[str, Value]
     """Axis -> value, of the axes that it depends on."""
-    state: State
+    state: StageState
     log: Path
     reason: str | None = None
     """Why it failed, or was stopped."""
@@ -64,7 +64,7 @@ def _status(plan: Plan, node: Node, *, is_needed: bool) -> StageStatus:
     record = folder.record()
     failure = None if is_done else folder.failure()
     pruning = None if record else folder.pruning()
-    state: State = "trained" if record else "pruned" if pruning else "begun" if folder.path.exists() else "to do"
+    state: StageState = "trained" if record else "pruned" if pruning else "begun" if folder.path.exists() else "to do"
     state = "skipped" if state in ("begun", "to do") and not is_needed else state
     state = "done" if is_done else "failed" if failure else state
     reason = failure or (pruning.reason if pruning else None)

@@ -9,10 +9,9 @@ from mfsweep.analysis.frame import frame
 from mfsweep.analysis.records import score_of
 from mfsweep.errors import StoreError
 from mfsweep.records import EvaluationRecord
-from mfsweep.store import DEFAULT_STORE, damage
-from mfsweep.store import Store as StoreFolder
+from mfsweep.store import DEFAULT_STORE, StoreFolder, damage
 from mfsweep.store.damage import Damage
-from mfsweep.store.predictions import Prediction, read_prediction
+from mfsweep.store.predictions import StoredPrediction, read_prediction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +47,7 @@ class Store(StoreFolder):
         names = sweeps or self.sweep_names()
         return frame(self, [(name, self.sweep(name).cells()) for name in names])
 
-    def predictions(self, key: str) -> dict[str, Prediction]:
+    def predictions(self, key: str) -> dict[str, StoredPrediction]:
         """Return the stored predictions of a trained stage: name of the score (`test.cc`) -> reference and predicted.
 
         Args:
@@ -58,7 +57,7 @@ class Store(StoreFolder):
             StoreError: no such stage, or a file of it is damaged.
         """
         folder = self.find(key)
-        found: dict[str, Prediction] = {}
+        found: dict[str, StoredPrediction] = {}
         for path in sorted(folder.evaluations.glob("*.json")):
             record = damage.read(path, EvaluationRecord)
             if isinstance(record, EvaluationRecord):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from mfsweep.prepare import Plan, prepare
 from mfsweep.spec.load import Spec
-from mfsweep.store import DEFAULT_STORE, Store
+from mfsweep.store import DEFAULT_STORE, StoreFolder
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from mfsweep.run.sweep import Summary
-    from mfsweep.sweep.estimate import Estimate
+    from mfsweep.run.sweep import RunSummary
+    from mfsweep.sweep.estimate import CostEstimate
     from mfsweep.sweep.results import Results
     from mfsweep.sweep.status import StageStatus
 
@@ -34,14 +34,14 @@ class Sweep:
     def __init__(
         self,
         spec: str | Path | Spec,
-        store: str | Path | Store = DEFAULT_STORE,
+        store: str | Path | StoreFolder = DEFAULT_STORE,
         *,
         resources: Mapping[str, Any] | None = None,
         verify: bool = False,
     ) -> None:
         self.spec = spec if isinstance(spec, Spec) else Path(spec)
-        self._named = store.root if isinstance(store, Store) else Path(store).expanduser()
-        self.store = store if isinstance(store, Store) else Store(self._named.absolute())
+        self._named = store.root if isinstance(store, StoreFolder) else Path(store).expanduser()
+        self.store = store if isinstance(store, StoreFolder) else StoreFolder(self._named.absolute())
         self._resources = resources
         self._verify = verify
 
@@ -81,7 +81,7 @@ class Sweep:
         device: str | None = None,
         assumed_steps: int | None = None,
         price: float | None = None,
-    ) -> Estimate:
+    ) -> CostEstimate:
         """Return stages, steps and device-hours: of the whole sweep, and of what is left to do. No data are needed.
 
         Args:
@@ -93,11 +93,11 @@ class Sweep:
         Raises:
             SpecError: the spec, or a cost file that is none.
         """
-        from mfsweep.sweep.estimate import Options, estimate
+        from mfsweep.sweep.estimate import EstimateOptions, estimate
 
-        return estimate([self.plan(without_data=True)], Options(costs, device, assumed_steps, price))
+        return estimate([self.plan(without_data=True)], EstimateOptions(costs, device, assumed_steps, price))
 
-    def run(self, console: Console | None = None, *, tracking_uri: str | None = None) -> Summary:
+    def run(self, console: Console | None = None, *, tracking_uri: str | None = None) -> RunSummary:
         """Train what the store lacks, fit, report, and say what goes on and what came out.
 
         It joins the Ray cluster of this process, of RAY_ADDRESS or of the surrounding job, or starts one meanwhile.

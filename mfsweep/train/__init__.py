@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mfsweep.train.checkpoint import Weights, load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
-from mfsweep.train.loop import Kept, Progress, TrainingOutcome, train
+from mfsweep.train.loop import KeptCheckpoint, Progress, TrainingOutcome, train
 from mfsweep.train.world import World
 
 __all__ = [
-    "Kept",
+    "KeptCheckpoint",
     "Predictions",
     "Progress",
     "TrainingOutcome",

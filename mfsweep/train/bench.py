@@ -29,7 +29,8 @@ from mfsweep.train.tensors import Sender
 MOLECULE = 14
 """Atoms of a molecule (13.8 is the mean of ANI-1ccx)."""
 SPACING = 1.3
-"""Of the grid on which atoms stand, angstrom: 14 of them lie within the cutoff of each other, but for a few pairs."""
+"""Spacing of the grid on which atoms stand, angstrom: 14 of them lie within the cutoff of each other, but for a few
+pairs."""
 ELEMENTS: tuple[int, ...] = (1, 6, 7, 8)
 
 

@@ -19,7 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
 from mfsweep.models.base import Potential
-from mfsweep.train.step import Found, Task, find, fixed_shapes, moving
+from mfsweep.train.step import BatchResult, Task, find, fixed_shapes, moving
 from mfsweep.train.tensors import Labelled
 
 
@@ -42,7 +42,7 @@ class Compiled:
         self._dynamic = dynamic
         self._graphs: dict[Any, Callable[..., tuple[Tensor, ...]]] = {}
 
-    def __call__(self, batch: Labelled, task: Task) -> Found:
+    def __call__(self, batch: Labelled, task: Task) -> BatchResult:
         """Compute a batch."""
         tensors = batch.tensors()
         # Sizes of 0 and 1 would be compiled apart from all others: such a batch is rare, and computed as it is.
@@ -57,7 +57,7 @@ class Compiled:
                 torch._dynamo.mark_dynamic(tensor, _dimension(name))  # noqa: SLF001 (its documented name)
         with torch.no_grad():
             loss, energy, *rest = self._graphs[key](*self._state, *tensors.values())
-        return Found(loss, energy, rest.pop(0) if task.forces else None, rest)
+        return BatchResult(loss, energy, rest.pop(0) if task.forces else None, rest)
 
     def _traced(self, tensors: dict[str, Tensor], task: Task) -> torch.fx.GraphModule:
         """Return the step as a graph of plain operations on (trained, frozen, batch) tensors."""

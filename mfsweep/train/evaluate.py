@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mfsweep.data.batch import assemble
-from mfsweep.data.cost_aware import Items, loads
+from mfsweep.data.cost_aware import BatchItems, loads
 from mfsweep.data.reference import offset_energy
 from mfsweep.data.view import DataView
 from mfsweep.errors import TrainingError
@@ -219,7 +219,7 @@ def _loads(model: Potential, view: DataView, indices: np.ndarray, max_atoms: int
     if max_edges is None:
         return sizes
     edges = np.diff(view.edges(model.cutoff).offsets)[indices]
-    return loads(Items(sizes, edges), max_atoms, max_edges)
+    return loads(BatchItems(sizes, edges), max_atoms, max_edges)
 
 
 def _within_formula(energy: np.ndarray, formula: np.ndarray) -> np.ndarray:

@@ -19,14 +19,14 @@ from mfsweep.train.compiled import Compiled
 from mfsweep.train.graphed import Graphed
 from mfsweep.train.loss import learns_forces
 from mfsweep.train.parity import TF32_TOLERANCE, TOLERANCES, difference, in_full_precision
-from mfsweep.train.state import State
-from mfsweep.train.step import Backend, Found, Task, find, fixed_shapes, moving
+from mfsweep.train.state import TrainingState
+from mfsweep.train.step import Backend, BatchResult, Task, find, fixed_shapes, moving
 from mfsweep.train.tensors import Labelled, Sender
 from mfsweep.train.world import World
 
 _LOG = logging.getLogger(__name__)
 _STRUCTURES = 4
-"""Of each label method, on which a backend is compared with eager PyTorch."""
+"""Structures of each label method on which a backend is compared with eager PyTorch."""
 
 
 class Ran(NamedTuple):
@@ -55,7 +55,7 @@ class Chosen(NamedTuple):
 def _eager(model: Potential, _: Execution) -> Backend:
     parameters = list(moving(model).values())
 
-    def compute(batch: Labelled, task: Task) -> Found:
+    def compute(batch: Labelled, task: Task) -> BatchResult:
         with fixed_shapes(model):
             return find(model, parameters, batch, task)
 
@@ -80,7 +80,7 @@ BACKENDS: dict[str, Callable[[Potential, Execution], Backend]] = {
 """`execution.backend` of a spec -> what makes it for a model."""
 
 
-def choose(execution: Execution, state: State, view: DataView, world: World) -> Chosen:
+def choose(execution: Execution, state: TrainingState, view: DataView, world: World) -> Chosen:
     """Return the backend of a spec if it passes the gate, else eager PyTorch with a word in the log; on every rank.
 
     Args:
@@ -126,7 +126,7 @@ def _candidates(execution: Execution, model: Potential, *, on_gpu: bool) -> list
     ]
 
 
-def _fault(chosen: Chosen, state: State, view: DataView, device: torch.device) -> str | None:
+def _fault(chosen: Chosen, state: TrainingState, view: DataView, device: torch.device) -> str | None:
     """Return where a backend differs from eager PyTorch on structures of the stage, or None."""
     assert chosen.backend is not None
     model, training = state.model, state.training
@@ -148,7 +148,7 @@ def task_of(training: Training, method: str) -> Task:
     return Task(training.head_of(method), learns_forces(training, method), training.recipe.loss[method])
 
 
-def samples(state: State, view: DataView) -> Iterator[tuple[str, Batch]]:
+def samples(state: TrainingState, view: DataView) -> Iterator[tuple[str, Batch]]:
     """Yield a small batch of each label method of a training."""
     training = state.training
     for method in training.methods:

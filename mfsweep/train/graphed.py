@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mfsweep.train.step import Backend, Found, Task
+from mfsweep.train.step import Backend, BatchResult, Task
 from mfsweep.train.tensors import Labelled
 
 LIMIT = 64
@@ -22,7 +22,7 @@ _WARMUP = 3
 class _Recorded(NamedTuple):
     graph: torch.cuda.CUDAGraph
     inputs: dict[str, Tensor]
-    found: Found
+    found: BatchResult
 
 
 class Graphed:
@@ -33,7 +33,7 @@ class Graphed:
         self._recorded: dict[Any, _Recorded] = {}
         self._pool: Any = None
 
-    def __call__(self, batch: Labelled, task: Task) -> Found:
+    def __call__(self, batch: Labelled, task: Task) -> BatchResult:
         """Compute a batch; what is returned stands until the next call, but for the energies."""
         tensors = batch.tensors()
         key = (task, tuple((name, tensor.shape) for name, tensor in tensors.items()))

@@ -17,7 +17,7 @@ from torch import Tensor
 from mfsweep.data.batch import assemble
 from mfsweep.data.view import DataView
 from mfsweep.errors import TrainingError
-from mfsweep.models.base import Graph, Potential
+from mfsweep.models.base import AtomGraph, Potential
 from mfsweep.models.registry import build
 from mfsweep.spec.stage import Training
 from mfsweep.train.parent import Parent
@@ -30,7 +30,7 @@ TOLERANCE = {torch.float32: (1e-3, 1e-6), torch.float64: (1e-7, 1e-10)}
 eV/atom or eV/angstrom."""
 
 
-class Inherited(NamedTuple):
+class Inheritance(NamedTuple):
     """How far a child was from its parent before its first step."""
 
     energy: float
@@ -49,7 +49,7 @@ def compare(
     view: DataView,
     training: Training,
     device: torch.device,
-) -> Inherited | None:
+) -> Inheritance | None:
     """Compare a child with its parent.
 
     Args:
@@ -93,7 +93,7 @@ def compare(
         explained &= all(np.isfinite(d) and d <= relative * s + least for d, s in zip(differences, scales, strict=True))
         energy, forces = max(energy, differences[0]), max(forces, differences[1])
     model.train(was_training)
-    found = Inherited(energy, forces, len(members), len(sources))
+    found = Inheritance(energy, forces, len(members), len(sources))
     if not explained:
         raise TrainingError(
             f"before its first step the model differs from {parent.path}, from which it starts, by {energy:.3g} "
@@ -103,7 +103,7 @@ def compare(
     return found
 
 
-def _predicted(model: Potential, head: str, graph: Graph, *, with_shifts: bool) -> tuple[Tensor, Tensor]:
+def _predicted(model: Potential, head: str, graph: AtomGraph, *, with_shifts: bool) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         prediction = model(graph, head, forces=True)
     assert prediction.forces is not None

@@ -21,10 +21,10 @@ from mfsweep.spec.execution import Execution
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import load, load_step, save, save_weights
 from mfsweep.train.execution import Ran, choose
-from mfsweep.train.inheritance import Inherited
+from mfsweep.train.inheritance import Inheritance
 from mfsweep.train.schedule import HeadReason, Reason, head_reason
-from mfsweep.train.selection import Best, selection
-from mfsweep.train.state import State
+from mfsweep.train.selection import BestWeights, selection
+from mfsweep.train.state import TrainingState
 from mfsweep.train.steps import Period, optimise
 from mfsweep.train.tally import PassId
 from mfsweep.train.validation import validate, validation_of
@@ -51,7 +51,7 @@ class Progress(NamedTuple):
     """By full path, `validation.<method>.<quantity>`."""
 
 
-class Kept(NamedTuple):
+class KeptCheckpoint(NamedTuple):
     """A checkpoint that was kept."""
 
     metric: str
@@ -69,8 +69,8 @@ class TrainingOutcome(NamedTuple):
     seconds: float
     """Wall time in training, resumed parts summed."""
     stop_reason: Reason
-    selected: Kept
-    heads: dict[str, Kept]
+    selected: KeptCheckpoint
+    heads: dict[str, KeptCheckpoint]
     """Per readout head, the checkpoint that was best for it."""
     head_reasons: dict[str, HeadReason]
     """Per readout head, how far it had come."""
@@ -85,7 +85,7 @@ class TrainingOutcome(NamedTuple):
     """Trainable parameters."""
     ran: Ran
     """How its steps were computed, since it was last resumed."""
-    inherited: Inherited | None = None
+    inherited: Inheritance | None = None
     """How far the model was from its parent before its first step; None without one."""
 
 
@@ -126,7 +126,7 @@ def train(
         heads.setdefault(own.head, {})[method] = own.share
     quantities = {method: own.quantities(view) for method, own in validations.items()}
     keep = selection(training.recipe.select_on, heads, quantities)
-    state = State(training, view, keep, parent, world)
+    state = TrainingState(training, view, keep, parent, world)
     _resume(state, checkpoints / LAST, world)
     if world.rank == 0:
         cut(metrics, state.step)
@@ -150,7 +150,7 @@ def train(
     return _finish(state, checkpoints, world, chosen.ran)
 
 
-def _resume(state: State, last: Path, world: World) -> None:
+def _resume(state: TrainingState, last: Path, world: World) -> None:
     """Stand where `last` was saved, if there is one: rank 0 looks, and the others follow it."""
     if world.rank == 0 and last.exists():
         try:
@@ -168,7 +168,7 @@ def _next_validation(training: Training, step: int) -> int:
     return until if limit is None else min(until, limit)
 
 
-def _lines(state: State, period: Period, validation: dict[str, float]) -> list[str]:
+def _lines(state: TrainingState, period: Period, validation: dict[str, float]) -> list[str]:
     """Return the metrics file's lines of one period: one a step, then the validation's."""
     lines = []
     for row, time_ in enumerate(period.times):
@@ -198,7 +198,7 @@ def _shares(sets: list[SetShare]) -> dict[str, float]:
     return found
 
 
-def _finish(state: State, checkpoints: Path, world: World, ran: Ran) -> TrainingOutcome:
+def _finish(state: TrainingState, checkpoints: Path, world: World, ran: Ran) -> TrainingOutcome:
     """Write the kept models and return the outcome."""
     reason, kept = state.stop_reason, state.selection
     assert reason is not None
@@ -207,16 +207,16 @@ def _finish(state: State, checkpoints: Path, world: World, ran: Ran) -> Training
     files: dict[int, str] = {}
     """Step -> the file of its weights: a step that several criteria chose is written once."""
 
-    def write(best: Best, file: str) -> Kept:
+    def write(best: BestWeights, file: str) -> KeptCheckpoint:
         if best.step not in files:
             files[best.step] = file
             if world.rank == 0:
                 state.flat.load(best.parameters)
                 save_weights(checkpoints / file, state.weights(best.step))
-        return Kept(best.metric, best.step, best.value, f"{checkpoints.name}/{files[best.step]}")
+        return KeptCheckpoint(best.metric, best.step, best.value, f"{checkpoints.name}/{files[best.step]}")
 
     selected = write(kept.selected, SELECTED)
-    heads: dict[str, Kept] = {}
+    heads: dict[str, KeptCheckpoint] = {}
     reasons: dict[str, HeadReason] = {}
     for head, best in kept.heads.items():
         heads[head] = write(best, f"best.{head}.pt")

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mfsweep.models.base import Prediction
+from mfsweep.models.base import ModelOutput
 from mfsweep.spec.stage import LossWeights, Training
 from mfsweep.train.tensors import Labelled
 
 
-def summed_loss(prediction: Prediction, batch: Labelled, weights: LossWeights) -> Tensor:
+def summed_loss(prediction: ModelOutput, batch: Labelled, weights: LossWeights) -> Tensor:
     """Return the sum over a batch's structures of the loss, a scalar (eV, angstrom).
 
     There is no force term without forces, and without a weight on energies theirs are never looked at.

@@ -19,7 +19,7 @@ _ALIGNMENT = 16
 """Parameters start at multiples of this many components, so that matrix kernels find them aligned."""
 
 
-class Group(NamedTuple):
+class ParameterGroup(NamedTuple):
     """Parameters that are trained at one learning rate."""
 
     rate: float
@@ -59,7 +59,7 @@ class Flat:
         self.values.copy_(values)
 
 
-def trained(model: Potential, recipe: Recipe) -> list[Group]:
+def trained(model: Potential, recipe: Recipe) -> list[ParameterGroup]:
     """Freeze what a recipe leaves as it is, and return the rest in groups of one learning rate each.
 
     With `trainable: lora` the model gets its adapters here; its own backbone is then frozen, and what the recipe says
@@ -75,9 +75,9 @@ def trained(model: Potential, recipe: Recipe) -> list[Group]:
     rates = recipe.learning_rate
     if not isinstance(rates, Rates):
         chosen = {id(parameter) for parameter in (*body, *readouts)}
-        groups = [Group(rates, [parameter for parameter in model.parameters() if id(parameter) in chosen])]
+        groups = [ParameterGroup(rates, [parameter for parameter in model.parameters() if id(parameter) in chosen])]
     else:
-        groups = [Group(rates.backbone, body), Group(rates.readouts, readouts)]
+        groups = [ParameterGroup(rates.backbone, body), ParameterGroup(rates.readouts, readouts)]
     groups = [group for group in groups if group.rate and group.parameters]
     assert groups, "the plan refuses a training of nothing"
     moving = {id(parameter) for group in groups for parameter in group.parameters}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mfsweep.train.step import Found
+from mfsweep.train.step import BatchResult
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 """Precision -> the largest relative error. In float64 cuEquivariance's CUDA kernels do not pass: gradients differed by
@@ -24,7 +24,7 @@ _SMALL = 1e-3
 """Part of the whole gradient below which a parameter's own counts as that much."""
 
 
-def difference(reference: Found, own: Found, names: Sequence[str], tolerance: float) -> str | None:
+def difference(reference: BatchResult, own: BatchResult, names: Sequence[str], tolerance: float) -> str | None:
     """Return in words what differs first, or None.
 
     Args:
@@ -40,7 +40,9 @@ def difference(reference: Found, own: Found, names: Sequence[str], tolerance: fl
     return None
 
 
-def _compared(reference: Found, own: Found, names: Sequence[str]) -> Iterator[tuple[str, Tensor, Tensor, float]]:
+def _compared(
+    reference: BatchResult, own: BatchResult, names: Sequence[str]
+) -> Iterator[tuple[str, Tensor, Tensor, float]]:
     """Yield what is compared, what it must be, what it is, and the size that errors are measured against."""
     yield "the energy", reference.energy, own.energy[: len(reference.energy)], _norm(reference.energy)
     if reference.forces is not None:
@@ -57,7 +59,7 @@ def _norm(tensor: Tensor) -> float:
     return float(torch.linalg.vector_norm(tensor.double()))
 
 
-def in_full_precision(compute: Callable[[], Found]) -> Found:
+def in_full_precision(compute: Callable[[], BatchResult]) -> BatchResult:
     """Compute without TF32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

@@ -22,7 +22,7 @@ from mfsweep.models import outside, overlay
 from mfsweep.models.base import Potential
 from mfsweep.models.stress import strained
 from mfsweep.passport import read_passport
-from mfsweep.records import Best, Record
+from mfsweep.records import BestCheckpoint, Record
 from mfsweep.store import StageFolder
 from mfsweep.train.checkpoint import DTYPES, Weights, load_weights, restore
 from mfsweep.train.evaluate import chunks
@@ -36,7 +36,7 @@ MAX_ATOMS = 1024
 Precision = Literal["float32", "float64"]
 
 
-class Predicted(NamedTuple):
+class PredictedLabels(NamedTuple):
     """What a model says of S structures with A atoms in all."""
 
     energy: NDArray[np.float64]
@@ -99,7 +99,7 @@ class Predictor:
 
     def predict(
         self, atoms: Sequence[Atoms], *, forces: bool = True, stress: bool = False, max_atoms: int = MAX_ATOMS
-    ) -> Predicted:
+    ) -> PredictedLabels:
         """Return energies, and if asked forces and stress.
 
         Args:
@@ -125,7 +125,7 @@ class Predictor:
 
     def compute(
         self, atoms: Sequence[Atoms], *, forces: bool = True, stress: bool = False, max_atoms: int = MAX_ATOMS
-    ) -> Predicted:
+    ) -> PredictedLabels:
         """Return what `predict` does, with numbers that are not finite as they come.
 
         Args:
@@ -149,7 +149,7 @@ class Predictor:
         owner = np.repeat(np.arange(len(atoms)), structures.sizes)
         energy += np.bincount(owner, weights=self._offsets[structures.species], minlength=len(atoms))
         each = np.split(force, structures.offsets[1:-1]) if len(atoms) else []
-        return Predicted(energy, each if forces else None, tension if stress else None)
+        return PredictedLabels(energy, each if forces else None, tension if stress else None)
 
     def _chunk(
         self, structures: Structures, *, forces: bool, stress: bool
@@ -263,7 +263,7 @@ def _of_stage(
     return Trained(weights, name, _offsets(record, weights, name, offsets), minus, f"the stage {folder.key}")
 
 
-def sound(folder: StageFolder, kept: Best) -> Weights:
+def sound(folder: StageFolder, kept: BestCheckpoint) -> Weights:
     """Return the weights of a checkpoint that a record names.
 
     Raises:
@@ -284,7 +284,7 @@ def difference_of(record: Record, head: str) -> str | None:
     return None
 
 
-def _chosen(head: str | None, heads: Sequence[str] | dict[str, Best], place: str) -> str:
+def _chosen(head: str | None, heads: Sequence[str] | dict[str, BestCheckpoint], place: str) -> str:
     if head is None and len(heads) == 1:
         return next(iter(heads))
     if head not in heads:

@@ -48,7 +48,7 @@ class Criterion(NamedTuple):
         return sum(weight * metrics[metric] for metric, weight in self.weights.items())
 
 
-class Best(NamedTuple):
+class BestWeights(NamedTuple):
     """The weights at the step where a criterion was lowest so far."""
 
     metric: str
@@ -67,8 +67,8 @@ class Selection(NamedTuple):
     judges: dict[str, Criterion]
     """Head -> what judges it."""
     select_on: Criterion
-    selected: Best | None = None
-    heads: dict[str, Best] = {}  # noqa: RUF012 (never written to: `updated` makes a new one)
+    selected: BestWeights | None = None
+    heads: dict[str, BestWeights] = {}  # noqa: RUF012 (never written to: `updated` makes a new one)
 
     def updated(self, step: int, metrics: Mapping[str, float], parameters: Tensor) -> Selection:
         """Return the selection after a validation.
@@ -79,11 +79,11 @@ class Selection(NamedTuple):
             parameters: the flat parameters, a copy that nobody writes to.
         """
 
-        def better(best: Best | None, criterion: Criterion) -> Best:
+        def better(best: BestWeights | None, criterion: Criterion) -> BestWeights:
             value = criterion.value(metrics)
             if best is not None and value >= best.value:
                 return best
-            return Best(criterion.name, step, value, dict(metrics), parameters)
+            return BestWeights(criterion.name, step, value, dict(metrics), parameters)
 
         heads = {head: better(self.heads.get(head), judge) for head, judge in self.judges.items()}
         return self._replace(selected=better(self.selected, self.select_on), heads=heads)
@@ -98,8 +98,8 @@ class Selection(NamedTuple):
 
     def restored(self, state: Mapping[str, Any]) -> Selection:
         """Return the selection whose `state` this is."""
-        heads = {head: Best(**best) for head, best in state["heads"].items()}
-        return self._replace(selected=Best(**state["selected"]), heads=heads)
+        heads = {head: BestWeights(**best) for head, best in state["heads"].items()}
+        return self._replace(selected=BestWeights(**state["selected"]), heads=heads)
 
 
 def selection(

@@ -22,7 +22,7 @@ from mfsweep.models.registry import build
 from mfsweep.spec.data import TEST_SUBSET
 from mfsweep.spec.stage import Training
 from mfsweep.train.checkpoint import DTYPES, Weights
-from mfsweep.train.inheritance import Inherited, compare
+from mfsweep.train.inheritance import Inheritance, compare
 from mfsweep.train.parameters import Flat, trained
 from mfsweep.train.parent import Parent, child_shape, match_heads, read_parent
 from mfsweep.train.referencing import refer
@@ -35,7 +35,7 @@ _DUMPED = {"key", "step", "seconds", "parameters", "optimizer", "plateau", "samp
 """What is there at least of a training to resume."""
 
 
-class State:
+class TrainingState:
     """A training between two optimiser steps."""
 
     def __init__(
@@ -101,7 +101,7 @@ class State:
             refer(model, sources, view, training, self.offsets, world)
         return model
 
-    def _inherited(self, view: DataView, world: World) -> Inherited | None:
+    def _inherited(self, view: DataView, world: World) -> Inheritance | None:
         """Return how far the model, as it would take its first step, is from its parent; that one's weights go."""
         if self._parent is None:
             return None

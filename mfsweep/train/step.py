@@ -27,7 +27,7 @@ class Task(NamedTuple):
     weights: LossWeights
 
 
-class Found(NamedTuple):
+class BatchResult(NamedTuple):
     """What a batch gives."""
 
     loss: Tensor
@@ -40,17 +40,19 @@ class Found(NamedTuple):
     """(P,) of the loss by each trained parameter, zeros where it has none."""
 
 
-Backend = Callable[[Labelled, Task], Found]
+Backend = Callable[[Labelled, Task], BatchResult]
 """Computes batches of one training."""
 
 
-def find(forward: Forward, parameters: Sequence[Tensor], batch: Labelled, task: Task) -> Found:
+def find(forward: Forward, parameters: Sequence[Tensor], batch: Labelled, task: Task) -> BatchResult:
     """Compute a batch by eager PyTorch."""
     prediction = forward(batch.graph, task.head, forces=task.forces)
     loss = summed_loss(prediction, batch, task.weights)
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     forces = prediction.forces
-    return Found(loss.detach(), prediction.energy.detach(), None if forces is None else forces.detach(), gradients)
+    return BatchResult(
+        loss.detach(), prediction.energy.detach(), None if forces is None else forces.detach(), gradients
+    )
 
 
 @contextlib.contextmanager

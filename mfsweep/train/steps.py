@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from mfsweep.data.batch import Batch, assemble
-from mfsweep.data.sampler import Drawn, Pass
+from mfsweep.data.sampler import DrawnBatch, Pass
 from mfsweep.data.view import DataView
 from mfsweep.errors import TrainingError
 from mfsweep.train.execution import Chosen, Ran, task_of
 from mfsweep.train.loss import summed_loss
-from mfsweep.train.state import State
+from mfsweep.train.state import TrainingState
 from mfsweep.train.step import Task, moving
 from mfsweep.train.tally import PassId
 from mfsweep.train.tensors import Labelled, Sender
@@ -69,7 +69,7 @@ class _Predicted(NamedTuple):
 class _Ready(NamedTuple):
     """One batch of this rank, on its device."""
 
-    drawn: Drawn
+    drawn: DrawnBatch
     arrays: Batch
     batch: Labelled
 
@@ -77,7 +77,7 @@ class _Ready(NamedTuple):
 class _Step(NamedTuple):
     """One step, before it is computed."""
 
-    drawn: list[Drawn]
+    drawn: list[DrawnBatch]
     """Its batches on all ranks."""
     passes: list[Pass]
     """Those that it finishes."""
@@ -88,7 +88,7 @@ EAGER = Chosen(None, Ran())
 """Eager PyTorch, batch by batch."""
 
 
-def optimise(state: State, view: DataView, until: int, world: World, chosen: Chosen = EAGER) -> Period:
+def optimise(state: TrainingState, view: DataView, until: int, world: World, chosen: Chosen = EAGER) -> Period:
     """Run optimiser steps up to and with step `until`, on every rank together.
 
     Args:
@@ -108,13 +108,13 @@ def optimise(state: State, view: DataView, until: int, world: World, chosen: Cho
     first, number = state.step, until - state.step
     losses = torch.zeros((number, len(methods)), dtype=torch.float64, device=world.device)
     counts = np.zeros((number, len(methods)), dtype=np.int64)
-    history: list[list[Drawn]] = []
+    history: list[list[DrawnBatch]] = []
     predicted: list[_Predicted] = []
     passes: list[list[Pass]] = []
     times: list[float] = []
     compute = _computation(state, chosen)
 
-    def ready(drawn: Drawn) -> _Ready:
+    def ready(drawn: DrawnBatch) -> _Ready:
         method = drawn.method
         arrays = assemble(view, drawn.indices, method, state.offsets[method], model.cutoff, tasks[method].forces)
         arrays = chosen.fit(arrays, model.cutoff)
@@ -165,7 +165,7 @@ def _ahead(prepare: Callable[[], _Step], number: int, world: World) -> Iterator[
             yield step
 
 
-def _computation(state: State, chosen: Chosen) -> Callable[[Labelled, Task, int], tuple[Tensor, Tensor]]:
+def _computation(state: TrainingState, chosen: Chosen) -> Callable[[Labelled, Task, int], tuple[Tensor, Tensor]]:
     """Return what adds the gradients of a batch's loss / count to the others', and gives its loss and energies."""
     backend = chosen.backend
     if backend is None:
@@ -189,9 +189,9 @@ def _computation(state: State, chosen: Chosen) -> Callable[[Labelled, Task, int]
 
 def _require_finite(
     period: Period,
-    history: list[list[Drawn]],
+    history: list[list[DrawnBatch]],
     predicted: list[_Predicted],
-    state: State,
+    state: TrainingState,
     view: DataView,
     world: World,
 ) -> None:

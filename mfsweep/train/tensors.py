@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from mfsweep.data.batch import Batch
-from mfsweep.models.base import Graph
+from mfsweep.models.base import AtomGraph
 
 
 class Labelled(NamedTuple):
     """A batch with its reference values, on the device and in the model's precision."""
 
-    graph: Graph
+    graph: AtomGraph
     atoms: Tensor
     """(S,) atoms of each structure, floating point."""
     energy: Tensor
@@ -37,7 +37,7 @@ class Labelled(NamedTuple):
         """Return the batch of some tensors."""
         own = dict(tensors)
         atoms, energy, forces = own.pop("atoms"), own.pop("energy"), own.pop("forces", None)
-        return cls(Graph(**own, size=energy.shape[0]), atoms, energy, forces)
+        return cls(AtomGraph(**own, size=energy.shape[0]), atoms, energy, forces)
 
 
 class Sender:
@@ -49,9 +49,9 @@ class Sender:
         self._dtype = dtype
         self._device = device
 
-    def graph(self, batch: Batch) -> Graph:
+    def graph(self, batch: Batch) -> AtomGraph:
         """Return the batch without its labels."""
-        return Graph(
+        return AtomGraph(
             species=self._send(self._index[batch.species]),
             positions=self._send(batch.positions, self._dtype),
             structure=self._send(batch.structure),

@@ -15,7 +15,7 @@ from mfsweep.spec.stage import Training
 from mfsweep.train.evaluate import errors, predict
 from mfsweep.train.loss import learns_forces
 from mfsweep.train.selection import TOTAL_LOSS
-from mfsweep.train.state import State
+from mfsweep.train.state import TrainingState
 from mfsweep.train.world import World
 
 
@@ -58,7 +58,9 @@ def validation_of(training: Training, view: DataView, method: str) -> Validation
     return Validation(indices, training.head_of(method), share, learns_forces(training, method))
 
 
-def validate(state: State, view: DataView, validations: Mapping[str, Validation], world: World) -> dict[str, float]:
+def validate(
+    state: TrainingState, view: DataView, validations: Mapping[str, Validation], world: World
+) -> dict[str, float]:
     """Return the validation metrics by full path, the same on every rank.
 
     Raises:

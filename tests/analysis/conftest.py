@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from mfsweep.fingerprint import fingerprint
-from mfsweep.records import Best, CellRecord, EvaluationRecord, Record, Share
-from mfsweep.store import Store
+from mfsweep.records import BestCheckpoint, CellRecord, EvaluationRecord, Record, Share
+from mfsweep.store import StoreFolder
 
 
 @dataclass
 class World:
     """A store, and the writers of its stages, evaluations and cells."""
 
-    store: Store
+    store: StoreFolder
     cells: list[CellRecord] = field(default_factory=list)
     asked: dict[str, list[dict[str, object]]] = field(default_factory=dict)
     """Stage key -> the evaluations that this study asks for."""
@@ -47,7 +47,7 @@ class World:
         }
         training |= ({"parent": parent} if parent else {}) | ({"file": file} if file else {})
         key = fingerprint(training)
-        best = Best(metric="validation.loss", step=80, value=0.5, file="checkpoints/selected.pt")
+        best = BestCheckpoint(metric="validation.loss", step=80, value=0.5, file="checkpoints/selected.pt")
         record = Record(
             key=key,
             training=training,
@@ -222,4 +222,4 @@ def _sets(sets):
 @pytest.fixture
 def world(tmp_path):
     """Return an empty synthetic store."""
-    return World(Store(tmp_path / "store"))
+    return World(StoreFolder(tmp_path / "store"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from mfsweep.analysis.checkpoints import two_checkpoints
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.report import write_report
-from mfsweep.analysis.study import Study
+from mfsweep.analysis.study import ReportStudy
 from mfsweep.analysis.transfer import FitRequest
 
 X, Y = "joint.validation.dft{}.energy_mae", "result.test.cc.energy_mae"
@@ -37,7 +37,7 @@ def test_the_report_shows_both_and_its_law_rests_on_the_selected_one(world):
         joint(world, number, reason="improving" if number == 0 else "converged")
     for name, at in (("one", ""), ("two", "@best")):
         folder = world.store.sweep(name)
-        study = Study(name, "name: demo", world.cells, [FitRequest("law", X.format(at), Y)])
+        study = ReportStudy(name, "name: demo", world.cells, [FitRequest("law", X.format(at), Y)])
         (law,) = write_report(world.store, study, folder).laws
         text = folder.report.read_text(encoding="utf-8")
         assert "<h3>Checkpoints</h3>" in text

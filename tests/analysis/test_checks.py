@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mfsweep.analysis.checks import checks
-from mfsweep.analysis.gradient import Sample
+from mfsweep.analysis.gradient import RegressionSample
 
 
 def sample(rng, law, *, sizes=6, replicates=3, noise=0.02):
@@ -12,7 +12,7 @@ def sample(rng, law, *, sizes=6, replicates=3, noise=0.02):
     replicate = np.repeat(np.arange(replicates), sizes)
     x = 5 - 0.6 * size
     y = law(x) + 0.3 * rng.normal(size=replicates)[replicate] + noise * rng.normal(size=len(x))
-    return Sample(x, y, np.zeros(len(x), dtype=int), np.arange(len(x)), replicate, size)
+    return RegressionSample(x, y, np.zeros(len(x), dtype=int), np.arange(len(x)), replicate, size)
 
 
 def floor(x):

@@ -7,10 +7,10 @@ import pytest
 
 from mfsweep.analysis.facts import Facts
 from mfsweep.analysis.leading import leading
-from mfsweep.analysis.page.blocks import Pictures, Table
+from mfsweep.analysis.page.blocks import Pictures, SortableTable
 from mfsweep.analysis.predicted import predicted
 from mfsweep.analysis.report.errors import blocks
-from mfsweep.analysis.study import Study, analyse
+from mfsweep.analysis.study import ReportStudy, analyse
 from mfsweep.quantities import MetricPath
 
 Y = "result.test.cc.energy_mae"
@@ -51,7 +51,7 @@ def told(world):
     world.grid({"dft": 0.8}, pretrain_sizes=(100, 1000), finetune_sizes=(30,), seeds=(0, 1))
     keys = {cell.stages["finetune"]: cell.values["pretrain_size"] for cell in world.cells}
     write_predictions(world, {key: 0.02 if size else 0.05 for key, size in keys.items()})
-    study = Study("demo", "name: demo", world.cells, look=look)
+    study = ReportStudy("demo", "name: demo", world.cells, look=look)
     return study, analyse(world.store, study)
 
 
@@ -75,7 +75,7 @@ def test_replicates_stand_together_and_energies_are_per_atom(told):
 def test_errors_are_split_by_element_and_formula(told):
     study, analysis = told
     made = blocks(study, analysis, analysis.results[0])
-    elements, formulae = (one for one in made if isinstance(one, Table))
+    elements, formulae = (one for one in made if isinstance(one, SortableTable))
     assert elements.head[1:4] == ["label method", "pretrain size", "finetune size"]
     assert elements.rows[0][:4] == ("best", "dft", "1,000", "30")
     rows = {(row[0], row[4]): row[3:] for row in elements.rows}
@@ -99,6 +99,6 @@ def test_there_is_a_picture_for_each_way_to_split(told):
 
 def test_without_predictions_there_is_no_section(world):
     world.grid({"dft": 1.35}, pretrain_sizes=(100,))
-    study = Study("demo", "name: demo", world.cells, look=look)
+    study = ReportStudy("demo", "name: demo", world.cells, look=look)
     analysis = analyse(world.store, study)
     assert blocks(study, analysis, analysis.results[0]) == []

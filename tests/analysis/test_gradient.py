@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mfsweep.analysis.gradient import Sample, freedom, gradient, instrument, level
+from mfsweep.analysis.gradient import RegressionSample, freedom, gradient, instrument, level
 
 
 def sample(
@@ -20,7 +20,7 @@ def sample(
     cluster = np.tile(np.arange(len(size)), groups)
     group = np.repeat(np.arange(groups), len(size))
     y = base[cluster] - 0.4 * group + own * rng.normal(size=len(cluster))
-    return Sample(x[cluster], y, group, cluster, replicate[cluster], size[cluster])
+    return RegressionSample(x[cluster], y, group, cluster, replicate[cluster], size[cluster])
 
 
 def test_one_replicate_and_one_group_are_an_ordinary_regression():
@@ -67,7 +67,7 @@ def test_points_of_one_pretraining_tell_no_more_than_one():
     one = sample(np.random.default_rng(6), groups=1, own=0.0)
     copies = [np.tile(values, 4) for values in (one.x, one.y, one.cluster, one.replicate, one.size)]
     x, y, cluster, replicate, size = copies
-    many = Sample(
+    many = RegressionSample(
         x,
         y + 1e-6 * np.random.default_rng(0).normal(size=len(y)),
         np.repeat(np.arange(4), 12),

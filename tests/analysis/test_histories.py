@@ -3,7 +3,7 @@ from __future__ import annotations
 from mfsweep.analysis.histories import histories
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.report.training import blocks
-from mfsweep.analysis.study import Study, analyse
+from mfsweep.analysis.study import ReportStudy, analyse
 from mfsweep.metrics_file import append, line, pack
 
 
@@ -30,7 +30,7 @@ def test_trainings_of_a_stage_are_one_picture(world):
                 folder.metrics.unlink(missing_ok=True)
                 lines = [line(step, {f"validation.{method}.energy_mae": 100 / step}, 1.0) for step in (20, 40, 80)]
                 append(folder.metrics, lines)
-    study = Study("demo", "name: demo", world.cells)
+    study = ReportStudy("demo", "name: demo", world.cells)
     (pictures, *_) = blocks(study, analyse(world.store, study))
     assert [one.stem for one in pictures.pictures] == ["training.finetune.cc", "training.pretrain.dft"]
     labels = [text.get_text() for text in pictures.pictures[1].figure.legends[0].get_texts()]

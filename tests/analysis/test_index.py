@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 
 from mfsweep.analysis.index import write_index
 from mfsweep.analysis.report import write_report
-from mfsweep.analysis.study import Study
+from mfsweep.analysis.study import ReportStudy
 from mfsweep.errors import StoreError
 from mfsweep.spec.figures import Claim, Figure
 
@@ -23,7 +23,7 @@ CLAIMS = {
 
 
 def report(world, name, figures):
-    study = Study(
+    study = ReportStudy(
         name, "name: x", world.cells,
         figures=TypeAdapter(dict[str, Figure]).validate_python(figures),
         claims=TypeAdapter(dict[str, Claim]).validate_python(CLAIMS),

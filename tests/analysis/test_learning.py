@@ -5,7 +5,7 @@ import pytest
 from mfsweep.analysis.learning import learning_curves
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.report.training import blocks
-from mfsweep.analysis.study import Study, analyse
+from mfsweep.analysis.study import ReportStudy, analyse
 
 
 def test_a_learning_curve_goes_over_sizes_and_seeds_are_averaged(world):
@@ -25,7 +25,7 @@ def test_what_else_differs_makes_another_curve_and_is_named(world):
                 [("dft", "b", n)], metrics={"validation.dft.energy_mae": factor * 100 / n}, recipe={"v": variant}
             )
             world.cell({"model": variant, "n": n}, {"pretrain": key}, {"pretrain": {"dft": n}}, result="pretrain")
-    study = Study("demo", "name: demo", world.cells)
+    study = ReportStudy("demo", "name: demo", world.cells)
     pictures, *_ = blocks(study, analyse(world.store, study))
     assert [one.stem for one in pictures.pictures] == ["learning.pretrain.dft"]
     assert [one.get_text() for one in pictures.pictures[0].figure.legends[0].get_texts()] == ["large", "small"]

@@ -5,7 +5,7 @@ import pytest
 from mfsweep.analysis.mixed import mixed
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.report import write_report
-from mfsweep.analysis.study import Study
+from mfsweep.analysis.study import ReportStudy
 from mfsweep.records import EvaluationRecord, Machine, Record
 
 MACHINE = Machine(device="cuda", name="NVIDIA H100", driver="550.54", cuda="12.8", threads=4)
@@ -99,7 +99,7 @@ def test_a_group_of_two_kinds_of_machine_differs_from_one_of_one(made):
 def test_the_report_names_it(made):
     world, keys, make = made
     folder = world.store.sweep("s")
-    study = Study("s", "name: s", world.cells)
+    study = ReportStudy("s", "name: s", world.cells)
     write_report(world.store, study, folder)
     assert "ran alike" not in folder.report.read_text()
     make(keys[0], versions={"torch": "2.12.0"})

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.coverage import pools_of_structures
 
 from mfsweep.analysis.claims import judge
-from mfsweep.analysis.molecules import Predicted, beyond
+from mfsweep.analysis.molecules import PairedErrors, beyond
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.suite import rests_on
 from mfsweep.spec.figures import Claim
@@ -19,7 +19,7 @@ def structures(rng, formulae=20, conformers=6, spread=0.5):
     formula = np.repeat(np.arange(formulae), conformers)
     effect = spread * rng.normal(size=formulae)[formula]
     this, against = (np.exp(sign * effect / 2 + 0.3 * rng.normal(size=len(formula))) for sign in (1, -1))
-    return Predicted(formula, this, against)
+    return PairedErrors(formula, this, against)
 
 
 def test_the_variance_of_one_replicate_is_that_of_drawing_other_formulae():
@@ -34,7 +34,7 @@ def test_the_variance_of_one_replicate_is_that_of_drawing_other_formulae():
 
 def test_conformers_of_a_formula_count_as_one():
     one = structures(np.random.default_rng(2))
-    copies = Predicted(*(np.tile(values, 5) for values in one))
+    copies = PairedErrors(*(np.tile(values, 5) for values in one))
     assert beyond({0: [copies]}).variance == pytest.approx(beyond({0: [one]}).variance)
 
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 from mfsweep.analysis.physics import checked
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.report import write_report
-from mfsweep.analysis.study import Study
+from mfsweep.analysis.study import ReportStudy
 from mfsweep.physics_record import Bond, PhysicsRecord, Structure, Trajectory
 from mfsweep.store import SweepFolder
 
 
 def test_the_report_shows_physics_beside_test_errors_once_there_is_some(world, tmp_path):
     world.grid({"dft": 1.35}, seeds=(0,))
-    study = Study(name="physics", spec_text="name: physics", cells=world.cells, fits=[], plan={}, warnings=[], residuals=[], commands=[])  # fmt: skip
+    study = ReportStudy(name="physics", spec_text="name: physics", cells=world.cells, fits=[], plan={}, warnings=[], residuals=[], commands=[])  # fmt: skip
     folder = SweepFolder(tmp_path / "page")
     write_report(world.store, study, folder)
     assert ">Physics</h2>" not in folder.report.read_text(encoding="utf-8")

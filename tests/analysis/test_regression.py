@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mfsweep.analysis import regression
-from mfsweep.analysis.gradient import Sample
+from mfsweep.analysis.gradient import RegressionSample
 
 
 def design(rng, *, sizes=4, replicates=2, groups=2, gradient=1.35, x_noise=0.0, shared=0.0, own=0.0, nested=False):
@@ -16,7 +16,7 @@ def design(rng, *, sizes=4, replicates=2, groups=2, gradient=1.35, x_noise=0.0, 
     group = np.repeat(np.arange(groups), sizes * replicates)
     slope = np.broadcast_to(gradient, groups)[group]
     y = slope * truth[cluster] + (shared * rng.normal(size=clusters))[cluster] + own * rng.normal(size=len(cluster))
-    return Sample(x[cluster], y - 0.7 * group, group, cluster, np.zeros(len(cluster), dtype=int))
+    return RegressionSample(x[cluster], y - 0.7 * group, group, cluster, np.zeros(len(cluster), dtype=int))
 
 
 @pytest.mark.parametrize("nested", [False, True])

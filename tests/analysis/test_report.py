@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.report import write_report
 from mfsweep.analysis.search import searched
-from mfsweep.analysis.study import Study
+from mfsweep.analysis.study import ReportStudy
 from mfsweep.analysis.transfer import FitRequest
 from mfsweep.spec.figures import Claim, Figure
 from mfsweep.store import SweepFolder
@@ -49,7 +49,7 @@ def page(world, tmp_path):
     world.grid({"dft": 1.35, "xtb": 0.8}, seeds=(0, 1), noise=0.05, capped=(25,))
     world.cell({"finetune_size": 500}, {"finetune": "0" * 20}, {"finetune": {"cc": 500}})
     fits = [FitRequest("transfer", "pretrain.validation.energy_mae", "result.test.cc.energy_mae", ("finetune_size",))]
-    study = Study(
+    study = ReportStudy(
         name="dft & xtb <transfer>",
         spec_text="name: demo  # <script>alert(1)</script>",
         cells=world.cells,
@@ -133,7 +133,7 @@ def test_what_users_wrote_is_text_not_markup(page):
 def test_a_study_without_records_has_a_page_too(world, tmp_path):
     world.cell({"n": 1}, {"pretrain": "0" * 20, "finetune": "1" * 20}, {})
     fits = [FitRequest("transfer", "pretrain.validation.energy_mae", "result.test.cc.energy_mae")]
-    write_report(world.store, Study("empty", "name: empty", world.cells, fits), SweepFolder(tmp_path))
+    write_report(world.store, ReportStudy("empty", "name: empty", world.cells, fits), SweepFolder(tmp_path))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "is refused" in text
     assert "not trained" in text
@@ -150,7 +150,7 @@ def test_claims_mixtures_tables_and_what_cannot_be_drawn_have_their_place(world)
         "says": "<b>alpha</b> matters", "y": Y, "this": {"alpha": 0.5}, "against": {"alpha": 0.99},
         "expect": "lower", "recommends": "draw evenly",
     }  # fmt: skip
-    study = Study(
+    study = ReportStudy(
         "fig10", "name: fig10", world.cells, figures=TypeAdapter(dict[str, Figure]).validate_python(figures),
         claims={"one": Claim.model_validate(claim)},
     )  # fmt: skip
@@ -177,7 +177,7 @@ def test_what_a_search_found_is_told_with_its_points(world):
     cells = [cell for cell in world.cells if "alpha" in cell.values]
     found = searched(world.store, cells, ["alpha"], ["test.cc.energy_mae"])
     folder = world.store.sweep("search")
-    write_report(world.store, Study("search", "name: search", world.cells, search=found), folder)
+    write_report(world.store, ReportStudy("search", "name: search", world.cells, search=found), folder)
     text = folder.report.read_text(encoding="utf-8")
     assert "<h2>Search</h2>" in text
     assert "flat region" in text

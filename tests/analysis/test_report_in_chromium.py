@@ -7,7 +7,7 @@ from browser import chromium, complaints, look, needs_chromium
 
 from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.report import write_report
-from mfsweep.analysis.study import Study
+from mfsweep.analysis.study import ReportStudy
 from mfsweep.analysis.transfer import FitRequest
 
 pytestmark = needs_chromium
@@ -45,7 +45,7 @@ def browser(tmp_path_factory):
 def page(world, browser):
     world.grid({"dft": 1.35, "xtb": 0.8}, seeds=(0, 1), noise=0.05, capped=(25,))
     fits = [FitRequest("transfer", X, Y, ("label_method", "finetune_size"))]
-    study = Study("demo", "name: demo", world.cells, fits, residuals=[Residual("dft", "cc", 18.2)])
+    study = ReportStudy("demo", "name: demo", world.cells, fits, residuals=[Residual("dft", "cc", 18.2)])
     folder = world.store.sweep("demo")
     write_report(world.store, study, folder)
     look(browser, 1280)

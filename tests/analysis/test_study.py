@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mfsweep.analysis.gallery import gallery
-from mfsweep.analysis.study import Study, analyse
+from mfsweep.analysis.study import ReportStudy, analyse
 from mfsweep.analysis.transfer import FitRequest
 
 X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"
@@ -11,7 +11,7 @@ FIT = FitRequest("transfer", X, Y, ("finetune_size",))
 
 
 def study(world, *fits):
-    return Study("demo", "name: demo", world.cells, fits)
+    return ReportStudy("demo", "name: demo", world.cells, fits)
 
 
 def test_a_study_has_its_laws_and_one_result_for_each_target(world):

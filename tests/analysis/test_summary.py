@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from mfsweep.analysis.report.summary import take_home
-from mfsweep.analysis.study import Study, analyse
+from mfsweep.analysis.study import ReportStudy, analyse
 from mfsweep.analysis.transfer import FitRequest
 from mfsweep.spec.figures import Claim
 
@@ -11,7 +11,9 @@ X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"
 
 
 def said(world, **options):
-    study = Study("demo", "name: demo", world.cells, [FitRequest("transfer", X, Y, ("finetune_size",))], **options)
+    study = ReportStudy(
+        "demo", "name: demo", world.cells, [FitRequest("transfer", X, Y, ("finetune_size",))], **options
+    )
     return take_home(study, analyse(world.store, study, resamples=200))
 
 

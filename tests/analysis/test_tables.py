@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from mfsweep.analysis.study import FitRequest, Study, analyse
+from mfsweep.analysis.study import FitRequest, ReportStudy, analyse
 from mfsweep.analysis.tables import gain_table, law_table, points_table
 
 FIT = FitRequest(
@@ -21,7 +21,7 @@ def printed(table):
 
 
 def analysed(world):
-    return analyse(world.store, Study("demo", "", world.cells, [FIT]), resamples=200)
+    return analyse(world.store, ReportStudy("demo", "", world.cells, [FIT]), resamples=200)
 
 
 def test_tables_fit_eighty_columns_and_lose_no_number(world):

@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mfsweep.analysis.front import front, not_behind
-from mfsweep.analysis.molecules import Predicted, beyond
+from mfsweep.analysis.molecules import PairedErrors, beyond
 from mfsweep.analysis.pooled import alone, difference
 from mfsweep.analysis.ratios import ratio
 from mfsweep.analysis.reml import mean_of
 from mfsweep.analysis.search import SearchedPoint, SearchedStudy
-from mfsweep.analysis.selection import Measured
+from mfsweep.analysis.selection import MeasuredCell
 from mfsweep.analysis.suite import ends_of_new, settled
 from mfsweep.analysis.table import Point, Points
 from mfsweep.quantities import MetricPath
@@ -171,7 +171,7 @@ def claims(
     return _row(fault, text, found, 0.0)
 
 
-def claim_interval(members: list[Measured]) -> Pair | None:
+def claim_interval(members: list[MeasuredCell]) -> Pair | None:
     """Return the interval of the log ratio of two sides."""
     found = ratio(members, {"side": "this"}, {"side": "against"})
     return tuple(found.estimate.interval()) if found and found.replicates > 1 else None
@@ -259,7 +259,7 @@ def pools_of_structures(partitions: int, draws: int) -> Iterator[Row]:
             this, against = (
                 np.exp(sign * effect[formula] / 2 + 0.5 * rng.normal(size=len(formula))) for sign in (1, -1)
             )
-            tested[partition] = [Predicted(formula, np.exp(TRAINING * rng.normal()) * this, against)]
+            tested[partition] = [PairedErrors(formula, np.exp(TRAINING * rng.normal()) * this, against)]
             logs.append(math.log(tested[partition][0].this.mean() / against.mean()))
         found = mean_of(logs)
         more = beyond(tested)
@@ -309,7 +309,7 @@ def _point(partition: int, seed: int, size: int, finetune: int, x: float, y: flo
     return Point(**{field.name: values[field.name] for field in dataclasses.fields(Point)})
 
 
-def _members(rng: np.random.Generator, partitions: int, seeds: int, places: int, missing: float) -> list[Measured]:
+def _members(rng: np.random.Generator, partitions: int, seeds: int, places: int, missing: float) -> list[MeasuredCell]:
     made = []
     for partition in range(partitions):
         # Of one partition alone the truth is that of this partition.
@@ -321,13 +321,13 @@ def _members(rng: np.random.Generator, partitions: int, seeds: int, places: int,
     return made
 
 
-def _sides(seed: int, partition: int, place: int, log_ratio: float) -> list[Measured]:
+def _sides(seed: int, partition: int, place: int, log_ratio: float) -> list[MeasuredCell]:
     made = []
     for side, value in (("this", math.exp(log_ratio)), ("against", 1.0)):
         values = {"side": side, "place": place, "seed": seed, "split_seed": partition}
         key = f"{side}-{place}-{seed}-{partition}"
         cell = CellRecord(values=values, stages={"a": key}, result="a", sizes={}, evaluations={}, sets={})
-        made.append(Measured(cell, key, value, "cc", (seed, partition), True))
+        made.append(MeasuredCell(cell, key, value, "cc", (seed, partition), True))
     return made
 
 

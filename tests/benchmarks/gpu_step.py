@@ -39,7 +39,7 @@ from mfsweep.train.graphed import Graphed
 from mfsweep.train.loss import summed_loss
 from mfsweep.train.parameters import Flat, trained
 from mfsweep.train.parity import in_full_precision
-from mfsweep.train.step import Backend, Found, Task, find, moving
+from mfsweep.train.step import Backend, BatchResult, Task, find, moving
 from mfsweep.train.tensors import Labelled, Sender
 
 MODELS = {
@@ -146,7 +146,7 @@ def ours(case: Case, way: Way) -> Contestant:
         optimizer.step()
 
     with multiplying(tf32=way.tf32):
-        found: Found = backend(batch, task)
+        found: BatchResult = backend(batch, task)
         gradients = [own.clone() for own in found.gradients]
     return Contestant(step, gradients, way.tf32)
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from paired import interleaved, table
 
-from mfsweep.data.cost_aware import Items, cost_aware, predicted
+from mfsweep.data.cost_aware import BatchItems, cost_aware, predicted
 from mfsweep.data.packing import worst_fit
 from mfsweep.spec.batching import CostAwareBatching, StepTime
 
@@ -83,7 +83,7 @@ def _ani_like(count: int) -> NDArray[np.int64]:
 
 def _cost_aware(sizes: NDArray[np.int64], max_edges: int | None) -> Batches:
     batching = CostAwareBatching(packer="cost_aware", max_atoms=CAPACITY, max_edges=max_edges, batches_per_step=RANKS)
-    return cost_aware(Items(sizes, sizes * (sizes - 1)), batching, 0, np.random.default_rng(0))
+    return cost_aware(BatchItems(sizes, sizes * (sizes - 1)), batching, 0, np.random.default_rng(0))
 
 
 def _imbalance(work: NDArray[np.int64] | NDArray[np.float64]) -> float:

@@ -14,7 +14,7 @@ import torch
 from paired import interleaved, table
 
 from mfsweep.models.architecture import Shape
-from mfsweep.models.base import Graph, Potential
+from mfsweep.models.base import AtomGraph, Potential
 from mfsweep.models.mace import Mace
 from mfsweep.models.registry import build
 from mfsweep.spec.stage import LossWeights
@@ -95,7 +95,7 @@ def maces(model: Potential, batch: Labelled) -> Callable[[], float]:
 
 def as_mace(batch: Labelled) -> dict[str, torch.Tensor]:
     """Return the batch under the names that mace-torch gives its parts."""
-    graph: Graph = batch.graph
+    graph: AtomGraph = batch.graph
     edges, structures = graph.edges.shape[1], graph.size
     counts = torch.bincount(graph.structure, minlength=structures)
     ones = torch.ones(structures)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mfsweep.metrics_file import entries
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 pytestmark = [
     pytest.mark.drill,
@@ -73,7 +73,7 @@ def wait_until(condition, process: subprocess.Popen, log: Path, seconds: float =
 
 
 def check_whole(disk: Path) -> None:
-    for folder in Store(disk / "store").stages():
+    for folder in StoreFolder(disk / "store").stages():
         assert folder.record() is not None
         steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
         assert steps == list(range(1, 61)), "no step lost, none twice"

@@ -10,7 +10,7 @@ import pytest
 
 from mfsweep.cli.main import main
 from mfsweep.metrics_file import entries
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 COMMANDS = ("plan", "run", "bench", "status", "fit", "report", "ui", "track rebuild")
 
@@ -196,7 +196,7 @@ def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(write_
         "skipped_stages": [],
         "pruned_stages": [],
     }
-    for folder in Store(store).stages():
+    for folder in StoreFolder(store).stages():
         steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
         assert steps == list(range(1, 101)), "no step lost, none twice"
 

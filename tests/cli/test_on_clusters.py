@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 
 from mfsweep.metrics_file import entries
 from mfsweep.run.tracking import Tracker
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -126,7 +126,9 @@ def until(condition, seconds=180):
 
 
 def weights(store):
-    return {folder.key: torch.load(folder.selected, weights_only=True)["state"] for folder in Store(store).stages()}
+    return {
+        folder.key: torch.load(folder.selected, weights_only=True)["state"] for folder in StoreFolder(store).stages()
+    }
 
 
 def same(one, other):
@@ -143,7 +145,7 @@ def test_from_an_empty_cluster_to_the_report_and_back_to_nothing(spec, tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "2 stages at a time, on nodes that start as they are needed; 0 stages fit on the nodes" in done.stdout
         assert "2 stages run, 0 reused, 0 failed" in done.stdout
-        assert Store(store).sweep("small").report.exists()
+        assert StoreFolder(store).sweep("small").report.exists()
         until(lambda: seen()[-1]["nodes"] == 1)
         looks = seen()
         assert max(look["nodes"] for look in looks) == 3, "the head and two that came"
@@ -196,7 +198,7 @@ def test_a_lost_node_is_no_failure_and_is_said_in_log_screen_and_record(spec, tm
         made.add_node(CPU=2)
         until(lambda: "succeeded" in job(made, "status", "spot").stdout, 240)
         said = job(made, "logs", "spot").stdout
-        (folder,) = Store(store).stages()
+        (folder,) = StoreFolder(store).stages()
         undisturbed = submit(made, path, tmp_path / "undisturbed", "undisturbed")
         assert undisturbed.returncode == 0, undisturbed.stdout
     (lost,) = folder.record().interruptions
@@ -224,13 +226,13 @@ def test_the_same_spec_run_twice_at_once_trains_and_shows_each_stage_once(spec, 
     found = [json.loads(out) for out, _ in said]
     assert sum(one["run"] for one in found) == 4, "each stage is counted by the run that trained it"
     assert [one["run"] + one["reused"] for one in found] == [4, 4]
-    logs = [folder.log.read_text() for folder in Store(store).stages()]
+    logs = [folder.log.read_text() for folder in StoreFolder(store).stages()]
     assert all(log.count("starts with") == 1 for log in logs), "no trial waited with a stage's workers"
     client = MlflowClient(f"sqlite:///{store / 'mlflow.db'}")
     (experiment,) = [one for one in client.search_experiments() if one.name == "small"]
     shown = client.search_runs([experiment.experiment_id], "tags.`mfsweep.kind` = 'stage'")
     assert sorted(run.data.tags["mfsweep.stage_key"] for run in shown) == sorted(
-        folder.key for folder in Store(store).stages()
+        folder.key for folder in StoreFolder(store).stages()
     )
     assert {run.info.status for run in shown} == {"FINISHED"}
 
@@ -259,7 +261,7 @@ def test_a_head_that_goes_away_is_waited_for_and_else_the_next_run_goes_on(spec,
     assert "the run ends. Start the cluster and run the same command again" in said
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = Store(store).stages()
+    (folder,) = StoreFolder(store).stages()
     steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
     assert steps == list(range(1, 401)), "no step lost, none twice"
 
@@ -284,7 +286,7 @@ def test_a_full_disk_pauses_the_stages_and_says_so(spec, tmp_path):
         assert f"the disk of {disk / 'store'} is full" in said.read_text()
         (disk / "ballast").unlink()
         assert process.wait(240) == 0, said.read_text()
-        (folder,) = Store(disk / "store").stages()
+        (folder,) = StoreFolder(disk / "store").stages()
         assert folder.record().steps == 400
         steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
         assert steps == list(range(1, 401)), "no step lost, none twice"

@@ -14,7 +14,7 @@ from rich.console import Console
 from mfsweep.cli.main import cli
 from mfsweep.metrics_file import entries
 from mfsweep.prepare import prepare
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 from mfsweep.sweep import several
 
 pytestmark = pytest.mark.cluster
@@ -61,7 +61,7 @@ def mlflow_runs(store):
 
 
 def test_a_pruned_stage_ends_at_once_is_no_failure_and_goes_on_without_a_pruner(sweep, write_spec, tmp_path):
-    store = Store(tmp_path / "store")
+    store = StoreFolder(tmp_path / "store")
     store.prepare()
     store.sweep("small").write_asked([GOOD, BAD, ALSO_BAD])
     outcome, said = sweep(write_spec(*SEARCH))
@@ -97,7 +97,7 @@ def test_a_pruned_stage_ends_at_once_is_no_failure_and_goes_on_without_a_pruner(
 
 @pytest.mark.slow
 def test_a_group_of_a_pruned_stage_is_free_at_once(sweep, write_spec, tmp_path):
-    store = Store(tmp_path / "store")
+    store = StoreFolder(tmp_path / "store")
     store.prepare()
     # How many workers share a stage is no part of what it is: the first point is trained by one.
     store.sweep("small").write_asked([GOOD])

@@ -12,7 +12,7 @@ import pytest
 from rich.table import Table
 
 from mfsweep.cli import screen
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 from mfsweep.sweep.screen import console
 
 
@@ -73,7 +73,7 @@ def test_other_trouble_with_the_output_is_told(monkeypatch):
 @pytest.mark.parametrize("lines", [0, 1])
 def test_a_command_whose_output_is_cut_off_says_nothing_and_returns_what_it_would(write_spec, tmp_path, lines):
     """As `mfsweep status ... | head` does."""
-    Store(tmp_path / "store").prepare()
+    StoreFolder(tmp_path / "store").prepare()
     command = [sys.executable, "-m", "mfsweep", "status", str(write_spec()), "--store", str(tmp_path / "store")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         for _ in range(lines):

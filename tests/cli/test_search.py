@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from mfsweep.prepare import prepare
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 from mfsweep.sweep import results
 from mfsweep.sweep import running as command
 from mfsweep.sweep.status import status
@@ -64,7 +64,7 @@ def test_a_search_runs_to_its_end_and_goes_on_after_a_kill_as_if_it_had_not_been
     path = write_spec(*SEARCH)
     summary, said = sweep(path)
     assert (summary.run, summary.reused, summary.exit_code) == (6, 0, 0)
-    whole = Store(tmp_path / "store")
+    whole = StoreFolder(tmp_path / "store")
     assert len(complete(whole)) == 3
     assert "best alpha" in said
     assert "flat region" in said
@@ -86,7 +86,7 @@ def test_a_search_runs_to_its_end_and_goes_on_after_a_kill_as_if_it_had_not_been
     summary, _ = sweep(raised)
     assert (summary.run, summary.reused) == (2, 6)
 
-    cut = Store(tmp_path / "cut")
+    cut = StoreFolder(tmp_path / "cut")
     arguments = ["run", str(raised), "--store", str(cut.root), "--cpus-per-worker", "2"]
     process = subprocess.Popen(
         [sys.executable, "-m", "mfsweep", *arguments],
@@ -116,7 +116,7 @@ def test_each_value_of_another_axis_has_a_study_and_they_share_what_is_the_same(
         ("result: pretrain", 'result: "${last}"'),
         ("trials: 3, parallel: 1", "trials: 2, parallel: 2, sampler: random"),
     )
-    store = Store(tmp_path / "store")
+    store = StoreFolder(tmp_path / "store")
     assert command.smoke(prepare(path, store.root), Console(file=io.StringIO())).exit_code == 0
     assert not records(store)
 

@@ -22,8 +22,8 @@ from mfsweep.cli.status import status_table
 from mfsweep.files import sha256
 from mfsweep.prepare import prepare
 from mfsweep.prepare.inventory import take
-from mfsweep.records import Best, EvaluationRecord, Record, Share
-from mfsweep.store import Store
+from mfsweep.records import BestCheckpoint, EvaluationRecord, Record, Share
+from mfsweep.store import StoreFolder
 from mfsweep.store.verify import mend, verify
 from mfsweep.sweep import results
 from mfsweep.sweep.status import status
@@ -41,7 +41,7 @@ def finished(spec, store):
         with zipfile.ZipFile(folder.selected, "w") as archive:
             archive.writestr("archive/data.pkl", f"values {number}")
         best = {"file": "checkpoints/selected.pt", "sha256": sha256(folder.selected)}
-        kept = Best(metric="validation.loss", step=4, value=0.5, **best)
+        kept = BestCheckpoint(metric="validation.loss", step=4, value=0.5, **best)
         own = {f"validation.{method}.energy_mae": 10.0 + number}
         folder.write_record(
             Record(
@@ -69,7 +69,7 @@ def finished(spec, store):
 @pytest.fixture
 def plan(write_spec, tmp_path):
     """Return the plan of a finished sweep."""
-    return finished(write_spec(SMALL), Store(tmp_path / "store"))
+    return finished(write_spec(SMALL), StoreFolder(tmp_path / "store"))
 
 
 def read_all(plan):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfsweep.data.cost_aware import Items, alike, best_fit, cost_aware, predicted
+from mfsweep.data.cost_aware import BatchItems, alike, best_fit, cost_aware, predicted
 from mfsweep.spec.batching import CostAwareBatching, StepTime
 
 MAX_ATOMS = 256
@@ -18,7 +18,7 @@ def passes(draw):
     """Draw the items of a pass and a batching whose caps they keep."""
     atoms = np.array(draw(st.lists(st.integers(1, 64), min_size=1, max_size=300)), np.int64)
     share = np.array(draw(st.lists(st.floats(0, 1), min_size=len(atoms), max_size=len(atoms))))
-    items = Items(atoms, np.rint(share * atoms * (atoms - 1)).astype(np.int64))
+    items = BatchItems(atoms, np.rint(share * atoms * (atoms - 1)).astype(np.int64))
     batching = CostAwareBatching(
         packer="cost_aware",
         max_atoms=draw(st.integers(64, 300)),
@@ -61,10 +61,10 @@ def test_groups_of_a_step_follow_one_another_in_predicted_time(drawn):
 
 def test_an_item_goes_to_the_fullest_bin_that_has_room():
     # 6 opens a bin, 5 another (4 and 5 left); 4 fits both and takes the first to its end, 5 the second.
-    items = Items(np.array([6, 5, 4, 5, 1]), np.zeros(5, np.int64))
+    items = BatchItems(np.array([6, 5, 4, 5, 1]), np.zeros(5, np.int64))
     assert best_fit(items, 10).tolist() == [0, 1, 0, 1, 2]
     # with room for two items' edges only, the fullest by edges is closed though it has room for atoms
-    items = Items(np.array([1, 1, 1, 1]), np.array([5, 5, 5, 5]))
+    items = BatchItems(np.array([1, 1, 1, 1]), np.array([5, 5, 5, 5]))
     assert best_fit(items, 10, 10).tolist() == [0, 0, 1, 1]
 
 
@@ -99,11 +99,11 @@ def test_ani_like_sizes_fill_batches_and_load_four_ranks_evenly():
 def ani_like(count):
     """Items about as in ANI-1ccx, whose atoms are nearly all neighbours."""
     atoms = np.clip(np.rint(np.random.default_rng(0).normal(13.8, 4.5, count)), 2, 63).astype(np.int64)
-    return Items(atoms, atoms * (atoms - 1))
+    return BatchItems(atoms, atoms * (atoms - 1))
 
 
 def test_item_above_a_cap_is_refused():
-    items = Items(np.array([3, 257]), np.array([6, 8]))
+    items = BatchItems(np.array([3, 257]), np.array([6, 8]))
     with pytest.raises(ValueError, match="item 1 has 257 atoms, more than the cap of 256"):
         best_fit(items, MAX_ATOMS)
     with pytest.raises(ValueError, match="item 1 has 8 edges, more than the cap of 7"):

@@ -6,7 +6,7 @@ import pytest
 from mfsweep.data.check import check
 from mfsweep.data.derived import donors
 from mfsweep.data.unseen import require_unseen
-from mfsweep.data.view import DataView, Source, open_view
+from mfsweep.data.view import DataView, ViewSource, open_view
 from mfsweep.errors import DataError
 from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
 from mfsweep.spec.stage import Evaluation, LabelledSet
@@ -78,7 +78,7 @@ def test_test_on_the_fit_set_of_its_own_offsets_is_refused(derived, make_trainin
 
 
 def test_leak_through_a_faulty_partition_is_refused(derived, refused, mini):
-    faulty = DataView(Source({"": mini}, derived.data.labels), derived.data)
+    faulty = DataView(ViewSource({"": mini}, derived.data.labels), derived.data)
     faulty.partition.validation["a"][-1] = faulty.partition.train["t"][0]
     refused(faulty, "the validation set of a brings cc labels of 1 structures", ON_A)
 
@@ -104,7 +104,7 @@ def test_validation_and_training_errors_hold_nothing_out(derived, make_training)
 
 def test_leak_by_the_donor_of_a_shuffled_label_is_refused(mini, derived, refused):
     """The taker is no test structure, and the label that it gets is one's: a shuffle across parts."""
-    faulty = DataView(Source({"": mini}, derived.data.labels), derived.data)
+    faulty = DataView(ViewSource({"": mini}, derived.data.labels), derived.data)
     shuffled = faulty.derived["cc-shuffled"]
     takers, givers = donors(faulty.structures, shuffled)
     place = int(np.flatnonzero(np.isin(takers, faulty.partition.train["t"]) & (takers != givers))[0])

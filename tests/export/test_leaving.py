@@ -15,7 +15,7 @@ from mfsweep.errors import StoreError
 from mfsweep.export.measured import best, scores
 from mfsweep.passport import Passport, read_passport
 from mfsweep.records import Record
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 from mfsweep.train.predictor import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -60,7 +60,7 @@ def test_a_passport_that_is_none_is_one_clear_error(tmp_path):
 @pytest.fixture
 def copies(tmp_path):
     """A store of records: one setting with three seeds, and a stage of other data."""
-    store = Store(tmp_path / "copies")
+    store = StoreFolder(tmp_path / "copies")
     store.prepare()
     original = performed.stage("two heads").record()
     for number, (seed, error, digest) in enumerate([(0, 10.0, "x"), (1, 12.0, "x"), (2, 14.0, "x"), (0, 1.0, "y")]):

@@ -20,7 +20,7 @@ from mfsweep.train.execution import Ran, choose, samples, task_of
 from mfsweep.train.loop import EAGER
 from mfsweep.train.parity import TOLERANCES, difference
 from mfsweep.train.selection import selection
-from mfsweep.train.state import State
+from mfsweep.train.state import TrainingState
 from mfsweep.train.step import find, moving
 from mfsweep.train.tensors import Sender
 
@@ -37,7 +37,7 @@ def started(training, view, device):
     """Return a training before its first step."""
     heads = {method: {method: 1.0} for method in training.methods}
     keep = selection(training.recipe.select_on, heads, {method: [] for method in training.methods})
-    return State(training, view, keep, None, World.alone(device))
+    return TrainingState(training, view, keep, None, World.alone(device))
 
 
 def trained(training, view, folder, *, execution=EAGER, world=None, report=lambda _: True):

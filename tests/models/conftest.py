@@ -13,7 +13,7 @@ from mfsweep.data.batch import assemble
 from mfsweep.data.neighbours import neighbours
 from mfsweep.data.structures import Labels, Structures
 from mfsweep.models.architecture import Shape
-from mfsweep.models.base import Graph, Potential
+from mfsweep.models.base import AtomGraph, Potential
 from mfsweep.models.overlay import overlay_path
 from mfsweep.models.registry import ARCHITECTURES, build
 from mfsweep.train.tensors import Sender
@@ -87,7 +87,7 @@ def train_adapters():
 def make_graph():
     """Make the graph of molecules given as (species (n,), positions (n, 3)), all pairs within 5 angstrom."""
 
-    def make(*molecules, dtype=torch.float64) -> Graph:
+    def make(*molecules, dtype=torch.float64) -> AtomGraph:
         senders, first = [], 0
         for species, positions in molecules:
             distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
@@ -95,7 +95,7 @@ def make_graph():
             senders.append(pairs + first)
             first += len(species)
         pairs = np.concatenate(senders, axis=1)
-        return Graph(
+        return AtomGraph(
             species=torch.tensor(np.concatenate([species for species, _ in molecules])),
             positions=torch.tensor(np.concatenate([positions for _, positions in molecules]), dtype=dtype),
             structure=torch.tensor(np.repeat(np.arange(len(molecules)), [len(species) for species, _ in molecules])),
@@ -117,7 +117,7 @@ def molecules():
 def make_crystal():
     """Make the graph of periodic structures given as ase.Atoms, all images within 5 angstrom."""
 
-    def make(*crystals: Atoms, dtype=torch.float64) -> Graph:
+    def make(*crystals: Atoms, dtype=torch.float64) -> AtomGraph:
         sizes = [len(one) for one in crystals]
         structures = Structures(
             offsets=np.concatenate([[0], np.cumsum(sizes)]),

@@ -20,11 +20,11 @@ from mfsweep.physics.engine import Evaluated, added
 from mfsweep.physics.minima import apart, frequency_error, relax
 from mfsweep.physics.molecules import bonds_of, builtin, halves
 from mfsweep.physics.scans import curve_error, deepest, inconsistency, stretches
-from mfsweep.physics.settings import Checks
+from mfsweep.physics.settings import PhysicsChecks
 from mfsweep.records import CellRecord
 
 DEPTH, STEEPNESS, LENGTH = 5.0, 2.2, 1.1
-CHECKS = Checks(drift_time=0.2, stable_time=0.2, temperatures=(300.0, 3000.0))
+CHECKS = PhysicsChecks(drift_time=0.2, stable_time=0.2, temperatures=(300.0, 3000.0))
 
 
 def pairwise(energy, slope):

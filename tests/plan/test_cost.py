@@ -2,7 +2,7 @@ import pytest
 
 from mfsweep.models.allegro import Allegro
 from mfsweep.models.mace import Mace
-from mfsweep.plan.cost import OWN, Costs, Estimator, Measured, Work, latest, rate, steps, total, works
+from mfsweep.plan.cost import OWN, BatchWork, Costs, Estimator, MeasuredSeconds, latest, rate, steps, total, works
 from mfsweep.plan.expand import expand
 from mfsweep.plan.graph import build
 from mfsweep.plan.overview import overview
@@ -13,7 +13,7 @@ SMALL = Mace(channels=4, max_L=0, max_ell=1, correlation=1, radial_hidden=(8,), 
 
 
 def row(forces, seconds, model=SMALL, **more):
-    return Measured(**{"device": "Fast GPU", "model": model, "forces": forces, "seconds": seconds, **more})
+    return MeasuredSeconds(**{"device": "Fast GPU", "model": model, "forces": forces, "seconds": seconds, **more})
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def test_a_stage_without_a_limit_runs_three_times_its_stop_unless_told(graph):
 
 def test_a_measured_batch_is_taken_as_it_is_and_another_is_scaled_from_the_nearest():
     table = Costs("a table", (row(True, 2.0, Mace(channels=64)), row(True, 9.0, Mace(channels=256))))
-    exact = rate(Work(Mace(channels=64), 256, True, "all"), [table])
+    exact = rate(BatchWork(Mace(channels=64), 256, True, "all"), [table])
     assert (exact.seconds, exact.exact) == (2.0, True)
-    scaled = rate(Work(Mace(channels=32), 128, True, "all"), [table])
+    scaled = rate(BatchWork(Mace(channels=32), 128, True, "all"), [table])
     assert (scaled.seconds, scaled.exact) == (pytest.approx(0.5), False)
     assert scaled.row.model.channels == 64
 
@@ -80,16 +80,16 @@ def test_a_measured_batch_is_taken_as_it_is_and_another_is_scaled_from_the_neare
 def test_the_first_table_that_knows_the_architecture_counts():
     allegro = Allegro(architecture="allegro")
     tables = [Costs("given", (row(True, 5.0, allegro),)), OWN]
-    assert rate(Work(allegro, 256, True, "all"), tables).origin == "given"
-    assert rate(Work(Mace(), 256, True, "all"), tables).origin == OWN.origin
-    assert rate(Work(allegro, 256, True, "all"), [OWN]) is None
+    assert rate(BatchWork(allegro, 256, True, "all"), tables).origin == "given"
+    assert rate(BatchWork(Mace(), 256, True, "all"), tables).origin == OWN.origin
+    assert rate(BatchWork(allegro, 256, True, "all"), [OWN]) is None
 
 
 def test_what_was_not_measured_is_taken_as_the_dearer_thing_that_was():
     table = Costs("a table", (row(True, 5.0, Mace()),))
-    assert rate(Work(Mace(), 256, False, "readouts"), [table]).seconds == 5.0
+    assert rate(BatchWork(Mace(), 256, False, "readouts"), [table]).seconds == 5.0
     energies_only = Costs("a table", (row(False, 5.0, Mace()),))
-    assert rate(Work(Mace(), 256, True, "all"), [energies_only]) is None
+    assert rate(BatchWork(Mace(), 256, True, "all"), [energies_only]) is None
 
 
 def test_stages_of_an_unknown_model_are_counted_apart(graph):

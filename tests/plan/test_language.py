@@ -8,7 +8,7 @@ from mfsweep.errors import SpecError
 from mfsweep.models.mace import Mace
 from mfsweep.plan.expand import expand
 from mfsweep.plan.fits import check_search
-from mfsweep.plan.graph import Graph, ModelFile, build
+from mfsweep.plan.graph import ModelFile, StageGraph, build
 from mfsweep.spec.data import Content, Difference, Shuffled
 from mfsweep.spec.load import load
 from mfsweep.spec.stage import Head, Lora, LossWeights, Rates
@@ -109,7 +109,7 @@ evaluate: [{labels: dft, subset: t}]
 
 @pytest.fixture
 def graph_of(tmp_path):
-    def make(body, *changes, files=None) -> Graph:
+    def make(body, *changes, files=None) -> StageGraph:
         text = HEAD + body
         for old, new in changes:
             assert old in text, old

@@ -17,7 +17,7 @@ from mfsweep.prepare import prepare
 from mfsweep.run.labelling.model import find
 from mfsweep.run.perform import perform
 from mfsweep.run.sweep import _job
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 from mfsweep.train import World, load_weights
 
 SMALL = (("[0, 20, 40]", "[20]"), ("[20, 60]", "[20]"))
@@ -42,7 +42,7 @@ def run(plan) -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("finished") / "store")
+    store = StoreFolder(tmp_path_factory.mktemp("finished") / "store")
     store.prepare()
     return store
 

@@ -11,13 +11,13 @@ from mlflow import MlflowClient
 from mfsweep.run import mlflow_places
 from mfsweep.run.mlflow_experiment import MlflowExperiment
 from mfsweep.run.tracking import TrackedStage, Tracker
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory):
     """Return a store with MLflow's tables."""
-    store = Store(tmp_path_factory.mktemp("first") / "store")
+    store = StoreFolder(tmp_path_factory.mktemp("first") / "store")
     store.prepare()
     MlflowExperiment(store.tracking_uri, "warm-up", store.artifacts)
     return store
@@ -47,11 +47,11 @@ def stored(root):
 
 
 def test_a_moved_store_names_no_other_place_and_goes_on_where_it_is(empty_store, tmp_path):
-    first = Store(tmp_path / "first" / "store")
+    first = StoreFolder(tmp_path / "first" / "store")
     shutil.copytree(empty_store.root, first.root)
     track(first, "one", "1")
     assert str(tmp_path).encode() not in (first.root / "mlflow.db").read_bytes()
-    second = Store(tmp_path / "second" / "place")
+    second = StoreFolder(tmp_path / "second" / "place")
     second.root.parent.mkdir()
     first.root.rename(second.root)
     track(second, "two", "2")
@@ -62,7 +62,7 @@ def test_a_moved_store_names_no_other_place_and_goes_on_where_it_is(empty_store,
 
 
 def test_a_store_of_an_earlier_version_forgets_its_old_place(empty_store, tmp_path):
-    store = Store(tmp_path / "now" / "store")
+    store = StoreFolder(tmp_path / "now" / "store")
     shutil.copytree(empty_store.root, store.root)
     old = f"file://{tmp_path}/before/store/mlartifacts"
     with sqlite3.connect(store.root / "mlflow.db") as database:

@@ -11,7 +11,7 @@ from rich.console import Console
 from mfsweep.plan.expand import expand
 from mfsweep.plan.graph import build
 from mfsweep.run import progress
-from mfsweep.run.progress import Display, waiting
+from mfsweep.run.progress import SweepDisplay, waiting
 from mfsweep.run.watcher import answer_interrupts
 from mfsweep.spec.data import Content
 from mfsweep.spec.load import load
@@ -52,7 +52,7 @@ def clock(monkeypatch):
 @pytest.mark.parametrize("width", [80, 120])
 def test_rows_are_told_apart_at_any_width(graph, width):
     out = screen(width, terminal=True)
-    display = Display(out, graph, frozenset())
+    display = SweepDisplay(out, graph, frozenset())
     keys = [key for key, node in graph.nodes.items() if node.name == "finetune"][:8]
     for key in keys:
         display.started(key)
@@ -80,7 +80,7 @@ def test_what_differs_comes_first(graph):
 
 
 def test_the_time_left_waits_until_it_means_something(graph, clock):
-    display = Display(screen(120, terminal=True), graph, frozenset())
+    display = SweepDisplay(screen(120, terminal=True), graph, frozenset())
     clock.now += 300  # workers start
     keys = list(graph.nodes)
     display.started(keys[0])
@@ -101,7 +101,7 @@ def test_the_time_left_waits_until_it_means_something(graph, clock):
 
 def test_a_piped_run_says_at_once_that_it_goes_on(graph):
     out = screen(1000, terminal=False)
-    with Display(out, graph, frozenset()):
+    with SweepDisplay(out, graph, frozenset()):
         pass
     assert f"0 of {len(graph.nodes)} stages done" in out.file.getvalue()
     with waiting(out, "Opening MLflow ..."):

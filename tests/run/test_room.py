@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mfsweep.errors import ResourceError
 from mfsweep.run import autoscaler, own_cluster, room
-from mfsweep.run.autoscaler import Autoscaler, Kind, Limits, limits_of, room_on
+from mfsweep.run.autoscaler import Autoscaler, Limits, NodeKind, limits_of, room_on
 from mfsweep.run.cpus import Cpus
 from mfsweep.run.room import AHEAD, Room
 from mfsweep.spec.resources import Resources
@@ -36,7 +36,7 @@ def of(workers, cpus, gpus=0, **more):
 
 
 def gpu4(nodes, overall=math.inf):
-    return Autoscaler(Limits((Kind({"CPU": 16.0, "GPU": 4.0}, nodes),), overall))
+    return Autoscaler(Limits((NodeKind({"CPU": 16.0, "GPU": 4.0}, nodes),), overall))
 
 
 def test_a_worker_must_fit_on_one_node(cluster_of):
@@ -126,7 +126,7 @@ def test_nodes_that_come_later_are_used(cluster_of, monkeypatch):
 
 
 amounts = st.dictionaries(st.sampled_from(["CPU", "GPU", "memory"]), st.integers(0, 20).map(float))
-kinds = st.lists(st.builds(Kind, amounts, st.integers(0, 4)), max_size=4)
+kinds = st.lists(st.builds(NodeKind, amounts, st.integers(0, 4)), max_size=4)
 
 
 @given(

@@ -12,10 +12,10 @@ from optuna.trial import TrialState
 from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.metrics_file import append, line
 from mfsweep.prepare import prepare
-from mfsweep.records import Best, EvaluationRecord, Record
-from mfsweep.run.optuna_study import Study
+from mfsweep.records import BestCheckpoint, EvaluationRecord, Record
+from mfsweep.run.optuna_study import OptunaStudy
 from mfsweep.run.search import opened
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 from mfsweep.sweep.searching import found_by
 from mfsweep.sweep.status import status
 
@@ -71,7 +71,7 @@ def finish(search, key, metric="validation.cc.energy_mae"):
     """Write what the training of a stage would have written."""
     node = search.plan.graph.nodes[key]
     alpha, seed = node.values["alpha"], node.training.seed
-    best = Best(metric="validation.loss", step=1, value=1.0, file="checkpoints/selected.pt")
+    best = BestCheckpoint(metric="validation.loss", step=1, value=1.0, file="checkpoints/selected.pt")
     folder = search.plan.store.stage(key)
     for evaluation in node.evaluations:
         found = EvaluationRecord(
@@ -121,7 +121,7 @@ def run(search, stages=None):
 
 
 def trials(store_or_path, name="small"):
-    store = store_or_path if isinstance(store_or_path, Store) else Store(store_or_path)
+    store = store_or_path if isinstance(store_or_path, StoreFolder) else StoreFolder(store_or_path)
     return optuna.load_study(study_name=name, storage=store.search_uri).trials
 
 
@@ -140,8 +140,8 @@ def test_a_search_asks_for_its_trials_and_tells_the_mean_over_the_seeds(searchin
         assert trial.user_attrs["scores"] == pytest.approx([trial.value - 0.5, trial.value + 0.5])
         stages = trial.user_attrs["stages"]
         assert stages.keys() == {"seed=0", "seed=1"}
-        assert all(Store(tmp_path / "store").stage(each["pretrain"]).record() for each in stages.values())
-    assert Store(tmp_path / "store").sweep("small").asked() == [trial.params for trial in found]
+        assert all(StoreFolder(tmp_path / "store").stage(each["pretrain"]).record() for each in stages.values())
+    assert StoreFolder(tmp_path / "store").sweep("small").asked() == [trial.params for trial in found]
 
 
 def test_the_plan_of_a_search_is_that_of_the_points_asked_for(searching, write_spec, tmp_path):
@@ -165,7 +165,7 @@ def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(searching, tmp_
     with searching() as search:
         assert run(search) == 12 - stages
     assert values(trials(tmp_path / "store")) == whole, "none lost, none twice, the same ones"
-    assert len(Store(tmp_path / "store").sweep("small").asked()) == 6
+    assert len(StoreFolder(tmp_path / "store").sweep("small").asked()) == 6
 
 
 def test_a_point_that_was_asked_for_but_not_written_down_is_asked_for_again(searching, tmp_path):
@@ -269,7 +269,7 @@ def test_whole_numbers_stay_whole(searching, tmp_path):
     found = values(trials(tmp_path / "store"))
     assert len(found) == 6
     assert set(found) <= {5, 10, 15}
-    assert all(type(point["alpha"]) is int for point in Store(tmp_path / "store").sweep("small").asked())
+    assert all(type(point["alpha"]) is int for point in StoreFolder(tmp_path / "store").sweep("small").asked())
 
 
 def test_two_processes_do_not_run_one_search(searching):
@@ -289,7 +289,7 @@ def test_values_of_other_trainings_are_refused_and_their_points_kept_for_a_new_s
         pass
     with pytest.raises(StoreError, match="was made for"), searching(OTHER_OBJECTIVE):
         pass
-    optuna.delete_study(study_name="small", storage=Store(tmp_path / "store").search_uri)
+    optuna.delete_study(study_name="small", storage=StoreFolder(tmp_path / "store").search_uri)
     with searching(longer) as search:
         run(search)
     assert values(trials(tmp_path / "store")) == before
@@ -325,7 +325,7 @@ def test_a_search_is_checked_at_the_ends_of_its_axes_before_it_asks(searching, t
 @pytest.mark.parametrize("points", [0, 2])
 def test_a_search_is_planned_without_its_data(searching, write_spec, tmp_path, points):
     if points:
-        Store(tmp_path / "store").sweep("small").write_asked([{"alpha": 0.2}, {"alpha": 0.4}])
+        StoreFolder(tmp_path / "store").sweep("small").write_asked([{"alpha": 0.2}, {"alpha": 0.4}])
     path = write_spec(*JOINT, ("bundled:mini-ccx", "elsewhere.h5"))
     plan = prepare(path, tmp_path / "store", allow_missing_data=True)
     assert len(plan.graph.nodes) == 2 * points
@@ -354,7 +354,7 @@ def test_narrower_bounds_leave_out_what_lies_outside_and_wider_ones_bring_it_bac
 def test_a_point_that_waits_outside_the_bounds_is_not_asked_for(searching, tmp_path):
     with searching(("trials: 6", "trials: 1")):
         pass
-    store = Store(tmp_path / "store")
+    store = StoreFolder(tmp_path / "store")
     optuna.load_study(study_name="small", storage=store.search_uri).enqueue_trial({"alpha": 0.02})
     with searching(("low: 0.01", "low: 0.1")) as search:
         run(search)
@@ -364,7 +364,7 @@ def test_a_point_that_waits_outside_the_bounds_is_not_asked_for(searching, tmp_p
 def test_a_point_that_the_edited_spec_forbids_is_left_out_with_a_warning(searching, write_spec, tmp_path, said):
     with searching(*SHARED[:2]) as search:
         run(search)
-    store = Store(tmp_path / "store")
+    store = StoreFolder(tmp_path / "store")
     asked = [point["alpha"] for point in store.sweep("small").asked()]
     odd = {alpha for alpha in asked if alpha % 2}
     assert odd
@@ -575,7 +575,7 @@ def test_points_that_fall_behind_are_given_up_and_trained_to_their_end_without_a
         train(search)
         assert waiting(search) == []
     assert set(pruned) <= set(values(trials_of(tmp_path)))
-    assert not any(folder.pruning() for folder in Store(tmp_path / "store").stages())
+    assert not any(folder.pruning() for folder in StoreFolder(tmp_path / "store").stages())
 
 
 def test_a_search_with_a_pruner_that_was_cut_off_goes_on_as_if_it_had_not_been(searching, tmp_path, monkeypatch):
@@ -590,7 +590,7 @@ def test_a_search_with_a_pruner_that_was_cut_off_goes_on_as_if_it_had_not_been(s
     def cut(*_):
         raise CutError
 
-    monkeypatch.setattr(Study, "prune", cut)  # after the mark, before Optuna knows
+    monkeypatch.setattr(OptunaStudy, "prune", cut)  # after the mark, before Optuna knows
     with searching(PRUNED, LONG) as search, pytest.raises(CutError):
         train(search)
     monkeypatch.undo()

@@ -17,13 +17,13 @@ from mfsweep.run import tracking
 from mfsweep.run.databases import MlflowTables
 from mfsweep.run.store_tracking import open_or_go_on
 from mfsweep.run.tracking import TrackedStage, Tracker, Untracked
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     """Make a file with a run in it, once."""
-    store = Store(tmp_path_factory.mktemp("sound"))
+    store = StoreFolder(tmp_path_factory.mktemp("sound"))
     tracker = open_or_go_on(store, "spec", pytest.fail, sweep="spec")
     tracker.add(TrackedStage("k1", "pretrain", store.root / "none.jsonl"))
     tracker.finish("k1", "FINISHED", {"test.cc.energy_mae": 1.0})
@@ -42,7 +42,7 @@ def quick(sound, monkeypatch):
     monkeypatch.setattr(MlflowTables, "create", lambda _, path: shutil.copyfile(empty, path))
 
 
-def mirror_a_stage(store: Store, said: list[str], patience: float = 0.3) -> Tracker | Untracked:
+def mirror_a_stage(store: StoreFolder, said: list[str], patience: float = 0.3) -> Tracker | Untracked:
     tracker = open_or_go_on(store, "spec", said.append, sweep="spec")
     tracker.add(TrackedStage("k2", "finetune", store.root / "none.jsonl"))
     tracker.finish("k2", "FINISHED", {"test.cc.energy_mae": 2.0})
@@ -51,7 +51,7 @@ def mirror_a_stage(store: Store, said: list[str], patience: float = 0.3) -> Trac
     return tracker
 
 
-def stages(store: Store) -> dict[str, str]:
+def stages(store: StoreFolder) -> dict[str, str]:
     client = MlflowClient(store.tracking_uri)
     found = client.search_runs([client.get_experiment_by_name("spec").experiment_id], "tags.`mfsweep.kind` = 'stage'")
     return {run.data.tags["mfsweep.stage_key"]: run.info.status for run in found}
@@ -63,7 +63,7 @@ def stages(store: Store) -> dict[str, str]:
     spots=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=200)), max_size=4),
 )
 def test_no_state_of_the_file_keeps_a_run_from_going_on(sound, tmp_path_factory, keep, spots):
-    store = Store(tmp_path_factory.mktemp("store"))
+    store = StoreFolder(tmp_path_factory.mktemp("store"))
     content = bytearray(sound.read_bytes())
     del content[round(keep * len(content)) :]
     for place, junk in spots:
@@ -75,7 +75,7 @@ def test_no_state_of_the_file_keeps_a_run_from_going_on(sound, tmp_path_factory,
 
 def test_a_fresh_store_and_a_sound_file_are_used_without_a_word(sound, tmp_path):
     said = []
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     mirror_a_stage(store, said)
     shutil.copy(sound, store.tracking_database)
     mirror_a_stage(store, said)
@@ -84,7 +84,7 @@ def test_a_fresh_store_and_a_sound_file_are_used_without_a_word(sound, tmp_path)
 
 
 def test_a_damaged_file_is_set_aside_with_one_word_and_the_run_mirrored(tmp_path):
-    store, said = Store(tmp_path), []
+    store, said = StoreFolder(tmp_path), []
     store.tracking_database.write_text("no database")
     mirror_a_stage(store, said)
     assert len(said) == 1
@@ -98,13 +98,13 @@ def test_a_file_that_cannot_be_made_costs_the_mirror_and_a_sentence(tmp_path, mo
 
     monkeypatch.setattr(MlflowTables, "create", refuse)
     said = []
-    assert isinstance(mirror_a_stage(Store(tmp_path), said), Untracked)
+    assert isinstance(mirror_a_stage(StoreFolder(tmp_path), said), Untracked)
     (sentence,) = said
     assert sentence.startswith(f"{tmp_path}/mlflow.db cannot be used: No space left on device. This run goes on")
 
 
 def test_an_experiment_that_was_deleted_before_costs_the_mirror_and_a_sentence(sound, tmp_path):
-    store, said = Store(tmp_path), []
+    store, said = StoreFolder(tmp_path), []
     shutil.copy(sound, store.tracking_database)
     client = MlflowClient(store.tracking_uri)
     client.delete_experiment(client.get_experiment_by_name("spec").experiment_id)
@@ -114,7 +114,7 @@ def test_an_experiment_that_was_deleted_before_costs_the_mirror_and_a_sentence(s
 
 
 def test_an_experiment_that_is_deleted_meanwhile_is_one_word(sound, tmp_path, caplog):
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     shutil.copy(sound, store.tracking_database)
     tracker = open_or_go_on(store, "spec", pytest.fail, sweep="spec")
     client = MlflowClient(store.tracking_uri)
@@ -130,7 +130,7 @@ def test_an_experiment_that_is_deleted_meanwhile_is_one_word(sound, tmp_path, ca
 
 def test_runs_of_stages_that_no_process_is_at_are_ended_by_the_next_run(sound, tmp_path):
     """After kill -9 and an edited spec: its old stages have no one."""
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     shutil.copy(sound, store.tracking_database)
     killed = open_or_go_on(store, "spec", pytest.fail, sweep="spec")
     left = {"nobodys", "anothers", "elsewhere"}
@@ -154,7 +154,7 @@ def test_runs_of_stages_that_no_process_is_at_are_ended_by_the_next_run(sound, t
 
 
 def test_a_file_that_is_removed_meanwhile_costs_this_mirror_and_the_next_run_makes_it_again(sound, tmp_path):
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     shutil.copy(sound, store.tracking_database)
     tracker = open_or_go_on(store, "spec", pytest.fail, sweep="spec")
     store.tracking_database.unlink()
@@ -197,7 +197,7 @@ def begin_together(folder) -> None:
     for process in [subprocess.Popen(command, **pipes) for _ in range(3)]:
         _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
-    client = MlflowClient(Store(folder).tracking_uri)
+    client = MlflowClient(StoreFolder(folder).tracking_uri)
     assert sorted(one.name for one in client.search_experiments()) == ["Default", "spec"]
     found = client.search_runs([client.get_experiment_by_name("spec").experiment_id])
     assert sorted(run.info.run_name for run in found) == ["k1", "k2", "k3", "spec"]

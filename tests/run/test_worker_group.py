@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfsweep.run import worker_group
-from mfsweep.run.worker_group import MOST_STAGES, Kept
+from mfsweep.run.worker_group import MOST_STAGES, KeptGroup
 from mfsweep.spec.resources import Resources
 
 KINDS = [
@@ -30,7 +30,7 @@ class Stayed:
 
 @given(st.sampled_from(KINDS), st.sampled_from(KINDS), st.booleans(), st.sampled_from([1, MOST_STAGES]))
 def test_only_a_living_group_of_the_same_kind_that_has_not_done_enough_is_used_again(kind, asked, is_alive, stages):
-    kept, group = Kept(), Stayed(kind, stages, is_alive=is_alive)
+    kept, group = KeptGroup(), Stayed(kind, stages, is_alive=is_alive)
     kept.keep(group)
     taken = kept.take(*asked)
     fits = is_alive and kind == asked and stages < MOST_STAGES
@@ -41,7 +41,7 @@ def test_only_a_living_group_of_the_same_kind_that_has_not_done_enough_is_used_a
 
 def test_a_group_for_which_nothing_comes_goes_home(monkeypatch):
     monkeypatch.setattr(worker_group, "IDLE_SECONDS", 0.01)
-    kept, group = Kept(), Stayed()
+    kept, group = KeptGroup(), Stayed()
     kept.keep(group)
     assert group.closed.wait(10)
     assert kept.take(*group.kind) is None
@@ -62,7 +62,7 @@ def test_a_group_that_was_taken_does_not_go_home_while_it_works(monkeypatch):
             self.act = None
 
     monkeypatch.setattr(worker_group.threading, "Timer", Timer)
-    kept, group = Kept(), Stayed()
+    kept, group = KeptGroup(), Stayed()
     kept.keep(group)
     assert kept.take(*group.kind) is group
     assert [timer.act for timer in timers] == [None]
@@ -71,7 +71,7 @@ def test_a_group_that_was_taken_does_not_go_home_while_it_works(monkeypatch):
 
 @pytest.mark.parametrize("late", [False, True])
 def test_a_timer_that_goes_off_too_late_sends_no_other_group_home(late):
-    kept, first, second = Kept(), Stayed(), Stayed()
+    kept, first, second = KeptGroup(), Stayed(), Stayed()
     kept.keep(first)
     kept.take(*first.kind)
     if late:

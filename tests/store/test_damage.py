@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mfsweep.files import sha256
-from mfsweep.records import Best, EvaluationRecord, Record
+from mfsweep.records import BestCheckpoint, EvaluationRecord, Record
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
 
-BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt", sha256="0" * 64)
+BEST = BestCheckpoint(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt", sha256="0" * 64)
 RECORD = Record(
     key="k", training={"seed": 0, "data": {"digest": "0", "splits": {"seed": 0}}, "model": {"architecture": "mace"}, "sets": []}, parent=None, started=1.7e9, seconds=1, steps=4, stop_reason="max_steps", selected=BEST,
     heads={"cc": BEST}, metrics={"validation.cc.energy_mae": 10.5}, offsets={"cc": {"H": -13.6}}, shares=[], parameters=9,

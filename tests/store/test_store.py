@@ -7,8 +7,8 @@ import pytest
 from mfsweep.errors import StoreError
 from mfsweep.files import sha256, write_text
 from mfsweep.metrics_file import entries
-from mfsweep.records import Best, Record
-from mfsweep.store import Store
+from mfsweep.records import BestCheckpoint, Record
+from mfsweep.store import StoreFolder
 
 
 def test_a_stage_without_record_is_not_done(store):
@@ -62,7 +62,7 @@ def test_an_evaluation_is_set_aside_by_itself(store):
 )
 def test_a_record_names_no_checkpoint_outside_of_its_stage(store, file):
     """A store is shared, and what a record names may be set aside."""
-    damaged = store.stage("k").damaged_weights(Best(metric="m", step=1, value=0.0, file=file))
+    damaged = store.stage("k").damaged_weights(BestCheckpoint(metric="m", step=1, value=0.0, file=file))
     assert damaged.path == store.stage("k").record_path
     assert repr(file) in str(damaged)
 
@@ -75,7 +75,7 @@ def trained(store):
     for name in ("last.pt", "selected.pt"):
         write_text(folder.checkpoints / name, name)
     weights = {"file": "checkpoints/selected.pt", "sha256": sha256(folder.selected)}
-    best = Best(metric="validation.loss", step=1, value=0.5, **weights)
+    best = BestCheckpoint(metric="validation.loss", step=1, value=0.5, **weights)
     folder.write_record(
         Record(
             key="k",
@@ -159,7 +159,7 @@ def test_what_a_killed_tidying_left_goes_with_the_next(trained, monkeypatch, kil
 def test_a_store_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
-        Store(tmp_path / "file" / "store").prepare()
+        StoreFolder(tmp_path / "file" / "store").prepare()
 
 
 def test_a_claim_excludes_other_processes_and_goes_with_its_holder(store):
@@ -222,4 +222,4 @@ def test_a_full_disk_is_no_store_that_may_only_be_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr("mfsweep.store.store.tempfile.TemporaryFile", refuse)
     with pytest.raises(OSError, match="No space left"):
-        Store(tmp_path).prepare()
+        StoreFolder(tmp_path).prepare()

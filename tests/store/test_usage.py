@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfsweep.cli.main import main
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 from mfsweep.store import usage as module
 from mfsweep.store.usage import usage
 
@@ -33,7 +33,7 @@ PLACES = {
 
 @given(st.sets(st.sampled_from(sorted(PLACES))))
 def test_each_file_is_counted_once_under_its_kind(tmp_path_factory, places):
-    store = Store(tmp_path_factory.mktemp("store"))
+    store = StoreFolder(tmp_path_factory.mktemp("store"))
     for place in places:
         path = store.root / place
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def test_each_file_is_counted_once_under_its_kind(tmp_path_factory, places):
 
 def test_a_file_that_goes_meanwhile_is_no_matter(tmp_path):
     (tmp_path / "mlflow.db").symlink_to(tmp_path / "nowhere")
-    assert usage(Store(tmp_path)).total.files == 1
+    assert usage(StoreFolder(tmp_path)).total.files == 1
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])

@@ -7,7 +7,7 @@ import pytest
 from mfsweep.cli.main import main
 from mfsweep.errors import SpecError
 from mfsweep.prepare import prepare
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 from mfsweep.sweep.reports import write_reports
 
 NAMES = ("small", "other")
@@ -21,7 +21,7 @@ def specs(write_spec):
 @pytest.fixture
 def store(tmp_path):
     (tmp_path / "store" / "stages").mkdir(parents=True)
-    return Store(tmp_path / "store")
+    return StoreFolder(tmp_path / "store")
 
 
 def test_several_reports_and_their_index_are_written_without_training(specs, store, capsys):

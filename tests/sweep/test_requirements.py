@@ -9,13 +9,13 @@ import pytest
 from mfsweep.errors import SpecError, StoreError
 from mfsweep.models.versions import versions
 from mfsweep.prepare import prepare
-from mfsweep.records import Best, Record
+from mfsweep.records import BestCheckpoint, Record
 from mfsweep.spec.load import load
 from mfsweep.sweep import results
 from mfsweep.sweep.requirements import require_same_versions
 
 REQUIRE = ("resources:", "require: same_versions\nresources:")
-BEST = Best(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
+BEST = BestCheckpoint(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
 
 
 @pytest.fixture

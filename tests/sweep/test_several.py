@@ -11,7 +11,7 @@ from rich.console import Console
 from mfsweep.cli.main import main
 from mfsweep.errors import ResourceError
 from mfsweep.prepare import prepare
-from mfsweep.run.sweep import Failure, Summary
+from mfsweep.run.sweep import Failure, RunSummary
 from mfsweep.sweep import running, several
 
 
@@ -29,7 +29,7 @@ def console():
 
 
 def summary(run=0, reused=0, failed=0, interrupted=False):
-    return Summary(run=run, reused=reused, failed=failed, skipped=0, interrupted=interrupted, failures=())
+    return RunSummary(run=run, reused=reused, failed=failed, skipped=0, interrupted=interrupted, failures=())
 
 
 @pytest.mark.cluster
@@ -133,7 +133,7 @@ def test_a_wrong_spec_among_several_stops_all_before_anything_trains(specs, writ
 def test_json_of_a_run_names_the_stages_that_failed_and_were_skipped(specs, tmp_path, monkeypatch, capsys, smoke):
     failed = Failure("k1", "pretrain seed=0", tmp_path / "train.log", "the loss is not finite")
     skipped = Failure("k2", "finetune seed=0", tmp_path / "train.log", "pretrain seed=0 failed")
-    end = Summary(run=3, reused=1, failed=1, skipped=1, interrupted=False, failures=(failed,), not_run=(skipped,))
+    end = RunSummary(run=3, reused=1, failed=1, skipped=1, interrupted=False, failures=(failed,), not_run=(skipped,))
     monkeypatch.setattr(running, "smoke" if smoke else "run", lambda *_: end)
     command = ["run", str(specs[0]), "--store", str(tmp_path / "store"), "--json"]
     with pytest.raises(SystemExit) as ended:

@@ -15,7 +15,7 @@ from mfsweep.train import World, train
 from mfsweep.train import execution as choosing
 from mfsweep.train.checkpoint import load
 from mfsweep.train.parity import TOLERANCES, difference
-from mfsweep.train.step import Found, find, moving
+from mfsweep.train.step import BatchResult, find, moving
 
 
 def wrong(change):
@@ -140,8 +140,8 @@ def test_compiled_steps_train_as_eager_ones(with_backend, run, tiny, tmp_path, p
     torch.testing.assert_close(bits(tmp_path / "stage"), bits(tmp_path / "eager"), rtol=1e-6, atol=1e-8)
 
 
-def found(energy, gradients) -> Found:
-    return Found(torch.tensor(1.0), torch.tensor(energy), None, [torch.tensor(own) for own in gradients])
+def found(energy, gradients) -> BatchResult:
+    return BatchResult(torch.tensor(1.0), torch.tensor(energy), None, [torch.tensor(own) for own in gradients])
 
 
 def test_a_gradient_that_is_next_to_nothing_is_measured_against_the_whole():

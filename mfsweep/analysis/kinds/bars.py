@@ -14,7 +14,7 @@ from mfsweep.analysis.figures import path_label
 from mfsweep.analysis.kinds.caption import BARS, caption, unbalanced
 from mfsweep.analysis.palette import INK
 from mfsweep.analysis.selection import Spread, Values, averaged, grouped, label, measure_some, select, spread, title
-from mfsweep.analysis.study import Analysis, Study
+from mfsweep.analysis.study import Analysis, ReportStudy
 from mfsweep.quantities import MetricPath
 from mfsweep.spec.figures import Bars
 
@@ -23,10 +23,10 @@ WIDE_ABOVE = 14
 FILLED = 0.8
 """Share of a group's width that its bars fill."""
 WIDEST = 0.4
-"""Of one bar, in groups."""
+"""Greatest width of one bar, in groups."""
 
 
-def bars(name: str, wanted: Bars, study: Study, analysis: Analysis) -> Picture:
+def bars(name: str, wanted: Bars, study: ReportStudy, analysis: Analysis) -> Picture:
     """Draw one metric as bars.
 
     Raises:

@@ -14,7 +14,7 @@ from mfsweep.analysis.figures import metric_label
 from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption, unbalanced
 from mfsweep.analysis.palette import INK, Series
 from mfsweep.analysis.selection import (
-    Measured,
+    MeasuredCell,
     Spread,
     Values,
     averaged,
@@ -26,7 +26,7 @@ from mfsweep.analysis.selection import (
     spread,
     title,
 )
-from mfsweep.analysis.study import Analysis, Study
+from mfsweep.analysis.study import Analysis, ReportStudy
 from mfsweep.analysis.table import AxisValue
 from mfsweep.errors import FitError
 from mfsweep.quantities import MetricPath
@@ -34,11 +34,11 @@ from mfsweep.records import CellRecord
 from mfsweep.spec.figures import Curve
 
 LINES = ("-", (0, (4, 1, 1, 1)), (0, (1, 1)))
-"""Of the first metric, the second, ...; plain dashes are the reference's."""
+"""Dashes of the first metric, the second, ...; plain dashes are the reference's."""
 DASHED = (0, (5, 2))
 
 
-class Line(NamedTuple):
+class CurveLine(NamedTuple):
     """One line of the figure."""
 
     metric: int
@@ -46,14 +46,14 @@ class Line(NamedTuple):
     path: MetricPath
     """With its label method."""
     values: Values
-    """Of the `lines` axes."""
+    """Values of the `lines` axes."""
     knots: tuple[tuple[float, Spread], ...]
     """x and error, by growing x."""
     reference: Spread | None
-    """Of the cells that the figure names as reference."""
+    """Error of the cells that the figure names as reference."""
 
 
-def curve(name: str, wanted: Curve, study: Study, analysis: Analysis) -> Picture:
+def curve(name: str, wanted: Curve, study: ReportStudy, analysis: Analysis) -> Picture:
     """Draw errors against an axis.
 
     Raises:
@@ -103,8 +103,8 @@ def _is_reference(cell: CellRecord, wanted: Curve) -> bool:
 
 
 def _lines(
-    wanted: Curve, found: Sequence[Sequence[Measured]], references: Sequence[Sequence[Measured]]
-) -> Iterator[Line]:
+    wanted: Curve, found: Sequence[Sequence[MeasuredCell]], references: Sequence[Sequence[MeasuredCell]]
+) -> Iterator[CurveLine]:
     # An axis that the reference itself names, or lacks, does not tell its cells apart.
     named = wanted.reference or {}
     for metric, (path, members) in enumerate(zip(wanted.y, found, strict=True)):
@@ -116,10 +116,10 @@ def _lines(
                 for (x,), own in grouped(of_line, [wanted.x]).items()
             )
             full = MetricPath.parse(path)._replace(method=of_line[0].method)
-            yield Line(metric, full, values, knots, spread(alike) if alike else None)
+            yield CurveLine(metric, full, values, knots, spread(alike) if alike else None)
 
 
-def _reference_cells(study: Study, wanted: Curve) -> list[CellRecord]:
+def _reference_cells(study: ReportStudy, wanted: Curve) -> list[CellRecord]:
     """Return the cells of the reference; `where` holds for the axes that they have and the reference does not name."""
     if not wanted.reference:
         return []
@@ -135,7 +135,7 @@ def _agrees(cell: CellRecord, where: Mapping[str, object]) -> bool:
     return all(cell.values.get(axis, value) == value for axis, value in where.items())
 
 
-def _named(line: Line, wanted: Curve, study: Study) -> dict[str, AxisValue]:
+def _named(line: CurveLine, wanted: Curve, study: ReportStudy) -> dict[str, AxisValue]:
     """Return what names a line: its axes' values; of several metrics, or without axes, the metric's method too."""
     own = dict(zip(wanted.lines, line.values, strict=True))
     if study.methods.isdisjoint(map(str, own.values())) and (len(wanted.y) > 1 or not own):
@@ -143,7 +143,7 @@ def _named(line: Line, wanted: Curve, study: Study) -> dict[str, AxisValue]:
     return own
 
 
-def _names(lines: Sequence[Line]) -> list[str]:
+def _names(lines: Sequence[CurveLine]) -> list[str]:
     several = len({line.path for line in lines}) > 1
     made = []
     for line in lines:
@@ -153,7 +153,7 @@ def _names(lines: Sequence[Line]) -> list[str]:
     return made
 
 
-def _draw(axes: Axes, line: Line, text: str, look: Series, place: Callable[[float], float]) -> None:
+def _draw(axes: Axes, line: CurveLine, text: str, look: Series, place: Callable[[float], float]) -> None:
     style_of = LINES[line.metric % len(LINES)]
     where = [place(x) for x, _ in line.knots]
     axes.plot(where, [knot.value for _, knot in line.knots], color=look.colour, linestyle=style_of)
@@ -165,7 +165,7 @@ def _draw(axes: Axes, line: Line, text: str, look: Series, place: Callable[[floa
 
 
 def _draw_references(
-    axes: Axes, lines: Sequence[Line], looks: Sequence[Series], names: Sequence[str], reference: str
+    axes: Axes, lines: Sequence[CurveLine], looks: Sequence[Series], names: Sequence[str], reference: str
 ) -> None:
     """Draw the references dashed, in black where all lines share one."""
     values = list(dict.fromkeys(line.reference.value for line in lines if line.reference))
@@ -189,18 +189,18 @@ def _reference_name(wanted: Curve) -> str:
     return ", ".join(named)
 
 
-def _of_reference(wanted: Curve, lines: Sequence[Line]) -> str:
+def _of_reference(wanted: Curve, lines: Sequence[CurveLine]) -> str:
     if not any(line.reference for line in lines):
         return ""
     capped = " (not converged)" if any(line.reference and line.reference.capped for line in lines) else ""
     return f"Dashed: {_reference_name(wanted)}{capped}."
 
 
-def _spreads(line: Line) -> list[Spread]:
+def _spreads(line: CurveLine) -> list[Spread]:
     return [*(knot for _, knot in line.knots), *([line.reference] if line.reference else [])]
 
 
-def _levels(lines: Sequence[Line]) -> Iterator[float]:
+def _levels(lines: Sequence[CurveLine]) -> Iterator[float]:
     for line in lines:
         for knot in _spreads(line):
             yield from (knot.low, knot.high)

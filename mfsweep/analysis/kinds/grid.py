@@ -6,12 +6,12 @@ from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import error_figure
 from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption
 from mfsweep.analysis.selection import select
-from mfsweep.analysis.study import Analysis, Result, Study, result
+from mfsweep.analysis.study import Analysis, ReportStudy, Result, result
 from mfsweep.errors import FitError
 from mfsweep.spec.figures import Grid
 
 
-def grid(name: str, wanted: Grid, study: Study, analysis: Analysis) -> Picture:
+def grid(name: str, wanted: Grid, study: ReportStudy, analysis: Analysis) -> Picture:
     """Draw one metric of the result.
 
     Raises:
@@ -24,7 +24,7 @@ def grid(name: str, wanted: Grid, study: Study, analysis: Analysis) -> Picture:
     return draw(name, wanted.title, study, found)
 
 
-def draw(name: str, title: str, study: Study, found: Result) -> Picture:
+def draw(name: str, title: str, study: ReportStudy, found: Result) -> Picture:
     """Draw what is known of one metric of the result."""
     figure = error_figure(found.curves, found.path, found.path.method or "", found.offsets_only, study.palette)
     direct = "Direct training: circles." if any(curve.direct for curve in found.curves) else ""

@@ -8,7 +8,7 @@ from mfsweep.analysis.interval import span
 from mfsweep.analysis.kinds.caption import HOLLOW, caption
 from mfsweep.analysis.law import Law
 from mfsweep.analysis.selection import select, text
-from mfsweep.analysis.study import Analysis, Study, law
+from mfsweep.analysis.study import Analysis, ReportStudy, law
 from mfsweep.analysis.table import scalar
 from mfsweep.errors import FitError
 from mfsweep.spec.figures import Cells, Gradients, LawFigure
@@ -16,7 +16,7 @@ from mfsweep.spec.figures import Cells, Gradients, LawFigure
 GRADIENTS = ("law", "group", "gradient", "95 % interval", "prefactor", "points", "pre-trainings", "capped", "verdict")
 
 
-def law_of_cells(study: Study, analysis: Analysis, fit: str, where: Cells) -> Law:
+def law_of_cells(study: ReportStudy, analysis: Analysis, fit: str, where: Cells) -> Law:
     """Return a law of a study, made again where only some cells are meant.
 
     Raises:
@@ -28,7 +28,7 @@ def law_of_cells(study: Study, analysis: Analysis, fit: str, where: Cells) -> La
     return law(analysis.records, select(study.cells, where), request)
 
 
-def law_picture(name: str, wanted: LawFigure, study: Study, analysis: Analysis) -> Picture:
+def law_picture(name: str, wanted: LawFigure, study: ReportStudy, analysis: Analysis) -> Picture:
     """Draw a transfer law.
 
     Raises:
@@ -37,7 +37,7 @@ def law_picture(name: str, wanted: LawFigure, study: Study, analysis: Analysis) 
     return draw(name, wanted.title, study, law_of_cells(study, analysis, wanted.fit, wanted.where))
 
 
-def draw(name: str, title: str, study: Study, found: Law) -> Picture:
+def draw(name: str, title: str, study: ReportStudy, found: Law) -> Picture:
     """Draw a law that has points."""
     if not len(found.points):
         raise FitError(found.refusal or "no points")
@@ -46,7 +46,7 @@ def draw(name: str, title: str, study: Study, found: Law) -> Picture:
     return Picture(name, caption(title, main, capped), law_figure(found, study.residuals, study.palette))
 
 
-def gradients(name: str, wanted: Gradients, study: Study, analysis: Analysis) -> Sheet:
+def gradients(name: str, wanted: Gradients, study: ReportStudy, analysis: Analysis) -> Sheet:
     """Return the gradients of some laws, one row a group and the pooled one.
 
     Raises:

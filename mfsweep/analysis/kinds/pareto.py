@@ -13,15 +13,15 @@ from mfsweep.analysis.figures import path_label
 from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption
 from mfsweep.analysis.palette import INK
 from mfsweep.analysis.records import SEED_AXES
-from mfsweep.analysis.selection import Measured, Spread, Values, grouped, label, measure_some, select, spread, title
-from mfsweep.analysis.study import Analysis, Study
+from mfsweep.analysis.selection import MeasuredCell, Spread, Values, grouped, label, measure_some, select, spread, title
+from mfsweep.analysis.study import Analysis, ReportStudy
 from mfsweep.errors import FitError
 from mfsweep.quantities import MetricPath, count
 from mfsweep.records import CellRecord
 from mfsweep.spec.figures import Pareto
 
 
-class Place(NamedTuple):
+class ParetoPoint(NamedTuple):
     """One setting of the grid."""
 
     line: Values
@@ -29,7 +29,7 @@ class Place(NamedTuple):
     error: Spread
 
 
-def pareto(name: str, wanted: Pareto, study: Study, analysis: Analysis) -> Picture:
+def pareto(name: str, wanted: Pareto, study: ReportStudy, analysis: Analysis) -> Picture:
     """Draw errors against costs.
 
     Raises:
@@ -71,9 +71,9 @@ def pareto(name: str, wanted: Pareto, study: Study, analysis: Analysis) -> Pictu
     return Picture(name, caption(wanted.title, main, costs_said, free, unpaid, HOLLOW if capped else ""), figure)
 
 
-def front(places: Iterable[Place]) -> list[Place]:
+def front(places: Iterable[ParetoPoint]) -> list[ParetoPoint]:
     """Return the settings that no other beats in both cost and error, by growing cost."""
-    best: list[Place] = []
+    best: list[ParetoPoint] = []
     for place in sorted(places, key=lambda one: (one.cost, one.error.value)):
         if not best or place.error.value < best[-1].error.value:
             best.append(place)
@@ -107,12 +107,12 @@ def _covered(ranges: Sequence[tuple[int, int]]) -> int:
     return covered
 
 
-def _places(members: Sequence[Measured], wanted: Pareto) -> list[Place]:
+def _places(members: Sequence[MeasuredCell], wanted: Pareto) -> list[ParetoPoint]:
     axes = list(dict.fromkeys(axis for one in members for axis in one.cell.values if axis not in SEED_AXES))
     places = []
     for of_setting in grouped(members, axes).values():
         costs = {label_cost(one.cell, wanted.numbers) for one in of_setting}
         line = next(iter(grouped(of_setting, wanted.lines)))
         # Subsets that end at their own size differ between split seeds by a formula.
-        places.append(Place(line, sum(costs) / len(costs), spread(of_setting)))
+        places.append(ParetoPoint(line, sum(costs) / len(costs), spread(of_setting)))
     return places

@@ -12,7 +12,7 @@ from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.kinds.caption import caption
 from mfsweep.analysis.palette import MUTED, palette
-from mfsweep.analysis.study import Analysis, Differences, Study
+from mfsweep.analysis.study import Analysis, Differences, ReportStudy
 from mfsweep.errors import FitError
 from mfsweep.spec.figures import Residuals
 
@@ -21,7 +21,7 @@ TAIL = 0.005
 """Share of the structures of all methods that lie beyond each end of the axis."""
 
 
-def residuals(name: str, wanted: Residuals, study: Study, analysis: Analysis) -> Picture:  # noqa: ARG001 (a kind)
+def residuals(name: str, wanted: Residuals, study: ReportStudy, analysis: Analysis) -> Picture:  # noqa: ARG001 (a kind)
     """Draw a histogram for each method.
 
     Raises:

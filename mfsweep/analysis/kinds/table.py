@@ -8,13 +8,13 @@ from mfsweep.analysis.drawn import Sheet
 from mfsweep.analysis.figures import path_label
 from mfsweep.analysis.kinds.caption import caption, unbalanced
 from mfsweep.analysis.selection import Spread, averaged, grouped, measure, select, spread, text
-from mfsweep.analysis.study import Analysis, Study
+from mfsweep.analysis.study import Analysis, ReportStudy
 from mfsweep.errors import FitError
 from mfsweep.quantities import MetricPath
 from mfsweep.spec.figures import Table
 
 
-def table(name: str, wanted: Table, study: Study, analysis: Analysis) -> Sheet:
+def table(name: str, wanted: Table, study: ReportStudy, analysis: Analysis) -> Sheet:
     """Return metrics as columns, a row for each combination of the axes' values.
 
     Raises:

@@ -13,7 +13,7 @@ OPEN_ROWS = 40
 
 
 @dataclass(frozen=True)
-class Counts:
+class LargeNumbers:
     """Numbers with their names, large."""
 
     kind: ClassVar[str] = "counts"
@@ -37,7 +37,7 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
-class Items:
+class BulletList:
     """A list of sentences."""
 
     kind: ClassVar[str] = "items"
@@ -53,7 +53,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Table:
+class SortableTable:
     """A table that a reader can sort by any of its columns."""
 
     kind: ClassVar[str] = "table"
@@ -81,7 +81,7 @@ class Pictures:
     pictures: Sequence[Picture]
 
 
-Block = Counts | Heading | Paragraph | Items | Code | Table | Pictures
+PageBlock = LargeNumbers | Heading | Paragraph | BulletList | Code | SortableTable | Pictures
 
 
 @dataclass(frozen=True)
@@ -89,4 +89,4 @@ class Section:
     """A part of a page; one without blocks is left out."""
 
     title: str
-    blocks: Sequence[Block] = field(default_factory=tuple)
+    blocks: Sequence[PageBlock] = field(default_factory=tuple)

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from mfsweep.analysis.drawn import Absent, Drawn, Picture
+from mfsweep.analysis.drawn import Absent, DrawnFigure, Picture
 from mfsweep.analysis.gallery import gallery
-from mfsweep.analysis.page.blocks import Block, Pictures, Section
+from mfsweep.analysis.page.blocks import PageBlock, Pictures, Section
 from mfsweep.analysis.page.render import page
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.report import (
@@ -25,22 +25,22 @@ from mfsweep.analysis.report import (
     training,
 )
 from mfsweep.analysis.report.summary import take_home
-from mfsweep.analysis.study import Analysis, Study, analyse
+from mfsweep.analysis.study import Analysis, ReportStudy, analyse
 from mfsweep.files import write_text
-from mfsweep.store import Store, SweepFolder
+from mfsweep.store import StoreFolder, SweepFolder
 
 DETAILS = "details"
 """Folder in a sweep's figures of the pictures that every report has: training, data, errors."""
 
 
-def write_report(store: Store | Records, study: Study, folder: SweepFolder) -> Analysis:
+def write_report(store: StoreFolder | Records, study: ReportStudy, folder: SweepFolder) -> Analysis:
     """Analyse a study, write its figures, its claims and its page into a sweep's folder, and return what it says."""
     analysis = analyse(store, study)
     write(folder, study, analysis, gallery(study, analysis))
     return analysis
 
 
-def write(folder: SweepFolder, study: Study, analysis: Analysis, drawn: Sequence[Drawn]) -> list[Path]:
+def write(folder: SweepFolder, study: ReportStudy, analysis: Analysis, drawn: Sequence[DrawnFigure]) -> list[Path]:
     """Write the figures, the claims and the page of a study; return the paths, the page's last.
 
     What an earlier report drew and this one does not goes. The details have no path of their own here: they stand on
@@ -62,7 +62,7 @@ def write(folder: SweepFolder, study: Study, analysis: Analysis, drawn: Sequence
     return [*written, folder.report]
 
 
-def sections(study: Study, analysis: Analysis, drawn: Sequence[Drawn]) -> list[Section]:
+def sections(study: ReportStudy, analysis: Analysis, drawn: Sequence[DrawnFigure]) -> list[Section]:
     """Return what the page says, part by part; those without anything to say are empty."""
     return [
         Section("Plan", plan.blocks(study, analysis)),
@@ -79,10 +79,10 @@ def sections(study: Study, analysis: Analysis, drawn: Sequence[Drawn]) -> list[S
     ]
 
 
-def _page(study: Study, analysis: Analysis, parts: Sequence[Section]) -> str:
+def _page(study: ReportStudy, analysis: Analysis, parts: Sequence[Section]) -> str:
     return page(study.name, "report", parts, template="report.html", take_home=take_home(study, analysis))
 
 
 def _pictures(parts: Sequence[Section]) -> list[Picture]:
-    blocks: list[Block] = [block for section in parts for block in section.blocks]
+    blocks: list[PageBlock] = [block for section in parts for block in section.blocks]
     return [one for block in blocks if isinstance(block, Pictures) for one in block.pictures]

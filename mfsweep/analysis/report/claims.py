@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mfsweep.analysis.page.blocks import Block, Paragraph, Table
+from mfsweep.analysis.page.blocks import PageBlock, Paragraph, SortableTable
 from mfsweep.analysis.study import Analysis
 from mfsweep.analysis.suite import p_text, rests_on, summary
 
@@ -11,14 +11,14 @@ ADVICE_HEAD = ("recommendation", "rests on", "verdict")
 TEXT = frozenset({0, 1, 2, 4})
 
 
-def blocks(analysis: Analysis) -> list[Block]:
+def blocks(analysis: Analysis) -> list[PageBlock]:
     """Return the section; without claims nothing."""
     if not analysis.claims:
         return []
     rows = [(one.says, one.came_out, rests_on(one), p_text(one), one.verdict) for one in analysis.claims]
-    found: list[Block] = [
-        Table("What is stated, and what came out here", HEAD, rows, TEXT),
+    found: list[PageBlock] = [
+        SortableTable("What is stated, and what came out here", HEAD, rows, TEXT),
         Paragraph(summary(analysis.claims)),
     ]
     advice = [(one.recommends, one.says, one.verdict) for one in analysis.claims if one.recommends]
-    return [*found, Table("Recommendations", ADVICE_HEAD, advice, frozenset({0, 1, 2}))] if advice else found
+    return [*found, SortableTable("Recommendations", ADVICE_HEAD, advice, frozenset({0, 1, 2}))] if advice else found

@@ -11,13 +11,13 @@ from matplotlib.ticker import AutoMinorLocator, MaxNLocator
 
 from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
-from mfsweep.analysis.facts import Part
-from mfsweep.analysis.page.blocks import Block, Paragraph, Pictures, Table
+from mfsweep.analysis.facts import SubsetPart
+from mfsweep.analysis.page.blocks import PageBlock, Paragraph, Pictures, SortableTable
 from mfsweep.analysis.palette import of_names
-from mfsweep.analysis.study import Study
+from mfsweep.analysis.study import ReportStudy
 
 
-def blocks(study: Study) -> list[Block]:
+def blocks(study: ReportStudy) -> list[PageBlock]:
     """Return the section; nothing where the data are not at hand."""
     if not study.parts:
         return []
@@ -33,7 +33,7 @@ def blocks(study: Study) -> list[Block]:
     return [Paragraph(said), _table(parts), Pictures(pictures)]
 
 
-def _table(parts: Sequence[Part]) -> Table:
+def _table(parts: Sequence[SubsetPart]) -> SortableTable:
     elements = _in_order(parts)
     methods = list(dict.fromkeys(method for part in parts for method in part.labels))
     head = ["part", "structures", "formulae", "least atoms", "mean atoms", "most atoms"]
@@ -51,10 +51,10 @@ def _table(parts: Sequence[Part]) -> Table:
         )
         for part in parts
     ]
-    return Table("Structures of each part", head, rows, frozenset({0}))
+    return SortableTable("Structures of each part", head, rows, frozenset({0}))
 
 
-def _sizes(parts: Sequence[Part]) -> Figure:
+def _sizes(parts: Sequence[SubsetPart]) -> Figure:
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas(scales="linear-linear")
         first = min(min(part.sizes) for part in parts)
@@ -73,7 +73,7 @@ def _sizes(parts: Sequence[Part]) -> Figure:
     return figure
 
 
-def _elements(parts: Sequence[Part]) -> Figure:
+def _elements(parts: Sequence[SubsetPart]) -> Figure:
     elements = _in_order(parts)
     with mpl.rc_context(style.STYLE):
         figure, axes = style.canvas(scales="linear-linear")
@@ -91,13 +91,13 @@ def _elements(parts: Sequence[Part]) -> Figure:
     return figure
 
 
-def _colours(parts: Sequence[Part]) -> list[str]:
+def _colours(parts: Sequence[SubsetPart]) -> list[str]:
     names = [{"part": f"{place}"} for place in range(1, len(parts) + 1)]
     palette = of_names(names)
     return [palette.look(name).colour for name in names]
 
 
-def _in_order(parts: Sequence[Part]) -> list[str]:
+def _in_order(parts: Sequence[SubsetPart]) -> list[str]:
     """Return the elements, the most frequent first."""
     totals: dict[str, int] = {}
     for part in parts:
@@ -106,5 +106,5 @@ def _in_order(parts: Sequence[Part]) -> list[str]:
     return sorted(totals, key=lambda element: (-totals[element], element))
 
 
-def _share(part: Part, element: str) -> float:
+def _share(part: SubsetPart, element: str) -> float:
     return part.elements.get(element, 0) / sum(part.elements.values())

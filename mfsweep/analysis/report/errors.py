@@ -14,13 +14,13 @@ from mfsweep.analysis.breakdown import Mean, by_group, by_number, mean_of
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.facts import Floats, Integers
 from mfsweep.analysis.leading import Leading, leading
-from mfsweep.analysis.page.blocks import Block, Paragraph, Pictures, Table
+from mfsweep.analysis.page.blocks import PageBlock, Paragraph, Pictures, SortableTable
 from mfsweep.analysis.palette import INK, Palette
-from mfsweep.analysis.predicted import Predicted, predicted
+from mfsweep.analysis.predicted import PredictedStructures, predicted
 from mfsweep.analysis.report.rows import axes_of, fields, names
 from mfsweep.analysis.selection import text
 from mfsweep.analysis.split_figures import Shown, over_bins, over_groups, parity
-from mfsweep.analysis.study import Analysis, Result, Study
+from mfsweep.analysis.study import Analysis, ReportStudy, Result
 from mfsweep.analysis.table import scalar
 from mfsweep.quantities import count
 
@@ -38,10 +38,10 @@ class Side(NamedTuple):
     shown: Shown
     values: Mapping[str, Any]
     """Axis values, seeds left out."""
-    found: Predicted
+    found: PredictedStructures
 
 
-def blocks(study: Study, analysis: Analysis, result: Result) -> list[Block]:
+def blocks(study: ReportStudy, analysis: Analysis, result: Result) -> list[PageBlock]:
     """Return the section of one metric."""
     found = leading(result.outcomes)
     if found is None:
@@ -130,7 +130,7 @@ def _by(sides: list[Side], values: Sequence[Floats | Integers], x: str) -> Figur
     return over_bins(bins, x, ENERGY)
 
 
-def _with_element(own: Predicted) -> dict[str, Mean]:
+def _with_element(own: PredictedStructures) -> dict[str, Mean]:
     means = {}
     for place, element in enumerate(own.elements):
         has = own.counts[:, place] > 0
@@ -139,7 +139,7 @@ def _with_element(own: Predicted) -> dict[str, Mean]:
     return means
 
 
-def _elements(sides: list[Side]) -> Table:
+def _elements(sides: list[Side]) -> SortableTable:
     axes = axes_of(side.values for side in sides)
     head = ["setting", *names(axes), "element", "structures with it", "formulae", "energy MAE, meV/atom"]
     forces = all(side.found.forces is not None for side in sides)
@@ -154,10 +154,10 @@ def _elements(sides: list[Side]) -> Table:
                 row += [f"{int(atoms.sum()):,}", f"{own.force_error[atoms].mean():.3g}"]
             rows.append(tuple(row))
     caption = "Errors by element: of the structures that contain it"
-    return Table(caption, head, rows, frozenset({0, len(axes) + 1}), fold="By element")
+    return SortableTable(caption, head, rows, frozenset({0, len(axes) + 1}), fold="By element")
 
 
-def _formulae(sides: list[Side]) -> Table:
+def _formulae(sides: list[Side]) -> SortableTable:
     axes = axes_of(side.values for side in sides)
     head = ["setting", *names(axes), "formula", "atoms", "structures", "energy MAE, meV/atom", "signed mean, meV/atom"]
     rows = []
@@ -169,7 +169,7 @@ def _formulae(sides: list[Side]) -> Table:
             numbers = f"{means[name].number:,}", f"{means[name].value:.3g}", f"{signed[name].value:+.3g}"
             rows.append((shown.text, *fields(values, axes), name, str(size[name]), *numbers))
     caption = f"Errors by formula, the worst first ({count(len(rows), 'row')})"
-    return Table(caption, head, rows, frozenset({0, len(axes) + 1}), fold="By formula")
+    return SortableTable(caption, head, rows, frozenset({0, len(axes) + 1}), fold="By formula")
 
 
 def _shown(setting: Leading, palette: Palette, method: str) -> Shown:

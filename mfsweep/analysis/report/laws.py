@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mfsweep.analysis.interval import span
 from mfsweep.analysis.law import POOLED, POOLED_CONVERGED, Law
-from mfsweep.analysis.page.blocks import Block, Heading, Items, Table
+from mfsweep.analysis.page.blocks import BulletList, Heading, PageBlock, SortableTable
 from mfsweep.analysis.report.rows import fields, names
 
 NUMBERS = (
@@ -20,7 +20,7 @@ NUMBERS = (
 )
 
 
-def blocks(law: Law) -> list[Block]:
+def blocks(law: Law) -> list[PageBlock]:
     """Return what is said of one law."""
     axes = law.points.group_by
     head = [*(names(axes) or ["group"]), *NUMBERS]
@@ -38,4 +38,8 @@ def blocks(law: Law) -> list[Block]:
     caption = f"y = {law.points.y} against x = {law.points.x}"
     text = frozenset({*range(len(head) - len(NUMBERS)), len(head) - 1})
     summed = frozenset({POOLED, POOLED_CONVERGED})
-    return [Heading(law.name), Items(law.sentences(groups=False)), Table(caption, head, rows, text, summed)]
+    return [
+        Heading(law.name),
+        BulletList(law.sentences(groups=False)),
+        SortableTable(caption, head, rows, text, summed),
+    ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mfsweep.analysis.page.blocks import Block, Counts, Items, Paragraph
-from mfsweep.analysis.study import Analysis, Study
+from mfsweep.analysis.page.blocks import BulletList, LargeNumbers, PageBlock, Paragraph
+from mfsweep.analysis.study import Analysis, ReportStudy
 from mfsweep.quantities import count
 
 CAPPED = (
@@ -12,14 +12,14 @@ CAPPED = (
 )
 
 
-def blocks(study: Study, analysis: Analysis) -> list[Block]:
+def blocks(study: ReportStudy, analysis: Analysis) -> list[PageBlock]:
     """Return the section."""
     keys = {key for cell in study.cells for key in cell.stages.values()}
     trained = [stage.record for key in sorted(keys) if (stage := analysis.records.stage(key))]
     finished = sum(all(analysis.records.stage(key) for key in cell.stages.values()) for cell in study.cells)
     without_sharing = study.plan.get("stages_without_sharing", sum(len(cell.stages) for cell in study.cells))
-    found: list[Block] = [
-        Counts(
+    found: list[PageBlock] = [
+        LargeNumbers(
             [
                 (len(study.cells), "cells"),
                 (finished, "cells finished"),
@@ -34,7 +34,7 @@ def blocks(study: Study, analysis: Analysis) -> list[Block]:
     if not all(record.converged() for record in trained):
         found.append(Paragraph(CAPPED))
     if study.warnings:
-        found.append(Items(study.warnings))
+        found.append(BulletList(study.warnings))
     if finished < len(study.cells):
         left = count(len(study.cells) - finished, "cell")
         found.append(Paragraph(f"{left} not finished, left out of what follows."))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mfsweep.analysis.page.blocks import Block, Code, Heading, Items, Paragraph, Table
+from mfsweep.analysis.page.blocks import BulletList, Code, Heading, PageBlock, Paragraph, SortableTable
 from mfsweep.analysis.report.rows import axes_of, fields, names, stage_values
-from mfsweep.analysis.study import Analysis, Study
+from mfsweep.analysis.study import Analysis, ReportStudy
 from mfsweep.masking import masked
 from mfsweep.records import Record
 
@@ -21,15 +21,15 @@ NUMBERS = (
 )
 
 
-def blocks(study: Study, analysis: Analysis) -> list[Block]:
+def blocks(study: ReportStudy, analysis: Analysis) -> list[PageBlock]:
     """Return the section."""
     named = {key: name for cell in study.cells for name, key in cell.stages.items()}
     records = {key: stage.record for key in named if (stage := analysis.records.stage(key))}
     total = sum(record.seconds for record in records.values())
-    found: list[Block] = [Paragraph(f"{total:,.0f} s of training in all. {_packages(list(records.values()))}")]
+    found: list[PageBlock] = [Paragraph(f"{total:,.0f} s of training in all. {_packages(list(records.values()))}")]
     if analysis.mixed:
         found.append(Paragraph("Not all stages ran alike: numbers may differ by this too."))
-        found.append(Items([f"{one.sentence}." for one in analysis.mixed]))
+        found.append(BulletList([f"{one.sentence}." for one in analysis.mixed]))
     found.append(_stages(study, named, records))
     if study.commands:
         found += [Heading("To make this again"), Code("\n".join(study.commands))]
@@ -44,7 +44,7 @@ def _packages(records: list[Record]) -> str:
     return ", ".join(f"{package} {' and '.join(sorted(own))}" for package, own in sorted(versions.items()))
 
 
-def _stages(study: Study, named: dict[str, str], records: dict[str, Record]) -> Table:
+def _stages(study: ReportStudy, named: dict[str, str], records: dict[str, Record]) -> SortableTable:
     values = stage_values(study.cells)
     axes = axes_of(values[key] for key in named)
     head = ["stage", *names(axes), "key", *NUMBERS]
@@ -55,7 +55,7 @@ def _stages(study: Study, named: dict[str, str], records: dict[str, Record]) -> 
         rows.append((*own, *(_fields(record) if record else ["", "", "", "not trained", *[""] * 5])))
     first = len(axes) + 2
     text = frozenset({*range(first + 1), first + 3, first + 4, first + 8})
-    return Table(f"{len(rows)} stages", head, rows, text, fold="Every stage")
+    return SortableTable(f"{len(rows)} stages", head, rows, text, fold="Every stage")
 
 
 def _fields(record: Record) -> list[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from mfsweep.analysis.gain import Outcome, paired
-from mfsweep.analysis.page.blocks import Block, Paragraph, Table
+from mfsweep.analysis.gain import FinishedCell, paired
+from mfsweep.analysis.page.blocks import PageBlock, Paragraph, SortableTable
 from mfsweep.analysis.report.rows import axes_of, fields, marked, names, optional
 from mfsweep.analysis.study import Result
 from mfsweep.quantities import ABOVE_OFFSETS
 
 
-def blocks(result: Result) -> list[Block]:
+def blocks(result: Result) -> list[PageBlock]:
     """Return the section of one metric."""
     unit = result.path.quantity.unit
-    found: list[Block] = []
+    found: list[PageBlock] = []
     if result.offsets_only is not None:
         said = f"Energy offsets alone, without any model, give {result.offsets_only:.3g} {unit}."
         found.append(Paragraph(said))
@@ -23,7 +23,7 @@ def blocks(result: Result) -> list[Block]:
     return [*found, _cells(result)]
 
 
-def _gains(result: Result) -> Table:
+def _gains(result: Result) -> SortableTable:
     unit = result.path.quantity.unit
     axes = axes_of(gain.values for gain in result.gains)
     head = [*names(axes), f"direct, {unit}", f"error, {unit}", "change, 95 % interval"]
@@ -36,17 +36,17 @@ def _gains(result: Result) -> Table:
         for gain in result.gains
     ]
     caption = "Against direct training of the same seeds (geometric means)"
-    return Table(caption, head, rows, _left(result, axes) | {len(head) - 1})
+    return SortableTable(caption, head, rows, _left(result, axes) | {len(head) - 1})
 
 
-def _cells(result: Result) -> Table:
+def _cells(result: Result) -> SortableTable:
     unit = result.path.quantity.unit
     direct = {id(one): other.error for one, other in paired(result.outcomes)}
     axes = axes_of(one.cell.values for one in result.outcomes)
     measured = [f"error, {unit}", "within formula, meV/atom", f"offsets only, {unit}", "change"]
     head = [*names(axes), *measured, "converged", "result stage"]
 
-    def row(one: Outcome) -> tuple[str, ...]:
+    def row(one: FinishedCell) -> tuple[str, ...]:
         beside = direct.get(id(one))
         change = "direct" if one.direct else f"{one.error / beside - 1:+.0%}" if beside else ""
         numbers = [
@@ -59,7 +59,7 @@ def _cells(result: Result) -> Table:
 
     rows = [row(one) for one in result.outcomes]
     text = _left(result, axes) | {len(head) - 2, len(head) - 1}
-    return Table(f"{len(rows)} finished cells", head, rows, text, fold="Every cell")
+    return SortableTable(f"{len(rows)} finished cells", head, rows, text, fold="Every cell")
 
 
 def _left(result: Result, axes: list[str]) -> frozenset[int]:

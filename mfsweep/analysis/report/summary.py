@@ -6,20 +6,20 @@ from collections.abc import Iterator
 
 from mfsweep.analysis.figures import metric_label, only
 from mfsweep.analysis.interval import Interval
-from mfsweep.analysis.law import Law, Line, Verdict
+from mfsweep.analysis.law import FittedLine, Law, Verdict
 from mfsweep.analysis.leading import Leading, leading
 from mfsweep.analysis.selection import text
-from mfsweep.analysis.study import Analysis, Result, Study
+from mfsweep.analysis.study import Analysis, ReportStudy, Result
 from mfsweep.analysis.table import scalar
 from mfsweep.quantities import RESULT, MetricPath, count
 from mfsweep.records import ClaimRecord
 
 CUT = 0.1
-"""Of the error of x, for which a law says what becomes of y."""
+"""By how much the error of x falls in the sentence that says what a law makes of y."""
 SAYS = {"agree": "These runs agree", "disagree": "These runs disagree", "cannot tell": "These runs cannot tell"}
 
 
-def take_home(study: Study, analysis: Analysis) -> list[str]:
+def take_home(study: ReportStudy, analysis: Analysis) -> list[str]:
     """Return the sentences, the results first."""
     results = [_result(one) for one in analysis.results]
     return [
@@ -74,7 +74,7 @@ def _subject(path: MetricPath, method: str | None) -> str:
     return f"{metric_label(path, path.method or method)}{of}"
 
 
-def _follows(line: Line) -> str:
+def _follows(line: FittedLine) -> str:
     ends = Interval(*sorted(_fall(gradient) for gradient in line.interval))
     word = "falls" if line.gradient >= 0 else "rises"
     sign = 1 if line.gradient >= 0 else -1
@@ -86,7 +86,7 @@ def _fall(gradient: float) -> float:
     return 1 - (1 - CUT) ** gradient
 
 
-def _reason(line: Line) -> str:
+def _reason(line: FittedLine) -> str:
     if line.capped:
         return f"{line.capped} of {count(line.n, 'point')} have not converged"
     return "the points lie on a curve" if line.is_curved else "least squares give another gradient"
@@ -97,7 +97,7 @@ def _claim(claim: ClaimRecord) -> str:
     return f"“{says}”: {SAYS[claim.verdict].lower()} ({claim.came_out})."
 
 
-def _search(study: Study) -> Iterator[str]:
+def _search(study: ReportStudy) -> Iterator[str]:
     for found in study.search:
         name = f"Search {found.name}: " if found.name else "Search: "
         first, *others = found.sentences()

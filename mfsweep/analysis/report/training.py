@@ -7,17 +7,17 @@ from mfsweep.analysis.checkpoints import TEXT as CHECKPOINT_TEXT
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.histories import histories
 from mfsweep.analysis.learning import learning_curves
-from mfsweep.analysis.page.blocks import Block, Heading, Pictures, Table
+from mfsweep.analysis.page.blocks import Heading, PageBlock, Pictures, SortableTable
 from mfsweep.analysis.report.rows import axes_of, fields, names, stage_values
 from mfsweep.analysis.shares import MIXTURES_HEAD, TEXT, realised
-from mfsweep.analysis.study import Analysis, Study
+from mfsweep.analysis.study import Analysis, ReportStudy
 from mfsweep.analysis.training_figures import learning_figure, training_figure
 from mfsweep.quantities import count
 
 
-def blocks(study: Study, analysis: Analysis) -> list[Block]:
+def blocks(study: ReportStudy, analysis: Analysis) -> list[PageBlock]:
     """Return the section."""
-    found: list[Block] = []
+    found: list[PageBlock] = []
     pictures = [
         Picture(
             f"learning.{name}.{method}",
@@ -41,7 +41,7 @@ def blocks(study: Study, analysis: Analysis) -> list[Block]:
     return [*found, *_checkpoints(study, analysis), *_mixtures(study, analysis)]
 
 
-def _checkpoints(study: Study, analysis: Analysis) -> list[Block]:
+def _checkpoints(study: ReportStudy, analysis: Analysis) -> list[PageBlock]:
     found = two_checkpoints(analysis.records, study.cells)
     if not found:
         return []
@@ -52,13 +52,13 @@ def _checkpoints(study: Study, analysis: Analysis) -> list[Block]:
     text = {0, *range(1, len(axes) + 1), *(place + len(axes) for place in CHECKPOINT_TEXT if place)}
     said = "Validation energy MAE at the selected checkpoint, of which all numbers here are, and at the head's own best"
     fold = "Heads that were best at another step, or still improving"
-    return [Heading("Checkpoints"), Table(said, head, rows, frozenset(text), fold=fold)]
+    return [Heading("Checkpoints"), SortableTable(said, head, rows, frozenset(text), fold=fold)]
 
 
-def _mixtures(study: Study, analysis: Analysis) -> list[Block]:
+def _mixtures(study: ReportStudy, analysis: Analysis) -> list[PageBlock]:
     rows = [one.row() for one in realised(analysis.records, study.cells)]
     if not rows:
         return []
     said = "Shares of each training's batches, structures and atoms, least to greatest over the trainings"
     fold = "Labelled sets of trainings that mix several"
-    return [Heading("Mixtures"), Table(said, MIXTURES_HEAD, rows, frozenset(TEXT), fold=fold)]
+    return [Heading("Mixtures"), SortableTable(said, MIXTURES_HEAD, rows, frozenset(TEXT), fold=fold)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from mfsweep.data.importing import Summary
+    from mfsweep.data.importing import ImportSummary
 
 
 @click.command("import")
@@ -149,7 +149,7 @@ def _progress() -> Progress:
     )
 
 
-def _show(screen: Console, dataset: Path, summary: Summary) -> None:
+def _show(screen: Console, dataset: Path, summary: ImportSummary) -> None:
     from rich.table import Table
 
     say = partial(screen.print, soft_wrap=True, markup=False)
@@ -184,7 +184,7 @@ def _show(screen: Console, dataset: Path, summary: Summary) -> None:
         say(f"In a spec:\n{_block(dataset, summary)}")
 
 
-def _block(dataset: Path, summary: Summary) -> str:
+def _block(dataset: Path, summary: ImportSummary) -> str:
     """Return the beginning of the `data:` block of a spec that takes all that came in."""
     lines = ["data:", f"  source: {dataset}", "  labels:"]
     for method in summary.energies:
@@ -194,5 +194,5 @@ def _block(dataset: Path, summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _share(number: int, summary: Summary) -> str:
+def _share(number: int, summary: ImportSummary) -> str:
     return f"{number:,} ({number / summary.structures:.1%})"

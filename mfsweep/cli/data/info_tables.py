@@ -14,13 +14,13 @@ from rich.table import Table
 
 from mfsweep.analysis.data_figure import Drawing, Stairs
 from mfsweep.data.dataset import Labelling
-from mfsweep.data.survey.info import Histogram, Info, Method
+from mfsweep.data.survey.info import Histogram, Info, MethodSurvey
 from mfsweep.data.survey.opening import Opened
 from mfsweep.quantities import count
 from mfsweep.spec.batching import Batching
 
 ROWS = 12
-"""Of the table of sizes, at most."""
+"""Greatest number of rows of the table of sizes."""
 RARE = 1e-3
 """Share of the largest structures that have a row of their own."""
 BAR = 30
@@ -224,7 +224,7 @@ def _notes(info: Info, provenance: Mapping[str, Any] | None) -> Iterator[str]:
         yield from (text + doubt for text in own.judgement)
 
 
-def _notes_on(method: str, own: Method) -> Iterator[str]:
+def _notes_on(method: str, own: MethodSurvey) -> Iterator[str]:
     for what, number in own.flaws.items():
         yield f"{method}: {count(number, 'structure')} with {what}"
     if own.rounding:

@@ -17,7 +17,7 @@ from mfsweep.run import cluster
 from mfsweep.run.labelling import LabelSummary, Request, label
 from mfsweep.run.labelling import model as label_model
 from mfsweep.run.progress import HEARTBEAT_SECONDS, span
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
 _SHOWN = 3
 """Kinds of failures that the summary repeats."""
@@ -40,7 +40,7 @@ def request(
     if method.startswith(label_model.MODEL):
         if chosen:
             raise DataError("--options: a model has none: expected --head alone")
-        model = label_model.find(method, head, Store(store.absolute()))
+        model = label_model.find(method, head, StoreFolder(store.absolute()))
         made = Request(dataset, name or model.name, model.method, model, **rest)
     else:
         if head is not None:
@@ -54,11 +54,11 @@ def request(
 
 def run(request: Request, console: Console) -> LabelSummary:
     """Compute and add the labels, and show how far it is."""
-    with Display(console) as display:
+    with LabellingDisplay(console) as display:
         return label(request, display)
 
 
-class Display:
+class LabellingDisplay:
     """A line that lives on a terminal, and plain lines now and then elsewhere. Use as a context manager."""
 
     def __init__(self, console: Console) -> None:

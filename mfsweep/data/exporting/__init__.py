@@ -37,7 +37,7 @@ class Exported(NamedTuple):
     keys: dict[str, LabelKeys]
     """Label method -> its keys in the file."""
     units: str
-    """Of energies, forces and positions."""
+    """Units of energies, forces and positions."""
     command: str
     """That imports the file again."""
 

@@ -23,12 +23,12 @@ from mfsweep.data.importing.ase_files import AseSource
 from mfsweep.data.importing.keys import require, storable
 from mfsweep.data.importing.layouts import is_one, layout_of
 from mfsweep.data.importing.lmdb_files import main_file
-from mfsweep.data.importing.parts import Filter, OptionNeededError, Part, Source, complete
-from mfsweep.data.importing.places import Place, places
+from mfsweep.data.importing.parts import Filter, ImportedPart, ImportSource, OptionNeededError, complete
+from mfsweep.data.importing.places import FilePlace, places
 from mfsweep.data.importing.refusal import Verdicts
 from mfsweep.data.importing.release import ReleaseSource
 from mfsweep.data.importing.rules import Rules
-from mfsweep.data.judging import Sample
+from mfsweep.data.judging import StructureSample
 from mfsweep.data.judging.chunks import carries
 from mfsweep.data.lone import IsolatedAtoms
 from mfsweep.data.rounding import float32_rounding
@@ -44,7 +44,7 @@ LMDB_SUFFIXES = (".lmdb", ".mdb", ".aselmdb")
 
 
 @dataclass(frozen=True)
-class Summary:
+class ImportSummary:
     """What came in."""
 
     structures: int
@@ -80,7 +80,7 @@ def import_files(
     overwrite: bool = False,
     advised: Path | None = None,
     progress: Callable[[int, int | None], object] = lambda _done, _total: None,
-) -> Summary:
+) -> ImportSummary:
     """Write the structures of files, one file after the other, into a new data set.
 
     Args:
@@ -108,7 +108,7 @@ def _imported(
     overwrite: bool,
     advised: Path | None,
     progress: Callable[[int, int | None], object],
-) -> Summary:
+) -> ImportSummary:
     began = time.monotonic()
     chosen = places(sources, whole=is_one)
     _require_free(target, [place.path for place in chosen], overwrite=overwrite)
@@ -124,7 +124,7 @@ def _imported(
     content = {"energies": list(tally.energies), "forces": list(tally.forces), "columns": tally.columns}
     with dataset.Writer(target, **content) as writer:
         for place, source in zip(chosen, opened, strict=True):
-            sample = Sample()
+            sample = StructureSample()
             for part in place.parts(source):
                 whole = part._replace(chunk=rules.corrected(part.chunk, source.units))
                 whole = whole.only(lone.take_from(whole.chunk))
@@ -150,7 +150,7 @@ def _imported(
         if found := float32_rounding(labels.energy, made.sizes):
             warnings.append(f"{method}: {found.sentence} ({made.describe(found.first)} most)")
     warnings += told(made, conflicts(made, duplicates(structure_hashes(made))))
-    return Summary(
+    return ImportSummary(
         structures=structures,
         atoms=atoms,
         formulae=len(made.formulae),
@@ -170,7 +170,7 @@ def _imported(
 class _Tally:
     """The methods and columns of all sources together, and how much of each has come in."""
 
-    def __init__(self, opened: Sequence[Source]) -> None:
+    def __init__(self, opened: Sequence[ImportSource]) -> None:
         with_forces = {name for source in opened for name, keys in source.labels.items() if keys.forces is not None}
         self.energies = dict.fromkeys(sorted({method for source in opened for method in source.labels}), 0)
         self.forces = dict.fromkeys(sorted(with_forces), 0)
@@ -186,7 +186,7 @@ class _Tally:
         for method in self.forces:
             self.forces[method] += int(np.count_nonzero(carries(chunk, method)))
 
-    def read(self, part: Part) -> int:
+    def read(self, part: ImportedPart) -> int:
         """Count structures, in or left out; return how many they are by now."""
         self.done += len(part.chunk.sizes)
         return self.done
@@ -229,7 +229,7 @@ def _require_known(rules: Rules, tally: _Tally) -> None:
             require("", "--unit", method, tally.energies)
 
 
-def _source(path: Path, rules: Rules) -> Source:
+def _source(path: Path, rules: Rules) -> ImportSource:
     if rules.geometries and rules.labels:
         raise DataError(f"--geometries takes no labels, but --labels names some: {', '.join(rules.labels)}")
     if not path.exists():
@@ -255,11 +255,11 @@ def _source(path: Path, rules: Rules) -> Source:
     return AseSource(*common, geometries=rules.geometries, charge=rules.charge, method_column=column)
 
 
-def _names(paths: Sequence[Place]) -> str:
+def _names(paths: Sequence[FilePlace]) -> str:
     return " and ".join(map(str, paths))
 
 
-def _methods_told(place: Place, source: Source, rules: Rules) -> list[str]:
+def _methods_told(place: FilePlace, source: ImportSource, rules: Rules) -> list[str]:
     """Return where the labels of methods were found that were named without keys."""
     found = [(name, keys) for name, keys in source.labels.items() if rules.labels and rules.labels.get(name) is None]
     return [
@@ -274,7 +274,9 @@ def _left_out(passes: Filter) -> str:
     return "; ".join([*lacking, *(f"of {number:,} {what}" for what, number in passes.dropped.items())])
 
 
-def _provenance(chosen: Sequence[Place], opened: Sequence[Source], rules: Rules, passes: Filter) -> dict[str, Any]:
+def _provenance(
+    chosen: Sequence[FilePlace], opened: Sequence[ImportSource], rules: Rules, passes: Filter
+) -> dict[str, Any]:
     return {
         "sources": [
             {

@@ -9,12 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mfsweep.data.ani1x import CHARGE, LAYOUT, Group, charges, label_keys, numbers, survey
+from mfsweep.data.ani1x import CHARGE, LAYOUT, GroupSlices, charges, label_keys, numbers, survey
 from mfsweep.data.dataset import Chunk
 from mfsweep.data.hdf5 import opened, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.keys import picked, require, storable
-from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
+from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart
 from mfsweep.data.units import ANI_UNITS, Units
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
@@ -81,7 +81,7 @@ class AniSource:
         if set(self.columns) & set(texts):
             require_sound_texts(path)
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[ImportedPart]:
         """Yield all structures.
 
         Raises:
@@ -95,7 +95,7 @@ class AniSource:
                 for start in range(0, conformers, step):
                     yield self._part(group, slice(start, min(start + step, conformers)))
 
-    def _part(self, group: Group, rows: slice) -> Part:
+    def _part(self, group: GroupSlices, rows: slice) -> ImportedPart:
         count, atoms = rows.stop - rows.start, len(group.numbers)
         name, place = group.node.name, f"{self._path}: group {group.node.name!r}, conformer "
         assert name is not None
@@ -109,9 +109,9 @@ class AniSource:
             charge=charges(self._path, group, self._charge_key, rows) if self.charges else None,
             columns={column: self._texts(group, column, rows) for column in self.columns},
         )
-        return Part(chunk, lambda index: f"{place}{rows.start + index}")
+        return ImportedPart(chunk, lambda index: f"{place}{rows.start + index}")
 
-    def _texts(self, group: Group, column: str, rows: slice) -> list[str]:
+    def _texts(self, group: GroupSlices, column: str, rows: slice) -> list[str]:
         node = group.node.get(column)
         if node is None:
             return [""] * (rows.stop - rows.start)
@@ -126,12 +126,12 @@ class AniSource:
         return [str(text) for text in found.tolist()]
 
 
-def _texts_in(groups: Sequence[Group]) -> list[str]:
+def _texts_in(groups: Sequence[GroupSlices]) -> list[str]:
     """Return the datasets with a text per conformer."""
     return sorted({str(key) for group in groups for key, node in group.node.items() if _is_text(group, node)})
 
 
-def _is_text(group: Group, node: object) -> bool:
+def _is_text(group: GroupSlices, node: object) -> bool:
     return (
         isinstance(node, h5py.Dataset)
         and node.shape == group.shape[:1]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mfsweep.data.dataset import Chunk
 from mfsweep.data.importing.charges import NONE, Charges
-from mfsweep.data.importing.frames import Frame, database_units, kind, read_frames, results
+from mfsweep.data.importing.frames import AseFrame, database_units, kind, read_frames, results
 from mfsweep.data.importing.keys import storable, units_of
-from mfsweep.data.importing.parts import ATOMS_AT_ONCE, OptionNeededError, Part
+from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart, OptionNeededError
 from mfsweep.data.importing.usual import left_out, usual_keys
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.units import ASE_UNITS, Units
@@ -131,7 +131,7 @@ class AseSource:
             )
         return [f"{self._path}: {text}" for text in told] + self._charges.warnings(str(self._path))
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[ImportedPart]:
         """Yield all structures.
 
         Raises:
@@ -187,7 +187,7 @@ class AseSource:
             )
         return {value: labels.get(value) for value in sorted(values)}
 
-    def _require_one_method(self, frames: Sequence[Frame]) -> None:
+    def _require_one_method(self, frames: Sequence[AseFrame]) -> None:
         """Refuse frames whose `head` says that they are of several methods, unless that is asked for as a text.
 
         Raises:
@@ -233,7 +233,7 @@ class AseSource:
             f"in arrays {arrays or '(nothing)'}"
         )
 
-    def _part(self, frames: Sequence[Frame]) -> Part:
+    def _part(self, frames: Sequence[AseFrame]) -> ImportedPart:
         self._require_one_method(frames)
         self._refuse_late_forces(frames)
         self._compare(frames)
@@ -255,9 +255,9 @@ class AseSource:
             charge=self._charges(frames),
             columns={name: [self._text(frame, name) for frame in frames] for name in self.columns},
         )
-        return Part(chunk, lambda index: frames[index].place)
+        return ImportedPart(chunk, lambda index: frames[index].place)
 
-    def _refuse_late_forces(self, frames: Sequence[Frame]) -> None:
+    def _refuse_late_forces(self, frames: Sequence[AseFrame]) -> None:
         """Refuse forces that come up after the first frames had none: they would be lost without a word."""
         late = next((frame for frame in frames if "forces" in results(frame.atoms)), None)
         if self._without_forces and late is not None:
@@ -266,7 +266,7 @@ class AseSource:
                 f"Say --labels {self._without_forces[0]}=energy,forces"
             )
 
-    def _compare(self, frames: Sequence[Frame]) -> None:
+    def _compare(self, frames: Sequence[AseFrame]) -> None:
         """Note where a frame says two different things under names that mean one."""
         keys = {key for own in self.labels.values() for key in (own.energy, own.forces) if key is not None}
         for frame in frames:
@@ -293,17 +293,17 @@ class AseSource:
                         number, most = self._rivals.get(what, (0, 0.0))
                         self._rivals[what] = number + 1, max(most, apart)
 
-    def _of_method(self, frame: Frame, name: str) -> bool:
+    def _of_method(self, frame: AseFrame, name: str) -> bool:
         return self._method_column is None or str(frame.atoms.info.get(self._method_column)) == name
 
-    def _energies(self, frames: Sequence[Frame], name: str, key: str) -> NDArray[np.float64]:
+    def _energies(self, frames: Sequence[AseFrame], name: str, key: str) -> NDArray[np.float64]:
         found = [
             self._value(frame, frame.scalars(), key, ()) if self._of_method(frame, name) else None for frame in frames
         ]
         energies = np.array([np.nan if value is None else value for value in found], np.float64)
         return energies * self.units.energy_factor
 
-    def _forces(self, frames: Sequence[Frame], name: str, key: str) -> NDArray[np.float32]:
+    def _forces(self, frames: Sequence[AseFrame], name: str, key: str) -> NDArray[np.float32]:
         shapes = [(len(frame.atoms), 3) for frame in frames]
         found = [
             self._value(frame, frame.arrays(), key, shape) if self._of_method(frame, name) else None
@@ -314,7 +314,7 @@ class AseSource:
             return (np.concatenate(forces) * self.units.forces_factor).astype(np.float32)
 
     def _value(
-        self, frame: Frame, there: Mapping[str, Any], key: str, shape: tuple[int, ...]
+        self, frame: AseFrame, there: Mapping[str, Any], key: str, shape: tuple[int, ...]
     ) -> NDArray[np.float64] | None:
         value = there.get(key)
         if value is None:
@@ -331,7 +331,7 @@ class AseSource:
             raise DataError(f"{frame.place}: {key!r}: expected numbers of shape {shape}, got {got}")
         return array.astype(np.float64)
 
-    def _text(self, frame: Frame, key: str) -> str:
+    def _text(self, frame: AseFrame, key: str) -> str:
         value = frame.atoms.info.get(key)
         if value is None:
             return ""
@@ -339,7 +339,7 @@ class AseSource:
         return str(value)
 
 
-def _species(frame: Frame) -> NDArray[np.uint8]:
+def _species(frame: AseFrame) -> NDArray[np.uint8]:
     numbers = frame.atoms.numbers
     if not len(numbers):
         raise DataError(f"{frame.place}: expected atoms, got none")
@@ -348,9 +348,9 @@ def _species(frame: Frame) -> NDArray[np.uint8]:
     return numbers.astype(np.uint8)
 
 
-def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
+def _batches(frames: Iterator[AseFrame]) -> Iterator[list[AseFrame]]:
     """Yield frames, some thousands at a time."""
-    batch: list[Frame] = []
+    batch: list[AseFrame] = []
     atoms = 0
     for frame in frames:
         batch.append(frame)

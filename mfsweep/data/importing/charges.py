@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data.importing.frames import Frame
+from mfsweep.data.importing.frames import AseFrame
 from mfsweep.data.importing.parts import OptionNeededError
 
 NONE = "none"
@@ -36,7 +36,7 @@ class Charges:
         """Frames whose atomic charges do not add up to a whole number, and were left."""
         self._key = key
 
-    def __call__(self, frames: Sequence[Frame]) -> NDArray[np.int16] | None:
+    def __call__(self, frames: Sequence[AseFrame]) -> NDArray[np.int16] | None:
         """Return the charges, (n,), 0 where none is stated; None where no frame has one.
 
         Raises:
@@ -60,7 +60,7 @@ class Charges:
         )
         return [text]
 
-    def _charge(self, frame: Frame) -> int | None:
+    def _charge(self, frame: AseFrame) -> int | None:
         """Return the charge of a frame, None where it has none."""
         for key in STATED if self._key is None else (self._key,):
             if frame.atoms.info.get(key) is not None:
@@ -74,7 +74,7 @@ class Charges:
             return None
         return self._whole(frame, key, summed)
 
-    def _whole(self, frame: Frame, key: str, value: object) -> int:
+    def _whole(self, frame: AseFrame, key: str, value: object) -> int:
         charge = np.asarray(value)
         if charge.shape != () or charge.dtype.kind not in "fiu" or not _is_whole(charge) or abs(charge) > LARGEST:
             raise OptionNeededError(

@@ -17,12 +17,12 @@ import numpy as np
 from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue] (compiled, without stubs)
 from numpy.typing import NDArray
 
-from mfsweep.data.ani1x import Group, values
+from mfsweep.data.ani1x import GroupSlices, values
 from mfsweep.data.dataset import Chunk
 from mfsweep.data.hdf5 import opened, require_size, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.keys import ANI_UNITS, Units, require, storable
-from mfsweep.data.importing.parts import ATOMS_AT_ONCE, OptionNeededError, Part
+from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart, OptionNeededError
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -96,7 +96,7 @@ class ConformerSource:
         if self.columns:
             require_sound_texts(path)
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[ImportedPart]:
         """Yield all structures.
 
         Raises:
@@ -208,9 +208,9 @@ class ConformerSource:
             found[name] = keys
         return found
 
-    def _part(self, node: h5py.Group, surveyed: Surveyed, rows: slice) -> Part:
+    def _part(self, node: h5py.Group, surveyed: Surveyed, rows: slice) -> ImportedPart:
         count, size = rows.stop - rows.start, surveyed.atoms
-        group = Group(node, np.zeros(size, np.uint8), slice(0, surveyed.conformers), slice(0, 0))
+        group = GroupSlices(node, np.zeros(size, np.uint8), slice(0, surveyed.conformers), slice(0, 0))
         shape = (surveyed.conformers, size, 3)
 
         def read(key: str, shape: tuple[int, ...], factor: float) -> NDArray[np.float64]:
@@ -239,7 +239,7 @@ class ConformerSource:
             columns={column: self._texts(node, surveyed, column, rows) for column in self.columns},
         )
         place = f"{self._path}: group {surveyed.name!r}, conformer "
-        return Part(chunk, lambda index: f"{place}{rows.start + index}")
+        return ImportedPart(chunk, lambda index: f"{place}{rows.start + index}")
 
     def _species(self, node: h5py.Group, surveyed: Surveyed, rows: slice) -> NDArray[np.uint8]:
         listed = self._elements_in(node)
@@ -263,7 +263,9 @@ class ConformerSource:
             )
         return (numbers if each else np.tile(numbers, rows.stop - rows.start)).astype(np.uint8)
 
-    def _charge(self, node: h5py.Group, group: Group, surveyed: Surveyed, rows: slice) -> NDArray[np.int16] | None:
+    def _charge(
+        self, node: h5py.Group, group: GroupSlices, surveyed: Surveyed, rows: slice
+    ) -> NDArray[np.int16] | None:
         count = rows.stop - rows.start
         if not self.charges:
             own = self._charges_of(node, surveyed)

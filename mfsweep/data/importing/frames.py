@@ -26,7 +26,7 @@ ROWS_AT_ONCE = 500
 """Rows of an ASE database in memory at a time."""
 
 
-class Frame(NamedTuple):
+class AseFrame(NamedTuple):
     """One structure as ASE gives it."""
 
     place: str
@@ -68,7 +68,7 @@ def kind(path: Path) -> str:
     return found
 
 
-def read_frames(path: Path) -> tuple[int | None, Iterator[Frame]]:
+def read_frames(path: Path) -> tuple[int | None, Iterator[AseFrame]]:
     """Return the number of frames, where it is known before they are read, and the frames.
 
     Raises:
@@ -89,12 +89,12 @@ def read_frames(path: Path) -> tuple[int | None, Iterator[Frame]]:
     return None, _named(path, _guarded(path, frames))
 
 
-def _named(path: Path, frames: Iterator[Atoms]) -> Iterator[Frame]:
+def _named(path: Path, frames: Iterator[Atoms]) -> Iterator[AseFrame]:
     for number, atoms in zip(count(), frames, strict=False):
-        yield Frame(f"{path}: frame {number}", atoms)
+        yield AseFrame(f"{path}: frame {number}", atoms)
 
 
-def _database(path: Path, found: str) -> tuple[int, Iterator[Frame]]:
+def _database(path: Path, found: str) -> tuple[int, Iterator[AseFrame]]:
     """Return the rows of an ASE database, their key-value pairs and data in `info`."""
     from ase.db import connect
 
@@ -114,9 +114,9 @@ def _database(path: Path, found: str) -> tuple[int, Iterator[Frame]]:
                 yield row.id, atoms
             last = page[-1].id
 
-    def frames() -> Iterator[Frame]:
+    def frames() -> Iterator[AseFrame]:
         for number, atoms in _guarded(path, rows()):
-            yield Frame(f"{path}: row {number}", atoms)
+            yield AseFrame(f"{path}: row {number}", atoms)
 
     try:
         database = connect(str(path), type=found, serial=True)

@@ -1,7 +1,7 @@
 """The layouts of files that structures come from, in the order in which a file is held against them.
 
-Each says how it recognises a file (`recognises`), and reads it (`Source` of parts.py). The last two take what nothing
-else has recognised, so that what they say of a file that they cannot read is what the user is told.
+Each says how it recognises a file (`recognises`), and reads it (`ImportSource` of parts.py). The last two take what
+nothing else has recognised, so that what they say of a file that they cannot read is what the user is told.
 """
 
 from __future__ import annotations

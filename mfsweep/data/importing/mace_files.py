@@ -21,7 +21,7 @@ from mfsweep.data.hdf5 import opened, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.glance import glance
 from mfsweep.data.importing.keys import ASE_UNITS, Units, require
-from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
+from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -92,7 +92,7 @@ class MaceSource:
         self.columns: Sequence[str] = [_TYPE] if columns is None else columns
         require_sound_texts(path)
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[ImportedPart]:
         """Yield all structures but isolated atoms.
 
         Raises:
@@ -126,7 +126,7 @@ class MaceSource:
             for config in _numbered(self._path, group, _CONFIG):
                 yield f"{batch}/{config}"
 
-    def _part(self, nodes: list[h5py.Group]) -> Part:
+    def _part(self, nodes: list[h5py.Group]) -> ImportedPart:
         species = [self._species(node) for node in nodes]
         sizes = np.array([len(own) for own in species], np.int64)
         places = [f"{self._path}: {str(node.name).lstrip('/')}" for node in nodes]
@@ -153,7 +153,7 @@ class MaceSource:
             charge=None,
             columns={name: [self._text(node) for node in nodes] for name in self.columns},
         )
-        return Part(chunk, lambda index: places[index])
+        return ImportedPart(chunk, lambda index: places[index])
 
     def _species(self, node: h5py.Group) -> NDArray[np.uint8]:
         numbers = self._read(node, "atomic_numbers", None)

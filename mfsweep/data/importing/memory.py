@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mfsweep.data.dataset import Chunk
 from mfsweep.data.hdf5 import require_keys
 from mfsweep.data.importing.ani import AniSource
-from mfsweep.data.importing.parts import Part, Source, complete
+from mfsweep.data.importing.parts import ImportedPart, ImportSource, complete
 from mfsweep.data.judging.flaws import unreadable
 from mfsweep.data.lone import IsolatedAtoms
 from mfsweep.data.structures import Labels, Structures, formulae_of
@@ -44,7 +44,7 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
     return collected(source, labels)
 
 
-def collected(source: Source, labels: Mapping[str, LabelKeys], lone: IsolatedAtoms | None = None) -> Structures:
+def collected(source: ImportSource, labels: Mapping[str, LabelKeys], lone: IsolatedAtoms | None = None) -> Structures:
     """Read all structures of a file.
 
     Args:
@@ -106,7 +106,7 @@ def _arrays(chunk: Chunk) -> dict[str, NDArray[Any]]:
     }
 
 
-def _require_readable(part: Part) -> None:
+def _require_readable(part: ImportedPart) -> None:
     for flaw in unreadable(part.chunk):
         if flaw.bad.any():
             first = int(np.argmax(flaw.bad))

@@ -26,22 +26,22 @@ EXAMPLES = 3
 """Structures named in a message or summary."""
 
 
-class Part(NamedTuple):
+class ImportedPart(NamedTuple):
     """Structures in eV and angstrom, in file order."""
 
     chunk: Chunk
     place: Callable[[int], str]
     """Gives the place of a structure in the file: `group 'CH4', conformer 3`."""
 
-    def only(self, keep: NDArray[np.bool_]) -> Part:
+    def only(self, keep: NDArray[np.bool_]) -> ImportedPart:
         """Return some of the structures: (n,)."""
         if keep.all():
             return self
         index, place = np.flatnonzero(keep), self.place
-        return Part(take(self.chunk, keep), lambda own: place(int(index[own])))
+        return ImportedPart(take(self.chunk, keep), lambda own: place(int(index[own])))
 
 
-class Source(Protocol):
+class ImportSource(Protocol):
     """A file that structures come from."""
 
     name: str
@@ -65,7 +65,7 @@ class Source(Protocol):
         """What should be known of the structures, once all parts have passed."""
         ...
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[ImportedPart]:
         """Yield all structures, in parts of about ATOMS_AT_ONCE atoms; once."""
         ...
 
@@ -103,7 +103,7 @@ class Filter:
         """Method -> those of them whose forces are all exactly zero."""
         self._trusted = trusted
 
-    def __call__(self, part: Part) -> Chunk:
+    def __call__(self, part: ImportedPart) -> Chunk:
         """Return the structures of a part that may go in."""
         chunk = part.chunk
         keep = np.ones(len(chunk.sizes), np.bool_)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mfsweep.data.importing.parts import Part, Source
+from mfsweep.data.importing.parts import ImportedPart, ImportSource
 from mfsweep.errors import DataError, nearest
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".xyz", ".extxyz", ".traj", ".db", ".json", ".cif", ".vasp", ".xml", ".out", ".log")
@@ -20,7 +20,7 @@ PACKED = (".gz", ".bz2", ".xz")
 
 
 @dataclass(frozen=True)
-class Place:
+class FilePlace:
     """One file, and which of its structures."""
 
     path: Path
@@ -33,7 +33,7 @@ class Place:
         """Return it as the command names it."""
         return f"{self.path}@{self.text}" if self.text else str(self.path)
 
-    def parts(self, source: Source) -> Iterator[Part]:
+    def parts(self, source: ImportSource) -> Iterator[ImportedPart]:
         """Yield the structures of the file that are asked for.
 
         Raises:
@@ -67,7 +67,7 @@ class Place:
         return start or 0, np.inf if stop is None else stop, self.rows.step or 1
 
 
-def places(texts: Sequence[Path | str], whole: Callable[[Path], bool] = lambda _: False) -> list[Place]:
+def places(texts: Sequence[Path | str], whole: Callable[[Path], bool] = lambda _: False) -> list[FilePlace]:
     """Return the files that texts name.
 
     Args:
@@ -80,7 +80,7 @@ def places(texts: Sequence[Path | str], whole: Callable[[Path], bool] = lambda _
     return [place for text in texts for place in _places(str(text), whole)]
 
 
-def _places(text: str, whole: Callable[[Path], bool]) -> Iterator[Place]:
+def _places(text: str, whole: Callable[[Path], bool]) -> Iterator[FilePlace]:
     path, at, rows = text.rpartition("@")
     chosen = None
     if at and path and not Path(text).exists():
@@ -104,7 +104,7 @@ def _places(text: str, whole: Callable[[Path], bool]) -> Iterator[Place]:
         if not own.exists():
             beside = [entry.name for entry in own.parent.iterdir()] if own.parent.is_dir() else []
             raise DataError(f"{own}: no such file.{nearest(own.name, beside)}")
-        yield Place(own, chosen, rows if chosen else "")
+        yield FilePlace(own, chosen, rows if chosen else "")
 
 
 def _is_data(path: Path) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mfsweep.data.importing.parts import Filter, Source
-from mfsweep.data.importing.places import Place
+from mfsweep.data.importing.parts import Filter, ImportSource
+from mfsweep.data.importing.places import FilePlace
 from mfsweep.data.importing.rules import Rules
-from mfsweep.data.judging import Finding, Mend, Sample
+from mfsweep.data.judging import LabelFinding, Mend, StructureSample
 from mfsweep.data.units import Units
 from mfsweep.errors import DataError
 from mfsweep.quantities import count
@@ -18,13 +18,19 @@ class Verdicts:
     """Collects what is wrong with the files of one import."""
 
     def __init__(
-        self, rules: Rules, sources: Sequence[Place], target: Path, opened: Sequence[Source], *, overwrite: bool
+        self,
+        rules: Rules,
+        sources: Sequence[FilePlace],
+        target: Path,
+        opened: Sequence[ImportSource],
+        *,
+        overwrite: bool,
     ) -> None:
         self._rules, self._sources, self._target, self._opened = rules, sources, target, opened
         self._overwrite = overwrite
-        self._refused: dict[Place, list[Finding]] = {}
+        self._refused: dict[FilePlace, list[LabelFinding]] = {}
 
-    def warnings(self, path: Place, source: Source, sample: Sample) -> list[str]:
+    def warnings(self, path: FilePlace, source: ImportSource, sample: StructureSample) -> list[str]:
         """Judge the labels of one file; return what is only warned of."""
         if self._rules.trust_units:
             return []

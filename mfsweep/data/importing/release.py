@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mfsweep.data.dataset import Chunk
 from mfsweep.data.importing import lmdb_files
 from mfsweep.data.importing.keys import Units
-from mfsweep.data.importing.parts import ATOMS_AT_ONCE, Part
+from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart
 from mfsweep.data.importing.plain import PlainError, decode
 from mfsweep.data.importing.release_index import INDEX, Row, read_index, read_splits, split_files
 from mfsweep.data.structures import SYMBOLS
@@ -103,7 +103,7 @@ class ReleaseSource:
             raise DataError(f"{path}: --column: there is no {unknown!r}.{nearest(unknown, there)}")
         self.columns: Sequence[str] = there if columns is None else columns
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[ImportedPart]:
         """Yield all structures, by formula and number of conformation.
 
         Raises:
@@ -122,7 +122,7 @@ class ReleaseSource:
             if chosen:
                 yield self._part(transaction, width, chosen)
 
-    def _part(self, transaction: Any, width: int, chosen: Sequence[int]) -> Part:
+    def _part(self, transaction: Any, width: int, chosen: Sequence[int]) -> ImportedPart:
         structures = [self._index.rows(number) for number in chosen]
         entries = [[self._entry(transaction, width, row) for row in rows] for rows in structures]
         for rows, own in zip(structures, entries, strict=True):
@@ -154,7 +154,7 @@ class ReleaseSource:
             charge=None,
             columns={name: self._texts(name, chosen, structures) for name in self.columns},
         )
-        return Part(chunk, lambda index: f"{self._lmdb}: entry {structures[index][0].idx}")
+        return ImportedPart(chunk, lambda index: f"{self._lmdb}: entry {structures[index][0].idx}")
 
     def _texts(self, column: str, chosen: Sequence[int], structures: Sequence[Sequence[Row]]) -> list[str]:
         if column == "formula":

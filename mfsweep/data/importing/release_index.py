@@ -62,7 +62,7 @@ class Index(NamedTuple):
         ]
 
 
-class Split(NamedTuple):
+class ReleaseSplit(NamedTuple):
     """A split file."""
 
     method: str
@@ -70,7 +70,7 @@ class Split(NamedTuple):
     indices: NDArray[np.int64]
     """Sorted."""
     parts: list[str]
-    """Of each index."""
+    """Part of each index."""
 
     def part_of(self, idx: int) -> str:
         """Return train, validation or test, or nothing."""
@@ -152,13 +152,13 @@ def _units(path: Path, columns: Mapping[str, Sequence[Any]]) -> Units:
     return Units(stated["energy"], stated["forces"], "Ang")
 
 
-def read_splits(folder: Path, methods: Sequence[str]) -> dict[str, Split]:
+def read_splits(folder: Path, methods: Sequence[str]) -> dict[str, ReleaseSplit]:
     """Return the split files that there are, by name.
 
     Raises:
         DataError: a file is damaged, or has an index in two parts.
     """
-    found: dict[str, Split] = {}
+    found: dict[str, ReleaseSplit] = {}
     for path in split_files(folder):
         method = path.name.partition("_train_")[0]
         if method in methods:
@@ -171,7 +171,7 @@ def split_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*_train_*.json"))
 
 
-def _split(path: Path, method: str) -> Split:
+def _split(path: Path, method: str) -> ReleaseSplit:
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -188,6 +188,6 @@ def _split(path: Path, method: str) -> Split:
         raise DataError(f"{path}: expected train, validation and test, each a list of indices, got none")
     ordered = sorted(parts)
     try:
-        return Split(method, np.array(ordered, np.int64), [parts[index] for index in ordered])
+        return ReleaseSplit(method, np.array(ordered, np.int64), [parts[index] for index in ordered])
     except OverflowError as error:
         raise DataError(f"{path}: {ordered[-1]} is no index of an entry") from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mfsweep.data.importing.frames import Frame, results
+from mfsweep.data.importing.frames import AseFrame, results
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
 
@@ -24,7 +24,7 @@ FIRST = ("energy", "ref_energy", "dft_energy", "totenergy", "total_energy", "fre
 """Names of energies in the order in which they are taken, in any case; a calculator's come before."""
 
 
-def usual_keys(place: str, name: str, frames: Sequence[Frame]) -> LabelKeys:
+def usual_keys(place: str, name: str, frames: Sequence[AseFrame]) -> LabelKeys:
     """Return where the labels of a method are that is named without keys.
 
     Its own keys (`NAME_energy`) come first, then a calculator's results, then the usual names.
@@ -52,7 +52,7 @@ def usual_keys(place: str, name: str, frames: Sequence[Frame]) -> LabelKeys:
     return LabelKeys(energy=found[0], forces=_forces_of(found[0], frames))
 
 
-def _forces_of(energy: str, frames: Sequence[Frame]) -> str | None:
+def _forces_of(energy: str, frames: Sequence[AseFrame]) -> str | None:
     """Return the forces that go with energies: the calculator's, those of the same name, else the only ones."""
     forces = force_keys(frames)
     alike = [
@@ -65,17 +65,17 @@ def _forces_of(energy: str, frames: Sequence[Frame]) -> str | None:
     return forces[0] if len(forces) == 1 else None
 
 
-def energy_keys(frames: Sequence[Frame]) -> list[str]:
+def energy_keys(frames: Sequence[AseFrame]) -> list[str]:
     """Return the names of what look like energies in some frames."""
     return _keys(frames, lambda _, key, own: ENERGY.search(key) is not None and _is_number(own))
 
 
-def force_keys(frames: Sequence[Frame], names: re.Pattern[str] = FORCES) -> list[str]:
+def force_keys(frames: Sequence[AseFrame], names: re.Pattern[str] = FORCES) -> list[str]:
     """Return the names of what look like forces."""
     return _keys(frames, lambda frame, key, own: names.search(key) is not None and _is_vectors(frame, own))
 
 
-def left_out(frames: Sequence[Frame], labels: Mapping[str, LabelKeys]) -> list[str]:
+def left_out(frames: Sequence[AseFrame], labels: Mapping[str, LabelKeys]) -> list[str]:
     """Return what looks like a label and belongs to no method, in words."""
     taken = {key for own in labels.values() for key in (own.energy, own.forces)}
     told_else = {"free_energy"} if "energy" in taken else set()  # compared frame by frame
@@ -90,7 +90,7 @@ def left_out(frames: Sequence[Frame], labels: Mapping[str, LabelKeys]) -> list[s
     return told + [f"{key!r} (nothing trains on stresses)" for key in stress]
 
 
-def _copy(frames: Sequence[Frame], key: str, taken: set[str | None]) -> bool:
+def _copy(frames: Sequence[AseFrame], key: str, taken: set[str | None]) -> bool:
     """Return whether a key says the same as one that is taken, as `free_energy` of most calculators does."""
     pairs = [
         (scalars[key], scalars[own])
@@ -101,7 +101,7 @@ def _copy(frames: Sequence[Frame], key: str, taken: set[str | None]) -> bool:
     return bool(pairs) and all(abs(float(np.ravel(one)[0]) - float(np.ravel(other)[0])) < 1e-9 for one, other in pairs)
 
 
-def _keys(frames: Sequence[Frame], looks: Any) -> list[str]:
+def _keys(frames: Sequence[AseFrame], looks: Any) -> list[str]:
     found: dict[str, None] = {}
     for frame in frames:
         for key, own in frame.arrays().items():
@@ -115,6 +115,6 @@ def _is_number(own: Any) -> bool:
     return array.size == 1 and array.dtype.kind in "fiu"
 
 
-def _is_vectors(frame: Frame, own: Any) -> bool:
+def _is_vectors(frame: AseFrame, own: Any) -> bool:
     array = np.asarray(own)
     return array.shape == (len(frame.atoms), 3) and array.dtype.kind in "fiu"

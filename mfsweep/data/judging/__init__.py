@@ -23,7 +23,7 @@ set was judged when it was made: its units count as stated, and whoever trusted 
 
 from mfsweep.data.judging.flaws import Flaw, flaws
 from mfsweep.data.judging.mends import Mend
-from mfsweep.data.judging.sample import Finding, Sample
+from mfsweep.data.judging.sample import LabelFinding, StructureSample
 from mfsweep.data.judging.structures import flaws_of, sample_of
 
-__all__ = ["Finding", "Flaw", "Mend", "Sample", "flaws", "flaws_of", "sample_of"]
+__all__ = ["Flaw", "LabelFinding", "Mend", "StructureSample", "flaws", "flaws_of", "sample_of"]

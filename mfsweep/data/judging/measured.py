@@ -20,7 +20,7 @@ VARIED = 0.05
 Array = NDArray[np.float64]
 
 
-class Measured(NamedTuple):
+class MeasuredLabels(NamedTuple):
     """What is known of energies and forces, in eV and angstrom."""
 
     scale: EnergyScale
@@ -33,9 +33,9 @@ class Measured(NamedTuple):
     slope: float | None
     """Change of energy over work of the forces; None where it is not known."""
 
-    def times(self, energy: float, forces: float) -> Measured:
+    def times(self, energy: float, forces: float) -> MeasuredLabels:
         """Return the same of energies and forces `energy` and `forces` times as large."""
-        return Measured(
+        return MeasuredLabels(
             EnergyScale(*(energy * value for value in self.scale)),
             {z: energy * e for z, e in self.offsets.items()},
             energy * self.spread,
@@ -47,10 +47,10 @@ class Measured(NamedTuple):
 class Evidence(NamedTuple):
     """What a sample says of a method's labels."""
 
-    plain: Measured
-    """Of the energies as they are."""
-    whole: Measured
-    """Of the energies times the number of atoms: the same as `plain` where they turn out to be per atom."""
+    plain: MeasuredLabels
+    """What is known of the energies as they are."""
+    whole: MeasuredLabels
+    """What is known of the energies times the number of atoms: as `plain` where they turn out to be per atom."""
     unlike: float | None
     """What element fractions leave of the energies over what element counts leave: far below 1 where they are per atom,
     far above where they are of the whole structure. None where the sizes do not vary, or either leaves nothing."""
@@ -85,9 +85,9 @@ def _residual(energy: Array, rows: NDArray[np.floating | np.integer]) -> float:
     return float(np.sqrt(((energy - own @ solution) ** 2).mean()))
 
 
-def _measured(energy: Array, counts: NDArray[np.int64], rms: float | None, slope: float | None) -> Measured:
+def _measured(energy: Array, counts: NDArray[np.int64], rms: float | None, slope: float | None) -> MeasuredLabels:
     scale, offsets = _scale_of(energy, counts)
-    return Measured(scale, offsets, _spread_within(energy, counts), rms, slope)
+    return MeasuredLabels(scale, offsets, _spread_within(energy, counts), rms, slope)
 
 
 def _spread_within(energy: Array, counts: NDArray[np.int64]) -> float:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfsweep.data.judging.measured import Evidence, Measured
-from mfsweep.data.judging.verdict import CLEARLY_HYDROGEN, SAME, Verdict, passes, per_atom, total
+from mfsweep.data.judging.measured import Evidence, MeasuredLabels
+from mfsweep.data.judging.verdict import CLEARLY_HYDROGEN, SAME, LabelVerdict, passes, per_atom, total
 from mfsweep.data.units import LENGTHS, UNITS, USUAL_FORCE, Units
 
 
@@ -40,7 +40,7 @@ class Mend(NamedTuple):
         return " and ".join(told)
 
 
-def mend(own: Evidence, units: Units, verdict: Verdict) -> Mend | None:
+def mend(own: Evidence, units: Units, verdict: LabelVerdict) -> Mend | None:
     """Return how the labels would pass; None where nothing common helps.
 
     Args:
@@ -61,7 +61,7 @@ def mend(own: Evidence, units: Units, verdict: Verdict) -> Mend | None:
     return Mend(None if new == units else new, gradients=sign < 0, per_atom=apart)
 
 
-def _tried(own: Measured, units: Units) -> Iterator[tuple[Measured, tuple[Units, int]]]:
+def _tried(own: MeasuredLabels, units: Units) -> Iterator[tuple[MeasuredLabels, tuple[Units, int]]]:
     """Yield what passes: in these units, and with forces of this sign."""
     lengths = [(unit, length) for unit in UNITS for length in LENGTHS] if own.rms is not None else [None]
     signs = (1, -1) if own.slope is not None else (1,)
@@ -79,7 +79,7 @@ def _tried(own: Measured, units: Units) -> Iterator[tuple[Measured, tuple[Units,
                     yield found, (new, sign)
 
 
-def _unusual(own: Measured, tried: tuple[Units, int], units: Units) -> float:
+def _unusual(own: MeasuredLabels, tried: tuple[Units, int], units: Units) -> float:
     """Return how far-fetched it is that labels which look so are in these units."""
     new, sign = tried
     per_energy, _, per_length = new.forces.rpartition("/")

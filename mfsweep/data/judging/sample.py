@@ -28,7 +28,7 @@ LEAST = 10
 """Structures with a label that a judgement needs at least."""
 
 
-class Finding(NamedTuple):
+class LabelFinding(NamedTuple):
     """Something that is wrong with the labels of a method, or may be."""
 
     method: str
@@ -59,7 +59,7 @@ class _Rows(NamedTuple):
         )
 
 
-class Sample:
+class StructureSample:
     """Every so-many-th structure, at most LIMIT of them however many pass."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Sample:
         if keep.any():
             self._kept.append(_rows_of(index[keep], take(chunk, keep)))
 
-    def findings(self, units: Mapping[str, Units], stated: Collection[str] = ()) -> Iterator[Finding]:
+    def findings(self, units: Mapping[str, Units], stated: Collection[str] = ()) -> Iterator[LabelFinding]:
         """Judge the energies and forces of each method.
 
         Args:
@@ -95,7 +95,7 @@ class Sample:
         Yields:
             What is refused comes before what is only warned of; of each method that is refused, one thing.
         """
-        warnings: list[Finding] = []
+        warnings: list[LabelFinding] = []
         for method in self._kept[0].energies if self._kept else {}:
             own = self._evidence(method)
             if own is not None:
@@ -105,14 +105,14 @@ class Sample:
         yield from warnings
         yield from self._zeros()
 
-    def _zeros(self) -> Iterator[Finding]:
+    def _zeros(self) -> Iterator[LabelFinding]:
         for method, (zero, seen) in self._zero.items():
             if zero:
                 text = (
                     f"the {method} forces of {zero:,} of {count(seen, 'structure')} are all exactly zero: right only "
                     "for structures at rest (perfect crystals, minima)"
                 )
-                yield Finding(method, text, refused=False, mend=None)
+                yield LabelFinding(method, text, refused=False, mend=None)
 
     def _evidence(self, method: str) -> Evidence | None:
         """Return what is known of a method's labels, None where these are too few to judge."""
@@ -130,14 +130,14 @@ class Sample:
         return evidence(energy[labelled], counts[labelled], rms, self._slopes.ratio(method))
 
 
-def _judged(method: str, own: Evidence, units: Units, *, stated: bool) -> Iterator[Finding]:
+def _judged(method: str, own: Evidence, units: Units, *, stated: bool) -> Iterator[LabelFinding]:
     found = list(verdict.refused(own, units))
     refused = [one for one in found if one.certain or not stated]
     for one in refused[:1]:
-        yield Finding(method, f"the {method} {one.text}", refused=True, mend=mend(own, units, one))
+        yield LabelFinding(method, f"the {method} {one.text}", refused=True, mend=mend(own, units, one))
     if not refused:
         for one in found[:1] or verdict.notes(own.plain, units):
-            yield Finding(method, f"the {method} {one.text}", refused=False, mend=mend(own, units, one))
+            yield LabelFinding(method, f"the {method} {one.text}", refused=False, mend=mend(own, units, one))
 
 
 def _rows_of(index: NDArray[np.int64], chunk: Chunk) -> _Rows:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging.flaws import Flaw, flaws
-from mfsweep.data.judging.sample import LIMIT, Sample
+from mfsweep.data.judging.sample import LIMIT, StructureSample
 from mfsweep.data.judging.slope import AT_ONCE
 from mfsweep.data.structures import Structures
 
@@ -19,7 +19,7 @@ ATOMS_AT_ONCE = 500_000
 Indices = NDArray[np.int64]
 
 
-def sample_of(structures: Structures, method: str, among: NDArray[np.bool_], limit: int = LIMIT) -> Sample:
+def sample_of(structures: Structures, method: str, among: NDArray[np.bool_], limit: int = LIMIT) -> StructureSample:
     """Return a sample of a method's labels: runs of AT_ONCE structures spread evenly.
 
     Args:
@@ -32,7 +32,7 @@ def sample_of(structures: Structures, method: str, among: NDArray[np.bool_], lim
     runs = np.array_split(members, -(-len(members) // AT_ONCE)) if len(members) else []
     if len(runs) * AT_ONCE > limit:
         runs = [runs[place] for place in np.linspace(0, len(runs) - 1, max(1, limit // AT_ONCE)).astype(int)]
-    sample = Sample()
+    sample = StructureSample()
     for run in runs:
         sample.add(chunk_of(structures, run, [method]))
     return sample

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from mfsweep.data.judging.measured import Evidence, Measured
+from mfsweep.data.judging.measured import Evidence, MeasuredLabels
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.units import (
     BOHR,
@@ -61,7 +61,7 @@ LIVELY = 0.02
 """Standard deviation of the energy within compositions, eV/atom."""
 
 
-class Verdict(NamedTuple):
+class LabelVerdict(NamedTuple):
     """Something that is wrong with labels."""
 
     text: str
@@ -72,12 +72,12 @@ class Verdict(NamedTuple):
     """The units that the labels may be in, where nothing but this rule tells them."""
 
 
-def refused(own: Evidence, units: Units) -> Iterator[Verdict]:
+def refused(own: Evidence, units: Units) -> Iterator[LabelVerdict]:
     """Yield why labels cannot be, or clearly are not, what they were taken for."""
     if own.alike:
-        yield Verdict("energies are all the same number: they were filled in, not computed", certain=True)
+        yield LabelVerdict("energies are all the same number: they were filled in, not computed", certain=True)
     elif per_atom(own):
-        yield Verdict(_per_atom_text(own), certain=True)
+        yield LabelVerdict(_per_atom_text(own), certain=True)
     else:
         yield from _impossible(own.plain, units)
         yield from _other_energies(own.plain, units)
@@ -96,7 +96,7 @@ def per_atom(own: Evidence) -> bool:
     return told_apart and _slope_fits(own.whole) and not _slope_fits(own.plain)
 
 
-def _by_units(own: Measured) -> bool:
+def _by_units(own: MeasuredLabels) -> bool:
     """Return whether another unit in place of eV or hartree, or the other way round, would explain the slope too."""
     sizes = [size / usual for size in UNITS.values() for usual in (UNITS["eV"], UNITS["hartree"])]
     return own.slope is not None and any(
@@ -104,12 +104,12 @@ def _by_units(own: Measured) -> bool:
     )
 
 
-def passes(own: Measured, units: Units) -> bool:
+def passes(own: MeasuredLabels, units: Units) -> bool:
     """Return whether labels can be in units, as far as anything tells."""
     return not any(True for _ in (*_impossible(own, units), *_other_energies(own, units), *_other_forces(own, units)))
 
 
-def _slope_fits(own: Measured) -> bool:
+def _slope_fits(own: MeasuredLabels) -> bool:
     return own.slope is not None and CONSISTENT[0] <= abs(own.slope) <= CONSISTENT[1]
 
 
@@ -122,23 +122,23 @@ def _per_atom_text(own: Evidence) -> str:
     return f"energies look like energies per atom: {', and '.join(why)}"
 
 
-def _impossible(own: Measured, units: Units) -> Iterator[Verdict]:
+def _impossible(own: MeasuredLabels, units: Units) -> Iterator[LabelVerdict]:
     if not own.scale.plausible():
-        yield Verdict(
+        yield LabelVerdict(
             f"energies do not look like {units.energy}: after energy offsets by element they "
             f"spread by {own.scale.spread:.3g} eV/atom (expected below {HIGHEST_SPREAD:g}), and they are "
             f"{own.scale.ratio:.2g} times those of Thomas-Fermi atoms (expected below 1)",
             certain=True,
         )
     if own.rms is not None and own.rms > HIGHEST_FORCE:
-        yield Verdict(
+        yield LabelVerdict(
             f"forces do not look like {units.forces}: their root mean square is {own.rms:.3g} eV/angstrom "
             f"(expected below {HIGHEST_FORCE:g})",
             certain=True,
         )
 
 
-def _other_energies(own: Measured, units: Units) -> Iterator[Verdict]:
+def _other_energies(own: MeasuredLabels, units: Units) -> Iterator[LabelVerdict]:
     """Yield in which other unit the energies fit clearly better."""
     if not own.offsets or total(own.offsets, HYDROGEN):
         return
@@ -146,14 +146,14 @@ def _other_energies(own: Measured, units: Units) -> Iterator[Verdict]:
         factor = size / units.energy_factor
         if unit != units.energy and total({z: factor * e for z, e in own.offsets.items()}, CLEARLY_HYDROGEN):
             offsets = ", ".join(f"{SYMBOLS[z]} {e:.4g}" for z, e in own.offsets.items())
-            yield Verdict(
+            yield LabelVerdict(
                 f"energies do not look like {units.energy}, as which they were read, but like {unit}: their offsets "
                 f"by element are {offsets} eV, and {factor:.4g} times as large they are those of total energies",
                 certain=False,
             )
 
 
-def _other_forces(own: Measured, units: Units) -> Iterator[Verdict]:
+def _other_forces(own: MeasuredLabels, units: Units) -> Iterator[LabelVerdict]:
     """Yield that the forces are not the slope of the energies."""
     if own.slope is None or CONSISTENT[0] <= own.slope <= CONSISTENT[1]:
         return
@@ -162,15 +162,15 @@ def _other_forces(own: Measured, units: Units) -> Iterator[Verdict]:
         f"energy changes by {own.slope:.3g} times the work of the forces (expected 1)"
     )
     if own.slope < 0:
-        yield Verdict(f"{head}: they are gradients, not forces", certain=True)
+        yield LabelVerdict(f"{head}: they are gradients, not forces", certain=True)
     else:
-        yield Verdict(head, certain=False)
+        yield LabelVerdict(head, certain=False)
 
 
-def notes(own: Measured, units: Units) -> Iterator[Verdict]:
+def notes(own: MeasuredLabels, units: Units) -> Iterator[LabelVerdict]:
     """Yield what labels may be, though nothing else tells so."""
     if units.energy != "hartree" and _like_hartree(own.times(HARTREE / units.energy_factor, 1.0).scale, own.offsets):
-        yield Verdict(
+        yield LabelVerdict(
             f"energies are read as {units.energy}, but would be of the usual size as hartree",
             certain=False,
             units=units._replace(energy="hartree"),
@@ -178,7 +178,7 @@ def notes(own: Measured, units: Units) -> Iterator[Verdict]:
     if own.rms is None or own.slope is not None or own.rms >= SMALL or own.spread <= LIVELY:
         return
     if USUAL[0] <= own.rms / units.forces_factor * HARTREE / BOHR <= USUAL[1]:
-        yield Verdict(
+        yield LabelVerdict(
             f"forces are small (root mean square {own.rms:.3g} eV/angstrom), while energies of one composition spread "
             f"by {1000 * own.spread:.3g} meV/atom: if these are no relaxed structures, the forces may be in "
             f"hartree/bohr and not in {units.forces}",

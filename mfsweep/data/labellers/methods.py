@@ -1,7 +1,7 @@
 """How a user names a label method to compute: `gfn2-xtb`, `wb97x/6-31g*`, `ase:package.module.Class`.
 
-`parse` turns the name into a `Method`: plain data that fixes the labels, so that it is sent to who computes them, is
-written beside them, and tells labels of one calculation from those of another.
+`parse` turns the name into a `LabellingMethod`: plain data that fixes the labels, so that it is sent to who computes
+them, is written beside them, and tells labels of one calculation from those of another.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORMS = (
 """For messages."""
 
 
-class Method(NamedTuple):
+class LabellingMethod(NamedTuple):
     """A calculation."""
 
     kind: Literal["xtb", "pyscf", "ase", "model"]
@@ -49,7 +49,7 @@ class Method(NamedTuple):
         return self._asdict()
 
 
-def parse(text: str, options: Mapping[str, Any]) -> Method:
+def parse(text: str, options: Mapping[str, Any]) -> LabellingMethod:
     """Return the method that a user names.
 
     Args:
@@ -64,17 +64,17 @@ def parse(text: str, options: Mapping[str, Any]) -> Method:
     name = text.strip().lower()
     if name in xtb.METHODS:
         _require("tblite", text)
-        return Method("xtb", name, _filled(xtb.Options, options, text), _versions("tblite"))
+        return LabellingMethod("xtb", name, _filled(xtb.XtbOptions, options, text), _versions("tblite"))
     if "/" in name:
         _require("pyscf", text)
         functional, _, basis = (part.strip() for part in name.partition("/"))
         pyscf_methods.check(functional, basis)
-        filled = _filled(pyscf_methods.Options, options, text)
-        return Method("pyscf", f"{functional}/{basis}", filled, _versions("pyscf"))
+        filled = _filled(pyscf_methods.PyscfOptions, options, text)
+        return LabellingMethod("pyscf", f"{functional}/{basis}", filled, _versions("pyscf"))
     raise DataError(f"--method {text}: expected {FORMS}.{nearest(name, xtb.METHODS)}")
 
 
-def build(method: Method) -> Labeller:
+def build(method: LabellingMethod) -> Labeller:
     """Return the labeller of a method of `parse`.
 
     Raises:
@@ -91,7 +91,7 @@ def build(method: Method) -> Labeller:
     return ase_calculator.build(method.text, method.options)
 
 
-def default_name(method: Method) -> str:
+def default_name(method: LabellingMethod) -> str:
     """Return how labels of a method are called where the user gives no name: gfn2_xtb, wb97x_6-31g*, emt."""
     if method.kind == "pyscf":
         return method.text.replace("/", "_")
@@ -118,9 +118,9 @@ def read_options(text: str | None) -> dict[str, Any]:
     return options
 
 
-def _ase(path: str, options: Mapping[str, Any]) -> Method:
+def _ase(path: str, options: Mapping[str, Any]) -> LabellingMethod:
     calculator = ase_calculator.check(path, options)
-    return Method("ase", path, dict(options), _versions("ase") | _code(path.partition(".")[0], calculator))
+    return LabellingMethod("ase", path, dict(options), _versions("ase") | _code(path.partition(".")[0], calculator))
 
 
 def _code(package: str, calculator: type[Any]) -> dict[str, str]:

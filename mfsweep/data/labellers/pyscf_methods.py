@@ -32,7 +32,7 @@ _POTENTIALS = (
 family's potentials where a set's own does not (None: PySCF has none), and the lightest element that needs one."""
 
 
-class Options(Frozen):
+class PyscfOptions(Frozen):
     """What may be chosen of a PySCF calculation."""
 
     density_fit: bool | None = None
@@ -125,13 +125,13 @@ def build(functional: str, basis: str, options: Mapping[str, Any]) -> OneByOne:
     Args:
         functional: `hf`, one of CORRELATED, or a functional.
         basis: PySCF's name of a basis set.
-        options: those of `Options`, all of them.
+        options: those of `PyscfOptions`, all of them.
     """
     # All that a structure needs is imported here, so that the first one's cost is its own.
     from pyscf import cc, gto, mp  # noqa: F401
     from pyscf.data.elements import ELEMENTS
 
-    chosen = Options.model_validate(dict(options))
+    chosen = PyscfOptions.model_validate(dict(options))
 
     def single(geometry: Geometry) -> Label:
         refuse_periodic(geometry, f"{functional}/{basis}")
@@ -163,7 +163,7 @@ def build(functional: str, basis: str, options: Mapping[str, Any]) -> OneByOne:
     return OneByOne(single)
 
 
-def _mean_field(molecule: Any, functional: str, options: Options) -> Any:
+def _mean_field(molecule: Any, functional: str, options: PyscfOptions) -> Any:
     from pyscf import dft, scf
 
     restricted = molecule.spin == 0
@@ -177,7 +177,7 @@ def _mean_field(molecule: Any, functional: str, options: Options) -> Any:
     return field.density_fit() if fitted else field
 
 
-def _correlated(field: Any, method: str, options: Options) -> float:
+def _correlated(field: Any, method: str, options: PyscfOptions) -> float:
     """Return the total energy of a method on top of Hartree-Fock, hartree."""
     from pyscf import cc, mp
 
@@ -193,6 +193,6 @@ def _correlated(field: Any, method: str, options: Options) -> float:
     return float(solver.e_tot) + (float(solver.ccsd_t()) if method == "ccsd(t)" else 0.0)
 
 
-def _require_converged(converged: bool, what: str, options: Options) -> None:
+def _require_converged(converged: bool, what: str, options: PyscfOptions) -> None:
     if not converged:
         raise DataError(f"the {what} did not converge in {options.max_cycle} cycles")

@@ -26,7 +26,7 @@ _LANTHANIDES = range(57, 72)
 """Their f electrons belong to the core in these methods: three electrons are left, an odd number for all of them."""
 
 
-class Options(Frozen):
+class XtbOptions(Frozen):
     """What may be chosen of an xTB calculation."""
 
     accuracy: PositiveFloat = 0.1
@@ -41,10 +41,10 @@ class Options(Frozen):
 
 
 def build(method: str, options: Mapping[str, Any]) -> OneByOne:
-    """Return the labeller of a method in METHODS, with the options of `Options`, all of them."""
+    """Return the labeller of a method in METHODS, with the options of `XtbOptions`, all of them."""
     from tblite.interface import Calculator
 
-    name, chosen = METHODS[method], Options.model_validate(dict(options))
+    name, chosen = METHODS[method], XtbOptions.model_validate(dict(options))
 
     def single(geometry: Geometry) -> Label:
         periodic = geometry.pbc.any()

@@ -14,7 +14,7 @@ ATOMS_AT_ONCE = 500_000
 """Atoms in a block, but for a structure that has more: some tens of MB of temporaries."""
 
 
-class Block(NamedTuple):
+class StructureBlock(NamedTuple):
     """Some structures that lie side by side."""
 
     structures: slice
@@ -23,7 +23,7 @@ class Block(NamedTuple):
     """(n,) first atom of each structure, counted from the block's first: what `reduceat` takes."""
 
 
-def blocks(structures: Structures) -> Iterator[Block]:
+def blocks(structures: Structures) -> Iterator[StructureBlock]:
     """Yield all structures in blocks of about ATOMS_AT_ONCE atoms."""
     offsets = structures.offsets
     start = 0
@@ -31,5 +31,5 @@ def blocks(structures: Structures) -> Iterator[Block]:
         reached = int(np.searchsorted(offsets, offsets[start] + ATOMS_AT_ONCE, side="right")) - 1
         stop = max(reached, start + 1)
         first, end = int(offsets[start]), int(offsets[stop])
-        yield Block(slice(start, stop), slice(first, end), offsets[start:stop] - first)
+        yield StructureBlock(slice(start, stop), slice(first, end), offsets[start:stop] - first)
         start = stop

@@ -28,7 +28,7 @@ class Composition(NamedTuple):
     """(F,) structures of each formula."""
 
 
-class Left(NamedTuple):
+class OffsetFit(NamedTuple):
     """What a method's energy offsets leave of its energies."""
 
     offsets: dict[int, float]
@@ -51,7 +51,9 @@ def composition(structures: Structures) -> Composition:
     return Composition(tuple(present.tolist()), counts, every)
 
 
-def left(structures: Structures, made_of: Composition, energy: NDArray[np.float64], among: NDArray[np.bool_]) -> Left:
+def left(
+    structures: Structures, made_of: Composition, energy: NDArray[np.float64], among: NDArray[np.bool_]
+) -> OffsetFit:
     """Fit energy offsets and return what they leave.
 
     Args:
@@ -72,4 +74,4 @@ def left(structures: Structures, made_of: Composition, energy: NDArray[np.float6
     per_atom = np.full(len(structures.formula), np.nan)
     per_atom[among] = (energy[among] - explained[formula]) / structures.sizes[among]
     offsets = {made_of.elements[place]: float(value) for place, value in zip(own, solution, strict=True)}
-    return Left(offsets, int(rank) == len(own), per_atom)
+    return OffsetFit(offsets, int(rank) == len(own), per_atom)

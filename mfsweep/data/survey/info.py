@@ -18,7 +18,7 @@ from mfsweep.data.judging import flaws_of, sample_of
 from mfsweep.data.rounding import Rounding, float32_rounding
 from mfsweep.data.structures import SYMBOLS, Structures
 from mfsweep.data.survey.blocks import blocks
-from mfsweep.data.survey.composition import Composition, Left, composition, left
+from mfsweep.data.survey.composition import Composition, OffsetFit, composition, left
 from mfsweep.data.survey.duplicates import conflicts, duplicates, structure_hashes, told
 from mfsweep.data.survey.outliers import THRESHOLD, outliers
 from mfsweep.data.units import ANI_UNITS, Units
@@ -26,12 +26,12 @@ from mfsweep.data.units import ANI_UNITS, Units
 EXAMPLES = 5
 """Structures, pairs or formulae named of each kind."""
 BINS = 60
-"""Of a histogram at most; of n values 2 n^(1/3) (the Rice rule)."""
+"""Greatest number of bins of a histogram; n values get 2 n^(1/3) (the Rice rule)."""
 TAIL = 0.005
 """Share of the values beyond each end of a histogram."""
 
 
-class Sizes(NamedTuple):
+class StructureSizes(NamedTuple):
     """Atoms of the structures."""
 
     least: int
@@ -53,7 +53,7 @@ class Element(NamedTuple):
 
 
 class Histogram(NamedTuple):
-    """Of values between the TAIL quantiles."""
+    """A histogram of the values between the TAIL quantiles."""
 
     edges: list[float]
     density: list[float]
@@ -65,7 +65,7 @@ class Far(NamedTuple):
 
     structures: int
     threshold: float
-    """Of the robust z-score."""
+    """Robust z-score from which on a value is an outlier."""
     median: float
     spread: float
     """Robust standard deviation: a score counts these."""
@@ -84,7 +84,7 @@ class Forces(NamedTuple):
     """By the largest force of each structure."""
 
 
-class Method(NamedTuple):
+class MethodSurvey(NamedTuple):
     """One label method."""
 
     structures: int
@@ -102,14 +102,14 @@ class Method(NamedTuple):
     judgement: list[str]
     """What the judge of data (data/judging) refuses or warns of."""
     rounding: Rounding | None
-    """Of energies that were stored as float32."""
+    """How float32 has rounded the energies; None where they were not stored so."""
     far: Far
     """By energy per atom after the offsets, eV."""
     histogram: Histogram | None
-    """Of energy per atom after the offsets, meV."""
+    """Energy per atom after the offsets, meV."""
 
 
-class Pair(NamedTuple):
+class MethodPair(NamedTuple):
     """Two label methods on the structures that carry both, each after its own energy offsets."""
 
     methods: tuple[str, str]
@@ -119,7 +119,7 @@ class Pair(NamedTuple):
     pearson: float
     """Correlation of their energies per atom; NaN where one does not vary."""
     histogram: Histogram | None
-    """Of the first less the second, meV/atom."""
+    """The first less the second, meV/atom."""
 
 
 class Copies(NamedTuple):
@@ -137,7 +137,7 @@ class Info(NamedTuple):
 
     structures: int
     atoms: int
-    sizes: Sizes
+    sizes: StructureSizes
     formulae: int
     commonest: list[tuple[str, int]]
     """The formulae with the most structures."""
@@ -150,8 +150,8 @@ class Info(NamedTuple):
     """Molecules with an odd number of electrons; in crystals bands are half filled."""
     columns: dict[str, int]
     """Text column -> distinct values."""
-    methods: dict[str, Method]
-    pairs: list[Pair]
+    methods: dict[str, MethodSurvey]
+    pairs: list[MethodPair]
     duplicates: Copies
     flaws: dict[str, int]
     """What is wrong with geometries -> structures."""
@@ -211,10 +211,10 @@ def describe(
     )
 
 
-def _sizes(structures: Structures) -> Sizes:
+def _sizes(structures: Structures) -> StructureSizes:
     sizes = structures.sizes
     counts = np.bincount(sizes)
-    return Sizes(
+    return StructureSizes(
         least=int(sizes.min()),
         median=float(np.median(sizes)),
         mean=float(sizes.mean()),
@@ -234,8 +234,8 @@ def _elements(made_of: Composition) -> dict[str, Element]:
 
 
 def _method(
-    structures: Structures, method: str, own: Left, threshold: float, judgement: list[str], filled: int
-) -> Method:
+    structures: Structures, method: str, own: OffsetFit, threshold: float, judgement: list[str], filled: int
+) -> MethodSurvey:
     energy = structures.labels[method].energy
     known = np.flatnonzero(np.isfinite(own.per_atom))
     flaws = {"energies that are not finite": int(np.isinf(energy).sum())}
@@ -250,7 +250,7 @@ def _method(
         components = 3 * int(structures.sizes[with_forces].sum())
         rms = float(np.sqrt(squares[with_forces].sum() / components)) if components else np.nan
         forces = Forces(int(with_forces.sum()), rms, _far(structures, strongest, threshold))
-    return Method(
+    return MethodSurvey(
         structures=len(known),
         forces=forces,
         flaws={what: count for what, count in flaws.items() if count},
@@ -264,19 +264,19 @@ def _method(
     )
 
 
-def _pair(structures: Structures, made_of: Composition, one: str, other: str) -> Pair:
+def _pair(structures: Structures, made_of: Composition, one: str, other: str) -> MethodPair:
     energies = [structures.labels[method].energy for method in (one, other)]
     both = np.isfinite(energies[0]) & np.isfinite(energies[1])
     count = int(both.sum())
     if count < 2:
-        return Pair((one, other), count, np.nan, np.nan, None)
+        return MethodPair((one, other), count, np.nan, np.nan, None)
     # Offsets of the common structures alone, so that no difference is left that offsets could explain.
     first, second = (left(structures, made_of, energy, both).per_atom[both] for energy in energies)
     difference = 1000 * (first - second)
     deviations = [values - values.mean() for values in (first, second)]
     lengths = [float(np.sqrt(values @ values)) for values in deviations]
     pearson = float(deviations[0] @ deviations[1]) / (lengths[0] * lengths[1]) if all(lengths) else np.nan
-    return Pair((one, other), count, float(np.abs(difference).mean()), pearson, _histogram(difference))
+    return MethodPair((one, other), count, float(np.abs(difference).mean()), pearson, _histogram(difference))
 
 
 def _copies(structures: Structures) -> Copies:

@@ -15,7 +15,7 @@ from mfsweep.data.importing.conformers import ConformerSource
 from mfsweep.data.importing.keys import labels_of, picked
 from mfsweep.data.importing.layouts import layout_of
 from mfsweep.data.importing.memory import collected
-from mfsweep.data.importing.parts import OptionNeededError, Source
+from mfsweep.data.importing.parts import ImportSource, OptionNeededError
 from mfsweep.data.importing.release import ReleaseSource
 from mfsweep.data.lone import IsolatedAtoms
 from mfsweep.data.reading import read
@@ -40,7 +40,7 @@ class Opened(NamedTuple):
     other_keys: list[str]
     """Keys of the file that belong to none of these, where they are known."""
     units: Units
-    """Of the file, as its labels were taken."""
+    """Units of the file, as its labels were taken."""
     notes: list[str]
     """What is to be known of the reading."""
 
@@ -81,7 +81,7 @@ def _foreign(path: Path, wanted: Mapping[str, LabelKeys | None]) -> Opened:
     return Opened(path, layout, structures, dict(source.labels), [], source.units, notes)
 
 
-def _source(path: Path, wanted: Mapping[str, LabelKeys | None]) -> Source:
+def _source(path: Path, wanted: Mapping[str, LabelKeys | None]) -> ImportSource:
     made = layout_of(path)
     named = wanted or ({} if made is ReleaseSource or getattr(made, "method", None) else {UNNAMED: None})
     try:

@@ -30,7 +30,7 @@ with warnings.catch_warnings():
 
 from mfsweep.models.allegro import Allegro
 from mfsweep.models.architecture import Shape
-from mfsweep.models.base import Graph, building
+from mfsweep.models.base import AtomGraph, building
 from mfsweep.models.headed import Headed
 from mfsweep.models.lora import LinearMap
 
@@ -70,7 +70,7 @@ class AllegroPotential(Headed):
         self.to(dtype)  # nequip keeps the radial basis in float64 whatever the precision
         self._scale = (2 * shape.avg_num_neighbors) ** -0.5
 
-    def atomic_energies(self, graph: Graph, head: str) -> Tensor:
+    def atomic_energies(self, graph: AtomGraph, head: str) -> Tensor:
         """Return the (A,) atoms' interaction energies by one head, eV; an atom's share of a pair stays its own."""
         positions, vectors = graph.positions, graph.vectors()
         lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)

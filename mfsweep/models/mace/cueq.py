@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfsweep.models.base import Graph, Prediction, building, predict
+from mfsweep.models.base import AtomGraph, ModelOutput, building, predict
 from mfsweep.models.mace import Mace
 from mfsweep.models.mace.network import MacePotential
 from mfsweep.models.mace.readout import head_energies
@@ -55,15 +55,15 @@ class CueqMace:
         ]
         self._weights = [_weight_names(product.symmetric_contractions) for product in model.network.products]
 
-    def __call__(self, graph: Graph, head: str, *, forces: bool) -> Prediction:
+    def __call__(self, graph: AtomGraph, head: str, *, forces: bool) -> ModelOutput:
         """Return energies and forces as the model does."""
         return predict(self.energy, graph, head, forces=forces, differentiable=self._model.training)
 
-    def energy(self, graph: Graph, head: str) -> Tensor:
+    def energy(self, graph: AtomGraph, head: str) -> Tensor:
         """Return the (S,) interaction energies by one head, eV."""
         return self._model.summed(self._atomic_energies(graph, head), graph, head)
 
-    def _atomic_energies(self, graph: Graph, head: str) -> Tensor:
+    def _atomic_energies(self, graph: AtomGraph, head: str) -> Tensor:
         """Return the (A,) atoms' interaction energies: MacePotential.atomic_energies with other kernels."""
         model, network = self._model, self._model.network
         pairs = graph.edges.shape[1] // 2

@@ -26,7 +26,7 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     from e3nn.nn import FullyConnectedNet
 
 from mfsweep.models.architecture import Shape
-from mfsweep.models.base import Forward, Graph, Potential, building
+from mfsweep.models.base import AtomGraph, Forward, Potential, building
 from mfsweep.models.lora import LinearMap
 from mfsweep.models.mace import Mace
 from mfsweep.models.mace.building import quickly
@@ -94,7 +94,7 @@ class MacePotential(Potential):
         # In float64 whatever the precision: rounding E0 would cost more than the model's error.
         self.network.atomic_energies_fn.atomic_energies = torch.from_numpy(table)
 
-    def atomic_energies(self, graph: Graph, head: str) -> Tensor:
+    def atomic_energies(self, graph: AtomGraph, head: str) -> Tensor:
         """Return the (A,) atoms' interaction energies by one head, eV.
 
         This is ScaleShiftMACE.forward without what a training never reads (offsets, stress), on mace-torch's parameters
@@ -137,7 +137,7 @@ class MacePotential(Potential):
             atomic = atomic + head_energies(readout, features[0][:, 0], column)
         return atomic.index_select(0, place)
 
-    def _by_blocks(self, graph: Graph, head: str) -> Tensor:
+    def _by_blocks(self, graph: AtomGraph, head: str) -> Tensor:
         """Return what `atomic_energies` does, by mace-torch's own blocks: for any correlation, and of fixed shapes."""
         network = self.network
         sender, receiver = graph.edges

@@ -25,14 +25,15 @@ from torch import Tensor, nn
 
 HIGHEST_CORRELATION = 3
 NEGLIGIBLE = 1e-5
-"""Of the greatest singular value: couplings of symmetric paths have none so small, roundings of float32 have."""
+"""Share of the greatest singular value below which one counts as zero: couplings of symmetric paths have none so small,
+roundings of float32 have."""
 
 
 class _Target(NamedTuple):
     """The outputs of one order."""
 
     parity: int
-    """Of the order."""
+    """Parity of the order."""
     size: int
     """m: its 2l+1 components."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from mfsweep.data.bare import Bare, unlabelled
-from mfsweep.data.labellers import Computed, Geometries, Labeller, Method
+from mfsweep.data.labellers import Computed, Geometries, Labeller, LabellingMethod
 from mfsweep.data.labellers.geometries import core_seconds
 from mfsweep.data.source import digest
 from mfsweep.data.structures import SYMBOLS, Structures
@@ -20,7 +20,7 @@ from mfsweep.models import overlay
 from mfsweep.models.registry import ARCHITECTURES
 from mfsweep.records import Record
 from mfsweep.run.weights import sound_weights
-from mfsweep.store import StageFolder, Store
+from mfsweep.store import StageFolder, StoreFolder
 
 if TYPE_CHECKING:
     from mfsweep.data.view import DataView
@@ -30,10 +30,10 @@ MAX_ATOMS = 1024
 """Atoms that go through the model at a time."""
 
 
-class Model(NamedTuple):
+class StageMethod(NamedTuple):
     """A trained stage, as a method."""
 
-    method: Method
+    method: LabellingMethod
     name: str
     """How its labels are called where the user gives no name."""
     file: Path
@@ -42,7 +42,7 @@ class Model(NamedTuple):
     """Folder of packages that its architecture needs in front of the environment's."""
 
 
-def find(text: str, head: str | None, store: Store) -> Model:
+def find(text: str, head: str | None, store: StoreFolder) -> StageMethod:
     """Return the stage that a user names.
 
     Args:
@@ -62,7 +62,7 @@ def find(text: str, head: str | None, store: Store) -> Model:
     head = _head(folder, record, head)
     file = sound_weights(folder, record.selected)
     architecture = record.training["model"]["architecture"]
-    method = Method(
+    method = LabellingMethod(
         kind="model",
         text=f"{MODEL}{folder.key}",
         options={"head": head, "file": record.selected.file, "sha256": digest(file)},
@@ -70,7 +70,7 @@ def find(text: str, head: str | None, store: Store) -> Model:
     )
     name = f"model_{folder.key[:8]}" + (f"_{head}" if len(record.heads) > 1 else "")
     place = overlay.require(architecture)
-    return Model(method, name, file, None if place is None else str(place))
+    return StageMethod(method, name, file, None if place is None else str(place))
 
 
 def _head(folder: StageFolder, record: Record, head: str | None) -> str:

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from mfsweep import __version__
 from mfsweep.data import dataset, journal
 from mfsweep.data.journal import Collected, Journal
-from mfsweep.data.labellers import Method
+from mfsweep.data.labellers import LabellingMethod
 from mfsweep.data.structures import Structures, geometry_digest
 from mfsweep.errors import DataError, ResourceError
 from mfsweep.files import locked
 from mfsweep.run import autoscaler, cluster
 from mfsweep.run.labelling.batches import Batches
-from mfsweep.run.labelling.model import Model
-from mfsweep.run.labelling.tasks import Work, compute
+from mfsweep.run.labelling.model import StageMethod
+from mfsweep.run.labelling.tasks import LabellingWork, compute
 from mfsweep.run.room import Room, most_of_each
 from mfsweep.spec.resources import Resources
 
@@ -44,8 +44,8 @@ class Request(NamedTuple):
     """The data set."""
     name: str
     """Name of the labels in it."""
-    method: Method
-    model: Model | None = None
+    method: LabellingMethod
+    model: StageMethod | None = None
     """What the method is, where it is a trained stage."""
     first: int | None = None
     """Only so many structures of the data set, from its beginning."""
@@ -58,7 +58,7 @@ class Request(NamedTuple):
     """Drop labels of that name that came of another calculation, in the data set or in the journal."""
 
 
-class Watcher(Protocol):
+class LabellingWatcher(Protocol):
     """Shows how far a labelling is."""
 
     def begin(self, where: str, slots: int, todo: int) -> None:
@@ -95,7 +95,7 @@ class LabelSummary(NamedTuple):
     """Wall time of this run's calculations."""
 
 
-def label(request: Request, watcher: Watcher) -> LabelSummary:
+def label(request: Request, watcher: LabellingWatcher) -> LabelSummary:
     """Compute the labels that a data set lacks, and add them to it.
 
     Raises:
@@ -175,7 +175,7 @@ def _computed(
     todo: NDArray[np.int64],
     notes: Journal,
     collected: Collected,
-    watcher: Watcher,
+    watcher: LabellingWatcher,
 ) -> tuple[Collected, float]:
     """Compute labels on the cluster, and write them into the journal and into those collected so far.
 
@@ -187,7 +187,7 @@ def _computed(
         began = time.monotonic()
         model = request.model
         weights = [ray.put(model.file.read_bytes())] if model else []
-        work = Work(request.method, request.cpus, weights, model.overlay if model else None)
+        work = LabellingWork(request.method, request.cpus, weights, model.overlay if model else None)
         batches = Batches(todo, slots=slots, size=request.batch)
         with contextlib.closing(compute(work, structures, batches, slots, watcher.beat)) as coming:
             for landed in coming:

@@ -27,7 +27,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from mfsweep.data.labellers import Computed, Geometries, Labeller, Method, build
+from mfsweep.data.labellers import Computed, Geometries, Labeller, LabellingMethod, build
 from mfsweep.data.labellers.geometries import reason
 from mfsweep.data.structures import Structures
 from mfsweep.errors import DataError, MfsweepError, ResourceError
@@ -45,10 +45,10 @@ _NOT_OURS = (RayError, RuntimeError, MemoryError, OSError, ImportError)
 _GOES_ON = "What was computed before is kept: the same command goes on"
 
 
-class Work(NamedTuple):
+class LabellingWork(NamedTuple):
     """What a worker must know to compute labels."""
 
-    method: Method
+    method: LabellingMethod
     cpus: int
     weights: Sequence[ObjectRef] = ()
     """Content of a model's file."""
@@ -70,7 +70,7 @@ class _Returned(NamedTuple):
 
 
 def compute(
-    work: Work, structures: Structures, batches: Batches, slots: int, waiting: Callable[[], None]
+    work: LabellingWork, structures: Structures, batches: Batches, slots: int, waiting: Callable[[], None]
 ) -> Generator[list[Done]]:
     """Yield the labels of all structures of `batches`: those that came since the last look, at least one batch.
 
@@ -108,7 +108,7 @@ def _environment(cpus: int) -> dict[str, str]:
     return {f"{library}_NUM_THREADS": str(cpus) for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
 
 
-def _landed(work: Work, batches: Batches, batch: LabelBatch, ref: ObjectRef) -> Done | None:
+def _landed(work: LabellingWork, batches: Batches, batch: LabelBatch, ref: ObjectRef) -> Done | None:
     """Return a batch with its labels, None where its process died and its structures are tried again.
 
     Raises:
@@ -157,7 +157,7 @@ def _gave_up(error: BaseException) -> Computed:
 
 
 @ray.remote(max_retries=0)
-def _label(work: Work, geometries: Geometries) -> _Returned | str:
+def _label(work: LabellingWork, geometries: Geometries) -> _Returned | str:
     """Compute the labels of some structures; a user's mistake is returned as its text."""
     try:
         labeller = _labeller(canonical(work.method.identity()), work.overlay, work.cpus, _Weights(work.weights))
@@ -184,7 +184,7 @@ class _Weights:
 @functools.lru_cache(maxsize=1)
 def _labeller(method_json: str, overlay: str | None, cpus: int, weights: _Weights) -> Labeller:
     """Return the labeller of a method; a process makes it once."""
-    method = Method(**json.loads(method_json))
+    method = LabellingMethod(**json.loads(method_json))
     if method.kind == "model":
         return label_model.build(ray.get(weights.refs[0]), method.options["head"], overlay, cpus)
     return build(method)

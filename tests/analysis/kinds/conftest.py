@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.gallery import gallery
-from mfsweep.analysis.study import Study, analyse
+from mfsweep.analysis.study import ReportStudy, analyse
 from mfsweep.spec.figures import Figure
 
 
@@ -17,7 +17,7 @@ def draw(world):
 
     def drawn(laws=(), differences=None, **fields):
         figures = TypeAdapter(dict[str, Figure]).validate_python({"one": fields})
-        study = Study("demo", "name: demo", world.cells, laws, figures=figures, differences=differences or {})
+        study = ReportStudy("demo", "name: demo", world.cells, laws, figures=figures, differences=differences or {})
         (made,) = gallery(study, analyse(world.store, study, resamples=200))
         if isinstance(made, Picture):
             assert "</svg>" in made.svg

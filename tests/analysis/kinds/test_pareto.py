@@ -5,7 +5,7 @@ import math
 import pytest
 
 from mfsweep.analysis.drawn import Absent
-from mfsweep.analysis.kinds.pareto import Place, front, label_cost
+from mfsweep.analysis.kinds.pareto import ParetoPoint, front, label_cost
 from mfsweep.analysis.selection import Spread
 from mfsweep.errors import FitError
 
@@ -14,7 +14,7 @@ COSTS = {"cc": 100.0, "dft": 10.0, "xtb": 0.1}
 
 
 def place(cost, error):
-    return Place((), cost, Spread(error, error, error, math.nan, 1, capped=False))
+    return ParetoPoint((), cost, Spread(error, error, error, math.nan, 1, capped=False))
 
 
 def cell(world, **sets):

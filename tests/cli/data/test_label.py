@@ -131,7 +131,7 @@ def test_an_interrupt_says_how_to_go_on(label, data_store, monkeypatch):
 def test_progress_is_said_in_plain_lines_where_there_is_no_terminal(monkeypatch):
     monkeypatch.setattr(labelling, "HEARTBEAT_SECONDS", 0.0)
     out = io.StringIO()
-    with labelling.Display(Console(file=out, width=120)) as display:
+    with labelling.LabellingDisplay(Console(file=out, width=120)) as display:
         display.begin("a local Ray cluster", 2, 2000)
         display.beat()
         display.advance(500, 3)

@@ -15,7 +15,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from mfsweep.data import dataset
-from mfsweep.data.importing import Rules, Summary, import_files
+from mfsweep.data.importing import ImportSummary, Rules, import_files
 from mfsweep.data.importing.keys import labels_of, units_of
 from mfsweep.data.structures import Structures
 
@@ -59,7 +59,7 @@ def importing(tmp_path: Path) -> Callable[..., Imported]:
 
 
 class Imported:
-    def __init__(self, path: Path, summary: Summary):
+    def __init__(self, path: Path, summary: ImportSummary):
         self.path = path
         self.summary = summary
         self.structures: Structures = dataset.read(path, dataset.methods(path))

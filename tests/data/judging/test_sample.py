@@ -5,7 +5,7 @@ import pytest
 
 from mfsweep.data.dataset import Chunk
 from mfsweep.data.judging import sample as sampling
-from mfsweep.data.judging.sample import LIMIT, Finding, Sample
+from mfsweep.data.judging.sample import LIMIT, LabelFinding, StructureSample
 from mfsweep.data.units import ANI_UNITS, ASE_UNITS, HARTREE
 
 OFFSETS = {1: -0.6, 6: -38.0, 8: -75.0}
@@ -28,8 +28,8 @@ def chunk_of(count: int, energy_unit: float, force_unit: float = HARTREE, seed: 
     )
 
 
-def judged(chunk: Chunk, units=ANI_UNITS, *, stated: bool = False) -> list[Finding]:
-    sample = Sample()
+def judged(chunk: Chunk, units=ANI_UNITS, *, stated: bool = False) -> list[LabelFinding]:
+    sample = StructureSample()
     sample.add(chunk)
     methods = list(chunk.energies)
     return list(sample.findings(dict.fromkeys(methods, units), methods if stated else ()))
@@ -96,7 +96,7 @@ def test_one_composition_leaves_offsets_open_and_is_judged_all_the_same():
 
 def test_sample_is_bounded_and_spread_over_all_that_passes(monkeypatch):
     monkeypatch.setattr(sampling, "LIMIT", 100)
-    sample = Sample()
+    sample = StructureSample()
     for seed in range(30):
         sample.add(chunk_of(37, HARTREE, seed=seed))
     index = np.concatenate([rows.index for rows in sample._kept])

@@ -9,7 +9,7 @@ from ase.calculators.emt import EMT
 
 from mfsweep.data.dataset import Chunk
 from mfsweep.data.importing.ani import AniSource
-from mfsweep.data.judging.sample import Sample
+from mfsweep.data.judging.sample import StructureSample
 from mfsweep.data.judging.slope import Slopes
 from mfsweep.data.units import ASE_UNITS, BOHR, HARTREE
 
@@ -82,7 +82,7 @@ def test_quantum_chemistry_of_distorted_molecules_is_judged(mini: Path, method):
     ],
 )
 def test_units_that_do_not_go_together_are_refused_unless_they_were_stated(energy, forces, units):
-    sample = Sample()
+    sample = StructureSample()
     sample.add(chunk_of(MOLECULE, energy, forces))
     (found,) = sample.findings({"emt": ASE_UNITS})
     assert found.refused
@@ -94,7 +94,7 @@ def test_units_that_do_not_go_together_are_refused_unless_they_were_stated(energ
 
 @pytest.mark.parametrize("forces", [-1.0, -BOHR, -BOHR / HARTREE])
 def test_gradients_are_refused_whatever_was_stated(forces):
-    sample = Sample()
+    sample = StructureSample()
     sample.add(chunk_of(MOLECULE, 1.0, forces))
     for stated in ((), ["emt"]):
         (found,) = sample.findings({"emt": ASE_UNITS}, stated)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mfsweep.models.architecture import Shape
-from mfsweep.models.base import Graph
+from mfsweep.models.base import AtomGraph
 from mfsweep.models.mace import Mace
 from mfsweep.models.registry import build
 from mfsweep.models.silu import silu
@@ -36,7 +36,7 @@ def graphs(draw):
     pairs = [(i, j) for i in range(atoms) for j in range(i + 1, atoms) if structure[i] == structure[j]]
     kept = [pair for pair in pairs if draw(st.integers(0, 3))]
     edges = torch.tensor(kept, dtype=torch.int64).reshape(-1, 2).T
-    return Graph(
+    return AtomGraph(
         species=torch.randint(0, 4, (atoms,), generator=generator),
         positions=torch.randn(atoms, 3, generator=generator, dtype=torch.float64) * 1.5,
         structure=torch.tensor(structure),

@@ -20,7 +20,7 @@ from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import Difference, LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, LabelledSet, LossWeights, Recipe, Training
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 from mfsweep.train import World
 
 HERE = [name for name, own in ARCHITECTURES.items() if not own.PINS]
@@ -54,7 +54,7 @@ def data(path):
 def trained(path, data, tmp_path_factory, request):
     """Train a stage of an architecture, with two heads, one of them of a difference, and give its folder."""
     model = next(iter(SPECS[request.param].values()))
-    store = Store(tmp_path_factory.mktemp("trained") / "store")
+    store = StoreFolder(tmp_path_factory.mktemp("trained") / "store")
     store.prepare()
     sets = [LabelledSet(labels=labels, subset="a", size=20, probability=0.5) for labels in ("dft", "cc-dft")]
     recipe = Recipe(
@@ -78,7 +78,7 @@ def trained(path, data, tmp_path_factory, request):
 
 @pytest.fixture
 def model(trained):
-    return find(f"model:{trained.key[:6]}", "dft", Store(trained.path.parent.parent))
+    return find(f"model:{trained.key[:6]}", "dft", StoreFolder(trained.path.parent.parent))
 
 
 def test_labels_are_the_predictions_of_the_stages_own_evaluation(trained, model, path, data):
@@ -133,7 +133,7 @@ def test_the_method_names_the_weights(trained, model):
 )
 def test_a_head_must_be_one_with_total_energies(trained, head, said):
     with pytest.raises(DataError, match=said):
-        find(f"model:{trained.key}", head, Store(trained.path.parent.parent))
+        find(f"model:{trained.key}", head, StoreFolder(trained.path.parent.parent))
 
 
 def test_a_stage_must_be_one_and_trained(trained, store):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from ray.exceptions import ObjectStoreFullError, RayTaskError, RuntimeEnvSetupError, TaskUnschedulableError
 
-from mfsweep.data.labellers import Method
+from mfsweep.data.labellers import LabellingMethod
 from mfsweep.errors import DataError, ResourceError
 from mfsweep.run.labelling import tasks
 from mfsweep.run.labelling.batches import Batches, LabelBatch
 
-WORK = tasks.Work(Method("model", "model:abc", {}, {}), cpus=3)
+WORK = tasks.LabellingWork(LabellingMethod("model", "model:abc", {}, {}), cpus=3)
 
 
 @pytest.fixture
