@@ -12,8 +12,32 @@ import mfsweep
 
 PUBLIC = ["Store", "Sweep", "__version__", "fit_transfer", "load_model", "load_spec"]
 METHODS = {
-    "Sweep": ["estimate", "frame", "plan", "results", "run", "status"],
-    "Store": ["calculator", "frame", "predictions"],
+    "Sweep": [
+        "bench",
+        "best",
+        "estimate",
+        "frame",
+        "plan",
+        "report",
+        "residuals",
+        "results",
+        "run",
+        "status",
+        "validate",
+    ],
+    "Store": [
+        "best",
+        "calculator",
+        "export",
+        "frame",
+        "mend",
+        "passport",
+        "predictions",
+        "sweep_names",
+        "usage",
+        "validate",
+        "verify",
+    ],
 }
 
 

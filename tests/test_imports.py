@@ -50,7 +50,10 @@ ALLOWED: dict[str, set[str]] = {
     # models: to name the heads of a model file that stages start from.
     "prepare": BASE | {"spec", "plan", "records", "store", "data", "models"},
     "run": BASE | {"metrics_file", "spec", "plan", "records", "store", "data", "models", "train", "prepare"},
-    "sweep": BASE | {"spec", "plan", "records", "store", "data", "models", "train", "analysis", "prepare", "run"},
+    "sweep": BASE
+    | {"spec", "plan", "records", "store", "data", "models", "train", "analysis", "prepare", "run"}
+    # A public store exports models and checks their physics.
+    | {"export", "physics", "passport", "physics_record"},
 }
 ALLOWED["cli"] = set(ALLOWED) - {"__main__", "__init__"}
 

@@ -6,6 +6,9 @@ from mfsweep.analysis.metric import find
 from mfsweep.analysis.records import Records, score_of
 from mfsweep.errors import StoreError
 from mfsweep.quantities import MetricPath
+from mfsweep.records import EvaluationRecord
+from mfsweep.store import StageFolder, damage
+from mfsweep.store.damage import Damage
 from mfsweep.store.predictions import StoredPrediction, read_prediction
 
 
@@ -27,3 +30,22 @@ def predictions(records: Records, key: str, metric: MetricPath) -> StoredPredict
         return read_prediction(path)
     except StoreError:
         return None
+
+
+def by_score(folder: StageFolder) -> dict[str, StoredPrediction]:
+    """Return all predictions that a trained stage has: name of the score (`test.cc`) -> reference and predicted.
+
+    Raises:
+        StoreError: a file of it is damaged.
+    """
+    found: dict[str, StoredPrediction] = {}
+    for path in sorted(folder.evaluations.glob("*.json")):
+        record = damage.read(path, EvaluationRecord)
+        if isinstance(record, EvaluationRecord):
+            name = score_of(record.evaluation)
+            # Another spec may have scored the same stage with other offsets.
+            name = name if name not in found else f"{name} ({path.stem})"
+            found[name] = read_prediction(folder.evaluation_paths(record.evaluation)[1])
+        elif isinstance(record, Damage):
+            raise StoreError(f"{record}: `mfsweep store verify --mend` sets it aside, and a run makes it again")
+    return found

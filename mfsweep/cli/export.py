@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, readable, require_store, store_option
+from mfsweep.cli.options import as_json, console, looked_at, open_store, store_option
 from mfsweep.errors import StoreError
 from mfsweep.passport import Passport, beside, read_passport
 from mfsweep.store import StageFolder, StoreFolder
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("stage", required=False)
 @store_option
-@click.option("--best", metavar="METRIC", help="In place of STAGE: that with the lowest METRIC, as test.cc.energy_mae.")
+@click.option(
+    "--best",
+    metavar="METRIC",
+    help="In place of STAGE: that with the lowest METRIC, test.cc.energy_mae; as in a spec or a frame, "
+    "result.test.cc.energy_mae, among the stages that it names.",
+)
 @click.option("--spec", type=click.Path(path_type=Path), help="With --best: only among the stages of this spec.")
 @click.option(
     "--format",
@@ -84,34 +89,24 @@ def export(
         raise click.UsageError("STAGE or --best METRIC, and not both.")
     if spec is not None and best is None:
         raise click.UsageError("--spec goes with --best.")
-    require_store(store)
-    from mfsweep.export.leave import export as leave
-    from mfsweep.export.measured import best as best_of
-
-    place = StoreFolder(store)
-    chosen = None
-    if best is not None:
-        keys = None if spec is None else set(readable(spec, store).graph.nodes)
-        folder, chosen = best_of(place, best, keys)
-    else:
-        folder = place.find(stage or "")
-    left = leave(
-        place,
-        folder,
+    place = open_store(store)
+    best_of = place if spec is None else looked_at(spec, store)
+    chosen = None if best is None else best_of.best(best)
+    left = place.export(
+        chosen or stage or "",
         kind,
         head=head,
         out=out,
-        precision=dtype,
+        dtype=dtype,
         checkpoint=checkpoint,
         licence=licence,
-        chosen=chosen,
         with_spec=not without_spec,
     )
     if as_json:
         click.echo(left.passport.text(), nl=False)
         return
-    said = f", {chosen}" if chosen else ""
-    click.echo(f"{left.path} and {beside(left.path).name}: stage {folder.key}{said}")
+    said = f", {chosen.said}" if chosen else ""
+    click.echo(f"{left.path} and {beside(left.path).name}: stage {left.passport.stage}{said}")
     for note in left.passport.notes:
         click.echo(f"note: {note}")
 
@@ -138,10 +133,12 @@ def show(what: str, store: Path, *, as_json: bool) -> None:
                 "export` wrote"
             )
     elif path.is_dir():
-        passport = _of(StoreFolder(path.absolute().parent.parent), StageFolder(path.absolute()))
+        from mfsweep.export.describe import passport_of_stage
+
+        # A stage's folder, which may have been copied out of its store.
+        passport = passport_of_stage(StoreFolder(path.absolute().parent.parent), StageFolder(path.absolute()))
     else:
-        require_store(store)
-        passport = _of(StoreFolder(store), StoreFolder(store).find(what))
+        passport = open_store(store).passport(what)
     if as_json:
         click.echo(passport.text(), nl=False)
         return
@@ -150,12 +147,6 @@ def show(what: str, store: Path, *, as_json: bool) -> None:
     out.print(_metrics(passport))
     for note in passport.notes:
         out.print(f"note: {note}", markup=False)
-
-
-def _of(store: StoreFolder, folder: StageFolder) -> Passport:
-    from mfsweep.export.describe import passport_of_stage
-
-    return passport_of_stage(store, folder)
 
 
 def _facts(passport: Passport) -> Table:

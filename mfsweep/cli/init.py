@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from pathlib import Path
 
 import click
-
-from mfsweep.errors import DataError
-from mfsweep.spec.ready import ready
 
 
 @click.command()
@@ -30,42 +25,16 @@ def init(source: str, output: Path | None, name: str | None, target: str | None)
                mfsweep init own.h5 -o first.yaml --target cc
                mfsweep init trajectory.xyz
     """  # noqa: D301
-    from mfsweep.data.bundles import BUNDLED
-    from mfsweep.data.source import resolve
-    from mfsweep.sweep.starter import fitting, look
+    from mfsweep.sweep.first_spec import write_first_spec
 
-    if (spec := ready().get(source)) and not Path(source).exists():
-        output = _free(output or Path(spec.name))
-        output.write_text(spec.read_text(encoding="utf-8"), encoding="utf-8")
-        click.echo(f"{output}: the ready spec {source}")
-        _say_next(output)
-        return
-    path = resolve(source, Path.cwd())
-    name = name or re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or "first"
-    name = name if name[0].isalpha() else f"s-{name}"
-    output = _free(output or Path(f"{name}.yaml"))
-    written = source if source.startswith(BUNDLED) else os.path.relpath(path, output.absolute().parent)
-    start = look(path, written, name, target)
-    output.write_text(fitting(start, output), encoding="utf-8")
-    click.echo(f"{output}: target {start.target}, auxiliary method {start.auxiliary or 'none'}")
-    _say_next(output)
-
-
-def _free(output: Path) -> Path:
-    """Return where the spec is to go.
-
-    Raises:
-        DataError: something is there already, or there is no such folder.
-    """
-    if output.exists():
-        raise DataError(f"{output}: is there already: name another file with --output")
-    if not output.absolute().parent.is_dir():
-        raise DataError(f"{output}: no folder {output.absolute().parent}")
-    return output
-
-
-def _say_next(output: Path) -> None:
-    click.echo(f"Next: mfsweep plan {output}, then mfsweep run {output} --smoke")
+    spec, start = write_first_spec(source, output, name=name, target=target)
+    if start is None:
+        click.echo(f"{spec}: the ready spec {source}")
+    else:
+        click.echo(f"{spec}: target {start.target}, auxiliary method {start.auxiliary or 'none'}")
+        if start.auxiliary and start.auxiliary not in start.needs:
+            click.echo(f"{start.target} and {start.auxiliary} are mostly on different structures")
+    click.echo(f"Next: mfsweep plan {spec}, then mfsweep run {spec} --smoke")
 
 
 @click.command()

@@ -22,6 +22,7 @@ from mfsweep.cli.init import init, schema
 from mfsweep.cli.options import (
     as_json,
     console,
+    looked_at,
     prepared,
     readable,
     show_ray_the_token,
@@ -188,9 +189,8 @@ def status(spec: Path, store: Path, *, as_json: bool) -> None:
     Example:  mfsweep status search_spaces/quickstart.yaml
     """  # noqa: D301
     from mfsweep.cli.status import status_table
-    from mfsweep.sweep.status import status as look
 
-    rows = look(readable(spec, store))
+    rows = looked_at(spec, store).status()
     if as_json:
         click.echo(json.dumps([row.as_json() for row in rows], indent=1))
     else:
@@ -220,10 +220,8 @@ def fit(spec: Path | None, store: Path, points: Path | None, *, as_json: bool) -
     if points is not None:
         _fit_points(points, as_json=as_json)
         return
-    from mfsweep.sweep import results
-
     assert spec is not None
-    analysed = results.analyse(readable(spec, store))
+    analysed = looked_at(spec, store).results()
     if as_json:
         click.echo(json.dumps(analysed.rows(), indent=1))
         return

@@ -12,9 +12,11 @@ import click
 
 from mfsweep.store import DEFAULT_STORE, StoreFolder
 from mfsweep.sweep.screen import console as console  # noqa: PLC0414 (for the commands)
+from mfsweep.sweep.store import Store
 
 if TYPE_CHECKING:
     from mfsweep.prepare import Plan
+    from mfsweep.sweep.sweep import Sweep
 
 _P = ParamSpec("_P")
 
@@ -68,25 +70,45 @@ def prepared(
     keep: bool = False,
 ) -> Plan:
     """Return a spec's plan; only with `without_data` also where a data file is not at hand. `keep`: as of prepare."""
+    return opened(spec, store, resources=overrides, verify=verify).plan(without_data=without_data, keep=keep)
+
+
+def opened(spec: Path, store: Path, **options: Any) -> Sweep:
+    """Return a spec on a store, as a notebook has it; what takes long, and what is damaged, is said beside the output.
+
+    Args:
+        spec: the file.
+        store: the folder.
+        options: of `Sweep`.
+    """
     from mfsweep.sweep.sweep import Sweep
 
     def say(text: str) -> None:
         console(stderr=True).print(text, soft_wrap=True, markup=False)
 
-    return Sweep(spec, store, resources=overrides, verify=verify).plan(without_data=without_data, keep=keep, say=say)
+    def warn(text: str) -> None:
+        console(stderr=True).print(f"warning: {text}", style="yellow", soft_wrap=True, markup=False)
+
+    return Sweep(spec, store, say=say, warn=warn, **options)
 
 
-def readable(spec: Path, store: Path) -> Plan:
-    """Return a spec's plan for a command that only reads; what is damaged in the store is said, and left out.
+def looked_at(spec: Path, store: Path) -> Sweep:
+    """Return a spec on a store that is there, for a command that only reads.
 
     Raises:
         StoreError: there is no store at the place.
     """
-    plan = prepared(spec, store)
     require_store(store)
-    for damage in plan.damage():
-        console(stderr=True).print(f"warning: {damage}", style="yellow", soft_wrap=True, markup=False)
-    return plan
+    return opened(spec, store)
+
+
+def readable(spec: Path, store: Path) -> Plan:
+    """Return a spec's plan for a command that only reads, of several specs perhaps; damage in the store is said.
+
+    Raises:
+        StoreError: there is no store at the place.
+    """
+    return looked_at(spec, store).plan(tell_damage=True)
 
 
 def writable(store: Path) -> None:
@@ -96,6 +118,16 @@ def writable(store: Path) -> None:
         StoreError: with what can be done with it.
     """
     StoreFolder(store.absolute()).require_writable()
+
+
+def open_store(store: Path) -> Store:
+    """Return a store that is there, as a notebook has it.
+
+    Raises:
+        StoreError: there is none, with the one near it that was meant, perhaps.
+    """
+    require_store(store)
+    return Store(store)
 
 
 def require_store(store: Path) -> None:

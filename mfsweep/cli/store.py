@@ -10,7 +10,7 @@ import click
 from rich.filesize import decimal
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, require_store, store_option
+from mfsweep.cli.options import as_json, console, open_store, store_option
 
 if TYPE_CHECKING:
     from mfsweep.store.verify import Verified
@@ -39,13 +39,9 @@ def verify(ctx: click.Context, store: Path, *, mend: bool, as_json: bool) -> Non
     Examples:  mfsweep store verify --store mfsweep-store
                mfsweep store verify --mend
     """  # noqa: D301
-    from mfsweep.store import StoreFolder
-    from mfsweep.store import verify as verifying
-
-    require_store(store)
-    opened = StoreFolder(store.absolute())
-    verified = verifying.verify(opened)
-    left = verifying.mend(opened, verified.findings) if mend else verified.findings
+    opened = open_store(store)
+    verified = opened.verify()
+    left = (opened.mend(verified) if mend else verified).findings
     if as_json:
         click.echo(json.dumps(_plain(verified, [str(found) for found in left], mended=mend), indent=1))
     else:
@@ -66,11 +62,7 @@ def du(store: Path, *, as_json: bool) -> None:
     Examples:  mfsweep store du --store mfsweep-store
                mfsweep store du --json
     """  # noqa: D301
-    from mfsweep.store import StoreFolder
-    from mfsweep.store.usage import usage
-
-    require_store(store)
-    held = usage(StoreFolder(store.absolute()))
+    held = open_store(store).usage()
     if as_json:
         kinds = {kind: one._asdict() for kind, one in held.kinds.items()}
         click.echo(json.dumps({"kinds": kinds, "trained": held.trained, "begun": held.begun}, indent=1))

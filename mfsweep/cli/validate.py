@@ -9,8 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, readable, require_store, store_option
-from mfsweep.store import StoreFolder
+from mfsweep.cli.options import as_json, console, looked_at, open_store, store_option
 
 if TYPE_CHECKING:
     from mfsweep.physics_record import PhysicsRecord
@@ -75,26 +74,12 @@ def validate(
     """  # noqa: D301
     if bool(stages) == (spec is not None):
         raise click.UsageError("STAGEs or --spec SPEC, and not both.")
-    require_store(store)
-    place = StoreFolder(store)
-    if spec is not None:
-        plan = readable(spec, store)
-        keys = dict.fromkeys(planned.keys[planned.cell.result] for planned in plan.graph.cells)
-        folders = [place.stage(key) for key in keys if place.stage(key).record() is not None]
-    else:
-        folders = [place.find(stage) for stage in stages]
-    from mfsweep.physics.checked import Validator
-    from mfsweep.physics.settings import PhysicsChecks
-
     given = {name: value for name, value in settings.items() if value not in (None, ())}
-    validator = Validator(PhysicsChecks.model_validate(given), structures)
     screen = console(stderr=as_json)
-    found: list[PhysicsRecord] = []
-    for folder in folders:
-        with screen.status(f"Checking {folder.key} ..."):
-            subject = validator.subject(folder, head)
-            there = None if again else folder.physics_record(subject.head, validator.checks.identity())
-            found.append(there or validator.check(subject))
+    with screen.status("Checking ...") as line:
+        how = {"head": head, "structures": structures, "again": again, **given}
+        how["say"] = lambda key: line.update(f"Checking {key} ...")
+        found = looked_at(spec, store).validate(**how) if spec else open_store(store).validate(stages, **how)
     if as_json:
         click.echo(f"[{', '.join(one.model_dump_json() for one in found)}]")
         return

@@ -117,7 +117,7 @@ class _Taken:
         first: DataError | None = None
         for method, keys in list(self._asked.items()):
             try:
-                made = layout_of(self._path)(self._path, self._labels({method: keys}), (), {})
+                made = layout_of(self._path)(self._path, Rules(self._labels({method: keys}), columns=()))
                 if isinstance(made, AseSource):
                     made.require_there(method)
             except DataError as error:

@@ -7,7 +7,7 @@ averaged follows the one definition of a replicate (analysis/replicates.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +17,8 @@ from mfsweep.analysis.records import Records, TrainedStage, score_of
 from mfsweep.analysis.replicates import by_partition, labels, text
 from mfsweep.errors import StoreError, nearest
 from mfsweep.passport import Score
-from mfsweep.quantities import Quantity
-from mfsweep.records import Record
+from mfsweep.quantities import RESULT, MetricPath, Quantity, misspelt, told_apart
+from mfsweep.records import CellRecord, Record
 from mfsweep.store import StageFolder, StoreFolder
 
 _LEVEL = 0.975
@@ -38,6 +38,11 @@ class BestStage(NamedTuple):
     folder: StageFolder
     said: str
     """How it was chosen."""
+
+    @property
+    def key(self) -> str:
+        """Return the stage's key."""
+        return self.folder.key
 
 
 def measured(folder: StageFolder, record: Record) -> dict[str, MeasuredError]:
@@ -71,17 +76,22 @@ def scores(store: StoreFolder, folder: StageFolder, record: Record) -> dict[str,
     }
 
 
-def best(store: StoreFolder, metric: str, keys: Collection[str] | None = None) -> BestStage:
+def best(store: StoreFolder, metric: str, cells: Sequence[CellRecord] | None = None) -> BestStage:
     """Return the stage of a store with the lowest value of a metric.
 
     Args:
         store: the store.
-        metric: `<score>.<quantity>`, for example test.cc.energy_mae or validation.cc.energy_mae.
-        keys: only these stages; None: all.
+        metric: its name, test.cc.energy_mae, or its path as a spec and a frame have it, result.test.cc.energy_mae: then
+            only among the stages that the path names.
+        cells: only stages of these; None: of all stages, those of a path of all sweeps that were run into the store.
 
     Raises:
         StoreError: no stage has it, or stages of different data do.
     """
+    path = None if misspelt(metric) else MetricPath.parse(metric)
+    if path and cells is None:
+        cells = [cell for name in store.sweep_names() for cell in store.sweep(name).cells()]
+    keys = None if cells is None else _keys(metric, cells, path and path.stage)
     found: list[tuple[float, StageFolder]] = []
     origins: dict[str, str] = {}
     known: set[str] = set()
@@ -90,14 +100,19 @@ def best(store: StoreFolder, metric: str, keys: Collection[str] | None = None) -
         if record is None:
             continue
         own = measured(folder, record)
-        known |= own.keys()
-        if metric in own:
-            found.append((own[metric].value, folder))
+        known |= {f"{path.stage}.{name}" if path else name for name in own}
+        names = path.among(own) if path else own.keys() & {metric}
+        if len(names) > 1:
+            raise StoreError(
+                f"--best {metric}: stage {folder.key} has {' and '.join(told_apart(sorted(names)))} there: name one"
+            )
+        for name in names:
+            found.append((own[name].value, folder))
             origins.setdefault(_origin(record), folder.key)
     if not found:
         raise StoreError(
             f"--best {metric}: no trained stage of {store.root} has this error: expected <score>.<quantity>, for "
-            f"example test.cc.energy_mae.{nearest(metric, known)}"
+            f"example test.cc.energy_mae, or result.test.cc.energy_mae as in a spec.{nearest(metric, known)}"
         )
     if len(origins) > 1:
         raise StoreError(
@@ -107,9 +122,23 @@ def best(store: StoreFolder, metric: str, keys: Collection[str] | None = None) -
     value, folder = min(found, key=lambda one: one[0])
     unit = _unit(metric)
     said = f"the lowest {metric} ({value:.4g} {unit}) of {len(found)} stages"
-    if metric.startswith("test") and len(found) > 1:
+    if (path.part == "test" if path else metric.startswith("test")) and len(found) > 1:
         said += ". The test set chose it, so its error here is a little better than on new structures"
     return BestStage(folder, said)
+
+
+def _keys(metric: str, cells: Sequence[CellRecord], stage: str | None) -> set[str]:
+    """Return the keys of some cells' stages: of all, or of the stage that a path names."""
+    if stage is None:
+        return {key for cell in cells for key in cell.stages.values()}
+    names = {RESULT} | {name for cell in cells for name in cell.stages}
+    if stage not in names:
+        raise StoreError(
+            f"--best {metric}: no cell has a stage {stage!r}: there are {', '.join(sorted(names))}."
+            f"{nearest(stage, names)}"
+        )
+    named = [(cell, cell.result if stage == RESULT else stage) for cell in cells]
+    return {cell.stages[name] for cell, name in named if name in cell.stages}
 
 
 def _origin(record: Record) -> str:

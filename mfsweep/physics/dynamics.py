@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import Calculator, all_changes
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
-from mfsweep.physics.engine import Engine
+from mfsweep.physics.engine import Engine, EngineCalculator
 from mfsweep.physics.molecules import bonds_of, pairs_of
 from mfsweep.physics.settings import PhysicsChecks
 
@@ -191,24 +190,16 @@ class _Together:
         self.atoms.set_momenta(momenta)
 
 
-class _Batched(Calculator):
+class _Batched(EngineCalculator):
     """Energies and forces of structures side by side, in one batch; those that fell apart feel no force."""
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]  # pyright: ignore[reportIncompatibleVariableOverride]
-
     def __init__(self, engine: Engine, together: _Together) -> None:
-        super().__init__()
-        self._engine = engine
+        super().__init__(engine)
         self._together = together
         self.energies: NDArray[np.float64] = np.zeros(len(together.sizes))
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        super().calculate(atoms, list(properties), list(system_changes))
+    def evaluated(self, atoms: Atoms) -> tuple[float, NDArray[np.float64]]:
+        del atoms  # all of them, taken apart again
         together = self._together
         parts = together.parts()
         going = [
@@ -216,13 +207,13 @@ class _Batched(Calculator):
             for place, one in enumerate(parts)
             if place not in together.failures and np.isfinite(one.positions).all()
         ]
-        found = self._engine([parts[place] for place in going])
+        found = self.engine([parts[place] for place in going])
         forces = [np.zeros((size, 3)) for size in together.sizes]
         self.energies = np.full(len(parts), np.nan)
         for place, energy, force in zip(going, found.energy, found.forces, strict=True):
             if np.isfinite(force).all():
                 self.energies[place], forces[place] = energy, force
-        self.results: dict[str, Any] = {"energy": float(np.nansum(self.energies)), "forces": np.concatenate(forces)}
+        return float(np.nansum(self.energies)), np.concatenate(forces)
 
 
 def _lengths(atoms: Atoms, bonds: NDArray[np.int64]) -> NDArray[np.float64]:

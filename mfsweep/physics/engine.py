@@ -82,7 +82,7 @@ class EngineCalculator(Calculator):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
-        self._engine = engine
+        self.engine = engine
 
     def calculate(
         self,
@@ -93,5 +93,10 @@ class EngineCalculator(Calculator):
         """Compute energy and forces."""
         super().calculate(atoms, list(properties), list(system_changes))
         assert self.atoms is not None, "set by ASE"
-        found = self._engine([self.atoms])
-        self.results: dict[str, Any] = {"energy": float(found.energy[0]), "forces": found.forces[0]}
+        energy, forces = self.evaluated(self.atoms)
+        self.results: dict[str, Any] = {"energy": energy, "forces": forces}
+
+    def evaluated(self, atoms: Atoms) -> tuple[float, NDArray[np.float64]]:
+        """Return energy, eV, and forces (A, 3), eV/angstrom."""
+        found = self.engine([atoms])
+        return float(found.energy[0]), found.forces[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from mfsweep.errors import SpecError, nearest
 from mfsweep.models.registry import ARCHITECTURES, Model
@@ -18,6 +18,7 @@ from mfsweep.spec.axes import SEEDS, PlaceError, Value
 from mfsweep.spec.data import FOLD
 from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import FieldPath, Spec, dotted
+from mfsweep.spec.mended import below
 from mfsweep.spec.stage import FILE, Evaluation, Stage
 from mfsweep.spec.templates import CONTINUED_NEVER
 
@@ -94,7 +95,7 @@ class _Expander:
 
     def cells(self) -> Iterator[Cell]:
         """Yield the cells that can be filled in."""
-        resolved = {}
+        resolved: dict[str, dict[Value, Any]] = {}
         for block in self.spec.blocks:
             for axis, labels in block.items():
                 resolved.setdefault(axis, {}).update(labels)
@@ -239,10 +240,7 @@ class _Expander:
                 )
             if depth == len(steps):
                 break
-            step = steps[depth]
-            inside = isinstance(template, dict) and step in template
-            inside |= isinstance(template, list) and isinstance(step, int) and step < len(template)
-            template = template[step] if inside else None  # pyright: ignore[reportCallIssue, reportArgumentType]
+            template = below(template, steps[depth])
         return None
 
     def _axis_place(self, axis: str, label: Value) -> FieldPath | None:
@@ -254,7 +252,7 @@ class _Expander:
             if isinstance(values, dict) and label in values and isinstance(label, str):
                 return (*above, label)
             if isinstance(values, list) and label in values:
-                return (*above, values.index(label))
+                return (*above, cast("list[Any]", values).index(label))
         return None
 
     def _stage_name(self, name: Any) -> str:
@@ -280,10 +278,11 @@ class _Expander:
         continued = tree["continued"]
         if not isinstance(continued, dict):
             raise self._error((*place, "continued"), continued, "a mapping of the fields to override")
+        over = cast("dict[str, Any]", continued)
         fresh = {key: item for key, item in tree.items() if key != "continued"}
-        overrides = {key: item for key, item in fresh.items() if key in CONTINUED_NEVER} | continued
+        overrides = {key: item for key, item in fresh.items() if key in CONTINUED_NEVER} | over
         self.spec.document.build(Stage, overrides, (*place, "continued"))
-        return self._stage(_merged(fresh, continued), place)
+        return self._stage(_merged(fresh, over), place)
 
     def _known_stage(self, name: Any, place: FieldPath) -> None:
         known = self.experiment.stages
@@ -331,6 +330,9 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return `base` with the values of `over`, mappings merged key by key."""
     merged = dict(base)
     for key, item in over.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, item) if isinstance(below, dict) and isinstance(item, dict) else item
+        under = merged.get(key)
+        if isinstance(under, dict) and isinstance(item, dict):
+            merged[key] = _merged(cast("dict[str, Any]", under), cast("dict[str, Any]", item))
+        else:
+            merged[key] = item
     return merged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mfsweep.errors import SpecError, nearest
@@ -61,7 +61,7 @@ class _Checker:
     def figure(self, figure: Figure, place: FieldPath) -> None:
         """Check one figure."""
         cells = self._cells(figure.where, (*place, "where"))
-        checks = {
+        checks: dict[str, Callable[[str, FieldPath], object]] = {
             "axes": self._axis,
             "metrics": lambda path, at: check_path(
                 self.spec, StageGraph(self.graph.nodes, cells), self.measured, at, path
@@ -212,7 +212,7 @@ def _places(names: Sequence[str], place: FieldPath, figure: Figure, field: str) 
 
 def _pairs(this: Sequence[PlannedCell], against: Sequence[PlannedCell], named: set[str]) -> bool:
     """Return whether some cell of each side agree in all axes that both sides have and neither names."""
-    shared = set.intersection(*({axis for one in side for axis in one.cell.values} for side in (this, against)))
-    axes = sorted(shared - named - set(SEEDS))
+    here, there = ({axis for one in side for axis in one.cell.values} for side in (this, against))
+    axes = sorted((here & there) - named - set(SEEDS))
     places = [{tuple(one.cell.values.get(axis) for axis in axes) for one in side} for side in (this, against)]
     return bool(places[0] & places[1])

@@ -48,7 +48,7 @@ def overview(graphs: Sequence[StageGraph], done: AbstractSet[str], estimator: Es
         estimator: what stages cost.
     """
     costs: dict[str, StageCost] = {}
-    shares = []
+    shares: list[SpecShare] = []
     for graph in graphs:
         before = len(costs)
         for key, node in graph.nodes.items():

@@ -17,6 +17,7 @@ from mfsweep.errors import TrackingError
 from mfsweep.masking import is_masked, masked
 from mfsweep.run import mlflow_places
 from mfsweep.run.mlflow_names import VIEW_KEY
+from mfsweep.run.mlflow_values import short_params, short_tags
 from mfsweep.run.tail import MetricPoint
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 # Limits of MLflow 3.17 (mlflow/utils/validation.py).
 METRICS_PER_CALL = 1000
 PARAMS_PER_CALL = 100
-PARAM_LENGTH = 6000
-TAG_LENGTH = 8000
 NAME_LENGTH = 250
 RUNS_PER_PAGE = 200
 
@@ -125,15 +124,15 @@ class MlflowExperiment:
 
     def create(self, name: str, tags: Mapping[str, str]) -> RunState:
         """Start a new run."""
-        known = _short_tags(tags)
+        known = short_tags(tags)
         return _state(self._client.create_run(self._id, tags=known, run_name=name))
 
     def describe(self, run: RunState, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Add the params and tags that the run lacks or has otherwise; MLflow never changes a param."""
         from mlflow.entities import Param, RunTag
 
-        missing = [Param(key, value) for key, value in _short_params(params).items() if key not in run.params]
-        changed = {key: value for key, value in _short_tags(tags).items() if run.tags.get(key) != value}
+        missing = [Param(key, value) for key, value in short_params(params).items() if key not in run.params]
+        changed = {key: value for key, value in short_tags(tags).items() if run.tags.get(key) != value}
         for start in range(0, len(missing), PARAMS_PER_CALL):
             self._client.log_batch(run.run_id, params=missing[start : start + PARAMS_PER_CALL])
         tag_list = [RunTag(key, value) for key, value in changed.items()]
@@ -144,7 +143,7 @@ class MlflowExperiment:
 
     def contradicts(self, run: RunState, params: Mapping[str, Any]) -> bool:
         """Return whether the run has a param that is not among these, or has another value there."""
-        wanted = _short_params(params)
+        wanted = short_params(params)
         return any(wanted.get(key) != value for key, value in run.params.items())
 
     def replace(self, run: RunState, name: str, tags: Mapping[str, str]) -> RunState:
@@ -310,28 +309,6 @@ def _make_way(folder: str, name: str) -> None:
     target = Path(unquote(place.path)) / name
     if place.scheme in ("", "file") and target.is_file() and target.stat().st_uid != os.geteuid():
         target.unlink()
-
-
-def _short_params(params: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        key: _short(str(value), PARAM_LENGTH, f"the param {key!r}")
-        for key, value in params.items()
-        if value is not None
-    }
-
-
-def _short_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    return {key: _short(str(value), TAG_LENGTH, f"the tag {key!r}") for key, value in tags.items()}
-
-
-def _short(text: str, limit: int, what: str) -> str:
-    text = masked(text)
-    if len(text) <= limit:
-        return text
-    logger.warning(
-        "%s has %d characters; MLflow keeps the first %d (the store's record has them all)", what, len(text), limit
-    )
-    return text[:limit]
 
 
 def view_keys(uri: str) -> dict[str, tuple[str, str]]:

@@ -273,7 +273,7 @@ class Content(Frozen):
         """
         if not self.parts:
             return None
-        found = {}
+        found: dict[Name, str] = {}
         for name, keys in labels.items():
             own = {
                 source: [parts[key] for key in (keys.energy, keys.forces) if key is not None and key in parts]

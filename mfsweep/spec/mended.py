@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -100,9 +100,14 @@ def _problems(kind: Any, tree: Any, also: Sequence[str]) -> list[Problem]:
     return []
 
 
+def below(tree: Any, step: str | int) -> Any:
+    """Return what a tree of YAML has at a key or an index, None where it has nothing there."""
+    if isinstance(tree, dict):
+        return cast("dict[Any, Any]", tree).get(step)
+    if isinstance(tree, list) and isinstance(step, int) and step < len(cast("list[Any]", tree)):
+        return cast("list[Any]", tree)[step]
+    return None
+
+
 def _at(tree: Any, place: FieldPath) -> Any:
-    for step in place:
-        inside = isinstance(tree, dict) and step in tree
-        inside |= isinstance(tree, list) and isinstance(step, int) and step < len(tree)
-        tree = tree[step] if inside else None  # pyright: ignore[reportCallIssue, reportArgumentType] (`inside` says it can)
-    return tree
+    return functools.reduce(below, place, tree)

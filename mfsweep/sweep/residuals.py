@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mfsweep.analysis.drawn import Absent
 from mfsweep.analysis.gallery import gallery
@@ -16,6 +16,18 @@ from mfsweep.spec.data import ResolvedData, Splits
 from mfsweep.spec.figures import Residuals
 
 MEV = 1000.0
+
+
+class WrittenResiduals(NamedTuple):
+    """What figures of residuals show, and where they lie."""
+
+    differences: Mapping[str, Differences]
+    """Name of the figure -> its data, meV/atom."""
+    files: list[Path]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data, meV/atom."""
+        return {"figures": _plain(self.differences), "files": [str(path) for path in self.files]}
 
 
 def asked(plan: Plan) -> dict[str, Residuals]:
@@ -62,15 +74,26 @@ def differences(plan: Plan, figures: Mapping[str, Residuals]) -> dict[str, Diffe
     return found
 
 
-def draw(plan: Plan, figures: Mapping[str, Residuals], found: Mapping[str, Differences], folder: Path) -> list[Path]:
-    """Write the histograms into a folder; return their paths."""
+def write(plan: Plan, out: Path | None = None) -> WrittenResiduals:
+    """Write the histograms of a plan.
+
+    Args:
+        plan: of a spec whose data are at hand.
+        out: a folder in place of that of the sweep's figures.
+
+    Raises:
+        SpecError: the spec names no target, or a figure an unknown method.
+        DataError: too few structures carry the methods.
+    """
+    figures = wanted(plan)
+    found = differences(plan, figures)
     study = ReportStudy(plan.name, plan.spec.document.text, (), figures=figures, differences=found)
     drawn = gallery(study, analyse(plan.store, study))
-    return [path for one in drawn if not isinstance(one, Absent) for path in one.save(folder)]
+    folder = out or plan.store.sweep(plan.name).figures
+    return WrittenResiduals(found, [path for one in drawn if not isinstance(one, Absent) for path in one.save(folder)])
 
 
-def as_json(found: Mapping[str, Differences]) -> dict[str, Any]:
-    """Return the numbers as plain data, meV/atom."""
+def _plain(found: Mapping[str, Differences]) -> dict[str, Any]:
     return {
         name: {
             "target": one.target,

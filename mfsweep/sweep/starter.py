@@ -67,8 +67,10 @@ class Start(NamedTuple):
     structures: int
     largest: int
     """Atoms of the largest structure."""
-    both: int
-    """Structures with the labels of both methods."""
+    needs: tuple[str, ...]
+    """Labels that training and test structures of the target carry: the auxiliary method's too where most have them."""
+    labelled: int
+    """Structures that carry these."""
 
 
 def look(path: Path, source: str, name: str, target: str | None = None) -> Start:
@@ -104,8 +106,10 @@ def look(path: Path, source: str, name: str, target: str | None = None) -> Start
     chosen = _target(path, methods, names.get(target or "", target))
     others = sorted((own for own in methods if own != chosen), key=lambda own: -methods[own].structures)
     auxiliary = others[0] if others else None
-    both = usable[chosen] & usable[auxiliary] if auxiliary else usable[chosen]
-    return Start(name, source, methods, chosen, auxiliary, len(data.formula), int(data.sizes.max()), int(both.sum()))
+    needs, labelled = (chosen,), methods[chosen].structures
+    if auxiliary and 2 * (both := int((usable[chosen] & usable[auxiliary]).sum())) >= labelled:
+        needs, labelled = (chosen, auxiliary), both
+    return Start(name, source, methods, chosen, auxiliary, len(data.formula), int(data.sizes.max()), needs, labelled)
 
 
 def _target(path: Path, methods: Mapping[str, StarterMethod], asked: str | None) -> str:
@@ -136,15 +140,15 @@ def _names(found: Mapping[str, LabelKeys]) -> dict[str, str]:
 
 def proposals(start: Start) -> Iterator[StarterSizes]:
     """Yield sizes to try, the largest first; whole formulae cannot be shared out to any number."""
-    labelled = start.both
     for share in (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.12, 0.07):
-        usable = int(labelled * share)
+        usable = int(start.labelled * share)
         train, validation, test = round(usable * 0.4), round(usable * 0.15), round(usable * 0.3)
         if min(train, test) < 4 or validation < 2:
             return
         rest = start.methods[start.auxiliary].structures if start.auxiliary else 0
         for seed in range(3):
-            yield StarterSizes(train, validation, test, max(2, round((rest - usable) * 0.2)), seed)
+            left = rest - usable if start.auxiliary in start.needs else rest * (1 - share)
+            yield StarterSizes(train, validation, test, max(2, round(left * 0.2)), seed)
 
 
 def text(start: Start, sizes: StarterSizes, pool: int, *, by: str | None = None) -> str:
@@ -166,7 +170,7 @@ def text(start: Start, sizes: StarterSizes, pool: int, *, by: str | None = None)
     max_steps: 2000                       # what this stops is drawn hollow and carries no claim
     validate_every: 25
     batch: {{max_atoms: {cap}, batches_per_step: 1}}"""
-    needs = f"[{target.name}, {auxiliary}]" if auxiliary else f"[{target.name}]"
+    needs = f"[{', '.join(start.needs)}]"
     head = f"""\
 # A first spec for {start.source}, by `mfsweep init`: {count(start.structures, "structure")}.
 #   mfsweep plan FILE          what it trains, and what that costs
@@ -270,6 +274,7 @@ def fitting(start: Start, output: Path) -> str:
             trial.unlink(missing_ok=True)
 
     last: Exception | None = None
+    small: str | None = None
     for by in (None, "structure"):
         for sizes in [*proposals(start)] or [SMALLEST]:  # which says what else is wrong with the file
             try:
@@ -286,12 +291,17 @@ def fitting(start: Start, output: Path) -> str:
                     raise DataError(str(error).partition("data.source: ")[2] or str(error)) from error
                 last = last or error
                 continue
+            if start.auxiliary not in (None, *start.needs) and pool < sizes.train:
+                small = small or spec  # the formulae of the target have most auxiliary labels too: fewer of them, then
+                continue
             return spec
+        if small is not None:
+            return small
     with contextlib.suppress(ValueError):
         last = last and DataError(str(last).split(": ", 2)[-1])
     raise DataError(
         f"{start.source}: no partition was found that leaves training, validation and test structures with "
-        f"{start.target} labels ({start.both} have them"
-        + (f", together with {start.auxiliary}" if start.auxiliary else "")
+        f"{start.target} labels ({start.labelled} have them"
+        + (f", together with {start.auxiliary}" if start.auxiliary in start.needs else "")
         + f"){f': {last}' if last else ''}"
     )

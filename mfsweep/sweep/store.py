@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from mfsweep.analysis.frame import frame
-from mfsweep.analysis.records import score_of
-from mfsweep.errors import StoreError
-from mfsweep.records import EvaluationRecord
-from mfsweep.store import DEFAULT_STORE, StoreFolder, damage
-from mfsweep.store.damage import Damage
-from mfsweep.store.predictions import StoredPrediction, read_prediction
+from mfsweep.store import DEFAULT_STORE, StoreFolder
 
 if TYPE_CHECKING:
     import pandas as pd
     from ase.calculators.calculator import Calculator
 
+    from mfsweep.export.formats import Format
+    from mfsweep.export.leave import ExportedModel
+    from mfsweep.export.measured import BestStage
+    from mfsweep.passport import Passport
+    from mfsweep.physics_record import PhysicsRecord
+    from mfsweep.store.predictions import StoredPrediction
+    from mfsweep.store.usage import Usage
+    from mfsweep.store.verify import Verified
+    from mfsweep.train.predictor import Precision
 
-class Store(StoreFolder):
-    """A store that is there: its cells as a table, its predictions, its models.
+
+class Store:
+    """A store that is there: its cells as a table, its predictions, its models, its files.
 
     Args:
         root: the folder.
@@ -29,11 +34,20 @@ class Store(StoreFolder):
     """
 
     def __init__(self, root: str | Path = DEFAULT_STORE) -> None:
-        super().__init__(Path(root).expanduser().absolute())
-        self.require_there()
+        self._folder = StoreFolder(Path(root).expanduser().absolute())
+        self._folder.require_there()
 
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
+
+    @property
+    def root(self) -> Path:
+        """Return the folder, an absolute path."""
+        return self._folder.root
+
+    def sweep_names(self) -> list[str]:
+        """Return the names of the specs that were run into the store."""
+        return self._folder.sweep_names()
 
     def frame(self, *sweeps: str) -> pd.DataFrame:
         """Return one row a cell of the sweeps that were run into the store (analysis/frame.py has the columns).
@@ -44,8 +58,10 @@ class Store(StoreFolder):
         Raises:
             StoreError: nothing was run under such a name, or its list of cells is damaged.
         """
+        from mfsweep.analysis.frame import frame
+
         names = sweeps or self.sweep_names()
-        return frame(self, [(name, self.sweep(name).cells()) for name in names])
+        return frame(self._folder, [(name, self._folder.sweep(name).cells()) for name in names])
 
     def predictions(self, key: str) -> dict[str, StoredPrediction]:
         """Return the stored predictions of a trained stage: name of the score (`test.cc`) -> reference and predicted.
@@ -56,18 +72,9 @@ class Store(StoreFolder):
         Raises:
             StoreError: no such stage, or a file of it is damaged.
         """
-        folder = self.find(key)
-        found: dict[str, StoredPrediction] = {}
-        for path in sorted(folder.evaluations.glob("*.json")):
-            record = damage.read(path, EvaluationRecord)
-            if isinstance(record, EvaluationRecord):
-                name = score_of(record.evaluation)
-                # Another spec may have scored the same stage with other offsets.
-                name = name if name not in found else f"{name} ({path.stem})"
-                found[name] = read_prediction(folder.evaluation_paths(record.evaluation)[1])
-            elif isinstance(record, Damage):
-                raise StoreError(f"{record}: `mfsweep store verify --mend` sets it aside, and a run makes it again")
-        return found
+        from mfsweep.analysis.predictions import by_score
+
+        return by_score(self._folder.find(key))
 
     def calculator(self, key: str, head: str | None = None, **options: Any) -> Calculator:
         """Return an ASE calculator of a trained stage: energy, forces, and stress of crystals.
@@ -84,4 +91,134 @@ class Store(StoreFolder):
         """
         from mfsweep.train.calculator import load_calculator
 
-        return load_calculator(self.find(key).path, head, **options)
+        return load_calculator(self._folder.find(key).path, head, **options)
+
+    def best(self, metric: str) -> BestStage:
+        """Return the stage with the lowest value of a metric; `Sweep.best` looks at the stages of one spec.
+
+        Args:
+            metric: as a column of `frame`, result.test.cc.energy_mae; without the stage, test.cc.energy_mae, of all
+                stages.
+
+        Raises:
+            StoreError: no stage has it, or stages of different data do.
+        """
+        from mfsweep.export.measured import best
+
+        return best(self._folder, metric)
+
+    def passport(self, key: str) -> Passport:
+        """Return what is known of a trained stage: where it comes from, how good it is, whose it is.
+
+        Args:
+            key: of the stage, or as many letters of it as no other stage begins with.
+
+        Raises:
+            StoreError: no such stage, it is not trained to its end, or its weights are damaged.
+        """
+        from mfsweep.export.describe import passport_of_stage
+
+        return passport_of_stage(self._folder, self._folder.find(key))
+
+    def export(
+        self,
+        stage: str | BestStage,
+        format: Format,  # noqa: A002 (the word that everybody knows)
+        *,
+        head: str | None = None,
+        out: str | Path | None = None,
+        dtype: Precision | None = None,
+        checkpoint: Literal["selected", "best"] = "selected",
+        licence: str | None = None,
+        with_spec: bool = True,
+    ) -> ExportedModel:
+        """Write a trained stage as a file that other programs load; its passport lies in it and beside it.
+
+        Args:
+            stage: its key, or as many letters of it as no other stage begins with; or what `best` returns.
+            format: mace | ase | lammps | mliap | torch-sim.
+            head: the only readout head in the file; default: all, where the format can hold several.
+            out: the file; default: one in the working directory, named after the stage.
+            dtype: of the weights in the file; default: float64, for ase as they were trained.
+            checkpoint: the `selected` weights, or those `best` for the head.
+            licence: of the model, for the passport.
+            with_spec: whether the spec's text, which names your files, goes into the passport.
+
+        Raises:
+            StoreError: no such stage, it is not trained to its end, or its weights are damaged.
+            TrainingError: no such head, or the format cannot hold the model.
+        """
+        from mfsweep.export.leave import export
+
+        folder, chosen = (self._folder.find(stage), None) if isinstance(stage, str) else stage
+        return export(
+            self._folder,
+            folder,
+            format,
+            head=head,
+            out=None if out is None else Path(out),
+            precision=dtype,
+            checkpoint=checkpoint,
+            licence=licence,
+            chosen=chosen,
+            with_spec=with_spec,
+        )
+
+    def validate(
+        self,
+        keys: Sequence[str],
+        *,
+        head: str | None = None,
+        structures: str | Path | None = None,
+        again: bool = False,
+        say: Callable[[str], object] = lambda _: None,
+        **checks: Any,
+    ) -> list[PhysicsRecord]:
+        """Check the physics of trained stages; what is found lies beside their records.
+
+        Args:
+            keys: of the stages, or as many letters of each as no other stage begins with.
+            head: readout head; may be left out where there is only one.
+            structures: a file that ASE reads, in place of small molecules.
+            again: check anew what the store has.
+            say: told the key of each stage before it is checked.
+            checks: fields of `mfsweep.physics.settings.PhysicsChecks`: reference, base, molecules, temperatures ...
+
+        Raises:
+            StoreError: no such stage, or it is not trained to its end.
+            DataError: the structures cannot be read, or there is no such reference or base.
+        """
+        from mfsweep.physics.checked import Validator
+        from mfsweep.physics.settings import PhysicsChecks
+
+        folders = [self._folder.find(key) for key in keys]
+        validator = Validator(PhysicsChecks.model_validate(checks), None if structures is None else Path(structures))
+        records: list[PhysicsRecord] = []
+        for folder in folders:
+            say(folder.key)
+            subject = validator.subject(folder, head)
+            there = None if again else folder.physics_record(subject.head, validator.checks.identity())
+            records.append(there or validator.check(subject))
+        return records
+
+    def verify(self) -> Verified:
+        """Read every file whole, and return what is damaged: records, weights, predictions, databases."""
+        from mfsweep.store.verify import verify
+
+        return verify(self._folder)
+
+    def mend(self, verified: Verified) -> Verified:
+        """Rename what is damaged to NAME.damaged-1, so that the next run makes it again; return what is left as it is.
+
+        Args:
+            verified: what `verify` returned.
+        """
+        from mfsweep.store.verify import mend
+
+        return verified._replace(findings=mend(self._folder, verified.findings))
+
+    def usage(self) -> Usage:
+        """Return what the store takes on its disk, by kind of file."""
+        from mfsweep.store.usage import usage
+
+        return usage(self._folder)

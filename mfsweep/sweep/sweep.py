@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 from mfsweep.prepare import Plan, prepare
 from mfsweep.spec.load import Spec
 from mfsweep.store import DEFAULT_STORE, StoreFolder
+from mfsweep.sweep.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from mfsweep.export.measured import BestStage
+    from mfsweep.physics_record import PhysicsRecord
+    from mfsweep.plan.cost import MeasuredSeconds
     from mfsweep.run.sweep import RunSummary
     from mfsweep.sweep.estimate import CostEstimate
+    from mfsweep.sweep.residuals import WrittenResiduals
     from mfsweep.sweep.results import Results
     from mfsweep.sweep.status import StageStatus
 
@@ -29,50 +34,65 @@ class Sweep:
         store: the folder of trained stages; it need not exist before `run`.
         resources: in place of the spec's `resources`, field by field: `{"workers": 2, "gpus_per_worker": 0}`.
         verify: read every data file, whatever the store remembers of it.
+        say: told what takes long: the import of a source.
+        warn: told what is damaged in the store, and left out; `plan().damage()` has it too.
     """
 
     def __init__(
         self,
         spec: str | Path | Spec,
-        store: str | Path | StoreFolder = DEFAULT_STORE,
+        store: str | Path | Store | StoreFolder = DEFAULT_STORE,
         *,
         resources: Mapping[str, Any] | None = None,
         verify: bool = False,
+        say: Callable[[str], object] = lambda _: None,
+        warn: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.spec = spec if isinstance(spec, Spec) else Path(spec)
-        self._named = store.root if isinstance(store, StoreFolder) else Path(store).expanduser()
+        self._named = store.root if isinstance(store, Store | StoreFolder) else Path(store).expanduser()
         self.store = store if isinstance(store, StoreFolder) else StoreFolder(self._named.absolute())
         self._resources = resources
         self._verify = verify
+        self._say = say
+        self._warn = warn
 
     def __repr__(self) -> str:
         path = self.spec.document.path if isinstance(self.spec, Spec) else self.spec
         return f"Sweep({str(path)!r}, {str(self.store.root)!r})"
 
     def plan(
-        self, *, without_data: bool = False, keep: bool = False, say: Callable[[str], object] = lambda _: None
+        self,
+        *,
+        without_data: bool = False,
+        keep: bool = False,
+        tell_damage: bool = False,
+        say: Callable[[str], object] | None = None,
     ) -> Plan:
         """Return what would be trained, checked against the data, and what the store has of it already.
 
         Args:
             without_data: plan also where a data file is not at hand; then nothing is checked against it.
             keep: keep what is imported of the sources in the store also where the store is not there yet.
-            say: told what takes long: the import of a source.
+            tell_damage: tell what is damaged in the store, which is left out, as what has not been trained.
+            say: told what takes long, in place of the sweep's own.
 
         Raises:
             SpecError: the spec, and what it asks of the data: all that is wrong, each with its line.
             DataError: the data.
             TrainingError: a model file that cannot be read.
         """
-        return prepare(
+        plan = prepare(
             self.spec,
             self.store.root,
             self._resources,
             allow_missing_data=without_data,
             verify=self._verify,
             keep=keep,
-            say=say,
+            say=say or self._say,
         )
+        for damage in plan.damage() if tell_damage else ():
+            self._warn(str(damage))
+        return plan
 
     def estimate(
         self,
@@ -129,7 +149,7 @@ class Sweep:
         """
         from mfsweep.sweep.status import status
 
-        return status(self.plan())
+        return status(self.plan(tell_damage=True))
 
     def results(self) -> Results:
         """Return what came out so far: laws, best cells, gains, claims, figures, and the report.
@@ -140,7 +160,79 @@ class Sweep:
         """
         from mfsweep.sweep.results import analyse
 
-        return analyse(self.plan())
+        return analyse(self.plan(tell_damage=True))
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write the page with plan, tables, figures and provenance, nothing trained; return its path.
+
+        Args:
+            out: a folder in place of the sweep's own in the store.
+
+        Raises:
+            MfsweepError: as of `results`.
+        """
+        return self.results().write_report(None if out is None else Path(out))
+
+    def residuals(self, out: str | Path | None = None) -> WrittenResiduals:
+        """Write histograms of what the label methods differ by from the target, energy offsets off; return the numbers.
+
+        Args:
+            out: a folder in place of that of the sweep's figures in the store.
+
+        Raises:
+            MfsweepError: as of `plan`; the spec names no target, or too few structures carry the methods.
+        """
+        from mfsweep.sweep.residuals import write
+
+        return write(self.plan(), None if out is None else Path(out))
+
+    def bench(
+        self, *, steps: int = 5, device: str | None = None, console: Console | None = None
+    ) -> list[MeasuredSeconds]:
+        """Measure the seconds of a batch of each kind of stage on this machine, for `estimate`; the store keeps them.
+
+        Args:
+            steps: timed batches of each kind.
+            device: as torch names it; default: a GPU if there is one.
+            console: where each kind is said; default: the standard output.
+
+        Raises:
+            SpecError: the spec.
+        """
+        from mfsweep.sweep.bench import bench
+        from mfsweep.sweep.screen import console as on_standard_output
+
+        return bench([self.plan(without_data=True)], console or on_standard_output(), steps, device)
+
+    def best(self, metric: str) -> BestStage:
+        """Return the stage of the sweep with the lowest value of a metric, for `Store.export`.
+
+        Args:
+            metric: as a column of `frame`, result.test.cc.energy_mae; without the stage, test.cc.energy_mae, of all
+                stages.
+
+        Raises:
+            MfsweepError: as of `plan`.
+            StoreError: no stage has it.
+        """
+        from mfsweep.export.measured import best
+
+        plan = self.plan(tell_damage=True)
+        return best(plan.store, metric, plan.cells())
+
+    def validate(self, **options: Any) -> list[PhysicsRecord]:
+        """Check the physics of the trained results of all cells.
+
+        Args:
+            options: of `Store.validate`.
+
+        Raises:
+            MfsweepError: as of `plan` and `Store.validate`.
+        """
+        plan = self.plan(tell_damage=True)
+        keys = dict.fromkeys(planned.keys[planned.cell.result] for planned in plan.graph.cells)
+        trained = [key for key in keys if plan.store.stage(key).record() is not None]
+        return Store(plan.store.root).validate(trained, **options)
 
     def frame(self) -> pd.DataFrame:
         """Return one row a cell, whether it is trained yet or not (analysis/frame.py has the columns).

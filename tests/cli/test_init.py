@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import ase.io
+import h5py
 import jsonschema
+import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from springs import frames
-from synthetic import write
+from synthetic import CC, write
 
 from mfsweep.cli.main import main
 from mfsweep.prepare import prepare
@@ -68,6 +70,28 @@ def test_the_spec_of_a_file_at_hand_fits_it(mfsweep, tmp_path, share):
     experiment = plan.spec.experiment
     assert (experiment.name, experiment.data.source) == ("own-set", "data/own set.h5")
     assert plan.graph.cells[0].cell.evaluations[0].labels == "cc"
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["formulae of its own", "the same formulae"])
+def test_methods_on_different_structures_get_a_spec_that_asks_for_no_structure_with_both(mfsweep, tmp_path, shared):
+    write(tmp_path / "own.h5", 600, formulae=60, cc_share=1.0)
+    with h5py.File(tmp_path / "own.h5", "r+") as file:
+        for number, group in enumerate(file.values()):
+            conformers = len(group["coordinates"])
+            has_cc = np.arange(conformers) % 2 == 0 if shared else np.full(conformers, number % 2 == 0)
+            for key in group:
+                if key.endswith((".energy", ".forces")):
+                    values = group[key][()]
+                    values[has_cc != key.startswith(CC)] = np.nan
+                    group[key][...] = values
+    code, out, err = mfsweep("init", "own.h5", "--target", "cc")
+    assert code == 0, err
+    assert "cc and dft are mostly on different structures" in out
+    plan = prepare(tmp_path / "own.yaml", tmp_path / "store")
+    splits = plan.spec.experiment.data.splits
+    assert [getattr(splits, name).needs for name in "atb"] == [("cc",), ("cc",), ("dft",)]
+    sizes = {node.name: node.training.sets[0].size for node in plan.graph.nodes.values()}
+    assert sizes["pretrain"] > sizes["finetune"] > 4
 
 
 @pytest.mark.parametrize("name", ["own.xyz", "own.xyz.gz", "own.traj", "own.db"])

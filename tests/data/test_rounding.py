@@ -10,7 +10,7 @@ from mfsweep.data import rounding
 from mfsweep.data.check import check
 from mfsweep.data.importing import Rules, import_files
 from mfsweep.data.rounding import HARMLESS, float32_rounding
-from mfsweep.data.survey.info import describe
+from mfsweep.data.survey.describe import describe
 from mfsweep.data.survey.opening import open_file
 from mfsweep.data.units import UNITS
 from mfsweep.data.view import open_view

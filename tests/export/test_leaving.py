@@ -14,7 +14,7 @@ from mfsweep.cli.main import cli
 from mfsweep.errors import StoreError
 from mfsweep.export.measured import best, scores
 from mfsweep.passport import Passport, read_passport
-from mfsweep.records import Record
+from mfsweep.records import CellRecord, Record
 from mfsweep.store import StoreFolder
 from mfsweep.train.predictor import load_model
 
@@ -85,8 +85,29 @@ def test_replicates_give_an_interval(copies):
 def test_the_best_stage_is_chosen_among_what_can_be_compared(copies):
     with pytest.raises(StoreError, match="2 different data sets or splits"):
         best(copies, "validation.cc.energy_mae")
-    found = best(copies, "validation.cc.energy_mae", {"0" * 20, "1" * 20, "2" * 20})
+    cells = [
+        CellRecord(values={"seed": seed}, stages={"train": key * 20}, result="train", sizes={}, evaluations={})
+        for seed, key in enumerate("012")
+    ]
+    found = best(copies, "validation.cc.energy_mae", cells)
     assert found.folder.key == "0" * 20
     assert found.said == "the lowest validation.cc.energy_mae (10 meV/atom) of 3 stages"
     with pytest.raises(StoreError, match=r"no trained stage of .* has this error.*Did you mean"):
         best(copies, "validation.cc.energy_mea")
+
+
+def test_the_best_stage_is_found_by_the_name_that_a_spec_and_a_frame_have(copies):
+    copies.sweep("small").write_cells(
+        [
+            CellRecord(values={}, stages={"first": a * 20, "last": b * 20}, result="last", sizes={}, evaluations={})
+            for a, b in ("01", "02")
+        ]
+    )
+    found = best(copies, "result.validation.cc.energy_mae")
+    assert (found.folder.key, found.said[:42]) == ("1" * 20, "the lowest result.validation.cc.energy_mae")
+    assert best(copies, "last.validation.cc.energy_mae").folder.key == "1" * 20
+    assert best(copies, "first.validation.cc.energy_mae").folder.key == "0" * 20
+    with pytest.raises(StoreError, match=r"no cell has a stage 'lst': there are first, last, result\. Did you mean"):
+        best(copies, "lst.validation.cc.energy_mae")
+    with pytest.raises(StoreError, match=r"Did you mean 'result\.validation\.cc\.energy_mae'"):
+        best(copies, "result.validation.xx.energy_mae")

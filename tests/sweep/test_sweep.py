@@ -88,6 +88,31 @@ def test_predictions_are_read_back_by_the_name_of_their_score(sweep, tmp_path):
         store.predictions(node.key)
 
 
+def test_the_best_stage_is_that_of_the_frame(sweep, tmp_path):
+    frame = sweep.frame()
+    metric = "result.test.cc.energy_mae"
+    for one in (sweep, mfsweep.Store(tmp_path / "store")):
+        found = one.best(metric)
+        assert frame.set_index("result.key")[metric][found.key] == frame[metric].min()
+        assert found.said.startswith(f"the lowest {metric} (")
+    with pytest.raises(StoreError, match=r"no cell has a stage 'pretran'.*Did you mean 'pretrain'"):
+        sweep.best("pretran.validation.dft.energy_mae")
+
+
+def test_damage_in_the_store_is_told_and_set_aside(sweep, tmp_path):
+    record = sweep.plan().store.stage(sweep.frame()["result.key"].dropna().iloc[0]).record_path
+    record.write_text("{")
+    told = []
+    mfsweep.Sweep(sweep.spec, mfsweep.Store(tmp_path / "store"), warn=told.append).status()
+    assert any(str(record) in text for text in told)
+    store = mfsweep.Store(tmp_path / "store")
+    verified = store.verify()
+    assert record in [one.damage.path for one in verified.findings]
+    assert record not in [one.damage.path for one in store.mend(verified).findings]
+    assert not record.exists()
+    assert store.usage().total[0] > 0
+
+
 def test_a_law_through_numbers_at_hand():
     x = np.geomspace(5, 80, 6)
     law = mfsweep.fit_transfer(np.tile(x, 2), np.concatenate([0.5 * x**0.8, 2 * x**0.8]), group=["a"] * 6 + ["b"] * 6)

@@ -50,7 +50,8 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
     from mfsweep.analysis import data_figure
     from mfsweep.cli.data import info_tables
     from mfsweep.data import dataset
-    from mfsweep.data.survey.info import describe, plain
+    from mfsweep.data.survey.describe import describe
+    from mfsweep.data.survey.info import plain
     from mfsweep.data.survey.opening import open_file
 
     if figure is not None:

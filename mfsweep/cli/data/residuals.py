@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mfsweep.cli.options import as_json, console, prepared, spec_and_store
+from mfsweep.cli.options import as_json, console, opened, spec_and_store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,17 +35,12 @@ def residuals(spec: Path, store: Path, *, as_json: bool, out: Path | None) -> No
     Examples:  mfsweep data residuals search_spaces/quickstart.yaml
                mfsweep data residuals search_spaces/quickstart.yaml --json --out pictures
     """  # noqa: D301
-    plan = prepared(spec, store)
-    from mfsweep.sweep import residuals as shown
-
-    figures = shown.wanted(plan)
-    found = shown.differences(plan, figures)
-    paths = shown.draw(plan, figures, found, out or plan.store.sweep(plan.name).figures)
+    written = opened(spec, store).residuals(out)
     if as_json:
-        click.echo(json.dumps({"figures": shown.as_json(found), "files": [str(path) for path in paths]}, indent=1))
+        click.echo(json.dumps(written.as_json(), indent=1))
         return
-    _print(console(), found)
-    for path in paths:
+    _print(console(), written.differences)
+    for path in written.files:
         click.echo(path)
 
 

@@ -246,13 +246,9 @@ def _source(path: Path, rules: Rules) -> ImportSource:
             f"{path}: expected a file of structures, got a data set: it has been imported already, and a spec takes "
             "it as data.source as it is"
         )
-    common = path, rules.labels, rules.columns, rules.file_units
-    if rules.method_column is None:
-        return made(*common, geometries=rules.geometries, charge=rules.charge)
-    if made is not AseSource:
+    if rules.method_column is not None and made is not AseSource:
         raise DataError(f"{path}: --method-column is for files that ASE reads: this layout names methods by their keys")
-    column = rules.method_column
-    return AseSource(*common, geometries=rules.geometries, charge=rules.charge, method_column=column)
+    return made(path, rules)
 
 
 def _names(paths: Sequence[FilePlace]) -> str:

@@ -15,6 +15,7 @@ from mfsweep.data.hdf5 import opened, require_sound_texts, require_stored
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.keys import picked, require, storable
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart
+from mfsweep.data.importing.rules import Rules
 from mfsweep.data.units import ANI_UNITS, Units
 from mfsweep.errors import DataError
 from mfsweep.spec.data import LabelKeys
@@ -32,49 +33,38 @@ class AniSource:
         """Return whether it is an HDF5 file, or one by its name: every layout that has none of its own."""
         return path.suffix.lower() in SUFFIXES or (path.is_file() and h5py.is_hdf5(path))
 
-    def __init__(
-        self,
-        path: Path,
-        labels: Mapping[str, LabelKeys | None],
-        columns: Sequence[str] | None,
-        units: Mapping[str, str],
-        *,
-        geometries: bool = False,
-        charge: str | None = None,
-    ) -> None:
+    def __init__(self, path: Path, rules: Rules) -> None:
         """Look at the groups of the file; no positions and labels are read yet.
 
         Args:
             path: the file.
-            labels: label method -> keys, None for `NAME.energy` and `NAME.forces`. Empty: every such pair.
-            columns: datasets with a value per conformer that come along as texts. Default: those of texts, but for
-                names that no data set can hold.
-            units: quantity -> unit, where it is not that of the layout.
-            geometries: whether to leave all labels.
-            charge: dataset of the total charge, for a group or each conformer, or `none`. Default: `charge`, where
-                there is one.
+            rules: labels of None are `NAME.energy` and `NAME.forces`; columns are datasets with a value per conformer,
+                by default those of texts, but for names that no data set can hold; the charge is a dataset with a value
+                for a group or each conformer.
 
         Raises:
             DataError: the file is not of this layout, or lacks a key.
         """
         self.name = path.name
-        self.units: Units = ANI_UNITS._replace(**units)
+        self.units: Units = ANI_UNITS._replace(**rules.file_units)
         self._path = path
         with opened(path, LAYOUT) as file:
             groups = survey(path, file)
             self.keys = keys = label_keys(groups)
-            self.labels: Mapping[str, LabelKeys] = {} if geometries else picked(str(path), labels, keys)
+            self.labels: Mapping[str, LabelKeys] = {} if rules.geometries else picked(str(path), rules.labels, keys)
             self.total: int | None = groups[-1].conformers.stop
             self._groups = {str(group.node.name): group for group in groups}
-            if charge not in (None, NONE):
-                require(str(path), "--charge", str(charge), keys)
-            self._charge_key = charge or CHARGE
+            if rules.charge not in (None, NONE):
+                require(str(path), "--charge", str(rules.charge), keys)
+            self._charge_key = rules.charge or CHARGE
             self.charges: Sequence[str] = [self._charge_key] if self._charge_key in keys else []
-            for name in columns or ():
+            for name in rules.columns or ():
                 require(str(path), "--column", name, keys)
-            texts = [] if columns is not None and not len(columns) else _texts_in(groups)
-            self.columns: Sequence[str] = [name for name in texts if storable(name)] if columns is None else columns
-            left = set(texts) - set(self.columns) if columns is None else set()
+            texts = [] if rules.columns is not None and not len(rules.columns) else _texts_in(groups)
+            self.columns: Sequence[str] = (
+                [name for name in texts if storable(name)] if rules.columns is None else rules.columns
+            )
+            left = set(texts) - set(self.columns) if rules.columns is None else set()
             self.warnings: Sequence[str] = [
                 f"{path}: the texts {name!r} are left: no column can have this name" for name in sorted(left)
             ]

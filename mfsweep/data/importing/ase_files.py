@@ -16,6 +16,8 @@ from mfsweep.data.importing.charges import NONE, Charges
 from mfsweep.data.importing.frames import AseFrame, database_units, kind, read_frames, results
 from mfsweep.data.importing.keys import storable, units_of
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart, OptionNeededError
+from mfsweep.data.importing.rivals import Rivals
+from mfsweep.data.importing.rules import Rules
 from mfsweep.data.importing.usual import left_out, usual_keys
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.data.units import ASE_UNITS, Units
@@ -28,8 +30,6 @@ HEAD = "head"
 """Key under which MACE's files name the label method of a frame."""
 NOTHING = ("", "none", "nan", "null", "na", "n/a", "-")
 """Texts in place of a label that is not there, in lower case."""
-DIFFERENT = 1e-6
-"""eV or eV/angstrom, from which on two values of one thing are told."""
 
 
 class AseSource:
@@ -41,35 +41,20 @@ class AseSource:
         del path
         return True
 
-    def __init__(
-        self,
-        path: Path,
-        labels: Mapping[str, LabelKeys | None],
-        columns: Sequence[str] | None,
-        units: Mapping[str, str],
-        *,
-        geometries: bool = False,
-        charge: str | None = None,
-        method_column: str | None = None,
-    ) -> None:
+    def __init__(self, path: Path, rules: Rules) -> None:
         """Read the first frames of the file.
 
         Args:
             path: the file.
-            labels: label method -> keys in `atoms.info` and `atoms.arrays`, None for a calculator's results, or what
-                has a usual name (usual.py).
-            columns: keys of `atoms.info` that come along as texts. Default: those with texts in the first frames, but
-                for names that no data set can hold.
-            units: quantity -> unit, where it is not ASE's.
-            geometries: whether to leave all labels.
-            charge: key of the total charge, or `none`. Default: as of charges.py.
-            method_column: key of `atoms.info` that names the label method of a frame: `labels` says by which keys.
+            rules: labels are keys in `atoms.info` and `atoms.arrays`, None for a calculator's results or what has a
+                usual name (usual.py); columns are keys of `atoms.info`, by default those with texts in the first
+                frames, but for names that no data set can hold.
 
         Raises:
             DataError: ASE does not read the file, or no label method is named.
         """
         self.name = path.name
-        self.units: Units = ASE_UNITS._replace(**units)
+        self.units: Units = ASE_UNITS._replace(**rules.file_units)
         self._path = path
         self.layout = f"ASE {kind(path)}"
         self.total, frames = read_frames(path)
@@ -77,35 +62,40 @@ class AseSource:
         self._first = next(self._batches, [])
         if not self._first:
             raise DataError(f"{path}: holds no structures")
-        if not labels and not geometries and method_column is None:
+        if not rules.labels and not rules.geometries and rules.method_column is None:
             raise DataError(
                 f"{path}: expected a name for its labels. Say --labels NAME for the results of a calculator, "
                 "or --labels NAME=ENERGY_KEY,FORCES_KEY, or --geometries to take the structures without labels. "
                 f"{self._there()}"
             )
-        named = labels if method_column is None else self._by_column(method_column, labels)
-        self._method_column = method_column
+        named = rules.labels if rules.method_column is None else self._by_column(rules.method_column, rules.labels)
+        self._method_column = rules.method_column
         self.labels: Mapping[str, LabelKeys] = (
             {}
-            if geometries
+            if rules.geometries
             else {name: keys or usual_keys(str(path), name, self._first) for name, keys in named.items()}
         )
-        self._heads: set[str] | None = None if method_column or not self.labels or HEAD in (columns or ()) else set()
+        self._heads: set[str] | None = (
+            None if rules.method_column or not self.labels or HEAD in (rules.columns or ()) else set()
+        )
         self._require_one_method(self._first)
-        self._take_units(units)
+        self._take_units(rules.file_units)
         self._without_forces = [name for name in self.labels if named[name] is None and not self.labels[name].forces]
         self._unlabelled: Counter[str] = Counter()
-        self._rivals: dict[str, tuple[int, float]] = {}
-        self._seen_labels = [] if geometries else left_out(self._first, self.labels)
+        self._rivals = Rivals()
+        self._seen_labels = [] if rules.geometries else left_out(self._first, self.labels)
         self._left: list[str] = []
+        columns: Sequence[str] | None = rules.columns
         if columns is None:
             texts = {str(key) for f in self._first for key, value in f.atoms.info.items() if isinstance(value, str)}
-            texts -= {key for keys in self.labels.values() for key in (keys.energy, keys.forces)} | {method_column}
+            texts -= {key for keys in self.labels.values() for key in (keys.energy, keys.forces)} | {
+                rules.method_column
+            }
             columns = sorted(filter(storable, texts))
             self._left = sorted(texts - set(columns))
         self.columns: Sequence[str] = columns
-        self._charge_key = charge
-        self._charges = Charges(charge)
+        self._charge_key = rules.charge
+        self._charges = Charges(rules.charge)
         self._found: set[str] = set()
 
     @property
@@ -121,9 +111,7 @@ class AseSource:
             f"{count(number, 'frame')} with {what} in place of a number: no label there"
             for what, number in self._unlabelled.items()
         ]
-        told += [
-            f"{what} ({count(number, 'frame')}, by up to {most:.4g})" for what, (number, most) in self._rivals.items()
-        ]
+        told += self._rivals.warnings()
         if self._seen_labels:
             told.append(
                 f"left out, though they look like labels: {', '.join(self._seen_labels)}. "
@@ -236,7 +224,7 @@ class AseSource:
     def _part(self, frames: Sequence[AseFrame]) -> ImportedPart:
         self._require_one_method(frames)
         self._refuse_late_forces(frames)
-        self._compare(frames)
+        self._rivals.look_at(frames, self.labels.values())
         pbc = np.array([frame.atoms.pbc for frame in frames], np.bool_)
         cell = np.array([frame.atoms.cell.array for frame in frames], np.float64) * self.units.positions_factor
         positions = np.concatenate([frame.atoms.positions for frame in frames]).astype(np.float64)
@@ -265,33 +253,6 @@ class AseSource:
                 f"{late.place}: has forces of the calculator, which none of the first {len(self._first)} frames has. "
                 f"Say --labels {self._without_forces[0]}=energy,forces"
             )
-
-    def _compare(self, frames: Sequence[AseFrame]) -> None:
-        """Note where a frame says two different things under names that mean one."""
-        keys = {key for own in self.labels.values() for key in (own.energy, own.forces) if key is not None}
-        for frame in frames:
-            calculated, info = results(frame.atoms), {**frame.atoms.info, **frame.atoms.arrays}
-            pairs = [
-                (
-                    f"the {key!r} of the calculator is taken; the file has another one beside it",
-                    calculated.get(key),
-                    info.get(key),
-                )
-                for key in keys
-            ]
-            if "energy" in keys:
-                free = "'energy' is taken, and 'free_energy' differs. VASP's forces belong to the free energy: to take "
-                free += "that, name the key free_energy in place of energy"
-                pairs.append((free, frame.scalars().get("energy"), frame.scalars().get("free_energy")))
-            for what, one, other in pairs:
-                if one is None or other is None or np.shape(one) != np.shape(other):
-                    continue
-                one, other = np.asarray(one), np.asarray(other)  # noqa: PLW2901 (the same, as arrays)
-                if one.dtype.kind in "fiu" and other.dtype.kind in "fiu":
-                    apart = float(np.max(np.abs(one - other), initial=0.0))
-                    if apart > DIFFERENT:
-                        number, most = self._rivals.get(what, (0, 0.0))
-                        self._rivals[what] = number + 1, max(most, apart)
 
     def _of_method(self, frame: AseFrame, name: str) -> bool:
         return self._method_column is None or str(frame.atoms.info.get(self._method_column)) == name

@@ -23,6 +23,7 @@ from mfsweep.data.hdf5 import opened, require_size, require_sound_texts, require
 from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.keys import ANI_UNITS, Units, require, storable
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart, OptionNeededError
+from mfsweep.data.importing.rules import Rules
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -54,26 +55,14 @@ class ConformerSource:
     method: ClassVar[str | None] = None
     """Name of the label method where the user gives none; None: one has to be given."""
 
-    def __init__(
-        self,
-        path: Path,
-        labels: Mapping[str, LabelKeys | None],
-        columns: Sequence[str] | None,
-        units: Mapping[str, str],
-        *,
-        geometries: bool = False,
-        charge: str | None = None,
-    ) -> None:
+    def __init__(self, path: Path, rules: Rules) -> None:
         """Look at the groups of the file; no positions and labels are read yet.
 
         Args:
             path: the file.
-            labels: label method -> keys, None for those of the layout. Empty: the layout's own method.
-            columns: datasets with a text for each group or conformer that come along. Default: all such.
-            units: quantity -> unit, where it is not that of the layout.
-            geometries: whether to leave all labels.
-            charge: dataset of the total charge, for a group or each conformer, or `none`. Default: `charge`, where
-                there is one.
+            rules: labels of None have the layout's keys, and without any there is the layout's own method; columns are
+                datasets with a text for each group or conformer, by default all such; the charge is a dataset with a
+                value for a group or each conformer.
 
         Raises:
             DataError: the file is not of this layout, or lacks a key.
@@ -83,16 +72,16 @@ class ConformerSource:
         self.warnings: list[str] = []
         with opened(path, f"an HDF5 file of the layout {self.layout}") as file:
             self._groups, there, texts = self._survey(file)
-            self.units: Units = self._units_of(file)._replace(**units)
+            self.units: Units = self._units_of(file)._replace(**rules.file_units)
         self.total: int | None = sum(group.conformers for group in self._groups)
-        self.labels: Mapping[str, LabelKeys] = {} if geometries else self._labels_of(labels, there)
-        if charge not in (None, NONE):
-            require(str(path), "--charge", str(charge), there | {"charge"})
-        self._charge_key = charge or "charge"
-        self.charges: list[str] = [self._charge_key] if charge != NONE and self._charge_key in there else []
-        for name in columns or ():
+        self.labels: Mapping[str, LabelKeys] = {} if rules.geometries else self._labels_of(rules.labels, there)
+        if rules.charge not in (None, NONE):
+            require(str(path), "--charge", str(rules.charge), there | {"charge"})
+        self._charge_key = rules.charge or "charge"
+        self.charges: list[str] = [self._charge_key] if rules.charge != NONE and self._charge_key in there else []
+        for name in rules.columns or ():
             require(str(path), "--column", name, texts)
-        self.columns: Sequence[str] = sorted(filter(storable, texts)) if columns is None else columns
+        self.columns: Sequence[str] = sorted(filter(storable, texts)) if rules.columns is None else rules.columns
         if self.columns:
             require_sound_texts(path)
 

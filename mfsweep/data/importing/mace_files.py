@@ -22,6 +22,7 @@ from mfsweep.data.importing.charges import NONE
 from mfsweep.data.importing.glance import glance
 from mfsweep.data.importing.keys import ASE_UNITS, Units, require
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart
+from mfsweep.data.importing.rules import Rules
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -44,29 +45,22 @@ class MaceSource:
         found = glance(path)
         return found is not None and found.top.startswith(_BATCH)
 
-    def __init__(
-        self,
-        path: Path,
-        labels: Mapping[str, LabelKeys | None],
-        columns: Sequence[str] | None,
-        units: Mapping[str, str],
-        *,
-        geometries: bool = False,
-        charge: str | None = None,
-    ) -> None:
-        """Look at the names of the groups; arguments as of the other sources. Its charges are not read.
+    def __init__(self, path: Path, rules: Rules) -> None:
+        """Look at the names of the groups. Its charges are not read.
 
         Raises:
             DataError: the file is not of this layout, lacks a key, or no label method is named.
         """
         self.name = path.name
-        self.units: Units = ASE_UNITS._replace(**units)
+        self.units: Units = ASE_UNITS._replace(**rules.file_units)
         self.charges: list[str] = []
         self.warnings: list[str] = []
         self._path = path
         self._isolated = 0
-        if charge not in (None, NONE):
-            raise DataError(f"{path}: --charge {charge}: charges of {self.layout} are not read: say --charge none")
+        if rules.charge not in (None, NONE):
+            raise DataError(
+                f"{path}: --charge {rules.charge}: charges of {self.layout} are not read: say --charge none"
+            )
         with opened(path, _LAYOUT) as file:
             self._names = list(self._configs(file))
             first = file[self._names[0]] if self._names else None
@@ -74,7 +68,7 @@ class MaceSource:
                 raise DataError(f"{path}: holds no structures: expected {_BATCH}N/{_CONFIG}M groups, got none")
             there = set(_properties(first))
         self.total: int | None = len(self._names)
-        if not labels and not geometries:
+        if not rules.labels and not rules.geometries:
             raise DataError(
                 f"{path}: expected a name for its labels ({self.layout} has none). Say --labels NAME for energy and "
                 "forces, or --labels NAME=ENERGY_KEY,FORCES_KEY, or --geometries to take the structures without "
@@ -82,14 +76,14 @@ class MaceSource:
             )
         own = _KEYS if "forces" in there else LabelKeys(energy="energy")
         self.labels: Mapping[str, LabelKeys] = (
-            {} if geometries else {name: keys or own for name, keys in labels.items()}
+            {} if rules.geometries else {name: keys or own for name, keys in rules.labels.items()}
         )
         for name, keys in self.labels.items():
             for key in filter(None, (keys.energy, keys.forces)):
                 require(str(path), f"--labels {name}", key, there)
-        for name in columns or ():
+        for name in rules.columns or ():
             require(str(path), "--column", name, {_TYPE})
-        self.columns: Sequence[str] = [_TYPE] if columns is None else columns
+        self.columns: Sequence[str] = [_TYPE] if rules.columns is None else rules.columns
         require_sound_texts(path)
 
     def parts(self) -> Iterator[ImportedPart]:

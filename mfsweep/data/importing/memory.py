@@ -14,6 +14,7 @@ from mfsweep.data.dataset import Chunk
 from mfsweep.data.hdf5 import require_keys
 from mfsweep.data.importing.ani import AniSource
 from mfsweep.data.importing.parts import ImportedPart, ImportSource, complete
+from mfsweep.data.importing.rules import Rules
 from mfsweep.data.judging.flaws import unreadable
 from mfsweep.data.lone import IsolatedAtoms
 from mfsweep.data.structures import Labels, Structures, formulae_of
@@ -37,7 +38,7 @@ def read(path: Path, labels: Mapping[str, LabelKeys], absent: Collection[str] | 
         DataError: the file cannot be opened or breaks off, is not of this layout, lacks a key, or has values that
             are not finite; the text names group and conformer.
     """
-    source = AniSource(path, {}, (), {}, geometries=True)
+    source = AniSource(path, Rules({}, columns=(), geometries=True))
     if absent is None:
         require_keys(str(path), source.keys, labels)
     source.labels = {method: keys for method, keys in labels.items() if method not in (absent or ())}

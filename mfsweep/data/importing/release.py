@@ -26,6 +26,7 @@ from mfsweep.data.importing.keys import Units
 from mfsweep.data.importing.parts import ATOMS_AT_ONCE, ImportedPart
 from mfsweep.data.importing.plain import PlainError, decode
 from mfsweep.data.importing.release_index import INDEX, Row, read_index, read_splits, split_files
+from mfsweep.data.importing.rules import Rules
 from mfsweep.data.structures import SYMBOLS
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.data import LabelKeys
@@ -62,22 +63,12 @@ class ReleaseSource:
         lmdb, folder = place
         return [lmdb_files.main_file(lmdb), folder / INDEX, *split_files(folder)]
 
-    def __init__(
-        self,
-        path: Path,
-        labels: Mapping[str, LabelKeys | None],
-        columns: Sequence[str] | None,
-        units: Mapping[str, str],
-        *,
-        geometries: bool = False,
-        charge: str | None = None,
-    ) -> None:
-        """Read the index and the split files; arguments as of the other sources. There are no charges in it.
+    def __init__(self, path: Path, rules: Rules) -> None:
+        """Read the index and the split files. There are no charges in it.
 
         Raises:
             DataError: a file is missing, damaged, or not of this layout.
         """
-        del charge
         place = _places(path)
         assert place is not None, "recognised before"
         self._lmdb, self._folder = place
@@ -86,22 +77,23 @@ class ReleaseSource:
         self.warnings: Sequence[str] = []
         self._index, stated = read_index(self._folder / INDEX)
         methods = sorted(set(self._index.method.tolist()))
-        self.units: Units = stated._replace(**units)
+        self.units: Units = stated._replace(**rules.file_units)
         self.total: int | None = len(self._index.starts) - 1
         every = {method: LabelKeys(energy="energy", forces="forces") for method in methods}
-        wrong = next((name for name, keys in labels.items() if keys is not None or name not in every), None)
+        wrong = next((name for name, keys in rules.labels.items() if keys is not None or name not in every), None)
         if wrong is not None:
             raise DataError(
                 f"{self._folder / INDEX}: --labels {wrong}: expected one of its methods by name, {', '.join(every)}."
                 f"{nearest(wrong, every)}"
             )
-        self.labels: Mapping[str, LabelKeys] = {} if geometries else {name: every[name] for name in labels or every}
+        taken = {} if rules.geometries else rules.labels or every
+        self.labels: Mapping[str, LabelKeys] = {name: every[name] for name in taken}
         self._splits = read_splits(self._folder, methods)
         there = ["formula", *self._splits]
-        unknown = next((name for name in columns or () if name not in there), None)
+        unknown = next((name for name in rules.columns or () if name not in there), None)
         if unknown is not None:
             raise DataError(f"{path}: --column: there is no {unknown!r}.{nearest(unknown, there)}")
-        self.columns: Sequence[str] = there if columns is None else columns
+        self.columns: Sequence[str] = there if rules.columns is None else rules.columns
 
     def parts(self) -> Iterator[ImportedPart]:
         """Yield all structures, by formula and number of conformation.

@@ -17,6 +17,7 @@ from mfsweep.data.importing.layouts import layout_of
 from mfsweep.data.importing.memory import collected
 from mfsweep.data.importing.parts import ImportSource, OptionNeededError
 from mfsweep.data.importing.release import ReleaseSource
+from mfsweep.data.importing.rules import Rules
 from mfsweep.data.lone import IsolatedAtoms
 from mfsweep.data.reading import read
 from mfsweep.data.source import resolve
@@ -84,16 +85,17 @@ def _foreign(path: Path, wanted: Mapping[str, LabelKeys | None]) -> Opened:
 def _source(path: Path, wanted: Mapping[str, LabelKeys | None]) -> ImportSource:
     made = layout_of(path)
     named = wanted or ({} if made is ReleaseSource or getattr(made, "method", None) else {UNNAMED: None})
+    bare = Rules({}, columns=(), geometries=True)
     try:
-        source = made(path, named, (), {})
+        source = made(path, Rules(named, columns=()))
         if not wanted and isinstance(source, AseSource) and not source.has_energies:
-            return AseSource(path, {}, (), {}, geometries=True)
+            return AseSource(path, bare)
     except OptionNeededError:
-        return AseSource(path, named, (), {}, method_column=HEAD)
+        return AseSource(path, Rules(named, columns=(), method_column=HEAD))
     except DataError:
         if wanted or not issubclass(made, ConformerSource):
             raise
-        return made(path, {}, (), {}, geometries=True)
+        return made(path, bare)
     return source
 
 

@@ -9,6 +9,7 @@ from ase.calculators.emt import EMT
 
 from mfsweep.data.dataset import Chunk
 from mfsweep.data.importing.ani import AniSource
+from mfsweep.data.importing.rules import Rules
 from mfsweep.data.judging.sample import StructureSample
 from mfsweep.data.judging.slope import Slopes
 from mfsweep.data.units import ASE_UNITS, BOHR, HARTREE
@@ -67,7 +68,7 @@ def test_forces_that_have_nothing_to_do_with_the_energies_are_not_judged():
 @pytest.mark.parametrize("method", ["gfn2_xtb", "wb97x_631gd"])
 def test_quantum_chemistry_of_distorted_molecules_is_judged(mini: Path, method):
     slopes = Slopes()
-    for part in AniSource(mini, {}, None, {}).parts():
+    for part in AniSource(mini, Rules({})).parts():
         slopes.add(part.chunk)
     assert slopes.ratio(method).plain == pytest.approx(1.0, abs=0.05)
 

@@ -7,7 +7,8 @@ import pytest
 
 from mfsweep.data.residuals import residuals
 from mfsweep.data.structures import Labels
-from mfsweep.data.survey.info import describe, plain
+from mfsweep.data.survey.describe import describe
+from mfsweep.data.survey.info import plain
 from mfsweep.data.units import HARTREE
 
 
