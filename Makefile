@@ -34,7 +34,7 @@ quickstart: env  ## Does pre-training on DFT pay? 42 small trainings, errors, a 
 mini: env allegro  ## Every experiment of the source study, scaled down, in one store
 	$(BIN)/mfsweep run search_spaces/mini/*.yaml
 
-# Two processes: one has the Ray cluster and all that runs on it, the other takes the rest meanwhile.
+# Two processes: one begins with what runs on a Ray cluster, the other with the rest (tests/conftest.py).
 test: env allegro  ## The tests, without the slow ones
 	$(BIN)/python -m pytest --numprocesses 2
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import os
+import sys
 
 # Before anything imports NumPy or torch: with one thread, sums come out the same each time and workers do not
 # fight for cores. Ray's and MLflow's calls home are off, for their child processes too.
@@ -12,36 +14,71 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
+# Some machines ask Python to keep nothing compiled: each of some hundred processes would compile mfsweep anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from mfsweep.store import StoreFolder
+
+sys.dont_write_bytecode = False  # pytest keeps the tests compiled, too
 
 LOGICAL_CPUS = 4
 """CPUs that the test cluster claims, whatever the machine has: a four-worker group must find room."""
 
 
-class _OneCluster(LoadScopeScheduling):
-    """Gives all files with tests that start Ray to one process, and first, for they are most of the work."""
+class _ClusterFirst(LoadScopeScheduling):
+    """One process begins with the files that start Ray, all others with the rest; who is done first helps the others.
+
+    So one cluster serves nearly all of Ray's tests, and no process is idle before the end.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "cluster" if _starts_ray(self.config.rootpath / file) else nodeid
+        return nodeid
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        """Move what a process would rather take to the front, from which it is taken."""
+        wants_ray = node is self.nodes[0]
+        first = next((test for test in self.workqueue if self._starts_ray(test) == wants_ray), None)
+        if first is None and wants_ray is False:
+            first = next(reversed(self.workqueue))  # of what another process does from its front
+        if first is not None:
+            self.workqueue.move_to_end(first, last=False)
+        super()._assign_work_unit(node)
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Forget what is done: xdist counts what is left of all that a process was ever given, at each test."""
+        super().mark_test_complete(node, item_index, duration)
+        del self.assigned_work[node][self.registered_collections[node][item_index]]
+
+    def _starts_ray(self, nodeid: str) -> bool:
+        file, name, *_ = nodeid.split("::")
+        marked = _marked(self.config.rootpath / file)
+        return marked is None or name.partition("[")[0] in marked
 
 
 @functools.cache
-def _starts_ray(file: Path) -> bool:
-    return "mark.cluster" in file.read_text(encoding="utf-8")
+def _marked(file: Path) -> frozenset[str] | None:
+    """Return the names of a file's tests that start Ray; None: all of them."""
+    text = file.read_text(encoding="utf-8")
+    if "mark.cluster" not in text:
+        return frozenset()
+    marked = [node for node in ast.parse(text).body if "mark.cluster" in ast.unparse(node)]
+    if any(isinstance(node, ast.Assign) for node in marked):
+        return None
+    return frozenset(node.name for node in marked if isinstance(node, ast.FunctionDef))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Share the tests out so that one cluster is enough (xdist's own groups do nothing with pytest 9.2)."""
-    return _OneCluster(config, log)
+    """Share the tests out (xdist's own groups do nothing with pytest 9.2)."""
+    return _ClusterFirst(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -49,15 +86,22 @@ def ray_cluster() -> Iterator[str]:
     """Start one local Ray for the whole session; give its address."""
     import ray
 
-    context = ray.init(
-        num_cpus=LOGICAL_CPUS,
-        num_gpus=0,
-        include_dashboard=False,
-        object_store_memory=128 * 1024**2,
-        log_to_driver=False,
-        configure_logging=False,
-    )
-    yield context.address_info["address"]
+    from mfsweep.run import own_cluster
+
+    def init(**options: Any) -> None:
+        # As nice as we are, as a run's own cluster is: else the other tests, and all else, would go before the workers.
+        options["num_cpus"] = LOGICAL_CPUS
+        ray.init(
+            **options,
+            num_gpus=0,
+            include_dashboard=False,
+            object_store_memory=128 * 1024**2,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+
+    own_cluster.start(init)
+    yield ray.get_runtime_context().gcs_address
     ray.shutdown()
 
 

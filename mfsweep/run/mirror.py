@@ -44,11 +44,13 @@ class Mirror:
         self._cells = cells
         self._values: dict[str, dict[str, Any]] | None = None
         """Key of a result -> the axis values that its cells have in common."""
+        self._splits = _splits(graph)
 
     def grow(self, graph: StageGraph) -> None:
         """Take the graph that a search has grown."""
         self._graph = graph
         self._values = None
+        self._splits = _splits(graph)
 
     def kept(self, key: str) -> str:
         """Return what a stage that is done has kept, in words."""
@@ -60,7 +62,7 @@ class Mirror:
         tags = {
             "stage": node.name,
             "label_methods": ",".join(node.training.methods),
-            "replicate": replicate(self._graph, node),
+            "replicate": self._replicate(node),
         }
         self._tracker.add(
             TrackedStage(
@@ -87,6 +89,12 @@ class Mirror:
         end = {"end": "converged" if record.converged() else "capped"} if record else {}
         self._tracker.finish(key, "FINISHED", metrics, [folder.record_path, *evaluations], end)
 
+    def _replicate(self, node: Node) -> str:
+        """Return which replicate a stage is of: by its split seed where the spec has several, else by its seed."""
+        training = node.training
+        several = len(self._splits) > 1
+        return f"split_seed={training.data.splits.seed}" if several else f"seed={training.seed}"
+
     def _of_cells(self, key: str) -> dict[str, Any]:
         """Return the axis values of the cells whose result a stage is, where all of them have the same.
 
@@ -101,11 +109,8 @@ class Mirror:
         return self._values.get(key, {})
 
 
-def replicate(graph: StageGraph, node: Node) -> str:
-    """Return which replicate a stage is of: by its split seed where the spec has several, else by its seed."""
-    splits = {own.training.data.splits.seed for own in graph.nodes.values()}
-    training = node.training
-    return f"split_seed={training.data.splits.seed}" if len(splits) > 1 else f"seed={training.seed}"
+def _splits(graph: StageGraph) -> frozenset[int]:
+    return frozenset(node.training.data.splits.seed for node in graph.nodes.values())
 
 
 def _in_common(cells: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:

@@ -193,7 +193,7 @@ def _evaluate(job: Job, folder: StageFolder, view: DataView, evaluation: Evaluat
         max_edges=job.training.recipe.max_edges,
     )
     _, arrays = folder.evaluation_paths(evaluation.identity())
-    write_file(arrays, lambda path: _save_predictions(path, predictions))
+    write_file(arrays, lambda path: save_predictions(path, predictions))
     folder.write_evaluation(
         EvaluationRecord(
             name=evaluation.name,
@@ -224,6 +224,7 @@ def _finite(evaluation: Evaluation, found: dict[Quantity, float]) -> dict[str, f
     return {**found}
 
 
-def _save_predictions(path: Path, predictions: Predictions) -> None:
+def save_predictions(path: Path, predictions: Predictions) -> None:
+    """Write predictions as they lie in a store."""
     with path.open("wb") as file:
         np.savez_compressed(file, **{name: array for name, array in predictions._asdict().items() if array is not None})

@@ -56,6 +56,10 @@ class SweepDisplay:
         self._reused = reused
         self._to_do = sum(_weight(node) for key, node in graph.nodes.items() if key not in reused)
         self._ended: set[str] = set()
+        self._done = len(reused)
+        """Stages that were reused or have ended."""
+        self._steps = 0.0
+        """Steps of the stages that have ended."""
         self._search = ""
         self.waiting = 0
         """Stages that have been handed out and wait for their workers."""
@@ -108,7 +112,10 @@ class SweepDisplay:
         """Say how a stage ended, and what it kept: the last validation, which was shown before, is another's."""
         node = self._graph.nodes[key]
         running = self._running.pop(key, None)
-        self._ended.add(key)
+        if key not in self._ended:
+            self._ended.add(key)
+            self._done += key not in self._reused
+            self._steps += _weight(node)
         took = f" in {span(time.monotonic() - running.since)}" if running else ""
         self.say(f"{outcome:<6} {describe(node)}{took}" + (f": {kept}" if kept else ""))
 
@@ -123,7 +130,7 @@ class SweepDisplay:
         self.console.print(Text(f"{span(time.monotonic() - self._began):>7}  {text}"), soft_wrap=True, highlight=False)
 
     def _state(self) -> str:
-        done, total = len(self._reused | self._ended), len(self._graph.nodes)
+        done, total = self._done, len(self._graph.nodes)
         queued = total - done - len(self._running) - self.waiting
         waiting = f"{self.waiting} waiting for room on the cluster, " if self.waiting else ""
         state = f"{done} of {total} stages done, {len(self._running)} running, {waiting}{queued} queued"
@@ -132,9 +139,8 @@ class SweepDisplay:
 
     def _left(self) -> str:
         """Return the time left, from the share of the steps that is done; the stages' steps are about as dear."""
-        done = sum(_weight(self._graph.nodes[key]) for key in self._ended)
         fractions = [_fraction(running) for running in self._running.values()]
-        done += sum(_weight(r.node) * _fraction(r) for r in self._running.values())
+        done = self._steps + sum(_weight(r.node) * _fraction(r) for r in self._running.values())
         known = self._ended or max(fractions, default=0.0) >= 0.5
         if self._first is None or not known or done < TOLD_FROM * self._to_do:
             return ""

@@ -24,11 +24,12 @@ from mfsweep.run.progress import SweepDisplay, waiting
 from mfsweep.run.room import Room
 from mfsweep.run.sweep import RunSummary
 from mfsweep.run.tracking import Tracker, Untracked
+from mfsweep.run.warm import warm
 from mfsweep.store import DEFAULT_STORE, StoreFolder
 from mfsweep.sweep import results, searching
 from mfsweep.sweep.came_out import CameOut, came_out
 from mfsweep.sweep.requirements import require_same_versions
-from mfsweep.sweep.tracking import mirror_others, tracked, uri_of_spec
+from mfsweep.sweep.tracking import loading, mirror_others, tracked, uri_of_spec
 
 if TYPE_CHECKING:
     from mfsweep.run.search import SearchPlan
@@ -66,7 +67,7 @@ def _run(
     plan = search.plan if search else plan
     folder.write_cells(plan.cells())
     uri = tracking_uri or uri_of_spec(plan)
-    with _room(plan, console) as room, tracked(plan, uri, console) as tracker:
+    with _room(plan, console, loading(plan, uri)) as room, tracked(plan, uri, console) as tracker:
         summary = _trained(plan, room, console, tracker.tracker, search)
         if search:
             plan = search.plan
@@ -126,10 +127,17 @@ def _tried(plan: Plan) -> Plan:
 
 
 @contextlib.contextmanager
-def _room(plan: Plan, console: Console) -> Iterator[Room | None]:
+def _room(
+    plan: Plan, console: Console, beside: contextlib.AbstractContextManager[None] | None = None
+) -> Iterator[Room | None]:
     """Give the room on the cluster, which is there meanwhile; with nothing to do, none is started.
 
     Before the tracker: resources that are refused leave no run in it.
+
+    Args:
+        plan: what is to be run.
+        console: where it is said.
+        beside: what is done while the cluster starts.
 
     Raises:
         ResourceError: the cluster can never serve a stage, or a stage's overlay is missing.
@@ -140,13 +148,25 @@ def _room(plan: Plan, console: Console) -> Iterator[Room | None]:
     resources = plan.spec.experiment.resources
     require_overlays(plan)
     with contextlib.ExitStack() as stack:
-        with waiting(console, "Looking for a Ray cluster, or starting one here ..."):
+        with (
+            waiting(console, "Looking for a Ray cluster, or starting one here ..."),
+            beside or contextlib.nullcontext(),
+        ):
             where = stack.enter_context(cluster.connected(dashboard=resources.workers > 1))
-        room = Room(resources)
+            room = Room(resources)
+            warm(resources, min(room.at_a_time(0), _first(plan)))
         console.print(f"On {where}: {room}", soft_wrap=True)
         if leaked := orphans.release_leaked():
             console.print(f"Gave back what {leaked} worker group(s) of ended jobs still held.")
         yield room
+
+
+def _first(plan: Plan) -> int:
+    """Return how many stages may begin at once, as far as the graph is concerned."""
+    return sum(
+        key not in plan.done and (node.parent is None or node.parent in plan.done)
+        for key, node in plan.graph.nodes.items()
+    )
 
 
 def require_overlays(plan: Plan) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,8 @@ from rich.console import Console
 
 from mfsweep.prepare import Plan
 from mfsweep.quantities import count
-from mfsweep.run.mlflow_experiment import SPEC, reason
+from mfsweep.run.databases import MlflowTables, whole
+from mfsweep.run.mlflow_experiment import SPEC, prepare_mlflow, reason
 from mfsweep.run.progress import waiting
 from mfsweep.run.rebuild import rebuild, unmirrored
 from mfsweep.run.store_tracking import open_or_go_on
@@ -33,6 +35,28 @@ class Tracked:
     status: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
     artifacts: list[Path] = field(default_factory=list)
     came_out: CameOut = field(default_factory=CameOut)
+
+
+@contextlib.contextmanager
+def loading(plan: Plan, uri: str | None) -> Iterator[None]:
+    """Load MLflow, and make the store's own file where there is none, in a thread beside the body.
+
+    What goes wrong there is met again, and said, when the tracker is opened.
+    """
+
+    def load() -> None:
+        with contextlib.suppress(Exception):
+            prepare_mlflow()
+            if uri is None and not os.path.lexists(plan.store.tracking_database):
+                with whole(plan.store.tracking_database, MlflowTables()):
+                    pass
+
+    thread = threading.Thread(target=load, name="mfsweep-mlflow")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @contextlib.contextmanager

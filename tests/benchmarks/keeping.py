@@ -2,7 +2,9 @@
 
 Checkpoints are those of a real training of one step. The metrics file is made up: the keys of that training's own
 lines, losses that fall and scatter, a validation every 1,000 steps. MLflow's rows are counted by reading that file as
-the sink does, and weighed by writing a part of it into sqlite.
+the sink does, and weighed by writing a part of it into sqlite. Predictions of 100,000 test structures are made up, of the
+sizes of ANI-1x's, and written as an evaluation writes them. At the end a stage of one step is performed in a store, as a
+run does it, and `mfsweep store du` says what it holds.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/keeping.py
 """
@@ -15,19 +17,30 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from mfsweep.data.source import resolve
+import numpy as np
+from click.testing import CliRunner
+
+from mfsweep.cli.main import cli
+from mfsweep.data.source import digest, resolve
 from mfsweep.data.view import open_view
 from mfsweep.metrics_file import append, entries, line, pack, packed
 from mfsweep.models.mace import Mace
+from mfsweep.run.job import Job
+from mfsweep.run.perform import perform, save_predictions
 from mfsweep.run.tail import Tail
 from mfsweep.run.tracking import TrackedStage, Tracker
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
 from mfsweep.spec.experiment import Tracking
-from mfsweep.spec.stage import LabelledSet, LossWeights, Recipe, Training
+from mfsweep.spec.resources import Resources
+from mfsweep.spec.stage import Evaluation, LabelledSet, LossWeights, Recipe, Training
+from mfsweep.store import StoreFolder
 from mfsweep.train import TrainingOutcome, World, train
+from mfsweep.train.evaluate import Predictions
 
 STAGES = 1083
+TESTED = 100_000
+"""Structures that a stage of the study is tested on."""
 STEPS = 300_000
 VALIDATE_EVERY = 1000
 STEPS_A_PASS = 2000
@@ -55,6 +68,13 @@ def main() -> None:
     for kind, sets in STAGES_OF.items():
         with tempfile.TemporaryDirectory() as folder:
             _measure(Path(folder), kind, sets)
+    print(f"\n| predictions of {TESTED:,} structures | a stage | {STAGES:,} stages |\n| --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, forces in (("energies", False), ("energies and forces", True)):
+            size = _predictions(Path(folder) / "predictions.npz", forces=forces)
+            print(f"| {name} | {size / 1e6:.1f} MB | {size * STAGES / 1e9:.1f} GB |")
+        print("\n$ mfsweep store du")
+        print(_in_a_store(Path(folder) / "store"))
 
 
 def _measure(folder: Path, kind: str, sets: tuple[LabelledSet, ...]) -> None:
@@ -93,22 +113,48 @@ def _measure(folder: Path, kind: str, sets: tuple[LabelledSet, ...]) -> None:
     print("| MLflow's rows | {:,} | {:,} | {:,.0f} M | {:,.1f} M |".format(*numbers))
 
 
+def _predictions(path: Path, *, forces: bool) -> int:
+    """Write predictions of made-up structures; return the bytes of the file."""
+    draw = np.random.default_rng(0)
+    atoms = np.clip(np.rint(draw.normal(13.8, 4.5, TESTED)), 2, None).astype(np.int64)
+    energy = draw.normal(-1000.0, 300.0, TESTED)
+    force = draw.normal(0.0, 1.0, (atoms.sum(), 3)).astype(np.float32) if forces else None
+    predictions = Predictions(
+        index=np.arange(TESTED),
+        formula=draw.integers(0, 1000, TESTED),
+        atoms=atoms,
+        energy_reference=energy,
+        energy_predicted=energy + draw.normal(0.0, 0.05, TESTED),
+        forces_reference=force,
+        forces_predicted=None if force is None else force + draw.normal(0.0, 0.1, force.shape).astype(np.float32),
+    )
+    save_predictions(path, predictions)
+    return path.stat().st_size
+
+
+def _in_a_store(root: Path) -> str:
+    """Perform a stage of one step and an evaluation as a run does; return what `mfsweep store du` prints of the store."""
+    store = StoreFolder(root)
+    store.prepare()
+    source = resolve("bundled:mini-ccx", root)
+    data = DATA.but(digest=digest(source))
+    job = Job(
+        name="stage",
+        training=_training((CC,)).but(data=data),
+        data=data,
+        sources={"": str(source)},
+        store=str(root),
+        evaluations=(Evaluation(labels="cc", subset="t", head="cc", offsets="cc"),),
+        resources=Resources(workers=1, gpus_per_worker=0),
+    )
+    assert perform(job, World.alone(), lambda _: True)
+    return CliRunner().invoke(cli, ["store", "du", "--store", str(root)]).output
+
+
 def _trained(folder: Path, sets: tuple[LabelledSet, ...]) -> TrainingOutcome:
     """Train the study's model for a step on the bundled labels."""
-    training = Training(
-        data=DATA,
-        model=Mace(channels=256),
-        precision="float32",
-        seed=0,
-        sets=sets,
-        recipe=Recipe(
-            max_steps=1,
-            batch=Batching(max_atoms=30, batches_per_step=2),
-            loss={"cc": LossWeights(energy=100.0, forces=0.0), "dft": LossWeights()},
-        ),
-    )
     outcome = train(
-        training,
+        _training(sets),
         open_view({"": resolve("bundled:mini-ccx", folder)}, DATA),
         checkpoints=folder / "checkpoints",
         metrics=folder / "metrics.jsonl",
@@ -118,6 +164,23 @@ def _trained(folder: Path, sets: tuple[LabelledSet, ...]) -> TrainingOutcome:
     )
     assert outcome is not None
     return outcome
+
+
+def _training(sets: tuple[LabelledSet, ...]) -> Training:
+    methods = {labelled.labels for labelled in sets}
+    losses = {"cc": LossWeights(energy=100.0, forces=0.0), "dft": LossWeights()}
+    return Training(
+        data=DATA,
+        model=Mace(channels=256),
+        precision="float32",
+        seed=0,
+        sets=sets,
+        recipe=Recipe(
+            max_steps=1,
+            batch=Batching(max_atoms=30, batches_per_step=2),
+            loss={method: loss for method, loss in losses.items() if method in methods},
+        ),
+    )
 
 
 def _write(path: Path, steps: int, like: Path) -> None:

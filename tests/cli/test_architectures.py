@@ -20,20 +20,22 @@ MIXED = (
     (f"model: {MACE}", 'model: "${arch.model}"'),
     (
         "axes:\n",
-        f"axes:\n  arch:\n    mace: {{model: {MACE}}}\n    allegro: {{model: {ALLEGRO}}}\n    painn: {{model: {PAINN}}}\n",
+        f"axes:\n  arch:\n    mace: {{model: {MACE}}}\n    painn: {{model: {PAINN}}}\n    allegro: {{model: {ALLEGRO}}}\n",
     ),
     ("[0, 20, 40]", "[20]"),
-    ("[20, 60]", "[20]"),
-    ("group_by: [finetune_size]", "group_by: [arch]"),
-)
+    ("  finetune_size: [20, 60]\n", ""),
+    ('size: "${finetune_size}"', "size: 20"),
+    ("result: finetune", "result: pretrain"),
+    ("evaluate: [{labels: cc,", "evaluate: [{labels: dft,"),
+    ("fits:\n  transfer: {x: pretrain.validation.energy_mae, y: result.test.cc.energy_mae, group_by: [finetune_size]}\n", ""),
+)  # fmt: skip
+"""One stage an architecture, those of one environment one after another: a process is started for each environment."""
 
 
 @pytest.fixture
 def plan(write_spec, tmp_path):
-    """Give a function that plans six stages, two of each architecture, with a number of workers."""
-    return lambda workers: prepare(
-        write_spec(*MIXED), tmp_path / "store", {"workers": workers, "cpus_per_worker": 2 / workers}
-    )
+    """Give a function that plans a stage of each architecture, with a number of workers."""
+    return lambda workers: prepare(write_spec(*MIXED), tmp_path / "store", {"workers": workers, "groups": 1})
 
 
 @pytest.mark.cluster
@@ -44,7 +46,7 @@ def test_all_architectures_train_in_one_sweep(plan, workers, ray_cluster, tmp_pa
     plan = plan(workers)
     summary = command.run(plan, Console(file=io.StringIO()), f"sqlite:///{tmp_path / 'mlflow.db'}")
     logs = {folder.path.name: folder.log.read_text() for folder in plan.store.stages()}
-    assert (summary.run, summary.failed) == (6, 0), logs
+    assert (summary.run, summary.failed) == (3, 0), logs
     assert {node.training.model.architecture for node in plan.graph.nodes.values()} == set(ARCHITECTURES)
     for key, node in plan.graph.nodes.items():
         record, architecture = plan.store.stage(key).record(), node.training.model.architecture

@@ -45,7 +45,7 @@ def sweep(ray_cluster, tmp_path):
 
     def run(path):
         console = Console(record=True, width=300, file=io.StringIO())
-        plan = prepare(path, tmp_path / "store", {"cpus_per_worker": 2})
+        plan = prepare(path, tmp_path / "store", {"groups": 1})
         print_plan(console, plan)
         return command.run(plan, console, None), console.export_text()
 

@@ -171,7 +171,7 @@ def test_an_error_of_all_ranks_is_one_line_and_not_tried_again(sweep, write_spec
 
 def test_a_smoke_run_tries_every_kind_of_stage_and_keeps_nothing(ray_cluster, write_spec, tmp_path):
     console = Console(record=True, width=120, file=io.StringIO())
-    plan = prepare(write_spec(), tmp_path / "store", {"cpus_per_worker": 2})
+    plan = prepare(write_spec(), tmp_path / "store", {"groups": 1})
     assert command.smoke(plan, console).exit_code == 0
     assert "0 failed; nothing was kept" in console.export_text()
     assert not list(plan.store.stages())

@@ -163,7 +163,7 @@ def test_ui_of_a_store_without_runs_ends_in_2(mfsweep):
     ],
 )
 def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(write_spec, tmp_path, ending):
-    spec = write_spec(("max_steps: 4", "max_steps: 100"), ("[0, 20, 40]", "[0, 20]"))
+    spec = write_spec(("max_steps: 4", "max_steps: 100"), ("[0, 20, 40]", "[20]"), ("[20, 60]", "[20]"))
     store = tmp_path / "store"
     command = [sys.executable, "-m", "mfsweep", "run", str(spec), "--store", str(store), "--json"]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
@@ -185,7 +185,7 @@ def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(write_
     assert done.returncode == 0, done.stderr
     second = json.loads(done.stdout)
     assert second == {
-        "run": 5 - first["run"],
+        "run": 2 - first["run"],
         "reused": first["run"],
         "failed": 0,
         "skipped": 0,

@@ -43,7 +43,7 @@ def sweep(ray_cluster, tmp_path):
 
     def run(path, store="store"):
         console = Console(record=True, width=120, file=io.StringIO())
-        plan = prepare(path, tmp_path / store, {"cpus_per_worker": 2})
+        plan = prepare(path, tmp_path / store, {"groups": 1})
         return command.run(plan, console, None), console.export_text()
 
     return run
@@ -82,12 +82,8 @@ def test_a_search_runs_to_its_end_and_goes_on_after_a_kill_as_if_it_had_not_been
     assert [row.state for row in status(plan)] == ["done"] * 6
     assert len(results.analyse(plan).study.cells) == 6
 
-    raised = write_spec(*SEARCH, ("trials: 3", "trials: 4"))
-    summary, _ = sweep(raised)
-    assert (summary.run, summary.reused) == (2, 6)
-
     cut = StoreFolder(tmp_path / "cut")
-    arguments = ["run", str(raised), "--store", str(cut.root), "--cpus-per-worker", "2"]
+    arguments = ["run", str(path), "--store", str(cut.root), "--groups", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "mfsweep", *arguments],
         env=os.environ | {"RAY_ADDRESS": ray_cluster},
@@ -95,16 +91,16 @@ def test_a_search_runs_to_its_end_and_goes_on_after_a_kill_as_if_it_had_not_been
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 400
-    while len(records(cut)) < 3 and time.monotonic() < deadline and process.poll() is None:
+    while len(records(cut)) < 2 and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = records(cut)
-    assert 3 <= len(before) < 8
-    assert len(complete(cut)) < 4
+    assert 2 <= len(before) < 6
+    assert len(complete(cut)) < 3
 
-    summary, _ = sweep(raised, "cut")
-    assert summary.run + summary.reused == 8
+    summary, _ = sweep(path, "cut")
+    assert summary.run + summary.reused == 6
     assert complete(cut) == complete(whole), "the same points with the same values, none twice"
     assert records(cut) == records(whole)
 

@@ -34,7 +34,7 @@ def summary(run=0, reused=0, failed=0, interrupted=False):
 
 @pytest.mark.cluster
 def test_specs_run_one_after_another_and_share_their_stages(ray_cluster, specs, console, tmp_path):
-    plans = [prepare(spec, tmp_path / "store", {"cpus_per_worker": 2}) for spec in specs]
+    plans = [prepare(spec, tmp_path / "store", {"groups": 1}) for spec in specs]
     outcome = several.run(plans, console, None)
     assert outcome.counts() == {"run": 5, "reused": 1, "failed": 0, "skipped": 0, "pruned": 0}, (
         "direct training is the same in both"
