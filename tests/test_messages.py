@@ -198,6 +198,16 @@ def test_a_mistake_of_a_kind(write_spec, tmp_path, old, new, line, says):
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize("field", ["wher: {}", "bars: [finetune_size], wher: {}", "bars: 3"])
+def test_a_field_that_is_called_as_its_figures_kind_hides_no_mistake(write_spec, tmp_path, field):
+    figure = f"{{kind: bars, y: result.test.cc.energy_mae, {field}}}"
+    with pytest.raises(SpecError) as caught:
+        prepare(write_spec(("result: finetune", f"figures: {{one: {figure}}}\nresult: finetune")), tmp_path / "store")
+    name = "bars" if field == "bars: 3" else "wher"
+    assert f"figures.one.{name}: got " in str(caught.value)
+    assert ("Did you mean 'where'?" in str(caught.value)) == (name == "wher")
+
+
 def test_no_method_is_suggested_that_the_subset_does_not_carry(write_spec, tmp_path):
     path = write_spec(
         ("t: {size: 40, needs: [cc, dft]}", "t: {size: 40, needs: [dft]}"), ("evaluate: [{labels: cc", "evaluate: [{labels: ccc")

@@ -15,6 +15,10 @@ from mfsweep.spec.base import MisplacedError
 FieldPath = tuple[str | int, ...]
 
 
+_TELLING = ("kind", "architecture")
+"""Fields that tell which of several models a mapping is."""
+
+
 class Problem(NamedTuple):
     """One thing that is wrong with a tree."""
 
@@ -149,12 +153,18 @@ def _absent(step: str | int) -> str:
 def _walk(tree: Any, location: tuple[str | int, ...]) -> FieldPath:
     """Return the part of a Pydantic location that is in the tree; the tags of unions in between name no place of it."""
     place: list[str | int] = []
+    entered = True
     for step in location:
+        # `bars` is a tag, and a field of what it tags: the tag comes first.
+        if entered and isinstance(tree, dict) and step in [tree.get(field) for field in _TELLING]:
+            entered = False
+            continue
         inside = isinstance(tree, dict) and step in tree
         inside |= isinstance(tree, list | tuple) and isinstance(step, int) and step < len(tree)
         if inside:
             tree = tree[step]  # pyright: ignore[reportCallIssue, reportArgumentType] (`inside` says it can)
             place.append(step)
+            entered = True
     return tuple(place)
 
 
