@@ -34,6 +34,7 @@ from mfsweep.cli.options import (
 )
 from mfsweep.cli.plan import bench, plan
 from mfsweep.cli.screen import lenient_output
+from mfsweep.cli.select import select
 from mfsweep.cli.store import store as store_commands
 from mfsweep.cli.track import track
 from mfsweep.cli.validate import validate
@@ -112,6 +113,7 @@ cli.add_command(schema)
 cli.add_command(export)
 cli.add_command(show)
 cli.add_command(validate)
+cli.add_command(select)
 
 
 @cli.command()

@@ -74,6 +74,19 @@ def unlabelled(
     )
 
 
+def without_labels(structures: Structures, indices: NDArray[np.integer]) -> Structures:
+    """Return some structures in the order of `indices`, without their labels and texts."""
+    atoms = structures.atoms_of(indices)
+    return unlabelled(
+        structures.sizes[indices],
+        structures.species[atoms],
+        structures.positions[atoms],
+        charge=None if structures.charge is None else structures.charge[indices],
+        cell=None if structures.cell is None else structures.cell[indices],
+        pbc=None if structures.pbc is None else structures.pbc[indices],
+    )
+
+
 def of_atoms(atoms: Sequence[Atoms]) -> Structures:
     """Return the structures of some ase.Atoms, in their order; a lattice vector that is not periodic counts zero."""
     pbc = np.array([one.pbc for one in atoms], np.bool_).reshape(-1, 3)

@@ -165,6 +165,8 @@ class DataView:
                 f"data.splits.{labelled.subset}.size"
             )
         members = members[labelled.range[0] if labelled.range else 0 : labelled.end]
+        if labelled.size == "labelled":
+            return self._labelled(labelled, members)
         self._require_labels(labelled.labels, labelled.subset, members, shown(labelled))
         return members
 
@@ -304,6 +306,21 @@ class DataView:
                 f"{self.place}: expected one of the label methods {known}, which data.labels declares, got {method!r}."
                 f"{nearest(method, self.structures.labels)}"
             )
+
+    def _labelled(self, labelled: LabelledSet, members: Indices) -> Indices:
+        """Return those of a subset's training structures that carry a set's labels.
+
+        Raises:
+            DataError: none does.
+        """
+        self.require_method(labelled.labels)
+        kept = members[self.structures.usable(labelled.labels)[members]]
+        if not len(kept):
+            raise DataError(
+                f"{self.place}: {shown(labelled)}: none of its {len(members)} structures carries {labelled.labels}: "
+                "`mfsweep data add` gives structures the labels of another data set"
+            )
+        return kept
 
     def _require_labels(self, method: str, subset: str, members: Indices, place: str) -> None:
         self.require_method(method)

@@ -25,13 +25,16 @@ _FORCES = (Quantity.FORCE_MAE, Quantity.FORCE_RMSE)
 def resolved_needs(spec: Spec, cells: list[Cell], found: Gathered) -> dict[SubsetName, tuple[str, ...]]:
     """Return each subset's label methods: as declared, else all that any cell trains on it or scores on it.
 
+    A set of those that are labelled asks nothing of the others.
+
     What is declared and not known goes to `found`.
     """
     used: dict[str, set[str]] = {}
     evaluated = {id(cell.evaluations): cell.evaluations for cell in cells}
     stages = {id(live.stage): live for cell in cells for live in cell.stages.values()}
     derived = {name: made for live in stages.values() for name, made in live.mixture.derived.items()}
-    pairs = [(labelled.labels, labelled.subset) for live in stages.values() for labelled in live.mixture.sets]
+    sets = [labelled for live in stages.values() for labelled in live.mixture.sets]
+    pairs = [(labelled.labels, labelled.subset) for labelled in sets if labelled.size != "labelled"]
     scores = [*evaluated.values(), *(live.stage.evaluate for live in stages.values())]
     pairs += [(evaluation.labels, evaluation.subset) for group in scores for evaluation in group]
     pairs += [(evaluation.base, evaluation.subset) for group in scores for evaluation in group if evaluation.base]

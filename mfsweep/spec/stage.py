@@ -44,8 +44,9 @@ class _Slice(Frozen):
 
     subset: SubsetName
     """Part of the structures that they are taken from."""
-    size: NonNegativeInt | Literal["all"] = "all"
-    """Training structures: the first `size` of the subset's one shuffle. 0: the set vanishes."""
+    size: NonNegativeInt | Literal["all", "labelled"] = "all"
+    """Training structures: the first `size` of the subset's one shuffle. 0: the set vanishes. `labelled`: those of the
+    subset that carry the labels, as after `mfsweep select`; such a set adds nothing to what the subset needs."""
     range: tuple[NonNegativeInt, NonNegativeInt] | None = None
     """In place of `size`: the structures from i up to, not including, j of the same shuffle. i = j: it vanishes."""
     probability: Annotated[Float, Field(ge=0, le=1)] | None = None
@@ -74,7 +75,7 @@ class _Slice(Frozen):
         """Return where it ends in the subset's shuffle; None: at the shuffle's own end."""
         if self.range is not None:
             return self.range[1]
-        return None if self.size == "all" else self.size
+        return None if isinstance(self.size, str) else self.size
 
     @property
     def extent(self) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mfsweep.data.bare import bare_batch, of_atoms
+from mfsweep.data.bare import bare_batch, of_atoms, without_labels
 from mfsweep.data.reference import offset_table
 from mfsweep.data.structures import SYMBOLS, Structures
 from mfsweep.errors import DataError, StoreError, TrainingError, nearest
@@ -137,18 +137,24 @@ class Predictor:
         Raises:
             DataError: an element that the head does not know.
         """
-        structures = of_atoms(atoms)
-        self._require_known(structures)
-        energy = np.zeros(len(atoms))
+        return self.compute_structures(of_atoms(atoms), forces=forces, stress=stress, max_atoms=max_atoms)
+
+    def compute_structures(
+        self, structures: Structures, *, forces: bool, stress: bool = False, max_atoms: int = MAX_ATOMS
+    ) -> PredictedLabels:
+        """Return what `compute` does, of S structures in flat arrays; arguments and errors as of it."""
+        self.require_known(structures)
+        count = len(structures.sizes)
+        energy = np.zeros(count)
         force = np.zeros((len(structures.species), 3))
-        tension = np.full((len(atoms), 6), np.nan)
+        tension = np.full((count, 6), np.nan)
         for start, stop in chunks(structures.sizes, max_atoms):
             rows = slice(structures.offsets[start], structures.offsets[stop])
-            part = of_atoms(atoms[start:stop])
+            part = without_labels(structures, np.arange(start, stop))
             energy[start:stop], force[rows], tension[start:stop] = self._chunk(part, forces=forces, stress=stress)
-        owner = np.repeat(np.arange(len(atoms)), structures.sizes)
-        energy += np.bincount(owner, weights=self._offsets[structures.species], minlength=len(atoms))
-        each = np.split(force, structures.offsets[1:-1]) if len(atoms) else []
+        owner = np.repeat(np.arange(count), structures.sizes)
+        energy += np.bincount(owner, weights=self._offsets[structures.species], minlength=count)
+        each = np.split(force, structures.offsets[1:-1]) if count else []
         return PredictedLabels(energy, each if forces else None, tension if stress else None)
 
     def _chunk(
@@ -172,7 +178,12 @@ class Predictor:
         tension = np.stack([whole[:, i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], axis=1)
         return _array(found.energy), _array(found.forces), tension
 
-    def _require_known(self, structures: Structures) -> None:
+    def require_known(self, structures: Structures) -> None:
+        """Refuse structures with an element that the head does not know.
+
+        Raises:
+            DataError: with the elements.
+        """
         foreign = sorted(set(np.unique(structures.species).tolist()) - set(self.elements))
         if foreign:
             raise DataError(

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from mfsweep.models.stress import strained
 from mfsweep.spec.stage import Lora
+from mfsweep.train.readout_features import gradients_of
 
 
 @pytest.fixture(params=["equal heads", "an enlarged head", "adapters"])
@@ -183,3 +184,27 @@ def test_the_stress_is_the_slope_by_each_of_the_nine_strains(model, make_crystal
             energies.append(model(make_crystal(moved), "cc", forces=False).energy.item())
         slope = (energies[0] - energies[1]) / (2 * step) / volume.item()
         assert found.stress[0, row, column].item() == pytest.approx(slope, rel=1e-5, abs=1e-8)
+
+
+def test_readout_features_are_slopes_that_no_rotation_changes_and_no_other_structure(model, make_graph, molecules):
+    """The slope by the readouts' weights tells what moving along it does to the energies, and is zero for others."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(requires_grad=False)
+    for parameter in model.readout_parameters():
+        parameter.requires_grad_(requires_grad=True)
+    slopes = gradients_of(model, make_graph(*molecules), "cc")
+    alone = torch.cat([gradients_of(model, make_graph(molecule), "cc") for molecule in molecules])
+    torch.testing.assert_close(slopes, alone, rtol=1e-8, atol=1e-10)
+    turn = Rotation.from_rotvec([0.3, -1.1, 2.0]).as_matrix()
+    turned = gradients_of(model, make_graph(*[(s, x @ turn.T) for s, x in molecules]), "cc")
+    torch.testing.assert_close(slopes, turned, rtol=1e-8, atol=1e-10)
+    step = 1e-6 * torch.randn(slopes.shape[1], dtype=slopes.dtype, generator=torch.Generator().manual_seed(2))
+    before = model(make_graph(*molecules), "cc", forces=False).energy.detach()
+    parts = torch.split(step, [parameter.numel() for parameter in model.readout_parameters()])
+    with torch.no_grad():
+        for parameter, part in zip(model.readout_parameters(), parts, strict=True):
+            parameter.add_(part.view_as(parameter))
+    moved = model(make_graph(*molecules), "cc", forces=False).energy.detach() - before
+    torch.testing.assert_close(moved, slopes @ step, rtol=1e-3, atol=1e-9)
+    for parameter in model.parameters():
+        parameter.requires_grad_(requires_grad=True)

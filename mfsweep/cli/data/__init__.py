@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mfsweep.cli.data.adding import add
 from mfsweep.cli.data.exporting import export
 from mfsweep.cli.data.fetch import fetch_
 from mfsweep.cli.data.importing import import_
@@ -19,6 +20,7 @@ def data() -> None:
     """Bring data in, label them, look at them: no training."""
 
 
+data.add_command(add)
 data.add_command(info)
 data.add_command(export)
 data.add_command(fetch_)

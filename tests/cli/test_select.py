@@ -1,0 +1,69 @@
+"""`mfsweep select` and `mfsweep data add`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from performed import stage, store
+
+from mfsweep.cli.main import main
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Give a function that runs a command in an empty folder; it returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*args):
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, args)])
+        out, err = capsys.readouterr()
+        return ended.value.code, out, " ".join(err.split())
+
+    return command
+
+
+def test_a_choice_is_printed_written_and_labelled_by_what_it_says(run, tmp_path):
+    key = stage("two heads").key
+    asked = ["select", "bundled:mini-ccx", "--method", "cc", "--n", 7, "--by", key[:9], "--how", "random"]
+    code, out, err = run(*asked, "--among", "--store", store().root)
+    assert (code, err) == (0, "")
+    assert "structures stay out, of the test set" in out
+    stem = f"select-cc-{key[:8]}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{stem}.{end}" for end in ("csv", "h5", "json", "xyz")]
+    assert "mfsweep data label" not in out, "these have their labels"
+    code, _, err = run(*asked, "--store", store().root)
+    assert code == 2
+    assert f"{stem}.csv exists" in err
+    code, out, _ = run(*asked, "--among", "--store", store().root, "--overwrite", "--json", "--out", "other")
+    assert code == 0
+    assert [row["index"] for row in json.loads(out)["structures"]] == [
+        row["index"] for row in json.loads((tmp_path / f"{stem}.json").read_text())["structures"]
+    ]
+    code, out, _ = run("data", "add", "other.h5", f"{stem}.h5", "--labels", "ccsd(t)_631gd", "--as", "cc_2")
+    assert code == 2, "they are the same labels"
+    code, out, _ = run("data", "info", "other.h5", "--json")
+    assert (code, json.loads(out)["structures"]) == (0, 7)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--by", "zzz"], "no stage of"),
+        (["--by", "STAGE", "--method", "ccc"], "Did you mean 'cc'?"),
+        (["--by", "STAGE", "--n", "100000"], "expected at most"),
+        (["--by", "STAGE", "--n", "0"], "x>=1"),
+        (["--by", "STAGE", "--how", "luck"], "is not one of"),
+        (["--by", "STAGE", "--how", "committee"], "a committee needs 2 members"),
+        (["--by", "STAGE", "--head", "ccc"], "Did you mean 'cc'?"),
+        (["--by", "STAGE", "--method", "gfn2_xtb"], "every structure has gfn2_xtb labels"),
+        (["--by", "STAGE", "--spec", "none.yaml"], "none.yaml"),
+    ],
+)
+def test_a_mistake_is_a_sentence(run, args, said, tmp_path):
+    args = [stage("two heads").key if arg == "STAGE" else arg for arg in args]
+    code, _, err = run("select", "bundled:mini-ccx", "--method", "cc", "--n", 3, "--store", store().root, *args)
+    assert code == 2
+    assert said in err
+    assert not list(tmp_path.iterdir())
