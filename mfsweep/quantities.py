@@ -200,6 +200,19 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def span(seconds: float) -> str:
+    """Return a time as a person says it: `4d 03h`, `3h 05m`, `2m 10s`, `7s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= _DAYS_FROM:
+        return f"{hours // 24}d {hours % 24:02d}h"
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
+
+
+_DAYS_FROM = 48
+"""Hours from which a time is told in days."""
+
+
 ABOVE_OFFSETS = "! above the error of the energy offsets alone: worse than no model"
 """What the mark of `beside_offsets` means, for the foot of a table."""
 

@@ -27,9 +27,9 @@ from mfsweep.run.databases import OptunaTables, whole
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.store_tracking import open_or_go_on
 from mfsweep.files import write_text
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
-spec, store = Path(sys.argv[1]), Store(Path(sys.argv[2]))
+spec, store = Path(sys.argv[1]), StoreFolder(Path(sys.argv[2]))
 store.prepare()
 plan = prepare(spec, store.root)
 for key in plan.graph.nodes:

@@ -5,13 +5,21 @@
 #SBATCH --gpus-per-node=4
 #SBATCH --cpus-per-task=32
 #SBATCH --exclusive
-#SBATCH --time=24:00:00
+#SBATCH --time=1-00:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@300
 set -euo pipefail
 source /shared/mfsweep/.venv/bin/activate
-export MFSWEEP_STORE=/shared/mfsweep-store      # the store outlives the job: submit again to go on
+export MFSWEEP_STORE=/shared/mfsweep-store      # the store outlives the job: what is queued again goes on from it
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 
-# Starts Ray on every node, the sweep on the first, and ends Ray again.
+# Slurm queues the job again where it takes its nodes away (--requeue); the job itself does five minutes before its end.
+trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
+
+# Starts Ray on every node, the sweep on the first, and ends Ray again. In the background: while bash waits, it answers
+# signals.
 srun ray symmetric-run --address "$head:6379" --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus "$SLURM_CPUS_PER_TASK" \
-    -- env RAY_ADDRESS=auto mfsweep run /shared/specs/first.yaml
+    -- env RAY_ADDRESS=auto mfsweep run /shared/specs/first.yaml &
+wait $!

@@ -15,10 +15,14 @@ from typing import Any
 import click
 
 from mfsweep import __version__
+from mfsweep.cli.audit import audit
 from mfsweep.cli.data import data
 from mfsweep.cli.env import env
 from mfsweep.cli.export import export, show
 from mfsweep.cli.init import init, schema
+from mfsweep.cli.jobs import address_option, cancel, logs
+from mfsweep.cli.jobs import detach as submit_run
+from mfsweep.cli.launch import launch
 from mfsweep.cli.options import (
     as_json,
     console,
@@ -26,7 +30,6 @@ from mfsweep.cli.options import (
     prepared,
     readable,
     show_ray_the_token,
-    spec_and_store,
     specs_and_store,
     store_option,
     verify_option,
@@ -35,6 +38,7 @@ from mfsweep.cli.options import (
 from mfsweep.cli.plan import bench, plan
 from mfsweep.cli.screen import lenient_output
 from mfsweep.cli.select import select
+from mfsweep.cli.standing import status
 from mfsweep.cli.store import store as store_commands
 from mfsweep.cli.track import track
 from mfsweep.cli.validate import validate
@@ -114,6 +118,11 @@ cli.add_command(export)
 cli.add_command(show)
 cli.add_command(validate)
 cli.add_command(select)
+cli.add_command(logs)
+cli.add_command(cancel)
+cli.add_command(status)
+cli.add_command(launch)
+cli.add_command(audit)
 
 
 @cli.command()
@@ -132,6 +141,12 @@ cli.add_command(select)
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of tracking.uri.  [env: MLFLOW_TRACKING_URI]"
 )
 @verify_option
+@click.option(
+    "--notify", multiple=True, metavar="COMMAND|URL", envvar="MFSWEEP_NOTIFY",
+    help="Tell it of each failure and of the end: a command of the shell, or the address of a web hook.",
+)  # fmt: skip
+@click.option("--detach", is_flag=True, help="Submit it as a job of the cluster at --address, and return.")
+@address_option
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -142,6 +157,9 @@ def run(
     smoke: bool,
     tracking_uri: str | None,
     verify: bool,
+    notify: tuple[str, ...],
+    detach: bool,
+    address: str | None,
     **over: Any,
 ) -> None:
     """Train every stage of each SPEC that the store does not have, then fit its laws and write its report.
@@ -154,8 +172,13 @@ def run(
     Examples:  mfsweep run search_spaces/quickstart.yaml
                mfsweep run search_spaces/quickstart.yaml --smoke
                mfsweep run search_spaces/mini/*.yaml
+               mfsweep run spec.yaml --store /shared/store --detach --address http://head:8265
                ray job submit --address http://head:8265 -- mfsweep run spec.yaml --store /shared/store
     """  # noqa: D301
+    if detach:
+        given = {"smoke": smoke, "verify": verify, "json": as_json, **over}
+        submit_run(address, specs, store, given | {"tracking_uri": tracking_uri, "notify": notify})
+        return
     show_ray_the_token()
     writable(store)
     screen = console(stderr=as_json)
@@ -167,6 +190,7 @@ def run(
         from mfsweep.cli.planned import print_plan
         from mfsweep.run.signals import as_interrupts
         from mfsweep.sweep import several
+        from mfsweep.sweep.notify import Notifier
         from mfsweep.sweep.space import warn_of_space
 
     several.admit(plans, store, tracking_uri)
@@ -174,29 +198,12 @@ def run(
         print_plan(screen, one)
     if not smoke:
         warn_of_space(plans, screen)
-    with as_interrupts():
-        outcome = several.smoke(plans, screen) if smoke else several.run(plans, screen, tracking_uri)
+    with as_interrupts(), Notifier(notify, lambda text: screen.print(text, soft_wrap=True, markup=False)) as notifier:
+        outcome = several.smoke(plans, screen) if smoke else several.run(plans, screen, tracking_uri, notifier.failed)
+        notifier.tell("ended", outcome.sentence(), **outcome.as_json())
     if as_json:
         click.echo(json.dumps(outcome.as_json()))
     ctx.exit(outcome.exit_code)
-
-
-@cli.command()
-@spec_and_store
-@as_json
-def status(spec: Path, store: Path, *, as_json: bool) -> None:
-    """Show each stage of SPEC: done (with its error), failed or pruned (with the reason), skipped, begun, or to do.
-
-    \b
-    Example:  mfsweep status search_spaces/quickstart.yaml
-    """  # noqa: D301
-    from mfsweep.cli.status import status_table
-
-    rows = looked_at(spec, store).status()
-    if as_json:
-        click.echo(json.dumps([row.as_json() for row in rows], indent=1))
-    else:
-        console().print(status_table(rows))
 
 
 @cli.command()

@@ -139,12 +139,14 @@ def require_store(store: Path) -> None:
     StoreFolder(store).require_there()
 
 
-def show_ray_the_token() -> None:
-    """Let Ray use the token of this machine on the cluster of RAY_ADDRESS; it reads this setting when it is imported.
+def show_ray_the_token(*, joins: bool = False) -> None:
+    """Let Ray use the token of this machine on the cluster of RAY_ADDRESS, or with `joins` of another address.
+
+    It reads this setting when it is imported.
 
     `ray start` asks for a token as soon as the machine has one, and a first local Ray makes one; a process that joins
     does not send it unless told to.
     """
     named = os.environ.get("RAY_AUTH_TOKEN_PATH") or f"{os.environ.get('HOME', '')}/.ray/auth_token"  # as Ray looks
-    if "RAY_ADDRESS" in os.environ and ("RAY_AUTH_TOKEN" in os.environ or Path(named).exists()):
+    if (joins or "RAY_ADDRESS" in os.environ) and ("RAY_AUTH_TOKEN" in os.environ or Path(named).exists()):
         os.environ.setdefault("RAY_AUTH_MODE", "token")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.markup import escape
 from rich.table import Table
 
 from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets
+from mfsweep.store.pace import Pace
 from mfsweep.sweep.status import StageStatus
 
 
-def status_table(rows: Iterable[StageStatus]) -> Table:
+def status_table(rows: Iterable[StageStatus], paces: Mapping[str, Pace] | None = None) -> Table:
     """Return the rows of `status` as a table: errors in meV/atom, validation unless said otherwise."""
     table = Table(box=None, pad_edge=False, caption_justify="left")
     for column in ("key", "stage", "state", "steps", "energy MAE, meV/atom"):
         table.add_column(column, no_wrap=column != "stage")
     for row in rows:
-        values = " ".join(f"{axis}={value}" for axis, value in row.values.items())
         errors = [
             f"{path.removesuffix('.energy_mae')} {value:.1f}"
             for path, value in row.metrics.items()
@@ -32,5 +32,10 @@ def status_table(rows: Iterable[StageStatus]) -> Table:
         if row.reason:
             errors.append(escape(f"{row.reason.strip().splitlines()[0]} ({row.log})"))
         steps = str(row.record.steps) if row.record else ""
-        table.add_row(row.key, f"{row.stage} {values}", row.state, steps, ", ".join(errors))
+        if (pace := (paces or {}).get(row.key)) and not row.record:
+            steps = f"{pace.step} of {pace.limit}"
+            errors.insert(0, f"{pace.structures_per_second:.0f} structures/s")
+            if pace.error:
+                errors.insert(0, f"{pace.error[0].removesuffix('.energy_mae')} {pace.error[1]:.1f}")
+        table.add_row(row.key, row.title, row.state, steps, ", ".join(errors))
     return table

@@ -24,22 +24,24 @@ from mfsweep.run.worker_group import KeptGroup, WorkerGroup
 _KEPT = KeptGroup()
 
 
-def perform_in_group(job: Job, scratch: str, begun: Callable[[], None]) -> None:
+def perform_in_group(job: Job, scratch: str, begun: Callable[[], None], is_lost: Callable[[], bool]) -> None:
     """Perform a stage in worker groups, one after another as long as its failures allow.
 
     Args:
         job: the stage.
         scratch: folder that Ray Train writes in.
         begun: called in this process each time that a group is complete.
+        is_lost: whether another run has taken the stage over.
 
     Raises:
         TrainingError: a rank's own, or too many failures in a row.
         TrainingFailedError: the disk is full.
+        TakenOver: another run has the stage.
     """
     failures = 0
     step: int | None = None
     while True:
-        group, error = _perform(job, scratch, begun)
+        group, error = _perform(job, scratch, begun, is_lost)
         if error is None:
             return
         if disk.is_full(job.folder.path):
@@ -48,7 +50,7 @@ def perform_in_group(job: Job, scratch: str, begun: Callable[[], None]) -> None:
             failures, step = 0, group.step
         gone = lost_nodes(error, group.nodes)
         failures += not gone
-        what = loss(error, group.nodes, job.resources.workers, gone)
+        what = (not gone and group.hung) or loss(error, group.nodes, job.resources.workers, gone)
         if failures > job.resources.max_failures:
             raise TrainingError(f"the group failed {failures} times without a validation in between, at last: {what}")
         count = "not counted as a failure" if gone else f"failure {failures} since the last validation"
@@ -57,12 +59,14 @@ def perform_in_group(job: Job, scratch: str, begun: Callable[[], None]) -> None:
         tune.report({LOST: what})
 
 
-def _perform(job: Job, scratch: str, begun: Callable[[], None]) -> tuple[WorkerGroup, TrainingFailedError | None]:
+def _perform(
+    job: Job, scratch: str, begun: Callable[[], None], is_lost: Callable[[], bool]
+) -> tuple[WorkerGroup, TrainingFailedError | None]:
     """Perform a stage in one group; return that group, and what ended it before the stage was done."""
     kind = job.resources, job.overlay, scratch
     group = _KEPT.take(*kind) or WorkerGroup(*kind)
     try:
-        error = group.perform(job, begun)
+        error = group.perform(job, begun, is_lost)
     except TrainingError:
         group.close()
         raise

@@ -15,6 +15,11 @@ from mfsweep.run.stage_trial import POLL_SECONDS, UNREACHABLE_SECONDS, is_gone, 
 Nodes = Mapping[int, tuple[str, str]]
 """Rank -> id of its node, and host."""
 
+
+class TakenOver(Exception):  # noqa: N818 (no error: it ends a trial)
+    """Another run holds the stage by now: this one was stopped for so long that its lease was taken for dead."""
+
+
 WORD_SECONDS = 5.0
 """Between two words of a trial that waits: only in `tune.report` can a stop reach it."""
 NODE_SECONDS = 5.0
@@ -43,7 +48,7 @@ def lost_nodes(error: Exception, nodes: Nodes) -> dict[str, list[int]]:
         time.sleep(POLL_SECONDS)
     if not gone and isinstance(error, PreemptionError):
         for rank in error.preemption_info.preempted_ranks:
-            gone.setdefault(_host(nodes, rank), []).append(rank)
+            gone.setdefault(host_of(nodes, rank), []).append(rank)
     return gone
 
 
@@ -64,7 +69,7 @@ def loss(error: Exception, nodes: Nodes, workers: int, gone: Mapping[str, list[i
     # Where a rank dies, the others' collectives fail as well: it is named alone.
     failures = {rank: failure for rank, failure in error.worker_failures.items() if _died(failure)}
     return "; ".join(
-        f"lost rank {rank} of {workers} on {_host(nodes, rank)}: {_last_line(failure)}"
+        f"lost rank {rank} of {workers} on {host_of(nodes, rank)}: {_last_line(failure)}"
         for rank, failure in sorted((failures or error.worker_failures).items())
     )
 
@@ -72,6 +77,11 @@ def loss(error: Exception, nodes: Nodes, workers: int, gone: Mapping[str, list[i
 def waiting(spoken: float) -> list[dict[str, Any]]:
     """Return the word of a trial that waits, if its last one is long ago."""
     return [{"waiting": True}] if time.monotonic() - spoken > WORD_SECONDS else []
+
+
+def host_of(nodes: Nodes, rank: int) -> str:
+    """Return the host of a rank, as it is named to a person."""
+    return nodes.get(rank, ("", "an unknown node"))[1]
 
 
 def _died(failure: BaseException) -> bool:
@@ -87,10 +97,6 @@ def _unreachable(error: Exception) -> bool:
 
 def _cause(failure: BaseException) -> BaseException:
     return getattr(failure, "health_check_failure", failure)
-
-
-def _host(nodes: Nodes, rank: int) -> str:
-    return nodes.get(rank, ("", "an unknown node"))[1]
 
 
 def _last_line(error: BaseException) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 import ray
 
+from mfsweep.run.hung import Pulse
+
 COMPLETE = "complete"
 """Key of the item that says that all ranks have begun a job: rank -> its node's id, and host."""
 
@@ -30,6 +32,8 @@ class Mailbox:
         """All jobs so far; None ends the group."""
         self._items: list[dict[str, Any]] = []
         self._nodes: dict[int, tuple[str, str]] = {}
+        self._workers: dict[int, Any] = {}
+        self._pulses: dict[int, Pulse] = {}
         self._ends: dict[int, str | None] = {}
         """Rank -> the text of the error that ended the job there, or None."""
         self._answers: list[bool] = []
@@ -39,7 +43,7 @@ class Mailbox:
     async def give(self, job: dict[str, Any] | None) -> None:
         """Give the group its next job, a dumped one; None lets the workers go home."""
         self._jobs.append(job)
-        self._items, self._nodes, self._ends, self._answers = [], {}, {}, []
+        self._items, self._nodes, self._ends, self._answers, self._pulses = [], {}, {}, [], {}
         await self._tell()
 
     async def job(self, number: int) -> dict[str, Any] | None:
@@ -68,11 +72,25 @@ class Mailbox:
         items, self._items = self._items, []
         return items
 
-    async def begin(self, rank: int, node: tuple[str, str]) -> None:
-        """Note where a rank has begun the job: its node's id, and host."""
+    async def begin(self, rank: int, node: tuple[str, str], worker: Any) -> None:
+        """Note where a rank has begun the job: its node's id, and host; and its actor."""
         self._nodes[rank] = node
+        self._workers[rank] = worker
         if len(self._nodes) == self._ranks:
             await self.put({COMPLETE: self._nodes})
+
+    async def beat(self, rank: int, pulse: Pulse) -> None:
+        """Note a rank's pulse."""
+        self._pulses[rank] = pulse
+
+    async def pulses(self) -> dict[int, Pulse]:
+        """Return the last pulse of each rank that is at the job, once all ranks have begun it."""
+        begun = len(self._nodes) == self._ranks
+        return {rank: pulse for rank, pulse in self._pulses.items() if begun and rank not in self._ends}
+
+    async def kill(self, rank: int) -> None:
+        """End the process of a rank, however it hangs: the others fail in their collective then."""
+        ray.kill(self._workers[rank])
 
     async def end(self, rank: int, error: str | None) -> None:
         """Note that a rank has ended the job, and with which error."""

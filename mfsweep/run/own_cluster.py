@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import ray
 from ray._common.utils import get_default_ray_temp_dir
+from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from mfsweep.errors import ResourceError
@@ -54,7 +55,8 @@ def start(init: Callable[..., object]) -> None:
         arguments = options()
         running = set(psutil.Process().children(recursive=True))
         try:
-            init(**arguments)
+            with _on_the_loopback():
+                init(**arguments)
         except Exception as error:
             # What Ray raises of a process that was not up in time is a plain Exception or RuntimeError.
             late = type(error) in (Exception, RuntimeError, TimeoutError) or isinstance(error, RayError)
@@ -65,6 +67,21 @@ def start(init: Callable[..., object]) -> None:
                 raise _not_started(arguments, error) from error
         else:
             return
+
+
+@contextlib.contextmanager
+def _on_the_loopback() -> Iterator[None]:
+    """Let the node of Ray's start have the loopback's address meanwhile, so that only this machine reaches its ports.
+
+    Ray does so on macOS. On Linux it takes the address of a network card, also in place of a loopback's that is given,
+    and then listens on every card.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def options() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mfsweep.plan.graph import Node, StageGraph
-from mfsweep.quantities import Quantity
+from mfsweep.quantities import Quantity, span
 from mfsweep.run.stage_queue import PAUSED
 from mfsweep.spec.axes import Value
 
@@ -61,6 +61,8 @@ class SweepDisplay:
         self._steps = 0.0
         """Steps of the stages that have ended."""
         self._search = ""
+        self.failed: Callable[[str, str], object] = lambda key, stage: None  # noqa: ARG005 (by default nobody)
+        """Is told the key and the name of a stage that has failed."""
         self.waiting = 0
         """Stages that have been handed out and wait for their workers."""
         self._running: dict[str, _Running] = {}
@@ -116,6 +118,8 @@ class SweepDisplay:
             self._ended.add(key)
             self._done += key not in self._reused
             self._steps += _weight(node)
+        if outcome == "failed":
+            self.failed(key, describe(node))
         took = f" in {span(time.monotonic() - running.since)}" if running else ""
         self.say(f"{outcome:<6} {describe(node)}{took}" + (f": {kept}" if kept else ""))
 
@@ -199,10 +203,3 @@ def _weight(node: Node) -> float:
 
 def _fraction(running: _Running) -> float:
     return min(1.0, running.last.get("step", 0) / _weight(running.node))
-
-
-def span(seconds: float) -> str:
-    """Return a time as a person says it: `3h 05m`, `2m 10s`, `7s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"

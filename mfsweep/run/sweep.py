@@ -30,6 +30,7 @@ from mfsweep.run.tracking import Tracker, Untracked
 from mfsweep.run.watcher import SweepWatcher, take_in
 from mfsweep.spec.resources import Resources
 from mfsweep.store import StageFolder
+from mfsweep.store.lease import Observer
 
 if TYPE_CHECKING:
     from mfsweep.run.search import SearchPlan
@@ -120,13 +121,14 @@ def run(
             mirror.grow(search.plan.graph)
         return _parents(now())
 
+    observer = Observer()
     queue = StageQueue(
         _parents(plan),
         config,
         lambda key: cluster.trial_resources(resources, node(key).training.model.architecture),
         room.at_a_time if room else lambda _: 0,
         lambda key: now().is_done(key),
-        lambda key: _is_claimed(store.stage(key)),
+        lambda key: _is_claimed(observer, store.stage(key)),
         resources.max_failures,
         supply if search else None,
         search.is_spared if search else lambda _: False,
@@ -176,9 +178,9 @@ def _why(search: SearchPlan | None, key: str) -> str:
     return search.why_spared(key)
 
 
-def _is_claimed(folder: StageFolder) -> bool:
+def _is_claimed(observer: Observer, folder: StageFolder) -> bool:
     try:
-        return folder.is_claimed()
+        return observer.is_held(folder.path)
     except OSError:  # another user's: its trial meets the same, and says so
         return False
 

@@ -9,7 +9,8 @@ How it can end otherwise than well:
 
     an MfsweepError             would come again: it is written to the stage's log, and the trial ends normally, undone
     a search's pruner           the trial ends at the validation that decided, undone; its checkpoint stays
-    another sweep's claim       the trial ends at once, undone; the queue holds the stage back
+    another sweep's claim       the trial ends at once, undone; the queue holds the stage back. Likewise at a validation
+                                where another has taken the stage over, because this process was stopped for long
     a full disk                 the stage waits for room and goes on from its last checkpoint
     anything else               the stage is started again from its last checkpoint: `max_failures` times without a
                                 validation in between, then it has failed
@@ -34,12 +35,15 @@ from mfsweep.errors import MfsweepError
 from mfsweep.run import disk
 from mfsweep.run.group import perform_in_group
 from mfsweep.run.job import Job
-from mfsweep.run.lost import WORD_SECONDS
+from mfsweep.run.lost import WORD_SECONDS, TakenOver
 from mfsweep.run.perform import perform
 from mfsweep.run.stage_queue import BEGUN, CLAIMED, ENDED, GIVEN_UP, PAUSED
 from mfsweep.run.stage_trial import last_line
+from mfsweep.store.lease import Holding
 from mfsweep.train.loop import Progress
 from mfsweep.train.world import World
+
+TAKEN_OVER = "stopped: meanwhile another run has taken the stage over"
 
 
 def run_stage(config: dict[str, Any]) -> None:
@@ -52,12 +56,14 @@ def run_stage(config: dict[str, Any]) -> None:
             if not mine or job.folder.is_done([own.identity() for own in job.evaluations]):
                 end[CLAIMED] = True
                 return
-            with _logged(job):
+            with _logged(job, mine):
                 if job.resources.workers == 1:
-                    _in_process(job)
+                    _in_process(job, mine)
                 else:
-                    perform_in_group(job, config["scratch"], begun)
-            if is_given_up(job):
+                    perform_in_group(job, config["scratch"], begun, mine.is_lost)
+            if mine.is_lost():
+                end[CLAIMED] = True
+            elif is_given_up(job):
                 end[GIVEN_UP] = True
 
     _in_spite_of_full_disks(job, work)
@@ -74,14 +80,14 @@ def begun() -> None:
     tune.report({BEGUN: ray.get_runtime_context().get_node_id()})
 
 
-def _in_process(job: Job) -> None:
+def _in_process(job: Job, mine: Holding) -> None:
     if job.overlay and job.overlay not in sys.path:
         assert "e3nn" not in sys.modules, "architectures with different packages never share a process"
         sys.path.insert(0, job.overlay)
 
     def report(progress: Progress) -> bool:
         tune.report(progress._asdict())
-        return not is_given_up(job)
+        return not (mine.is_lost() or is_given_up(job))
 
     def loop() -> None:
         torch.set_num_threads(max(1, int(job.resources.cpus_per_worker)))
@@ -110,7 +116,7 @@ def _in_spite_of_full_disks(job: Job, work: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _logged(job: Job) -> Iterator[None]:
+def _logged(job: Job, mine: Holding) -> Iterator[None]:
     """Write the stage's begin, end and any error to its log; an MfsweepError ends here."""
     say = job.folder.say
     job.folder.begin()
@@ -120,10 +126,12 @@ def _logged(job: Job) -> Iterator[None]:
     except MfsweepError as error:
         say(f"{type(error).__name__}: {error}")
         job.folder.fail(str(error))
+    except TakenOver:
+        say(TAKEN_OVER)
     except Exception as error:
         full = f"the disk of {job.store} is full: {last_line(str(error))}"
         say(full if disk.is_why(error) else traceback.format_exc())
         raise
     else:
         pruning = job.folder.pruning() if job.judged else None
-        say(f"{pruning.reason}; its checkpoint stays" if pruning else "done")
+        say(TAKEN_OVER if mine.is_lost() else f"{pruning.reason}; its checkpoint stays" if pruning else "done")

@@ -10,6 +10,7 @@ from ray.train import get_context
 from ray.train.torch import get_device
 
 from mfsweep.errors import MfsweepError
+from mfsweep.run.hung import Heart
 from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
 from mfsweep.train.loop import Progress
@@ -45,9 +46,11 @@ def _perform(job: Job, world: World, mailbox: Any) -> None:
         return not job.judged or bool(ray.get(mailbox.answered.remote()))
 
     runtime = ray.get_runtime_context()
-    ray.get(mailbox.begin.remote(world.rank, (runtime.get_node_id(), ray.util.get_node_ip_address())))
+    node = runtime.get_node_id(), ray.util.get_node_ip_address()
+    ray.get(mailbox.begin.remote(world.rank, node, runtime.current_actor))
     try:
-        perform(job, world, report)
+        with Heart(mailbox, world.rank, job.resources.hung_after_s) as heart:
+            perform(job, world._replace(enter=heart.enter), report)
     except MfsweepError as error:
         ray.get(mailbox.end.remote(world.rank, str(error)))
         if not ray.get(mailbox.all_ended.remote(TOGETHER_SECONDS)):

@@ -9,6 +9,7 @@ The trial only relays, so that a stop from Tune always arrives in `tune.report`,
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
@@ -24,8 +25,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mfsweep.errors import TrainingError
 from mfsweep.run.cluster import worker_resources
+from mfsweep.run.hung import Watch
 from mfsweep.run.job import Job
-from mfsweep.run.lost import Nodes, waiting
+from mfsweep.run.lost import Nodes, TakenOver, host_of, waiting
 from mfsweep.run.mailbox import COMPLETE, Mailbox
 from mfsweep.run.worker import work
 from mfsweep.spec.resources import Resources
@@ -34,6 +36,8 @@ POLL_SECONDS = 0.5
 """Between two looks at whether a worker group lives."""
 IDLE_SECONDS = 10.0
 """How long a group waits for a next stage: others may want its place."""
+TORCH_SECONDS = 1800
+"""Within which torch itself ends a collective, at least; the ranks of a group that starts meet within it, too."""
 MOST_STAGES = 200
 """Stages of one group, whose processes may grow."""
 
@@ -56,6 +60,8 @@ class WorkerGroup:
         """Those that it was given."""
         self.nodes: Nodes = {}
         """Where the ranks are, once they have begun."""
+        self.hung = ""
+        """Which ranks were ended because they hung, and why."""
         # Beside this process: a node of the group may go, and take its actors with it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._mailbox: Any = Mailbox.options(scheduling_strategy=here).remote(self.size)
@@ -68,22 +74,26 @@ class WorkerGroup:
         """Return whether it has not ended yet."""
         return self._thread.is_alive()
 
-    def perform(self, job: Job, begun: Callable[[], None]) -> TrainingFailedError | None:
+    def perform(self, job: Job, begun: Callable[[], None], is_lost: Callable[[], bool]) -> TrainingFailedError | None:
         """Perform a stage and relay its progress; return what ended the group before the stage was done.
 
         Args:
             job: the stage.
             begun: called in this process when all workers have begun it.
+            is_lost: whether another run has taken the stage over, which is asked at each validation.
 
         Raises:
             TrainingError: of a rank.
+            TakenOver: it has.
         """
         self.step = None
         self.stages += 1
         ray.get(self._mailbox.give.remote(job.model_dump(mode="json")))
-        spoken = time.monotonic()
+        spoken = looked = time.monotonic()
+        watch = Watch(job.resources.hung_after_s)
         ended = False
         while not ended:
+            looked = self._end_hung(watch, looked)
             ended = not self.is_alive or ray.get(self._mailbox.all_ended.remote(0))
             for item in ray.get(self._mailbox.take.remote(0 if ended else POLL_SECONDS)) or waiting(spoken):
                 if nodes := item.get(COMPLETE):
@@ -92,6 +102,8 @@ class WorkerGroup:
                 else:
                     tune.report(item)
                     self.step = item.get("step", self.step)
+                    if "step" in item and is_lost():
+                        raise TakenOver
                     if job.judged and "step" in item:
                         ray.get(self._mailbox.answer.remote(job.folder.pruning() is None))
                 spoken = time.monotonic()
@@ -102,6 +114,19 @@ class WorkerGroup:
         if isinstance(self._failure[0], TrainingFailedError):
             return self._failure[0]
         raise self._failure[0]
+
+    def _end_hung(self, watch: Watch, looked: float) -> float:
+        """End the ranks that hang, with which the group fails as it does when they die; return when this was."""
+        now = time.monotonic()
+        if not self.hung and self.is_alive:
+            hung = watch.look(ray.get(self._mailbox.pulses.remote()), now - looked)
+            self.hung = "; ".join(
+                f"rank {rank} of {self.size} on {host_of(self.nodes, rank)} hung: {why} (resources.hung_after_s)"
+                for rank, why in sorted(hung.items())
+            )
+            for rank in hung:
+                ray.get(self._mailbox.kill.remote(rank))
+        return now
 
     def close(self) -> None:
         """Let the workers go home, and wait until they have."""
@@ -125,7 +150,11 @@ class WorkerGroup:
         return TorchTrainer(
             work,
             train_loop_config={"mailbox": self._mailbox},
-            torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
+            torch_config=TorchConfig(
+                backend="nccl" if resources.gpus_per_worker else "gloo",
+                # A hung rank is ended long before (hung.py). NCCL ends those that wait for it, which are not to blame.
+                timeout_s=max(TORCH_SECONDS, math.ceil(2 * resources.hung_after_s)),
+            ),
             scaling_config=ScalingConfig(
                 num_workers=resources.workers,
                 use_gpu=resources.gpus_per_worker > 0,

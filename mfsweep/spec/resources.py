@@ -21,6 +21,10 @@ class Resources(Frozen):
     max_failures: NonNegativeInt = 2
     """Times a stage is started again (from its last checkpoint) after a worker died, without a validation in between.
     Workers that went with their node, as spot machines do, are not counted."""
+    hung_after_s: PositiveFloat = 120
+    """Seconds after which a worker of several counts as hung: the others wait for it in a sum over all of them, or
+    nothing is heard of its process. It is ended then, and the stage started again, as after a worker's death. Raise it
+    where the storage may hang for longer."""
     groups: PositiveInt | None = None
     """Stages at a time. Default: as many as the cluster has, or may grow to have, room for."""
     keep_workers: Bool = True

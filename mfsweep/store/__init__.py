@@ -8,6 +8,7 @@
         interruptions.jsonl    lost workers and nodes, one JSON object a line; there when there were any
         failure.json           why the latest training of it failed; gone once the next one begins
         pruned.json            which search gave up its point, and why; gone once a training of it begins
+        .claim, .lease-N       who performs the stage now: a lock, and a lease with a heartbeat (lease.py)
         checkpoints/last.pt    whole state, to resume from; it goes when the record is there
         checkpoints/selected.pt, best.<head>.pt    weights; the record says which file is whose
         record.json            written when all these are there: a stage is trained when it exists

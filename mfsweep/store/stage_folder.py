@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mfsweep.errors import StoreError
-from mfsweep.files import CLAIM, claimed, locked, set_aside, write_json
+from mfsweep.files import set_aside, write_json
 from mfsweep.fingerprint import fingerprint
 from mfsweep.masking import masked
 from mfsweep.metrics_file import pack
@@ -20,6 +20,7 @@ from mfsweep.physics_record import PhysicsRecord
 from mfsweep.records import BestCheckpoint, EvaluationRecord, Interruption, Pruning, Record
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
+from mfsweep.store.lease import Holding, holding, is_held
 
 
 class StageFolder:
@@ -41,29 +42,25 @@ class StageFolder:
         self.physics = path / "physics"
 
     @contextlib.contextmanager
-    def claim(self) -> Iterator[bool]:
-        """Hold the stage against other sweeps on this store; give False at once when another process holds it.
+    def claim(self) -> Iterator[Holding]:
+        """Hold the stage against other sweeps on this store, on any host (lease.py).
 
-        The lock is the operating system's: it goes with the process that held it, however that ended. On a file
-        system without locks it is always given, and two sweeps may then train one stage twice, to the same record.
-        What lies in place of the folder and is none is set aside.
+        What is given is false at once when another process holds it, or may hold it. What lies in place of the folder
+        and is none is set aside.
         """
         if os.path.lexists(self.path) and not self.path.is_dir():
             with contextlib.suppress(FileNotFoundError):  # another process may have been quicker
                 set_aside(self.path)
-        with claimed(self.path) as mine:
+        with holding(self.path) as mine:
             yield mine
 
     def is_claimed(self) -> bool:
-        """Return whether another process holds the stage at this moment; nothing is written.
+        """Return whether another process holds the stage, or may hold it; nothing is written.
 
         Raises:
             OSError: the system does not let us look.
         """
-        if not (self.path / CLAIM).exists():
-            return False
-        with locked(self.path / CLAIM, wait=False) as free:
-            return not free
+        return is_held(self.path)
 
     def say(self, text: str) -> None:
         """Add a line to the stage's log.

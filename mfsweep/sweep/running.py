@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     from mfsweep.run.search import SearchPlan
 
 
-def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[Plan] = ()) -> RunSummary:
+def run(
+    plan: Plan,
+    console: Console,
+    tracking_uri: str | None,
+    among: Sequence[Plan] = (),
+    failed: Callable[[str, str, str], object] | None = None,
+) -> RunSummary:
     """Train what the store lacks, fit, report, and say what came out and how to go on.
 
     Args:
@@ -43,6 +49,7 @@ def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[
         console: where it is said.
         tracking_uri: in place of the spec's and the store's own.
         among: the plans of the whole command, where there are several: an interrupt ends them all.
+        failed: is told the name of the spec, the stage and the reason as soon as a stage fails.
 
     Raises:
         StoreError: the store cannot be written, or has stages of other versions where the spec forbids it.
@@ -52,7 +59,7 @@ def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[
     plan.store.prepare()
     require_same_versions(plan, here=True)
     with _searching(plan, console) as search:
-        summary, sentences = _run(plan, search, console, tracking_uri, among or [plan])
+        summary, sentences = _run(plan, search, console, tracking_uri, among or [plan], failed)
     _say_end(plan, console, summary, among or [plan])
     for sentence in sentences:
         console.print(sentence, style="bold", soft_wrap=True, markup=False)
@@ -60,7 +67,12 @@ def run(plan: Plan, console: Console, tracking_uri: str | None, among: Sequence[
 
 
 def _run(
-    plan: Plan, search: SearchPlan | None, console: Console, tracking_uri: str | None, among: Sequence[Plan]
+    plan: Plan,
+    search: SearchPlan | None,
+    console: Console,
+    tracking_uri: str | None,
+    among: Sequence[Plan],
+    failed: Callable[[str, str, str], object] | None,
 ) -> tuple[RunSummary, list[str]]:
     folder = plan.store.sweep(plan.name)
     folder.write_spec(plan.spec.document.text)
@@ -68,7 +80,7 @@ def _run(
     folder.write_cells(plan.cells())
     uri = tracking_uri or uri_of_spec(plan)
     with _room(plan, console, loading(plan, uri)) as room, tracked(plan, uri, console) as tracker:
-        summary = _trained(plan, room, console, tracker.tracker, search)
+        summary = _trained(plan, room, console, tracker.tracker, search, failed)
         if search:
             plan = search.plan
             folder.write_cells(plan.cells())
@@ -111,14 +123,19 @@ def smoke(plan: Plan, console: Console) -> RunSummary:
     plan.store.scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="smoke-", dir=plan.store.scratch) as folder:
         small = replace(plan, graph=graph, store=StoreFolder(Path(folder)), inventory=Inventory())
-        small.store.prepare()
-        with _room(small, console) as room:
-            summary = _trained(small, room, console, Untracked())
+        summary = trained_alone(small, console)
         for failure in summary.failures:
             said = failure.log.read_text(encoding="utf-8") if failure.log.exists() else "it left no log"
             console.print(Text(f"failed: {failure.stage}\n{said}", style="red"))
     console.print(f"smoke: {summary.run} of {len(graph.nodes)} stages ran, {summary.failed} failed; nothing was kept")
     return summary
+
+
+def trained_alone(plan: Plan, console: Console) -> RunSummary:
+    """Train what the store of a plan lacks, and nothing else: no results, no tracking."""
+    plan.store.prepare()
+    with _room(plan, console) as room:
+        return _trained(plan, room, console, Untracked())
 
 
 def _tried(plan: Plan) -> Plan:
@@ -181,9 +198,16 @@ def require_overlays(plan: Plan) -> None:
 
 
 def _trained(
-    plan: Plan, room: Room | None, console: Console, tracker: Tracker | Untracked, search: SearchPlan | None = None
+    plan: Plan,
+    room: Room | None,
+    console: Console,
+    tracker: Tracker | Untracked,
+    search: SearchPlan | None = None,
+    failed: Callable[[str, str, str], object] | None = None,
 ) -> RunSummary:
     with SweepDisplay(console, plan.graph, plan.done) as display:
+        if failed:
+            display.failed = lambda key, stage: failed(plan.name, stage, plan.store.stage(key).failure() or "no word")
         if search:
             display.grow(plan.graph, search.progress)
         return sweep.run(plan, room, display, tracker, search)

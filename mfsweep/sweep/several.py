@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,12 @@ class SweepsOutcome:
             for count in ("run", "reused", "failed", "skipped", "pruned")
         }
 
+    def sentence(self) -> str:
+        """Return in a line how they ended."""
+        said = ", ".join(f"{number} {count}" for count, number in self.counts().items() if number or count == "run")
+        end = "interrupted" if self.is_interrupted else "the disk is full" if self.full else "ended"
+        return f"{', '.join(self.summaries) or 'the run'} {end}: {said}"
+
     def as_json(self) -> dict[str, Any]:
         """Return the counts, and each stage that failed, was pruned, or was not run because of that, and why."""
         return {
@@ -94,21 +100,32 @@ def admit(plans: Sequence[Plan], store: Path, tracking_uri: str | None) -> None:
         refuse_relative_databases(plan, tracking_uri)
 
 
-def run(plans: Sequence[Plan], console: Console, tracking_uri: str | None) -> SweepsOutcome:
+def run(
+    plans: Sequence[Plan],
+    console: Console,
+    tracking_uri: str | None,
+    failed: Callable[[str, str, str], object] | None = None,
+) -> SweepsOutcome:
     """Run plans, each on what the ones before it have left to do; write the page of all their reports.
 
     One that fails, cannot begin or meets a defect of ours does not keep the others from running; an interrupt ends all.
+
+    Args:
+        plans: what to run.
+        console: where it is said.
+        tracking_uri: in place of the specs' own.
+        failed: is told the name of the spec, the stage and the reason as soon as a stage fails.
 
     Raises:
         MfsweepError: a single plan could not begin.
     """
     outcome = SweepsOutcome()
     if len(plans) == 1:
-        outcome.summaries[plans[0].name] = running.run(plans[0].again(), console, tracking_uri)
+        outcome.summaries[plans[0].name] = running.run(plans[0].again(), console, tracking_uri, (), failed)
         return outcome
     try:
         with _one_cluster(plans):
-            _run_each(plans, console, tracking_uri, outcome)
+            _run_each(plans, console, tracking_uri, outcome, failed)
     finally:
         reported = [name for name in outcome.summaries if plans[0].store.sweep(name).report.exists()]
         index = write_index(plans[0].store, reported) if reported else None
@@ -119,11 +136,17 @@ def run(plans: Sequence[Plan], console: Console, tracking_uri: str | None) -> Sw
     return outcome
 
 
-def _run_each(plans: Sequence[Plan], console: Console, tracking_uri: str | None, outcome: SweepsOutcome) -> None:
+def _run_each(
+    plans: Sequence[Plan],
+    console: Console,
+    tracking_uri: str | None,
+    outcome: SweepsOutcome,
+    failed: Callable[[str, str, str], object] | None,
+) -> None:
     for plan in plans:
         console.print(f"\n{plan.name}: {near(plan.spec.document.path.absolute())}", style="bold")
         try:
-            outcome.summaries[plan.name] = running.run(plan.again(), console, tracking_uri, plans)
+            outcome.summaries[plan.name] = running.run(plan.again(), console, tracking_uri, plans, failed)
         except MfsweepError as error:
             outcome.refused += 1
             console.print(f"{plan.name} did not run: {error}", style="red", soft_wrap=True, markup=False)

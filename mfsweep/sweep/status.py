@@ -13,8 +13,9 @@ from mfsweep.prepare.pruned import pruned_points, spared
 from mfsweep.records import EvaluationRecord, Record
 from mfsweep.spec.axes import Value
 
-StageState = Literal["done", "trained", "failed", "pruned", "skipped", "begun", "to do"]
-"""`trained`: an evaluation is missing. `pruned`: a search has stopped it; `skipped`: no point needs it any more."""
+StageState = Literal["done", "trained", "failed", "pruned", "skipped", "running", "begun", "to do"]
+"""`trained`: an evaluation is missing. `running`: a process is at it now; `begun`: one was. `pruned`: a search has
+stopped it; `skipped`: no point needs it any more."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class StageStatus:
     """Once it is trained."""
     evaluations: Mapping[str, EvaluationRecord] = field(default_factory=dict)
     """Name of an evaluation -> what it measured."""
+
+    @property
+    def title(self) -> str:
+        """Return its name with its axis values."""
+        return " ".join([self.stage, *(f"{axis}={value}" for axis, value in self.values.items())])
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -66,6 +72,7 @@ def _status(plan: Plan, node: Node, *, is_needed: bool) -> StageStatus:
     pruning = None if record else folder.pruning()
     state: StageState = "trained" if record else "pruned" if pruning else "begun" if folder.path.exists() else "to do"
     state = "skipped" if state in ("begun", "to do") and not is_needed else state
+    state = "running" if state == "begun" and not plan.store.is_abandoned(node.key) else state
     state = "done" if is_done else "failed" if failure else state
     reason = failure or (pruning.reason if pruning else None)
     made = {one.name: found for one in node.evaluations if record and (found := folder.evaluation(one.identity()))}

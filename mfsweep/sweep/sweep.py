@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from mfsweep.physics_record import PhysicsRecord
     from mfsweep.plan.cost import MeasuredSeconds
     from mfsweep.run.sweep import RunSummary
+    from mfsweep.sweep.audit import Audit
     from mfsweep.sweep.estimate import CostEstimate
     from mfsweep.sweep.residuals import WrittenResiduals
     from mfsweep.sweep.results import Results
+    from mfsweep.sweep.standing import Standing
     from mfsweep.sweep.status import StageStatus
 
 
@@ -150,6 +152,47 @@ class Sweep:
         from mfsweep.sweep.status import status
 
         return status(self.plan(tell_damage=True))
+
+    def standing(self, *, price: float | None = None) -> Standing:
+        """Return where it stands: how far and how fast its stages are, the time left, the cost, what failed.
+
+        Args:
+            price: of a device-hour, in any currency.
+
+        Raises:
+            MfsweepError: as of `plan`.
+        """
+        from mfsweep.sweep.standing import standing
+
+        return standing(self.plan(tell_damage=True), price)
+
+    def audit(
+        self,
+        console: Console | None = None,
+        *,
+        key: str | None = None,
+        seed: int | None = None,
+        tolerance: float = 0.01,
+    ) -> Audit:
+        """Train one finished stage again, in a store that is thrown away, and compare it with its record.
+
+        Args:
+            console: where the training is said; default: the standard output.
+            key: the first letters of the stage's key; None: any stage, at random.
+            seed: of the choice.
+            tolerance: relative difference of a metric that is put down to rounding.
+
+        Raises:
+            MfsweepError: as of `plan`.
+            StoreError: no such stage is done, its parent's weights are gone, or it failed this time.
+        """
+        from mfsweep.sweep.audit import audit
+        from mfsweep.sweep.running import trained_alone
+        from mfsweep.sweep.screen import console as on_standard_output
+
+        screen = console or on_standard_output()
+        plan = self.plan(tell_damage=True)
+        return audit(plan, lambda small: trained_alone(small, screen), key=key, seed=seed, tolerance=tolerance)
 
     def results(self) -> Results:
         """Return what came out so far: laws, best cells, gains, claims, figures, and the report.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ class World(NamedTuple):
     rank: int
     size: int
     device: torch.device
+    enter: Callable[[], object] = lambda: None
+    """Called before each collective: how whoever watches the ranks knows which of them the others wait for."""
 
     @classmethod
     def alone(cls, device: str | torch.device = "cpu") -> World:
@@ -24,11 +27,13 @@ class World(NamedTuple):
     def sum_(self, tensor: Tensor) -> None:
         """Replace a tensor on this rank's device by its sum over all ranks, the same bits on each."""
         if self.size > 1:
+            self.enter()
             torch.distributed.all_reduce(tensor)
 
     def share_(self, tensor: Tensor) -> None:
         """Replace a tensor on this rank's device by rank 0's."""
         if self.size > 1:
+            self.enter()
             torch.distributed.broadcast(tensor, src=0)
 
     def agree(self, *, flag: bool) -> bool:

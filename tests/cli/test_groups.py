@@ -36,8 +36,8 @@ ONE_STAGE = (
 def sweep(ray_cluster, tmp_path):
     """Give a function that runs a spec with two workers a stage; it returns the summary and the stage's folder."""
 
-    def run(path):
-        resources = {"workers": 2, "cpus_per_worker": 1}
+    def run(path, **more):
+        resources = {"workers": 2, "cpus_per_worker": 1, **more}
         plan = prepare(path, tmp_path / "store", resources)
         uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
         summary = command.run(plan, Console(width=120, file=io.StringIO()), uri)
@@ -70,10 +70,18 @@ def when_training(store, act):
 
 
 def kill_one_worker():
+    return signal_one_worker(signal.SIGKILL)
+
+
+def stop_one_worker():
+    return signal_one_worker(signal.SIGSTOP)
+
+
+def signal_one_worker(number):
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::RayTrainWorker"):
-                process.kill()
+                process.send_signal(number)
                 return True
     return False
 
@@ -92,7 +100,8 @@ def groups_so_far():
 
 
 @pytest.mark.slow
-def test_a_group_goes_on_after_one_of_its_workers_is_killed(sweep, write_spec, tmp_path):
+@pytest.mark.parametrize("disturb", [kill_one_worker, stop_one_worker])
+def test_a_group_goes_on_after_one_of_its_workers_is_killed_or_hangs(sweep, write_spec, tmp_path, disturb):
     path = write_spec(
         *ONE_STAGE,
         ("max_steps: 4\n    validate_every: 2\n  finetune", "max_steps: 60\n    validate_every: 2\n  finetune"),
@@ -103,13 +112,16 @@ def test_a_group_goes_on_after_one_of_its_workers_is_killed(sweep, write_spec, t
     trained = _losses(folder)
     folder.path.rename(tmp_path / "uninterrupted")
 
-    killed = when_training(tmp_path / "store", kill_one_worker)
-    summary, folder = sweep(path)
-    assert killed()
+    disturbed = when_training(tmp_path / "store", disturb)
+    summary, folder = sweep(path, hung_after_s=20)
+    assert disturbed()
     assert (summary.run, summary.failed) == (1, 0), folder.log.read_text()
     assert _losses(folder) == trained, "no step lost, none twice, the same bits"
     resumed = torch.load(folder.selected, weights_only=True)["state"]
     assert all(torch.equal(resumed[name], tensor) for name, tensor in weights.items())
+    (interruption,) = folder.record().interruptions
+    assert ("hung: " in interruption.what) is (disturb is stop_one_worker)
+    assert interruption.what in folder.log.read_text()
 
 
 def _losses(folder):

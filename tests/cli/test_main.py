@@ -131,7 +131,7 @@ def test_a_refused_tracking_uri_is_named_by_what_has_named_it(mfsweep, write_spe
 
 def test_status_and_fit_of_an_empty_store_say_so(mfsweep, write_spec, store):
     code, out, _ = mfsweep("status", write_spec(), "--json")
-    assert (code, {row["state"] for row in json.loads(out)}) == (0, {"to do"})
+    assert (code, {row["state"] for row in json.loads(out)["stages"]}) == (0, {"to do"})
     code, out, _ = mfsweep("fit", write_spec())
     assert code == 0
     assert "refused" in out

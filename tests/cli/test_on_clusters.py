@@ -182,6 +182,36 @@ def test_stopped_and_submitted_again_ten_times_it_leaves_no_group_and_goes_on(sp
     assert same(weights(tmp_path / "store"), weights(tmp_path / "undisturbed"))
 
 
+def test_a_detached_run_is_cancelled_at_a_checkpoint_and_goes_on_when_it_is_submitted_again(spec, tmp_path):
+    path, store = spec(sizes="[20]", steps=400), tmp_path / "store"
+    with cluster({"CPU": 1}) as made:
+
+        def mfsweep(*words):
+            command = [Path(sys.executable).with_name("mfsweep"), *words, "--address", made.dashboard]
+            environment = made.environment()
+            del environment["RAY_ADDRESS"]
+            return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+
+        run = ("run", path, "--store", store, "--workers", "1", "--detach")
+        done = mfsweep(*run)
+        assert done.returncode == 0, done.stdout + done.stderr
+        until(lambda: any(metrics.stat().st_size for metrics in (store / "stages").glob("*/metrics.jsonl")))
+        said = mfsweep("status", path, "--store", store).stdout
+        assert re.search(r"\d+ of 400", said), said
+        assert "1 running" in said
+        assert " running since " in said
+        assert " stopped since " in mfsweep("cancel", "small").stdout
+        (folder,) = StoreFolder(store).stages()
+        assert folder.record() is None
+        assert not folder.is_claimed()
+        mfsweep(*run)
+        followed = mfsweep("logs", "small", "--follow")
+    assert followed.returncode == 0, followed.stdout + followed.stderr
+    assert "1 stages run, 0 reused, 0 failed" in followed.stdout
+    steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
+    assert steps == list(range(1, 401)), "no step lost, none twice"
+
+
 def test_a_lost_node_is_no_failure_and_is_said_in_log_screen_and_record(spec, tmp_path):
     path, store = spec(sizes="[20]", steps=100), tmp_path / "store"
     with cluster({"CPU": 2}) as made:

@@ -82,7 +82,7 @@ def test_a_pruned_stage_ends_at_once_is_no_failure_and_goes_on_without_a_pruner(
         ("FINISHED", "capped"), ("KILLED", "pruned"), ("KILLED", "pruned"),
     ]  # fmt: skip
     shown = CliRunner().invoke(cli, ["status", str(tmp_path / "small.yaml"), "--store", str(store.root), "--json"])
-    assert [row["state"] for row in json.loads(shown.output)] == ["done", "pruned", "pruned"]
+    assert [row["state"] for row in json.loads(shown.output)["stages"]] == ["done", "pruned", "pruned"]
 
     outcome, _ = sweep(write_spec(*SEARCH))
     assert outcome.counts() == {"run": 0, "reused": 1, "failed": 0, "skipped": 2, "pruned": 0}

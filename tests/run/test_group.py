@@ -4,7 +4,7 @@ import json
 from types import MappingProxyType, SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
@@ -27,8 +27,9 @@ class Played:
     def __init__(self, *_kind):
         self._end = self.script.pop(0)
         self.step = self._end.get("step")
+        self.hung = self._end.get("hung", "")
 
-    def perform(self, _job, begun):
+    def perform(self, _job, begun, _is_lost):
         begun()
         type(self).away = self._end.get("gone", set())
         return self._end.get("error")
@@ -60,7 +61,7 @@ def play(monkeypatch, tmp_path):
         follow(monkeypatch, ends, reported.append)
         folder = StageFolder(tmp_path / name)
         job = stage_in(folder, max_failures)
-        group.perform_in_group(job, str(tmp_path), lambda: begun.append(1))
+        group.perform_in_group(job, str(tmp_path), lambda: begun.append(1), lambda: False)
         assert len(begun) == len(ends)
         return folder, reported
 
@@ -93,6 +94,17 @@ def test_a_node_that_went_away_is_no_failure(play):
     assert folder.log.read_text().count("not counted as a failure") == 5
 
 
+def test_a_rank_that_was_ended_because_it_hung_is_named_with_the_reason_and_counts(play):
+    hung = "rank 1 of 2 on host-1 hung: the other ranks waited for it for 120 s (resources.hung_after_s)"
+    folder, reported = play({"error": of(r1=DIED), "hung": hung}, {}, max_failures=1)
+    assert [one.what for one in folder.interruptions()] == [hung]
+    assert reported == [{group.LOST: hung}]
+    assert f"{hung}; the group starts again from its last checkpoint (failure 1 since" in folder.log.read_text()
+    gone, _ = play({"error": of(r1=DIED), "hung": hung, "gone": {"node-1"}}, {}, max_failures=0, name="gone")
+    assert [one.what for one in gone.interruptions()] == ["lost the node host-1 with rank 1"]
+
+
+@settings(deadline=None)  # it writes files
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12), st.integers(0, 3))
 def test_it_is_given_up_just_when_so_many_failures_came_in_a_row(play_once, ends, most):
     in_a_row = fails = 0
@@ -117,7 +129,7 @@ def play_once(tmp_path_factory):
             folder = StageFolder(tmp_path_factory.mktemp("stage"))
             job = stage_in(folder, most)
             try:
-                group.perform_in_group(job, "", lambda: None)
+                group.perform_in_group(job, "", lambda: None, lambda: False)
             except TrainingError:
                 return False
             return True

@@ -100,6 +100,15 @@ def test_a_start_that_never_succeeds_is_one_sentence():
     assert "\n" not in str(raised.value)
 
 
+def test_ray_has_the_loopback_for_its_address_while_it_starts_and_no_longer():
+    from ray._private import ray_constants, services
+
+    seen = []
+    own_cluster.start(lambda **_: seen.append(services.get_node_ip_address()))
+    assert seen == ["127.0.0.1"]
+    assert ray_constants.ENABLE_RAY_CLUSTER
+
+
 def test_a_defect_of_ours_keeps_its_own_error():
     def init(**_):
         raise TypeError("unexpected argument")
@@ -113,13 +122,17 @@ def test_a_defect_of_ours_keeps_its_own_error():
 def test_it_is_its_own_in_the_oddest_environment(tmp_path):
     """One CPU of Slurm's, no home, a long TMPDIR, the file of a dead cluster, a driver that is nice."""
     program = """
-import json, os, ray
+import json, os, psutil, ray
 from mfsweep.run import cluster
 with cluster.connected(dashboard=False) as called:
     @ray.remote
     def seen():
         return os.getpriority(os.PRIO_PROCESS, 0)
-    print(json.dumps({"called": called, "cpus": ray.cluster_resources()["CPU"], "nice": ray.get(seen.remote())}))
+    found = {"called": called, "cpus": ray.cluster_resources()["CPU"], "nice": ray.get(seen.remote())}
+    ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    sockets = [one for process in ours for one in process.net_connections("inet") if one.status == "LISTEN"]
+    found["open"] = sorted({one.laddr.ip for one in sockets})
+    print(json.dumps(found))
 """
     long = tmp_path / ("x" * 120)
     (long / "ray").mkdir(parents=True)
@@ -133,6 +146,7 @@ with cluster.connected(dashboard=False) as called:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["cpus"] == 1
+    assert set(found["open"]) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, "nobody else reaches it"
     assert found["nice"] == os.getpriority(os.PRIO_PROCESS, 0) + 3
     if os.cpu_count() != 1:
         assert found["called"] == f"a local Ray cluster of 1 of {os.cpu_count()} CPUs (SLURM_CPUS_PER_TASK)"

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mfsweep.plan.expand import expand
 from mfsweep.plan.graph import build
+from mfsweep.quantities import span
 from mfsweep.run import progress
 from mfsweep.run.progress import SweepDisplay, waiting
 from mfsweep.run.watcher import answer_interrupts
@@ -94,9 +95,7 @@ def test_the_time_left_waits_until_it_means_something(graph, clock):
     clock.now += 10
     display.ended(keys[1], "done")
     left = len(keys) - 2
-    assert display._state().endswith(f"about {progress.span(10 * left)} left"), (
-        "the start of the workers is not counted"
-    )
+    assert display._state().endswith(f"about {span(10 * left)} left"), "the start of the workers is not counted"
 
 
 def test_a_piped_run_says_at_once_that_it_goes_on(graph):

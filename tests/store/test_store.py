@@ -167,7 +167,7 @@ def test_a_claim_excludes_other_processes_and_goes_with_its_holder(store):
     holder = (
         "import sys; from pathlib import Path; from mfsweep.store import StageFolder\n"
         "with StageFolder(Path(sys.argv[1])).claim() as mine:\n"
-        "    print(mine, flush=True); sys.stdin.read()"
+        "    print(bool(mine), flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", holder, str(folder.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

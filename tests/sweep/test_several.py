@@ -64,7 +64,7 @@ def test_the_worst_end_is_the_exit_code_and_only_an_interrupt_ends_all(
     plans = [prepare(spec, tmp_path / "store") for spec in specs]
     left = iter(ends)
 
-    def run(plan, console, uri, among):
+    def run(plan, *_):
         end = next(left)
         if isinstance(end, Exception):
             raise end
@@ -78,7 +78,7 @@ def test_the_worst_end_is_the_exit_code_and_only_an_interrupt_ends_all(
 
 
 def test_a_defect_is_said_with_its_traceback_and_raised_where_there_is_one_spec(specs, console, tmp_path, monkeypatch):
-    def run(plan, console, uri, among=()):
+    def run(*_):
         raise RuntimeError("a defect [of ours]")
 
     monkeypatch.setattr(running, "run", run)
@@ -95,7 +95,7 @@ def test_the_index_is_written_also_after_an_interrupt(specs, console, tmp_path, 
     plans = [prepare(spec, tmp_path / "store") for spec in specs]
     written = []
 
-    def run(plan, console, uri, among):
+    def run(plan, *_):
         if plan.name == "other":
             raise KeyboardInterrupt
         report = plan.store.sweep(plan.name).report

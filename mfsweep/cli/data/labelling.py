@@ -13,10 +13,11 @@ from rich.text import Text
 
 from mfsweep.data.labellers import default_name, parse, read_options
 from mfsweep.errors import DataError
+from mfsweep.quantities import span
 from mfsweep.run import cluster
 from mfsweep.run.labelling import LabelSummary, Request, label
 from mfsweep.run.labelling import model as label_model
-from mfsweep.run.progress import HEARTBEAT_SECONDS, span
+from mfsweep.run.progress import HEARTBEAT_SECONDS
 from mfsweep.store import StoreFolder
 
 _SHOWN = 3

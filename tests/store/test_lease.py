@@ -1,0 +1,250 @@
+"""Leases on a folder, by hosts that are played: each with its own clock, none with a lock that the others would see."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from mfsweep.files import CLAIM, claimed, has_locks
+from mfsweep.store import StageFolder, lease
+from mfsweep.store.lease import Observer, holding, is_held, read, take
+
+HOSTS = st.integers(0, 3)
+PATIENCE = 9.0
+BEAT = 3.0
+
+
+class Host:
+    """A machine that wants the folder: its clock starts anywhere and runs as fast as all others."""
+
+    def __init__(self, number, now):
+        self.clock = 1e6 * number - now
+        self.lease = None
+        self.is_stopped = False
+        self.beaten = now
+        self.sign = None
+        """What it saw when it looked last, which may be long ago."""
+
+
+class Leases(RuleBasedStateMachine):
+    """Hosts that look, take, beat, stop, go on, die and give back, in any order."""
+
+    def __init__(self):
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr(lease, "has_locks", lambda _: False)
+        self.folder = Path(self._folder.name)
+        self.now = 0.0
+        self.hosts = [Host(number, 0.0) for number in range(4)]
+        self.observers = [Observer(self.clock_of(host), PATIENCE) for host in self.hosts]
+        self.taken = 0
+
+    def clock_of(self, host):
+        return lambda: self.now + host.clock
+
+    def teardown(self):
+        self._patch.undo()
+        self._folder.cleanup()
+
+    @property
+    def living(self):
+        return [host for host in self.hosts if host.lease and not host.is_stopped]
+
+    @rule(seconds=st.floats(0.1, BEAT))
+    def time_passes(self, seconds):
+        """Let time pass: whoever lives beats in time."""
+        self.now += seconds
+        for host in self.living:
+            if self.now - host.beaten >= BEAT:
+                host.lease.beat()
+                host.beaten = self.now
+
+    @rule(number=HOSTS)
+    def look(self, number):
+        if not self.hosts[number].is_stopped:
+            before = self.living_owner()
+            held = self.observers[number].is_held(self.folder)
+            self.hosts[number].sign = read(self.folder)
+            if before:
+                assert held, "who beats in time is never taken for dead"
+
+    @rule(number=HOSTS)
+    def take_what_was_seen(self, number):
+        """Take the lease after the one that was seen last, which others may have followed since."""
+        host = self.hosts[number]
+        sign = host.sign
+        if host.is_stopped or host.lease or (sign and not sign.is_free):
+            return
+        host.lease = take(self.folder, sign)
+        host.beaten = self.now
+
+    @rule(number=HOSTS)
+    def stop(self, number):
+        self.hosts[number].is_stopped = True
+
+    @rule(number=HOSTS)
+    def go_on(self, number):
+        host = self.hosts[number]
+        host.is_stopped = False
+        if host.lease and host.lease.is_lost():
+            host.lease = None
+
+    @rule(number=HOSTS)
+    def die(self, number):
+        host = self.hosts[number]
+        if host.is_stopped:
+            self.hosts[number] = Host(number, 0.0)
+
+    @rule(number=HOSTS)
+    def give_back(self, number):
+        host = self.hosts[number]
+        if host.lease and not host.is_stopped:
+            host.lease.release()
+            host.lease = None
+
+    def living_owner(self):
+        return next((host for host in self.living if not host.lease.is_lost()), None)
+
+    @invariant()
+    def nobody_shares(self):
+        owners = [host for host in self.living if not host.lease.is_lost()]
+        assert len(owners) <= 1
+
+    @invariant()
+    def few_files_stay(self):
+        assert len(list(self.folder.iterdir())) <= 1 + len(self.hosts)
+
+    @invariant()
+    def a_dead_one_is_followed_in_time(self):
+        """Let one host that lives look for as long as a lease may stay unchanged; then it has the folder."""
+        if self.living_owner() or self.taken > 2:
+            return
+        host = next((host for host in self.hosts if not host.is_stopped and not host.lease), None)
+        if host is None:
+            return
+        self.taken += 1
+        observer = Observer(self.clock_of(host), PATIENCE)
+        observer.is_held(self.folder)
+        self.now += PATIENCE
+        assert not observer.is_held(self.folder)
+        host.lease = take(self.folder, read(self.folder))
+        assert host.lease
+        host.beaten = self.now
+
+
+Leases.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLeases = Leases.TestCase
+
+
+def foreign(folder, **said):
+    """Write a lease as a holder on another host would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".lease-000004").write_text(
+        json.dumps({"host": "node7", "process": 12, "boot": "other", "beats": 3} | said)
+    )
+
+
+def test_a_lease_of_another_host_holds_until_it_was_seen_unchanged_for_long(tmp_path):
+    now = [0.0]
+    observer = Observer(lambda: now[0], PATIENCE)
+    foreign(tmp_path)
+    with holding(tmp_path) as mine:
+        assert not mine
+    assert is_held(tmp_path)
+    assert observer.is_held(tmp_path)
+    now[0] = PATIENCE - 1
+    foreign(tmp_path, beats=4)
+    assert observer.is_held(tmp_path)
+    now[0] += PATIENCE - 1
+    assert observer.is_held(tmp_path)
+    assert read(tmp_path).holder == "process 12 on node7"
+    now[0] += 1
+    assert not observer.is_held(tmp_path)
+    with holding(tmp_path) as mine:
+        assert mine
+        assert not mine.is_lost()
+    foreign(tmp_path)  # it was stopped for so long, and beats once more
+    assert not is_held(tmp_path)
+
+
+def test_a_holder_that_was_stopped_for_long_learns_that_it_has_lost(tmp_path):
+    with holding(tmp_path) as mine:
+        assert not mine.is_lost()
+        assert take(tmp_path, read(tmp_path)), "another host takes it for dead"
+        assert mine.is_lost()
+    assert not read(tmp_path).is_free, "it gives back nothing of the other's"
+
+
+def test_one_that_died_on_this_machine_is_followed_at_once_as_its_lock_is_free(tmp_path):
+    process = multiprocessing.get_context("fork").Process(target=hold_and_die, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert not read(tmp_path).is_free
+    assert not is_held(tmp_path)
+    with holding(tmp_path) as mine:
+        assert mine
+
+
+def hold_and_die(folder):
+    with holding(folder):
+        os._exit(9)
+
+
+def test_without_locks_one_that_died_on_this_machine_is_waited_for_as_any_other(tmp_path, monkeypatch):
+    def unlocked(*_):
+        raise OSError(38, "Function not implemented")
+
+    assert has_locks(tmp_path / CLAIM)
+    monkeypatch.setattr(fcntl, "flock", unlocked)
+    assert not has_locks(tmp_path / CLAIM)
+    first = take(tmp_path, None)
+    first.beat()
+    with claimed(tmp_path) as locked, holding(tmp_path) as mine:
+        assert locked, "everyone has the lock"
+        assert not mine
+    now = [0.0]
+    observer = Observer(lambda: now[0], PATIENCE)
+    assert observer.is_held(tmp_path)
+    now[0] = PATIENCE
+    assert not observer.is_held(tmp_path)
+    with holding(tmp_path) as mine:
+        assert mine
+        assert first.is_lost()
+        with holding(tmp_path) as other:
+            assert not other
+
+
+def test_it_beats_while_it_is_held_and_is_given_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
+    folder = StageFolder(tmp_path / "stage")
+    with folder.claim() as mine:
+        assert mine
+        first, deadline = read(folder.path), time.monotonic() + 10
+        while read(folder.path) == first and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert read(folder.path) != first
+        with folder.claim() as other:
+            assert not other
+    assert read(folder.path).is_free
+    assert not folder.is_claimed()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"free": tr'])
+def test_a_lease_that_is_half_written_is_somebodys(tmp_path, content):
+    (tmp_path / ".lease-000001").write_bytes(content)
+    assert is_held(tmp_path)
+    with contextlib.ExitStack() as stack:
+        assert not stack.enter_context(holding(tmp_path))
