@@ -81,6 +81,11 @@ STAGES = {
         "evaluations": (_test("cc", head="cc-dft", offsets="cc-dft", base="dft"),),
         "offsets": "paid",
     },
+    "vectors of methods": {
+        "sets": (CC, DFT),
+        "evaluations": (_test("cc"), _test("dft")),
+        "model": MODEL.but(conditioning="embedding"),
+    },
     "a foundation model": {
         "sets": (CC, DFT),
         "evaluations": (_test("cc"), _test("dft")),

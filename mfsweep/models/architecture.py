@@ -10,9 +10,11 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
-from mfsweep.spec.base import Frozen, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, model_validator
+
+from mfsweep.spec.base import Frozen, MisplacedError, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +26,8 @@ class Shape(NamedTuple):
     """What a model's parameters depend on, beside its spec."""
 
     heads: tuple[str, ...]
-    """One readout each; most are named after the label method that they learn."""
+    """One readout each, or one vector each (`conditioning: embedding`); most are named after the label method that they
+    learn."""
     elements: tuple[int, ...]
     """Atomic numbers, ascending."""
     avg_num_neighbors: float
@@ -35,6 +38,10 @@ class Shape(NamedTuple):
     def widths(self, spec: Architecture, head: str) -> tuple[int, ...]:
         """Return the hidden widths of a head's MLP in a model of that spec."""
         return tuple(self.hidden.get(head, (spec.readout_hidden,)))
+
+    def readouts(self, spec: Architecture) -> tuple[str, ...]:
+        """Return the heads under whose names a model of that spec has readouts; one that all share is the first's."""
+        return self.heads if spec.conditioning is None else self.heads[:1]
 
 
 class MakesPotential(Protocol):
@@ -109,6 +116,11 @@ class Timed(NamedTuple):
     """As a cost table names it; that of a CPU begins with `CPU`."""
 
 
+def _told_once(conditioning: str | None) -> str | None:
+    """Return None for the default: a model has one identity, whether or not a spec says the default."""
+    return None if conditioning == "heads" else conditioning
+
+
 class Architecture(Frozen, ABC):
     """`model:` of a spec: an architecture, by its name, and its size.
 
@@ -123,6 +135,10 @@ class Architecture(Frozen, ABC):
     """Cutoff radius in angstrom."""
     readout_hidden: PositiveInt
     """Hidden width of the MLP of each readout head that no spec makes wider."""
+    conditioning: Annotated[Literal["heads", "embedding"] | None, AfterValidator(_told_once)] = None
+    """What tells label methods apart. `heads`: each has a readout of its own over the shared backbone, the default.
+    `embedding`: each has a vector, which is learned and added to every atom's features before the first layer; backbone
+    and readout are shared. Vectors start as zeros: before training all methods are equal."""
 
     PACKAGES: ClassVar[tuple[str, ...]]
     """Distributions beside torch whose versions make its numbers."""
@@ -130,14 +146,43 @@ class Architecture(Frozen, ABC):
     """`package==version` of its overlay (overlay.py), where its packages cannot stand beside those of the others."""
     SHOWN: ClassVar[tuple[str, ...]] = ()
     """Fields that tables show even where they are the default's."""
+    FIRST_FEATURES: ClassVar[str | None] = None
+    """Field with the width of an atom's features before the first layer, if its models can take `conditioning:
+    embedding`; None: they cannot."""
 
-    @abstractmethod
+    @model_validator(mode="after")
+    def _refuse_no_place_for_methods(self) -> Self:
+        if self.conditioning and self.FIRST_FEATURES is None:
+            from mfsweep.models.registry import ARCHITECTURES  # which imports this module
+
+            able = " or ".join(name for name, own in ARCHITECTURES.items() if own.FIRST_FEATURES)
+            expected = f"`heads`: {self.architecture} takes no vectors of methods ({able} does)"
+            raise MisplacedError(("conditioning",), self.conditioning, expected)
+        return self
+
+    @property
+    def method_width(self) -> int:
+        """Return the width of a method's vector; 0 where methods have none."""
+        return getattr(self, self.FIRST_FEATURES) if self.conditioning and self.FIRST_FEATURES else 0
+
     def parameters(self, elements: int, heads: Sequence[Sequence[int]]) -> int:
         """Return how many parameters its models have.
 
         Args:
             elements: Z, how many it knows.
-            heads: hidden widths of each readout head's MLP.
+            heads: hidden widths of each readout head's MLP; one that all share is the first's.
+        """
+        if not self.conditioning:
+            return self.weights(elements, heads)
+        return self.weights(elements, heads[:1]) + len(heads) * self.method_width
+
+    @abstractmethod
+    def weights(self, elements: int, readouts: Sequence[Sequence[int]]) -> int:
+        """Return how many parameters a backbone and its readouts have.
+
+        Args:
+            elements: Z, how many it knows.
+            readouts: hidden widths of each readout's MLP.
         """
 
     @abstractmethod

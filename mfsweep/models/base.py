@@ -68,6 +68,9 @@ class Potential(nn.Module, ABC):
     shape: Shape
     cutoff: float
     """Radius within which atoms are neighbours, angstrom."""
+    method_vectors: nn.Parameter | None
+    """(H, F) what each head adds to every atom's F features before the first layer (`conditioning: embedding`), zeros
+    at first; None: heads differ by their readouts."""
     shifts: Tensor
     """(H, Z) eV, added for each atom of element z by head h. Zero, unless the model started from a file whose energies
     stand against another reference."""
@@ -90,6 +93,8 @@ class Potential(nn.Module, ABC):
         self.shape = shape
         self.cutoff = spec.r_max
         self._seed = seed
+        rows = torch.zeros(len(shape.heads), spec.method_width, dtype=dtype)
+        self.method_vectors = nn.Parameter(rows) if spec.conditioning else None
         self.register_buffer("shifts", torch.zeros(len(shape.heads), len(shape.elements), dtype=dtype))
 
     @abstractmethod
@@ -98,11 +103,15 @@ class Potential(nn.Module, ABC):
 
     @abstractmethod
     def readout_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the readout heads."""
+        """Return the parameters of the readouts, and the methods' vectors where there are any."""
 
     @abstractmethod
     def copy_weights(self, state: Mapping[str, Tensor], parent: Shape, sources: Mapping[str, str]) -> None:
-        """Copy a parent's backbone, and its heads into those that start from them (see `adopt`)."""
+        """Copy a parent's backbone, and its readouts into those that start from them (see `adopt`)."""
+
+    def shift_elements(self, vector: Tensor) -> None:
+        """Add (F,) to the features that atoms of every element have before the first layer, in the model's weights."""
+        raise NotImplementedError(f"{self.spec.architecture} states no FIRST_FEATURES")
 
     def linear_maps(self) -> list[low_rank.LinearMap]:
         """Return the backbone's linear maps, which `adapt` gives adapters; none where an architecture has no such."""
@@ -131,12 +140,52 @@ class Potential(nn.Module, ABC):
         atomic = atomic + shifts.index_select(0, graph.species)
         return atomic.new_zeros(graph.size).index_add(0, graph.structure, atomic)
 
+    def readout_of(self, head: str) -> int:
+        """Return the place of a head's readout among the model's."""
+        return 0 if self.method_vectors is not None else self.shape.heads.index(head)
+
+    def vector_of(self, head: str) -> Tensor | None:
+        """Return the (F,) vector of a head, or None where heads differ by their readouts."""
+        return None if self.method_vectors is None else self.method_vectors[self.shape.heads.index(head)]
+
+    def method_parameters(self) -> list[nn.Parameter]:
+        """Return the parameter that holds the methods' vectors, if there is one."""
+        return [] if self.method_vectors is None else [self.method_vectors]
+
+    def readouts_from(self, parent: Shape, sources: Mapping[str, str]) -> dict[int, int]:
+        """Return the place of each readout that starts from one of a parent's -> the place of that one.
+
+        Args:
+            parent: the parent's shape; its spec is this model's.
+            sources: own head -> the parent's head that it starts from.
+        """
+        if self.method_vectors is not None:
+            return {0: 0}
+        return {self.shape.heads.index(head): parent.heads.index(source) for head, source in sources.items()}
+
+    @torch.no_grad()
+    def alone(self, head: str) -> Potential:
+        """Return a model of `conditioning: heads` with one head, that computes what this model does by that head.
+
+        The vector of the head goes into the features that atoms begin with. It needs a model without adapters.
+        """
+        vector = self.vector_of(head)
+        assert vector is not None, "heads that differ by their readouts stand alone already"
+        shape = Shape((head,), self.shape.elements, self.shape.avg_num_neighbors)
+        spec, dtype = self.spec.but(conditioning=None), self.shifts.dtype
+        model = spec.potential()(spec, shape, {head: {}}, seed=self._seed, dtype=dtype)
+        # The one readout that all heads of this model share stands where that of a model of one head does.
+        model.copy_weights(self.state_dict(), shape, {head: head})
+        model.shifts[0] = self.shifts[self.shape.heads.index(head)]
+        model.shift_elements(vector)
+        return model
+
     def adapter_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the low-rank adapters; none before `adapt` and after `merge`."""
         return low_rank.adapters(self)
 
     def backbone_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that all heads share, without adapters."""
+        """Return the parameters before the readouts, without adapters and the methods' vectors."""
         others = {id(parameter) for parameter in [*self.readout_parameters(), *self.adapter_parameters()]}
         return [parameter for parameter in self.parameters() if id(parameter) not in others]
 
@@ -147,7 +196,8 @@ class Potential(nn.Module, ABC):
         Args:
             state: the parent's `state_dict()`; its spec and elements are this model's.
             parent: the parent's shape.
-            sources: own head -> the parent's head that it starts from; a head that is absent keeps its fresh weights.
+            sources: own head -> the parent's head that it starts from; a head that is absent keeps its fresh weights,
+                and a readout that all heads share is the parent's even so.
 
         Raises:
             TrainingError: a head is not as wide as its source.
@@ -162,6 +212,8 @@ class Potential(nn.Module, ABC):
                 )
             if "shifts" in state:  # files of older versions have none: they were zero
                 self.shifts[self.shape.heads.index(head)] = state["shifts"][parent.heads.index(source)]
+            if self.method_vectors is not None:
+                self.method_vectors[self.shape.heads.index(head)] = state["method_vectors"][parent.heads.index(source)]
         self.copy_weights(state, parent, sources)
 
     def adapt(self, lora: Lora) -> None:

@@ -2,9 +2,10 @@
 
 `Headed` holds what follows from that: which parameters are whose, and what a child copies from its parent. `Atomwise`
 is a whole potential, E_i = MLP_head(x_i), for backbones of plain torch layers: its architecture gives two functions,
-one that makes the layers, and one from a graph through them to the atoms' invariant features x.
+one that makes the layers, and one from a graph through them to the atoms' invariant features x. With `conditioning:
+embedding` there is one readout, and the backbone is a function of the head too.
 
-Legend: A atoms, F features.
+Legend: A atoms, F features, F0 features before the first layer.
 """
 
 from __future__ import annotations
@@ -28,27 +29,28 @@ class Headed(Potential):
     network: Any
     """The backbone, a module; its buffers follow from the spec."""
     readouts: nn.ModuleList
-    """The readout of each head, in the shape's order."""
+    """The readout of each head, in the shape's order; or the one of all heads."""
 
     def readout_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of every head's readout."""
-        return list(self.readouts.parameters())
+        """Return the parameters of every head's readout, and the methods' vectors where there are any."""
+        return [*self.method_parameters(), *self.readouts.parameters()]
 
     @torch.no_grad()
     def copy_weights(self, state: Mapping[str, Tensor], parent: Shape, sources: Mapping[str, str]) -> None:
         """Copy a parent's backbone, and its heads into those that start from them."""
         for name, parameter in self.network.named_parameters(prefix="network"):
             parameter.copy_(state[name])
-        for head, source in sources.items():
-            theirs = parent.heads.index(source)
-            for name, parameter in self.readouts[self.shape.heads.index(head)].named_parameters():
+        for own, theirs in self.readouts_from(parent, sources).items():
+            for name, parameter in self.readouts[own].named_parameters():
                 parameter.copy_(state[f"readouts.{theirs}.{name}"])
 
 
 MakeLayers = Callable[[Any, Shape], tuple[nn.ModuleDict, int]]
-"""Spec and shape -> the backbone's layers, and how many features F they give an atom."""
-Features = Callable[[Any, nn.ModuleDict, AtomGraph], Tensor]
-"""Spec, layers and graph -> the (A, F) features, differentiable in the graph's positions, twice."""
+"""Spec and shape -> the backbone's layers, and how many features F they give an atom. The layer `embedding` holds the
+F0 features with which an atom of each element begins."""
+Features = Callable[[Any, nn.ModuleDict, AtomGraph, Tensor], Tensor]
+"""Spec, layers, graph and the (A, F0) features before the first layer -> the (A, F) features, differentiable in the
+graph's positions, twice."""
 
 
 class Atomwise(Headed):
@@ -80,12 +82,18 @@ class Atomwise(Headed):
         self._features = features
         with building(seed, dtype):
             self.network, width = layers(spec, shape)
-            self.readouts = nn.ModuleList(mlp(width, *shape.widths(spec, head), 1) for head in shape.heads)
+            self.readouts = nn.ModuleList(mlp(width, *shape.widths(spec, head), 1) for head in shape.readouts(spec))
 
     def atomic_energies(self, graph: AtomGraph, head: str) -> Tensor:
         """Return the (A,) atoms' interaction energies by one head, eV."""
-        features = self._features(self.spec, self.network, graph)
-        return self.readouts[self.shape.heads.index(head)](features).squeeze(-1)
+        first, vector = self.network["embedding"](graph.species), self.vector_of(head)
+        features = self._features(self.spec, self.network, graph, first if vector is None else first + vector)
+        return self.readouts[self.readout_of(head)](features).squeeze(-1)
+
+    @torch.no_grad()
+    def shift_elements(self, vector: Tensor) -> None:
+        """Add (F0,) to the features that atoms of every element have before the first layer."""
+        self.network["embedding"].weight.add_(vector)
 
     def linear_maps(self) -> list[LinearMap]:
         """Return the dense layers of the backbone."""

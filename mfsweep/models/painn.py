@@ -46,14 +46,15 @@ class Painn(Architecture):
 
     PACKAGES: ClassVar = ()
     SHOWN: ClassVar = ("channels",)
+    FIRST_FEATURES: ClassVar = "channels"
 
-    def parameters(self, elements: int, heads: Sequence[Sequence[int]]) -> int:
+    def weights(self, elements: int, readouts: Sequence[Sequence[int]]) -> int:
         """Return how many parameters its models have: 0.6 million by default."""
         width = self.channels
         message = dense(width, width, 3 * width, bias=True) + dense(self.bessel, 3 * width, bias=True)
         update = dense(width, 2 * width) + dense(2 * width, width, 3 * width, bias=True)
-        readouts = sum(dense(width, *hidden, 1, bias=True) for hidden in heads)
-        return elements * width + self.layers * (message + update) + readouts
+        outward = sum(dense(width, *hidden, 1, bias=True) for hidden in readouts)
+        return elements * width + self.layers * (message + update) + outward
 
     def effort(self) -> float:
         """Return layers x channels: messages are moved for longer than they are multiplied."""
@@ -101,8 +102,8 @@ def _layers(spec: Painn, shape: Shape) -> tuple[nn.ModuleDict, int]:
     return nn.ModuleDict({"embedding": embedding, "layers": layers}), width
 
 
-def _features(spec: Painn, network: nn.ModuleDict, graph: AtomGraph) -> Tensor:
-    """Return the (A, F) scalars after the last layer."""
+def _features(spec: Painn, network: nn.ModuleDict, graph: AtomGraph, scalars: Tensor) -> Tensor:
+    """Return the (A, F) scalars after the last layer, from those before the first."""
     import torch
 
     sender, receiver = graph.edges
@@ -111,7 +112,6 @@ def _features(spec: Painn, network: nn.ModuleDict, graph: AtomGraph) -> Tensor:
     basis, envelope = _radial(spec, lengths)
     unit = vectors / lengths
     directions = torch.cat([unit, -unit]).unsqueeze(2)  # (E, 3, 1)
-    scalars = network["embedding"](graph.species)
     equivariant = scalars.new_zeros(scalars.shape[0], 3, spec.channels)
     layers: Any = network["layers"]
     for layer in layers:

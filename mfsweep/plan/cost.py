@@ -129,6 +129,8 @@ def works(training: Training) -> dict[BatchWork, float]:
         forces = recipe.loss[labelled.labels].forces > 0
         shares[forces] = shares.get(forces, 0.0) + (labelled.probability or 0.0)
     model, atoms, trainable = training.model, recipe.batch.max_atoms, recipe.trainable or "all"
+    if trainable == "readouts" and model.conditioning:
+        trainable = "all"  # gradients of the methods' vectors come through the whole backbone
     return {BatchWork(model, atoms, forces, trainable): share for forces, share in shares.items()}
 
 

@@ -245,10 +245,11 @@ class _Builder:
             above = self._widths(self.nodes[parent].training)
         elif live.file is not None and live.file in self.files:
             above = self.files[live.file].heads
-        own = (cell.model.readout_hidden,)
+        model = cell.model
+        own = (model.readout_hidden, model.conditioning)
         key = (id(live.stage), id(live.mixture), own, None if above is None else tuple(above.items()))
         if key not in self.heads:
-            self.heads[key] = resolve_heads(self.spec, live, own, above)
+            self.heads[key] = resolve_heads(self.spec, live, model, above)
         return self.heads[key]
 
     def _widths(self, training: Training) -> Widths:

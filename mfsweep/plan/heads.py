@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mfsweep.errors import nearest
+from mfsweep.models.architecture import Architecture
 from mfsweep.plan.expand import LiveStage
 from mfsweep.spec.load import Spec
 from mfsweep.spec.stage import FRESH, PARENT, Head, inherited
@@ -13,26 +14,31 @@ Widths = Mapping[str, tuple[int, ...] | None]
 """Readout head -> hidden widths; None: the model's own."""
 
 
-def resolve_heads(spec: Spec, live: LiveStage, own: tuple[int, ...], parent: Widths | None) -> dict[str, Head] | None:
+def resolve_heads(spec: Spec, live: LiveStage, model: Architecture, parent: Widths | None) -> dict[str, Head] | None:
     """Return what the training has to be told of its heads: those that leave the rule or the model's width.
 
     Args:
         spec: for errors.
         live: the stage.
-        own: the model's hidden widths.
+        model: the cell's.
         parent: the heads that it can start from; None without a parent.
 
     Raises:
-        SpecError: a head that no labelled set trains, or that the parent does not determine.
+        SpecError: a head that no labelled set trains, or that the parent does not determine, or a width of its own
+            where all heads share a readout.
     """
+    own = (model.readout_hidden,)
     names = set(live.mixture.heads.values())
     planned = names | {labelled.head or labelled.method for labelled in live.stage.train}
-    for name in live.stage.heads:
+    for name, head in live.stage.heads.items():
         if name not in planned:
             expected = (
                 f"a readout head that a labelled set trains: {', '.join(sorted(planned))}.{nearest(name, planned)}"
             )
             raise spec.document.error(("stages", live.name, "heads", name), name, expected)
+        if head.hidden is not None and model.conditioning:
+            expected = "none: with `conditioning: embedding` all heads share a readout as wide as model.readout_hidden"
+            raise spec.document.error(("stages", live.name, "heads", name, "hidden"), list(head.hidden), expected)
     resolved = {name: _resolved(spec, live, name, own, parent) for name in sorted(names)}
     told = {name: head for name, head in resolved.items() if head != Head()}
     return told or None

@@ -63,8 +63,15 @@ class Limits(NamedTuple):
 
 def room_on(node: Mapping[str, float], each: Mapping[str, float]) -> int:
     """Return how many workers that hold `each` fit on a node."""
+    return min(_fit(node.get(name, 0.0), amount, whole=name == "GPU") for name, amount in each.items())
+
+
+def _fit(there: float, amount: float, *, whole: bool) -> int:
+    """Return how often an amount is there; of what comes in whole pieces, a part of one lies within one."""
+    if whole and amount < 1:
+        return math.floor(there) * _fit(1.0, amount, whole=False)
     # Amounts are sums of tenths and hundredths: 0.3 / 0.1 is to count as three.
-    return min(math.floor(node.get(name, 0.0) / amount + 1e-9) for name, amount in each.items())
+    return math.floor(there / amount + 1e-9)
 
 
 class Autoscaler(NamedTuple):

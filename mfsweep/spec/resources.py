@@ -15,7 +15,7 @@ class Resources(Frozen):
     workers: PositiveInt = 4
     """Processes that share the batches of a step."""
     gpus_per_worker: Annotated[Float, Field(ge=0, le=1)] = 1
-    """GPUs of each worker; 0 trains on CPUs."""
+    """GPUs of each worker; 0 trains on CPUs. With one worker, 0.25 lets four stages share a GPU."""
     cpus_per_worker: PositiveFloat = 1
     """CPUs that Ray reserves for each worker."""
     max_failures: NonNegativeInt = 2

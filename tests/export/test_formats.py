@@ -185,6 +185,39 @@ def test_torch_sim_gives_our_numbers(tmp_path):
     np.testing.assert_allclose(found["forces"], np.concatenate(expected.forces), atol=1e-7)
 
 
+def test_a_method_told_apart_by_its_vector_leaves_in_every_format(molecules, tmp_path):
+    """mace-torch knows no such vectors: a file of its formats holds one method, as a plain model."""
+    kind = "vectors of methods"
+    assert performed.predictor(kind, "cc").model.method_vectors.any(), "it was trained"
+    for head in ("cc", "dft"):
+        expected = performed.predictor(kind, head).predict(molecules)
+        left = leave(kind, "mace", tmp_path, head=head)
+        calculator = MACECalculator(model_paths=str(left.path), device="cpu", default_dtype="float64")
+        for place, atoms in enumerate(molecules):
+            atoms.calc = calculator
+            assert atoms.get_potential_energy() == pytest.approx(expected.energy[place], abs=1e-8)
+            np.testing.assert_allclose(atoms.get_forces(), expected.forces[place], atol=1e-8)
+            atoms.calc = None
+        again = load_model(left.path, head).predict(molecules)
+        np.testing.assert_allclose(again.energy, expected.energy, rtol=0, atol=1e-8)
+    whole = leave(kind, "ase", tmp_path).path
+    for head in ("cc", "dft"):
+        found, expected = load_model(whole, head), performed.predictor(kind, head)
+        np.testing.assert_allclose(
+            found.predict(molecules).energy, expected.predict(molecules).energy, rtol=0, atol=1e-9
+        )
+    script = torch.jit.load(leave(kind, "lammps", tmp_path, head="cc").path)
+    atoms = molecule("CH3OH")
+    found = script(as_lammps(atoms), torch.ones(len(atoms), dtype=torch.float64), False)
+    expected = performed.predictor(kind, "cc").predict([atoms])
+    assert found["total_energy_local"].item() == pytest.approx(expected.energy[0], abs=1e-8)
+
+
+def test_methods_that_share_a_readout_are_refused_in_one_file_of_mace_torch(tmp_path):
+    with pytest.raises(TrainingError, match=r"the methods cc, dft share one readout.*name one with --head"):
+        leave("vectors of methods", "mace", tmp_path)
+
+
 def test_formats_of_one_head_ask_for_it(tmp_path):
     for kind in ("lammps", "mliap", "torch-sim"):
         with pytest.raises(TrainingError, match=f"format {kind} holds one readout head, and the model has cc, dft"):

@@ -84,6 +84,20 @@ def train_adapters():
 
 
 @pytest.fixture
+def train_vectors():
+    """Move the vectors of a model's methods from where all of them are equal, as some steps of training would."""
+
+    def train(model: Potential) -> None:
+        generator = torch.Generator().manual_seed(6)
+        with torch.no_grad():
+            model.method_vectors.copy_(
+                torch.randn(model.method_vectors.shape, generator=generator, dtype=model.method_vectors.dtype)
+            )
+
+    return train
+
+
+@pytest.fixture
 def make_graph():
     """Make the graph of molecules given as (species (n,), positions (n, 3)), all pairs within 5 angstrom."""
 

@@ -65,6 +65,10 @@ def test_a_plan_knows_the_number_of_parameters(borrow_model, architecture, heads
     model = borrow_model(architecture, **options)
     widths = [model.shape.widths(architecture, head) for head in heads]
     assert architecture.parameters(4, widths) == sum(parameter.numel() for parameter in model.parameters())
+    if architecture.FIRST_FEATURES and not hidden:
+        conditioned = architecture.but(conditioning="embedding")
+        model = borrow_model(conditioned, heads=heads)
+        assert conditioned.parameters(4, widths) == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_size_and_cost_are_positive_and_grow_with_every_field(plain):

@@ -12,8 +12,14 @@ from mfsweep.spec.stage import Lora
 from mfsweep.train.readout_features import gradients_of
 
 
-@pytest.fixture(params=["equal heads", "an enlarged head", "adapters"])
-def model(borrow_model, architecture, request, train_adapters):
+@pytest.fixture(params=["equal heads", "an enlarged head", "adapters", "vectors"])
+def model(borrow_model, architecture, request, train_adapters, train_vectors):
+    if request.param == "vectors":
+        if architecture.FIRST_FEATURES is None:
+            pytest.skip("it takes no vectors of methods")
+        model = borrow_model(architecture.but(conditioning="embedding"))
+        train_vectors(model)
+        return model.eval()
     model = borrow_model(architecture, hidden={"cc": (6, 3)} if request.param == "an enlarged head" else {})
     if request.param == "adapters":
         model.adapt(Lora(rank=2))
@@ -146,6 +152,8 @@ def test_heads_differ(model, make_graph, molecules):
 
 def test_a_batch_of_one_head_leaves_the_other_heads_alone(model, make_graph, molecules):
     """After a step of Adam on one head's batch the other head's function has moved by the backbone only."""
+    if model.method_vectors is not None:
+        pytest.skip("methods share the readout: test_conditioning.py")
     graph = make_graph(*molecules)
     model.train()
     prediction = model(graph, "cc", forces=True)

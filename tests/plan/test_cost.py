@@ -92,6 +92,18 @@ def test_what_was_not_measured_is_taken_as_the_dearer_thing_that_was():
     assert rate(BatchWork(Mace(), 256, True, "all"), [energies_only]) is None
 
 
+def test_readouts_that_methods_share_cost_a_whole_step(graph):
+    """The gradients of the methods' vectors come through the backbone."""
+    trained = ("continued: {learning_rate: 1.0e-4}", "continued: {learning_rate: 1.0e-4, trainable: readouts}")
+    plain, conditioned = (
+        graph(trained),
+        graph(trained, ("architecture: mace,", "architecture: mace, conditioning: embedding,")),
+    )
+    for one, expected in ((plain, "readouts"), (conditioned, "all")):
+        child = next(own for own in trainings(one, "finetune") if own.parent)
+        assert {work.trainable for work in works(child)} == {expected}
+
+
 def test_stages_of_an_unknown_model_are_counted_apart(graph):
     allegro = graph(
         ("model: {architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1, radial_hidden: [8], bessel: 4, r_max: 3.0}",

@@ -67,8 +67,9 @@ def test_the_keys_are_what_they_were(graph_of):
           "    t: {size: 40, needs: [cc, dft]}\n    a: {size: 60, validation: 20, needs: [dft, cc]}\n")],
         [('    train: [{labels: cc, subset: a, size: "${finetune_size}"}]\n    max_steps: 4',
           '    train: [{labels: cc, subset: a, size: "${finetune_size}", probability: 1}]\n    max_steps: 4\n    loss: {cc: {energy: 100, forces: 0}}\n    select_on: validation.loss')],
+        [("architecture: mace,", "architecture: mace, conditioning: heads,")],
     ],
-    ids=["workers", "devices", "tracking", "name", "axis-names", "stage-names", "unused-method", "evaluations", "path", "fits", "order", "by-formula", "subset-order", "defaults-written-out"],
+    ids=["workers", "devices", "tracking", "name", "axis-names", "stage-names", "unused-method", "evaluations", "path", "fits", "order", "by-formula", "subset-order", "defaults-written-out", "heads-said"],
 )  # fmt: skip
 def test_what_is_not_identity_does_not_matter(graph_of, changes):
     assert keys(graph_of(*changes)) == keys(graph_of())

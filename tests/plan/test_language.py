@@ -219,6 +219,18 @@ def test_shuffled_labels_are_a_method_of_their_own(graph_of):
     assert node.key not in graph_of(ONE).nodes
 
 
+def test_methods_told_apart_by_vectors_are_another_model_under_the_same_rules(graph_of):
+    """Rule 9 chooses the row of the table that a method starts from, as it chooses a head."""
+    plain, graph = graph_of(FIG8), graph_of(FIG8, ("correlation: 1}", "correlation: 1, conditioning: embedding}"))
+    assert not graph.nodes.keys() & plain.nodes.keys()
+    assert [node.training.heads for node in graph.nodes.values()] == [
+        node.training.heads for node in plain.nodes.values()
+    ]
+    unnamed = [("correlation: 1}", "correlation: 1, conditioning: embedding}"), ('[{labels: cc, subset: a, size: "${n}"}, {labels: dft', '[{labels: xtb, subset: a, size: "${n}"}, {labels: dft'), ("{from: cc}", "{}"), ("select_on: validation.cc.energy_mae", "select_on: validation.dft.energy_mae")]  # fmt: skip
+    with pytest.raises(SpecError, match="a parent with a head 'cc', or with one head only: it has dft, xtb; name one"):
+        graph_of(FIG8, *unnamed)
+
+
 def test_adapters_and_rates_are_part_of_the_recipe(graph_of):
     trained = 'continued: {trainable: lora, learning_rate: {backbone: 1.0e-4, readouts: 1.0e-3}, heads: {cc: "${variant.head}"}}'
     node = result_of(
@@ -248,6 +260,9 @@ def test_a_model_file_is_a_parent_by_content(graph_of):
         (FIG7, [("head: {from: fresh, hidden: [256]}", "head: {from: dtf}")], "stages.finetune.heads.cc.from", "a head of the parent: dft. Did you mean 'dft'?"),
         (FIG7, [("head: {from: fresh, hidden: [256]}", "head: {from: parent, hidden: [256]}")], "stages.finetune.heads.cc.hidden", "the parent's width [16]"),
         (FIG7, [('heads: {cc: "${variant.head}"}', "heads: {dft: {from: fresh}}")], "stages.finetune.heads.dft", "a readout head that a labelled set trains: cc"),
+        (FIG7, [("correlation: 1}", "correlation: 1, conditioning: embedding}")], "stages.finetune.heads.cc.hidden", "all heads share a readout as wide as"),
+        (FIG8, [("correlation: 1}", "correlation: 1, conditioning: embeding}")], "model.conditioning", "Did you mean 'embedding'?"),
+        (FIG8, [("architecture: mace, channels: 4, max_L: 0, max_ell: 1, correlation: 1}", "architecture: allegro, conditioning: embedding}")], "model.conditioning", "allegro takes no vectors of methods (mace or painn does)"),
         (FIG7, [('continued: {trainable: "${variant.trainable}"', 'trainable: readouts\n    continued: {trainable: "${variant.trainable}"')], "stages.finetune.trainable", "it would stay random"),
         (FIG7, [('trainable: "${variant.trainable}"', "trainable: readouts, learning_rate: {backbone: 1, readouts: 0}")], "stages.finetune.continued.learning_rate", "nothing is left to train"),
         (FIG8, [("minus: xtb", "minus: xbt")], "stages.delta.train[0].labels", "Did you mean 'xtb'?"),

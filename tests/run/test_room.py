@@ -70,6 +70,11 @@ def test_a_node_that_has_the_gpus_but_not_the_cpus_counts_for_nothing(cluster_of
     assert Room(of(1, 1, 1)).at_a_time(0) == 1
 
 
+@pytest.mark.parametrize(("gpus", "each", "fit"), [(1, 0.25, 4), (1, 0.1, 10), (2, 0.4, 4), (3, 0.6, 3), (0, 0.5, 0)])
+def test_a_part_of_a_gpu_lies_within_one_gpu(gpus, each, fit):
+    assert room_on({"CPU": 64.0, "GPU": float(gpus)}, {"CPU": 1.0, "GPU": each}) == fit
+
+
 def test_nodes_that_the_autoscaler_may_start_count_within_its_limits(cluster_of):
     head = {"CPU": 0.0}
     cluster_of(head, scales=gpu4(3))

@@ -38,6 +38,18 @@ def test_a_child_equals_its_parent_at_step_zero_and_the_record_says_so(run, tiny
     assert outcome.inherited.forces < 1e-4
 
 
+@pytest.mark.parametrize("child", CHILDREN)
+def test_a_child_whose_methods_have_vectors_equals_its_parent_too(run, tiny, tmp_path, child):
+    conditioned = {"model": tiny().model.but(conditioning="embedding")}
+    run(tiny("both", max_steps=3, **conditioned), "parent")
+    parent = tmp_path / "parent" / "checkpoints" / "selected.pt"
+    sets, fields, heads = CHILDREN[child]
+    outcome = run(tiny(sets, parent="x", max_steps=1, seed=7, **conditioned, **fields), "child", parent=parent)
+    assert outcome.inherited.heads == heads
+    assert outcome.inherited.energy < 1e-5
+    assert outcome.inherited.forces < 1e-4
+
+
 def test_without_a_parent_or_with_fresh_heads_there_is_nothing_to_compare(run, tiny, parent):
     assert run(tiny("cc", max_steps=1), "first").inherited is None
     fresh = {"cc": Head.model_validate({"from": "fresh"})}

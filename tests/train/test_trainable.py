@@ -41,6 +41,24 @@ def test_a_frozen_backbone_keeps_its_bits(run, tiny, tmp_path, parent, sets):
     assert outcome.parameters == sum(load_weights(parent).state[name].numel() for name in READOUTS)
 
 
+def test_with_vectors_of_methods_a_frozen_backbone_leaves_those_and_the_readout_to_train(run, tiny, tmp_path):
+    """A method that is new has a vector copied from the parent's only one, and learns from there."""
+    model = tiny().model.but(conditioning="embedding")
+    run(tiny("dft", model=model, precision="float64", seed=4), "parent")
+    path = tmp_path / "parent" / "checkpoints" / "selected.pt"
+    outcome = run(tiny("both", model=model, **FROZEN), "child", parent=path)
+    before, after = (load_weights(tmp_path / name / "checkpoints" / "selected.pt") for name in ("parent", "child"))
+    same = {name for name in before.state if torch.equal(before.state[name], after.state.get(name))}
+    assert {name for name in before.state if "atomic_energies" not in name and name != "shifts"} - same == {
+        "method_vectors",
+        *READOUTS,
+    }
+    cc, dft = (after.state["method_vectors"][row] - before.state["method_vectors"][0] for row in (0, 1))
+    assert cc.any()
+    assert not torch.equal(cc, dft)
+    assert outcome.parameters == sum(after.state[name].numel() for name in {"method_vectors", *READOUTS})
+
+
 @pytest.mark.parametrize(("sets", "fields"), [("dft", FROZEN), ("both", ADAPTED)], ids=["readouts", "adapters"])
 def test_two_ranks_and_a_killed_training_give_what_one_does(run, ranks, tiny, tmp_path, parent, sets, fields):
     training = tiny(sets, **fields)

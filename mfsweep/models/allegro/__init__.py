@@ -46,7 +46,7 @@ class Allegro(Architecture):
     # ...), but its modules need omegaconf alone, and no package here may shadow one that the rest of mfsweep uses.
     PINS: ClassVar = ("nequip==0.19.1", "nequip-allegro==0.8.3", "e3nn==0.6.0", "omegaconf==2.4.0")
 
-    def parameters(self, elements: int, heads: Sequence[Sequence[int]]) -> int:
+    def weights(self, elements: int, readouts: Sequence[Sequence[int]]) -> int:
         """Return how many parameters its models have, as nequip-allegro makes them."""
         scalars, embedded = self.scalar_channels, self.tensor_channels * (self.l_max + 1)
         count = elements * scalars + self.bessel * scalars + self._network(scalars, scalars)
@@ -54,7 +54,7 @@ class Allegro(Architecture):
         for layer, paths in enumerate(self._paths(), 1):
             out = scalars + (embedded if layer < self.layers else 0)
             count += self._network(scalars * layer + self.tensor_channels, out) + paths * self.tensor_channels
-        return count + sum(dense(scalars * (self.layers + 1), *hidden, 1) for hidden in heads)
+        return count + sum(dense(scalars * (self.layers + 1), *hidden, 1) for hidden in readouts)
 
     def _network(self, into: int, out: int) -> int:
         """Return the weights of a network on scalar features."""

@@ -54,8 +54,9 @@ class Mace(Architecture):
 
     PACKAGES: ClassVar = ("mace-torch", "e3nn")
     SHOWN: ClassVar = ("channels",)
+    FIRST_FEATURES: ClassVar = "channels"
 
-    def parameters(self, elements: int, heads: Sequence[Sequence[int]]) -> int:
+    def weights(self, elements: int, readouts: Sequence[Sequence[int]]) -> int:
         """Return how many parameters its models have, layer by layer as mace-torch makes them."""
         square = self.channels**2
         count = elements * self.channels
@@ -70,7 +71,7 @@ class Mace(Architecture):
             count += (skipped + 1) * elements * square
             count += sum(self._products(order) for order in range(outward + 1)) * elements * self.channels
             count += (outward + 1) * square
-        return count + (self.layers - 1) * self.channels * len(heads) + self._readouts(heads)
+        return count + (self.layers - 1) * self.channels * len(readouts) + self._readouts(readouts)
 
     def _paths(self, highest: int) -> int:
         """Return how many ways features up to an order couple with the harmonics to an order of the message."""

@@ -7,6 +7,8 @@ ScaleShiftMACE is there to be saved (network.py). What differs from it is put ri
     enlarged heads      are blocks of ours: they become mace-torch's block of the greatest width, filled up with zeros,
                 whose hidden units add nothing. A head of several hidden layers has no such block, and is refused
     elements    that a head never saw have no E0: they leave the model, so that nothing is predicted of them in silence
+    vectors     of methods (`conditioning: embedding`): mace-torch has no block for them. That of the one head goes into
+                the features that atoms of each element begin with
 """
 
 from __future__ import annotations
@@ -50,8 +52,14 @@ def module(
             eV or so.
 
     Raises:
-        TrainingError: a head's readout is none that mace-torch has a block for.
+        TrainingError: a head's readout is none that mace-torch has a block for, or there are several heads and one
+            readout.
     """
+    if spec.conditioning and len(heads) > 1:
+        raise TrainingError(
+            f"with `conditioning: embedding` the methods {', '.join(heads)} share one readout, and a module of "
+            "mace-torch tells methods apart by readouts alone: name one with --head, or export as `--format ase`"
+        )
     widths = {head: shape.widths(spec, head) for head in heads}
     deep = {head: list(hidden) for head, hidden in widths.items() if len(hidden) > 1}
     if deep:
@@ -60,8 +68,11 @@ def module(
             "layer. Leave these heads out with --head, or export as `--format ase`"
         )
     width = max(hidden[0] for hidden in widths.values())
-    theirs = MacePotential(spec, shape, offsets, seed=0, dtype=dtype)
+    theirs: Any = MacePotential(spec, shape, offsets, seed=0, dtype=dtype)
     theirs.load_state_dict(dict(state))
+    if spec.conditioning:
+        theirs = theirs.alone(heads[0])
+        spec, shape = theirs.spec, theirs.shape
     part = Shape(tuple(heads), tuple(elements), shape.avg_num_neighbors)
     table = torch.tensor([[offsets[head][z] for z in elements] for head in heads], dtype=torch.float64)
     with building(0, dtype), quickly(own_layers=False):  # here mace-torch's layers are to run, as quickly as they can

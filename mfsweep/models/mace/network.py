@@ -1,7 +1,8 @@
 """MACE by mace-torch: its own ScaleShiftMACE with native readout heads, and energy offsets per head and element.
 
 Why so: the model's layers and their initialisation are mace-torch's, so its numbers are MACE's; the heads and offsets
-live in mace's own places, so `network` taken alone is a whole model that mace's tools can use.
+live in mace's own places, so `network` taken alone is a whole model that mace's tools can use (with `conditioning:
+embedding` the vector of one head has to go into it first: file.py).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class MacePotential(Potential):
         self.register_buffer("_parity", torch.tensor(parity, dtype=dtype), persistent=False)
         self._harmonics = Harmonics(spec.max_ell, o3.wigner_3j, dtype)
         table = np.array([[offsets[head].get(z, 0.0) for z in shape.elements] for head in shape.heads])
-        widths = [shape.widths(spec, head) for head in shape.heads]
+        widths = [shape.widths(spec, head) for head in shape.readouts(spec)]
         self._has_bases = spec.correlation <= HIGHEST_CORRELATION
         self._first_is_residual = spec.interaction_first == "residual"
         with building(seed, dtype), quickly(own_layers=self._has_bases and not torch.cuda.is_available()):
@@ -115,8 +116,8 @@ class MacePotential(Potential):
         attributes = nn.functional.one_hot(species, elements).to(vectors.dtype)
         harmonics = slots.of_pairs(self._harmonics(vectors / lengths)) * slots.signs(self._parity)
         basis, _ = network.radial_embedding(lengths, attributes, edges[:, : len(vectors)], network.atomic_numbers)
-        features = [network.node_embedding(attributes).unsqueeze(1)]
-        column = self.shape.heads.index(head)
+        features = [self.first_features(attributes, head).unsqueeze(1)]
+        column = self.readout_of(head)
         atomic = vectors.new_zeros(len(species))
         layers = zip(network.interactions, network.products, network.readouts, strict=True)
         for number, (layer, product, readout) in enumerate(layers):
@@ -147,8 +148,8 @@ class MacePotential(Potential):
         attributes = nn.functional.one_hot(graph.species, len(self.shape.elements)).to(vectors.dtype)
         harmonics = self.harmonics(vectors / lengths)
         radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
-        features = network.node_embedding(attributes)
-        column = self.shape.heads.index(head)
+        features = self.first_features(attributes, head)
+        column = self.readout_of(head)
         atomic = vectors.new_zeros(graph.species.shape[0])
         layers = zip(network.interactions, network.products, network.readouts, strict=True)
         for number, (layer, product, readout) in enumerate(layers):
@@ -187,9 +188,21 @@ class MacePotential(Potential):
         found = self._harmonics(unit)
         return torch.cat([found, found * self._parity])
 
+    def first_features(self, attributes: Tensor, head: str) -> Tensor:
+        """Return the (A, C) features before the first layer of atoms with the (A, Z) one-hot elements, by one head."""
+        features, vector = self.network.node_embedding(attributes), self.vector_of(head)
+        return features if vector is None else features + vector
+
+    @torch.no_grad()
+    def shift_elements(self, vector: Tensor) -> None:
+        """Add (C,) to the features that atoms of every element have before the first layer."""
+        linear = self.network.node_embedding.linear
+        (path,) = linear.instructions
+        linear.weight.view(path.path_shape).add_(vector / path.path_weight)
+
     def readout_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of both readouts of every head."""
-        return list(self.network.readouts.parameters())
+        """Return the parameters of the readouts of every head, and the methods' vectors where there are any."""
+        return [*self.method_parameters(), *self.network.readouts.parameters()]
 
     def linear_maps(self) -> list[LinearMap]:
         """Return what mixes channels (o3.Linear), irrep by irrep, and the layers of the radial networks.
@@ -217,8 +230,8 @@ class MacePotential(Potential):
             if name.startswith("network.") and name in state and not name.startswith(_PER_HEAD):
                 tensor.copy_(state[name])
         _follow_couplings(self)
-        columns = {self.shape.heads.index(head): parent.heads.index(source) for head, source in sources.items()}
-        heads, parents = len(self.shape.heads), len(parent.heads)
+        columns = self.readouts_from(parent, sources)
+        heads, parents = (len(shape.readouts(self.spec)) for shape in (self.shape, parent))
         *linear, last = [f"network.readouts.{layer}." for layer in range(len(self.network.readouts))]
         mine, theirs = _under(last, own), _under(last, state)
         for column, source in columns.items():
@@ -246,11 +259,12 @@ def new_network(spec: Mace, shape: Shape, offsets: Any) -> mace.ScaleShiftMACE:
         shape: heads, elements, mean number of neighbours.
         offsets: (H, Z) E0, eV.
     """
+    readouts = shape.readouts(spec)
     residual = mace.interaction_classes["RealAgnosticResidualInteractionBlock"]
     agnostic = mace.interaction_classes["RealAgnosticInteractionBlock"]
     return mace.ScaleShiftMACE(
-        atomic_inter_scale=[1.0] * len(shape.heads),
-        atomic_inter_shift=[0.0] * len(shape.heads),
+        atomic_inter_scale=[1.0] * len(readouts),
+        atomic_inter_shift=[0.0] * len(readouts),
         r_max=spec.r_max,
         num_bessel=spec.bessel,
         num_polynomial_cutoff=spec.cutoff_order,
@@ -269,7 +283,7 @@ def new_network(spec: Mace, shape: Shape, offsets: Any) -> mace.ScaleShiftMACE:
         distance_transform=spec.distance_transform or "None",
         radial_MLP=list(spec.radial_hidden),
         use_reduced_cg=False,  # or a machine with cuequivariance would make another product basis
-        heads=list(shape.heads),
+        heads=list(readouts),
     )
 
 
