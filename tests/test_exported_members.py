@@ -15,6 +15,7 @@ METHODS = {
     "Sweep": [
         "bench",
         "best",
+        "compare",
         "estimate",
         "frame",
         "plan",

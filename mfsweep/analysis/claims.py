@@ -44,7 +44,37 @@ def judge(
         fits: the spec's, of which `claim.gradient` names one.
     """
     meant = select(cells, claim.where)
-    nothing = ClaimRecord(
+    nothing = _nothing(name, claim)
+    try:
+        if claim.y is not None:
+            members = measure(records, meant, claim.y)
+            if claim.over:
+                beside = measure(records, select(cells, {**claim.where, **claim.over}), claim.y)
+                members = list(divided(members, beside, claim.over))
+            return _of_metric(nothing, claim, members, None if claim.over else records)
+        request = next(one for one in fits if one.name == claim.gradient)
+        return _of_gradient(nothing, claim, points(records, meant, request.x, request.y, request.group_by))
+    except FitError as error:
+        return nothing.model_copy(update={"detail": str(error)})
+
+
+def judge_measured(
+    name: str, claim: Claim, members: Sequence[MeasuredCell], records: Records | None = None
+) -> ClaimRecord:
+    """Return what came out for one claim about a metric, of values that are there already.
+
+    Arguments:
+        name: the claim's.
+        claim: the statement; its `where` and `over` play no role.
+        members: the cells of both sides and their values.
+        records: the trained stages, where the values are errors that these have; None: whose predictions are not looked
+            at.
+    """
+    return _of_metric(_nothing(name, claim), claim, members, records)
+
+
+def _nothing(name: str, claim: Claim) -> ClaimRecord:
+    return ClaimRecord(
         name=name,
         says=claim.says,
         measure=_measured(claim),
@@ -58,17 +88,6 @@ def judge(
         stated=_stated(claim),
         ratio=claim.y is not None,
     )
-    try:
-        if claim.y is not None:
-            members = measure(records, meant, claim.y)
-            if claim.over:
-                beside = measure(records, select(cells, {**claim.where, **claim.over}), claim.y)
-                members = list(divided(members, beside, claim.over))
-            return _of_metric(records, nothing, claim, members)
-        request = next(one for one in fits if one.name == claim.gradient)
-        return _of_gradient(nothing, claim, points(records, meant, request.x, request.y, request.group_by))
-    except FitError as error:
-        return nothing.model_copy(update={"detail": str(error)})
 
 
 def _measured(claim: Claim) -> str:
@@ -85,7 +104,9 @@ def _stated(claim: Claim) -> float | None:
     return claim.value if claim.expect == "value" else claim.bound
 
 
-def _of_metric(records: Records, nothing: ClaimRecord, claim: Claim, members: Sequence[MeasuredCell]) -> ClaimRecord:
+def _of_metric(
+    nothing: ClaimRecord, claim: Claim, members: Sequence[MeasuredCell], records: Records | None
+) -> ClaimRecord:
     against = claim.against or {}
     sides = [one for one in members if any(matches(one.cell.values, side) for side in (claim.this, against))]
     kept = [one for one in sides if one.converged]
@@ -93,7 +114,7 @@ def _of_metric(records: Records, nothing: ClaimRecord, claim: Claim, members: Se
     if every is None:
         return nothing.model_copy(update={"detail": "no pair of cells is measured yet"})
     shown = clean if clean and _has_interval(clean) else every
-    if not claim.over and (more := _beyond(records, shown, claim.y or "")):
+    if records is not None and (more := _beyond(records, shown, claim.y or "")):
         nothing = nothing.model_copy(update={"beyond": more.variance, "formulae": more.formulae})
         if not _has_interval(shown):
             alone = ends_of_new(shown.estimate.value, 0.0, 1.0, *more)

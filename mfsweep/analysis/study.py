@@ -143,7 +143,7 @@ def analyse(store: StoreFolder | Records, study: ReportStudy, *, resamples: int 
     records = as_records(store, study.cells)
     laws = tuple(_law_or_refusal(records, study.cells, request, resamples) for request in study.fits)
     results: dict[str, Result] = {}
-    for path in dict.fromkeys(request.y for request in study.fits) or _test_errors(study.cells):
+    for path in dict.fromkeys(request.y for request in study.fits) or tested_errors(study.cells):
         with contextlib.suppress(FitError):  # its laws are refused, and say why
             if made := result(records, study.cells, path):
                 results.setdefault(str(made.path), made)
@@ -195,7 +195,7 @@ def _law_or_refusal(records: Records, cells: Sequence[CellRecord], request: FitR
         return Law(request.name, nothing, (), None, (Refusal("all", {}, 0, str(error)),))
 
 
-def _test_errors(cells: Sequence[CellRecord]) -> dict[str, None]:
+def tested_errors(cells: Sequence[CellRecord]) -> dict[str, None]:
     """Return the paths of the results' test errors, each method's by the head that has learned it."""
     asked = [evaluation for cell in cells for evaluation in cell.evaluations.get(cell.result, ())]
     own = (

@@ -21,7 +21,7 @@ def print_estimate(console: Console, estimate: CostEstimate) -> None:
         console.print(_say_assumed(estimate), soft_wrap=True)
     for table in _rates_tables(estimate.rates):
         console.print(table)
-    for line in _say_hours(estimate):
+    for line in hours_of(estimate):
         console.print(line, soft_wrap=True)
     for search in filter(None, estimate.searches):
         console.print(search.sentence(), soft_wrap=True)
@@ -51,7 +51,8 @@ def _say_assumed(estimate: CostEstimate) -> str:
     return f"Assumed: {assumed['stages']:,} stages run to completion, in {each} steps each ({why})."
 
 
-def _say_hours(estimate: CostEstimate) -> list[str]:
+def hours_of(estimate: CostEstimate) -> list[str]:
+    """Return steps and device-hours in sentences."""
     together = estimate.overview
     steps = f"{together.shared.steps:,} optimiser steps at most, {together.to_do.steps:,} of them to do"
     lines = [f"{steps}; {together.each_cell.steps:,} if each cell trained its own stages."]

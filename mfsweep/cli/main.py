@@ -15,7 +15,9 @@ from typing import Any
 import click
 
 from mfsweep import __version__
+from mfsweep.cli.advise import advise
 from mfsweep.cli.audit import audit
+from mfsweep.cli.compare import compare
 from mfsweep.cli.data import data
 from mfsweep.cli.env import env
 from mfsweep.cli.export import export, show
@@ -123,6 +125,8 @@ cli.add_command(cancel)
 cli.add_command(status)
 cli.add_command(launch)
 cli.add_command(audit)
+cli.add_command(compare)
+cli.add_command(advise)
 
 
 @cli.command()

@@ -37,20 +37,29 @@ def write_first_spec(
         DataError: something is at that place already; the source cannot be read, or no spec fits it.
     """
     if (spec := ready().get(source)) and not Path(source).exists():
-        output = _free(output or Path(spec.name))
+        output = free(output or Path(spec.name))
         output.write_text(spec.read_text(encoding="utf-8"), encoding="utf-8")
         return FirstSpec(output, None)
     path = resolve(source, Path.cwd())
-    name = name or re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or "first"
-    name = name if name[0].isalpha() else f"s-{name}"
-    output = _free(output or Path(f"{name}.yaml"))
-    written = source if source.startswith(BUNDLED) else os.path.relpath(path, output.absolute().parent)
-    start = look(path, written, name, target)
+    name = named(name, path)
+    output = free(output or Path(f"{name}.yaml"))
+    start = look(path, relative(source, path, output), name, target)
     output.write_text(fitting(start, output), encoding="utf-8")
     return FirstSpec(output, start)
 
 
-def _free(output: Path) -> Path:
+def named(name: str | None, path: Path) -> str:
+    """Return the name of a spec: the one that is given, else one after the data's file."""
+    name = name or re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or "first"
+    return name if name[0].isalpha() else f"s-{name}"
+
+
+def relative(source: str, path: Path, output: Path) -> str:
+    """Return what a spec calls its data: as it was named where it is bundled, else its path from the spec."""
+    return source if source.startswith(BUNDLED) else os.path.relpath(path, output.absolute().parent)
+
+
+def free(output: Path) -> Path:
     """Return where the spec is to go.
 
     Raises:

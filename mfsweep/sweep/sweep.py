@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from mfsweep.analysis.comparison.compare import Comparison
     from mfsweep.export.measured import BestStage
     from mfsweep.physics_record import PhysicsRecord
     from mfsweep.plan.cost import MeasuredSeconds
@@ -276,6 +277,33 @@ class Sweep:
         keys = dict.fromkeys(planned.keys[planned.cell.result] for planned in plan.graph.cells)
         trained = [key for key in keys if plan.store.stage(key).record() is not None]
         return Store(plan.store.root).validate(trained, **options)
+
+    def compare(
+        self,
+        *,
+        by: str | None = None,
+        against: str | None = None,
+        y: str | None = None,
+        label_costs: Mapping[str, float] | None = None,
+        unit: str | None = None,
+    ) -> Comparison:
+        """Return the strategies of the spec side by side, at equal labels and at equal cost.
+
+        Args:
+            by: axis whose values are the strategies, or `stages`. Default: an axis `strategy` or `variant`, else the
+                stages tell.
+            against: the strategy that the others are compared with. Default: direct training.
+            y: path of the metric. Default: of the first fit, else the test error of the result.
+            label_costs: label method -> cost of one label. Default: those of a figure of kind `pareto`.
+            unit: of the costs.
+
+        Raises:
+            MfsweepError: as of `plan`.
+            FitError: nothing is trained yet, there is one strategy only, or no two can be compared.
+        """
+        from mfsweep.sweep.compare import compare
+
+        return compare([self.plan()], by=by, against=against, y=y, label_costs=label_costs, unit=unit)
 
     def frame(self) -> pd.DataFrame:
         """Return one row a cell, whether it is trained yet or not (analysis/frame.py has the columns).

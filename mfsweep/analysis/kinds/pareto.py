@@ -11,6 +11,7 @@ from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import path_label
 from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption
+from mfsweep.analysis.labels_used import labels_used
 from mfsweep.analysis.palette import INK
 from mfsweep.analysis.records import SEED_AXES
 from mfsweep.analysis.selection import MeasuredCell, Spread, Values, grouped, label, measure_some, select, spread, title
@@ -86,25 +87,10 @@ def label_cost(cell: CellRecord, costs: Mapping[str, float]) -> float:
     Raises:
         FitError: a method without a cost, or cells of an older version.
     """
-    if not cell.sets:
-        raise FitError("the cells do not say which labels they use: run the sweep again")
-    ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for name in cell.stages:
-        for labelled in cell.sets.get(name, ()):
-            for method in labelled.methods:
-                ranges.setdefault((method, labelled.subset), []).append((labelled.start, labelled.end))
-    if absent := sorted({method for method, _ in ranges} - costs.keys()):
+    numbers = labels_used(cell)
+    if absent := sorted(numbers.keys() - costs.keys()):
         raise FitError(f"costs: none for {', '.join(absent)}; there are {', '.join(costs)}")
-    return sum(costs[method] * _covered(own) for (method, _), own in ranges.items())
-
-
-def _covered(ranges: Sequence[tuple[int, int]]) -> int:
-    """Return how many structures the ranges [start, end) cover together."""
-    covered = reached = 0
-    for start, end in sorted(ranges):
-        covered += max(0, end - max(start, reached))
-        reached = max(reached, end)
-    return covered
+    return sum(costs[method] * number for method, number in numbers.items())
 
 
 def _places(members: Sequence[MeasuredCell], wanted: Pareto) -> list[ParetoPoint]:

@@ -1,0 +1,65 @@
+"""`mfsweep advise` prints what it found and where the spec is, and leaves alone what is there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from synthetic import write
+
+from mfsweep.cli.main import main
+
+
+@pytest.fixture
+def advise(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "own set.h5", 300, formulae=40, cc_share=0.6)
+
+    def run(*args):
+        with pytest.raises(SystemExit) as ended:
+            main(["advise", *map(str, args)])
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return run
+
+
+def test_it_writes_a_spec_and_a_second_run_leaves_it(advise, tmp_path):
+    code, out, err = advise("own set.h5")
+    assert code == 0, err
+    assert "Target cc, auxiliary method dft" in out
+    assert "Next: mfsweep plan own-set.yaml" in out
+    (tmp_path / "own-set.yaml").write_text("mine")
+    code, out, err = advise("own set.h5")
+    assert code == 0, err
+    assert "own-set.yaml is there already" in out
+    assert (tmp_path / "own-set.yaml").read_text() == "mine"
+    code, _, err = advise("own set.h5", "-o", "own-set.yaml")
+    assert (code, "is there already" in err) == (2, True)
+
+
+def test_json_has_everything(advise, tmp_path):
+    code, out, err = advise("own set.h5", "--json", "-o", "first.yaml", "--target", "dft")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["target"], found["auxiliary"], found["spec"]) == ("dft", "cc", "first.yaml")
+    assert found["alignment"][0]["method"] == "cc"
+    assert found["cost"]["shared"]["stages"] > 5
+    assert (tmp_path / "first.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["nothing.h5"], "nothing.h5"),
+        (["own set.h5", "--target", "ccx"], "no label method 'ccx'"),
+        (["nothing.yaml"], "nothing.yaml"),
+        (["nothing.yaml", "-o", "x.yaml"], "SOURCE is a spec already"),
+        (["bundled:mini-anni"], "mini-ani"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_exit_code_2(advise, args, says):
+    code, out, err = advise(*args)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert "Traceback" not in err
