@@ -248,6 +248,33 @@ class CellRecord(Plain):
     """Stage name -> the axes on which it or its ancestors depend; empty in records of before they were kept."""
 
 
+class LookRecord(Plain):
+    """What a run until a condition has seen after a round."""
+
+    cells: int
+    """That count."""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """Of the interval of a look; None: without bounds, or no law yet."""
+    price: float
+    """Of all stages that are there."""
+
+
+class UntilRecord(Plain):
+    """How far `mfsweep run --until` is: what it has chosen, seen, and how it ended."""
+
+    condition: str
+    named: str
+    """What has to lie below a target."""
+    chosen: list[dict[str, Any]]
+    """Axis values of the cells that were chosen so far."""
+    looks: list[LookRecord] = []
+    outcome: str = ""
+    """How it ended, in words; empty while it has not."""
+    met: bool | None = None
+
+
 class ClaimRecord(Plain):
     """What came out for one statement of a spec.
 

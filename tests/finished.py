@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mfsweep.files import write_text
 from mfsweep.metrics_file import append, line, pack
+from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.records import BestCheckpoint, EvaluationRecord, Record
 from mfsweep.store import StoreFolder
@@ -11,8 +14,13 @@ from mfsweep.store import StoreFolder
 BEST = BestCheckpoint(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
 
 
-def finish(plan: Plan) -> None:
-    """Write what a run of a plan leaves in its stages' folders, but for weights and predictions."""
+def finish(plan: Plan, error: Callable[[Node], float] | None = None) -> None:
+    """Write what a run of a plan leaves in its stages' folders, but for weights and predictions.
+
+    Args:
+        plan: what is taken to be trained.
+        error: of a stage, on its own validation and in its evaluations; default: what tells the stages apart.
+    """
     for number, node in enumerate(plan.graph.nodes.values(), 1):
         folder = plan.store.stage(node.key)
         (method,) = node.training.methods
@@ -32,7 +40,7 @@ def finish(plan: Plan) -> None:
                 stop_reason="max_steps",
                 selected=BEST,
                 heads={method: BEST},
-                metrics={curve: 10.0 + number, "validation.loss": 1.0},
+                metrics={curve: error(node) if error else 10.0 + number, "validation.loss": 1.0},
                 offsets={},
                 shares=[],
                 parameters=9,
@@ -42,7 +50,7 @@ def finish(plan: Plan) -> None:
             )
         )
         for evaluation in node.evaluations:
-            evaluate(plan.store, node, evaluation, 20.0 + number)
+            evaluate(plan.store, node, evaluation, error(node) if error else 20.0 + number)
 
 
 def evaluate(store: StoreFolder, node, evaluation, error: float) -> None:

@@ -92,6 +92,19 @@ class Gradient(NamedTuple):
         return float(2 * stats.t.sf(abs(away) / math.sqrt(variance), self.freedom))
 
 
+class LawSpread(NamedTuple):
+    """What y - m x lies apart by around a line on the instrument. Variances of natural logarithms."""
+
+    residual: float
+    """Of one point."""
+    cluster: float
+    """Of a pre-training, common to its points."""
+    slopes: float
+    """Of a replicate's slope on the instrument."""
+    per_z: float
+    """Change of x with the instrument."""
+
+
 class LineLevel(NamedTuple):
     """Where a line lies at some x, with 95 % intervals. All (K,), logarithms."""
 
@@ -130,12 +143,10 @@ def gradient(sample: RegressionSample, z: Floats | None = None) -> Gradient:
         z: (N,) instrument; None: x itself, least squares.
     """
     z = sample.x if z is None else z
-    design = np.column_stack([np.eye(int(sample.block.max()) + 1)[sample.block], centred(z, sample.block)])
-    shapes = [reml.groups_of(sample.cluster)] if sample.clusters < len(sample.x) else []
     first = centred(z, sample.block)
     value = float(first @ sample.y) / float(first @ sample.x)
-    if own := _slopes_show(sample, z, sample.y - value * sample.x):
-        shapes.append(reml.groups_of(sample.replicate) * np.outer(first, first))
+    own = _slopes_show(sample, z, sample.y - value * sample.x)
+    design, shapes = _parts(sample, z, own=own)
     frame = reml.MixedDesign(design, shapes)
     model = frame.fit(sample.y - value * sample.x)
     shift, per_x = _both(sample, design, shapes, model, value)
@@ -148,6 +159,27 @@ def gradient(sample: RegressionSample, z: Floats | None = None) -> Gradient:
     here, below, above = ((_slope(frame, sample, value + side * half).error / per_x) ** 2 for side in (0, -1, 1))
     linear, square = (above - below) / (2 * half), (above + below - 2 * here) / (2 * half**2)
     return Gradient(value, at.error / abs(per_x), at.freedom, own, linear, square)
+
+
+def spread(sample: RegressionSample, found: Gradient, z: Floats | None = None) -> LawSpread:
+    """Return what the points of a gradient lie apart by, as its regression on z has it.
+
+    Arguments:
+        sample: as of `gradient`.
+        found: its gradient by the same instrument.
+        z: (N,) instrument; None: x itself.
+    """
+    z = sample.x if z is None else z
+    design, shapes = _parts(sample, z, own=found.own_slopes)
+    model = reml.fit(sample.y - found.value * sample.x, design, shapes)
+    first = centred(z, sample.block)
+    parts = dict(zip(_names(sample, own=found.own_slopes), model.theta.tolist(), strict=True))
+    return LawSpread(
+        residual=max(parts["residual"], 0.0),
+        cluster=max(parts.get("cluster", 0.0), 0.0),
+        slopes=max(parts.get("slopes", 0.0), 0.0),
+        per_z=float(first @ sample.x) / float(first @ first),
+    )
 
 
 def level(sample: RegressionSample, found: Gradient, x: Floats, z: Floats | None = None) -> LineLevel:
@@ -173,6 +205,26 @@ def level(sample: RegressionSample, found: Gradient, x: Floats, z: Floats | None
         half.append(here.half_width())
         new.append(reml.contrast(model, np.array([1.0, place]), more).half_width())
     return LineLevel(np.array(middle) + found.value * x, np.array(half), np.array(new))
+
+
+def _parts(sample: RegressionSample, z: Floats, *, own: bool) -> tuple[Floats, list[Floats]]:
+    """Return the design (N, B + 1) of the regression on z and the shapes of its random parts, as `_names` names them.
+
+    `own`: whether each replicate has a slope of its own.
+    """
+    first = centred(z, sample.block)
+    design = np.column_stack([np.eye(int(sample.block.max()) + 1)[sample.block], first])
+    shapes = {
+        "cluster": lambda: reml.groups_of(sample.cluster),
+        "slopes": lambda: reml.groups_of(sample.replicate) * np.outer(first, first),
+    }
+    return design, [shapes[name]() for name in _names(sample, own=own)[1:]]
+
+
+def _names(sample: RegressionSample, *, own: bool) -> list[str]:
+    """Return the variances of the regression: where each cluster has one point, its spread is the residual's."""
+    several = ["cluster"] if sample.clusters < len(sample.x) else []
+    return ["residual", *several, *(["slopes"] if own else [])]
 
 
 def _slope(frame: reml.MixedDesign, sample: RegressionSample, value: float) -> reml.Estimate:

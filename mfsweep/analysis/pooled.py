@@ -47,11 +47,17 @@ class Alone(NamedTuple):
 def alone(side: Points) -> Alone | None:
     """Return the gradient that the groups of some points share, or None where none of them carries a line."""
     groups = _groups(_kept(side))
-    if not groups:
+    sample = pooled_sample(side)
+    if sample is None:
         return None
-    sample = sample_of(groups)
     behind = through(len(sample.x), sample.clusters)
     return Alone(behind, replicates_of(groups), both(sample), int(sample.replicate.max()) + 1)
+
+
+def pooled_sample(side: Points) -> RegressionSample | None:
+    """Return the sample of the groups of some points that carry a line, or None where there is no such group."""
+    groups = _groups(_kept(side))
+    return sample_of(groups) if groups else None
 
 
 def replicates_of(groups: Sequence[Sequence[Point]]) -> str:

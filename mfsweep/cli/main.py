@@ -34,6 +34,7 @@ from mfsweep.cli.options import (
     show_ray_the_token,
     specs_and_store,
     store_option,
+    until_option,
     verify_option,
     writable,
 )
@@ -144,6 +145,7 @@ cli.add_command(advise)
 @click.option(
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of tracking.uri.  [env: MLFLOW_TRACKING_URI]"
 )
+@until_option
 @verify_option
 @click.option(
     "--notify", multiple=True, metavar="COMMAND|URL", envvar="MFSWEEP_NOTIFY",
@@ -160,6 +162,7 @@ def run(
     as_json: bool,
     smoke: bool,
     tracking_uri: str | None,
+    until: str | None,
     verify: bool,
     notify: tuple[str, ...],
     detach: bool,
@@ -177,6 +180,7 @@ def run(
                mfsweep run search_spaces/quickstart.yaml --smoke
                mfsweep run search_spaces/mini/*.yaml
                mfsweep run spec.yaml --store /shared/store --detach --address http://head:8265
+               mfsweep run search_spaces/quickstart.yaml --until "transfer.gradient.half_width < 0.2"
                ray job submit --address http://head:8265 -- mfsweep run spec.yaml --store /shared/store
     """  # noqa: D301
     if detach:
@@ -190,6 +194,11 @@ def run(
     # What is wrong with a spec is said before Ray, which takes seconds to import.
     with screen.status("Reading the spec and its data ..."):
         plans = [prepared(spec, store, overrides, verify=verify, keep=True) for spec in specs]
+    if smoke and until is not None:
+        raise click.UsageError("--smoke and --until: only one of them; a smoke test measures nothing.")
+    from mfsweep.sweep.until import condition_of
+
+    condition = condition_of(until, plans) if until is not None else None
     with screen.status("Loading Ray ..."):
         from mfsweep.cli.planned import print_plan
         from mfsweep.run.signals import as_interrupts
@@ -203,7 +212,11 @@ def run(
     if not smoke:
         warn_of_space(plans, screen)
     with as_interrupts(), Notifier(notify, lambda text: screen.print(text, soft_wrap=True, markup=False)) as notifier:
-        outcome = several.smoke(plans, screen) if smoke else several.run(plans, screen, tracking_uri, notifier.failed)
+        outcome = (
+            several.smoke(plans, screen)
+            if smoke
+            else several.run(plans, screen, tracking_uri, failed=notifier.failed, condition=condition)
+        )
         notifier.tell("ended", outcome.sentence(), **outcome.as_json())
     if as_json:
         click.echo(json.dumps(outcome.as_json()))

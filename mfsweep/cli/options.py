@@ -45,6 +45,11 @@ store_option = click.option(
 verify_option = click.option(
     "--verify", is_flag=True, help="Read every data file, also one that looks as it did when it was read last."
 )
+until_option = click.option(
+    "--until",
+    metavar="CONDITION",
+    help="Train only as much of the grid as it takes: 'FIT.gradient.half_width < 0.1', of a fit of the spec.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
 
 

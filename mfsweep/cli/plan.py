@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import gc
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mfsweep.cli.options import as_json, console, prepared, specs_and_store, verify_option, writable
+from mfsweep.cli.options import as_json, console, prepared, specs_and_store, until_option, verify_option, writable
+
+if TYPE_CHECKING:
+    from mfsweep.prepare import Plan
 
 
 @click.command()
@@ -24,6 +29,7 @@ from mfsweep.cli.options import as_json, console, prepared, specs_and_store, ver
     "--assume-steps", type=click.IntRange(1), help="Steps of a stage without max_steps; default: 3 x its stop_steps."
 )
 @click.option("--price", type=click.FloatRange(0), help="Price of a device-hour, in any currency.")
+@until_option
 @verify_option
 def plan(
     specs: tuple[Path, ...],
@@ -34,6 +40,7 @@ def plan(
     device: str | None,
     assume_steps: int | None,
     price: float | None,
+    until: str | None,
     verify: bool,
 ) -> None:
     """Show what each SPEC would train: cells, stages, what they share, what is done, and the cost.
@@ -44,14 +51,16 @@ def plan(
     \b
     Examples:  mfsweep plan search_spaces/quickstart.yaml
                mfsweep plan search_spaces/paper/*.yaml --price 2.5
+               mfsweep plan search_spaces/quickstart.yaml --until "transfer.gradient.half_width < 0.2"
     """  # noqa: D301
     gc.disable()  # a plan makes many small objects and frees none: looking for garbage costs a tenth of it
     plans = [prepared(spec, store, without_data=True, verify=verify) for spec in specs]
     from mfsweep.sweep.estimate import EstimateOptions, estimate
 
     estimated = estimate(plans, EstimateOptions(costs, device, assume_steps, price))
+    begins = _until(plans, until) if until is not None else []
     if as_json:
-        click.echo(json.dumps(estimated.as_json(), indent=1))
+        click.echo(json.dumps(estimated.as_json() | ({"until": begins} if begins else {}), indent=1))
         return
     if len(plans) == 1:
         from mfsweep.cli.planned import print_plan
@@ -60,6 +69,14 @@ def plan(
     from mfsweep.cli.estimate import print_estimate
 
     print_estimate(console(), estimated)
+    for line in begins:
+        console().print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _until(plans: Sequence[Plan], until: str) -> list[str]:
+    from mfsweep.sweep.until import condition_of, foreseen
+
+    return foreseen(plans[0], condition_of(until, plans))
 
 
 @click.command()

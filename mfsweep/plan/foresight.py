@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 
 from mfsweep.plan.graph import PlannedCell, StageGraph
 from mfsweep.quantities import MINIMUM_PRETRAININGS, MINIMUM_X, RESULT, MetricPath, count
-from mfsweep.spec.axes import SEEDS
 from mfsweep.spec.figures import Cells
 from mfsweep.spec.load import FieldPath, Spec, dotted
 
@@ -37,7 +36,7 @@ def _laws(spec: Spec, graph: StageGraph) -> Iterator[str]:
             found = groups.setdefault(group, set())
             key = planned.keys.get(planned.cell.result if stage == RESULT else stage)
             if key is not None:
-                found.add(_setting(graph, key))
+                found.add(graph.setting(key))
                 trained.setdefault(group, set()).add(key)
         few = [group for group, keys in trained.items() if len(keys) < MINIMUM_PRETRAININGS]
         if few and all(len(groups[group]) >= MINIMUM_X for group in few):
@@ -56,14 +55,6 @@ def _laws(spec: Spec, graph: StageGraph) -> Iterator[str]:
             f"{_at(spec, ('fits', name))}: {count(min(short.values()), 'distinct value')} of x{which}, and a line "
             f"needs {MINIMUM_X} (replicates not counted): no law will come out there. Add values to the axis of x"
         )
-
-
-def _setting(graph: StageGraph, key: str) -> object:
-    """Return what a stage is but for its seeds."""
-    return tuple(
-        (node.name, *((axis, value) for axis, value in node.values.items() if axis not in SEEDS))
-        for node in graph.lineage(key)
-    )
 
 
 def _claims(spec: Spec, graph: StageGraph) -> Iterator[str]:

@@ -81,6 +81,13 @@ class StageGraph:
             at = self.nodes[at].parent
         return chain[::-1]
 
+    def setting(self, key: str) -> object:
+        """Return what a stage is but for its seeds: equal for replicates."""
+        return tuple(
+            (node.name, *((axis, value) for axis, value in node.values.items() if axis not in _SEEDS))
+            for node in self.lineage(key)
+        )
+
     def descendants(self, keys: Iterable[str]) -> set[str]:
         """Return the keys of all stages below the given ones."""
         below: set[str] = set(keys)

@@ -23,6 +23,7 @@ from mfsweep.prepare.points import SearchPoint, is_admitted, study_name, text
 from mfsweep.prepare.pruned import cells_of, pruning, spared
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.records import Pruning
+from mfsweep.run.growing import Growing
 from mfsweep.run.kept import final_metrics
 from mfsweep.run.optuna_study import OptunaStudy, another_name, open_in_store, open_storage
 from mfsweep.run.pruning import Budget, Judge, curve_of, value_of
@@ -68,7 +69,7 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[SearchPlan]:
             storage.remove_session()
 
 
-class SearchPlan:
+class SearchPlan(Growing):
     """The studies of one spec, and the plan of all their points.
 
     Args:

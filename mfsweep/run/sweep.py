@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
@@ -19,7 +19,9 @@ from ray.tune.schedulers import FIFOScheduler
 from mfsweep.models.overlay import overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
+from mfsweep.records import UntilRecord
 from mfsweep.run import cluster, disk, orphans
+from mfsweep.run.growing import Growing
 from mfsweep.run.job import Job
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import SweepDisplay, describe
@@ -31,9 +33,6 @@ from mfsweep.run.watcher import SweepWatcher, take_in
 from mfsweep.spec.resources import Resources
 from mfsweep.store import StageFolder
 from mfsweep.store.lease import Observer
-
-if TYPE_CHECKING:
-    from mfsweep.run.search import SearchPlan
 
 STALE_SECONDS = 86400.0
 """Age of what a killed sweep left in the scratch folder, at which the next one removes it."""
@@ -72,6 +71,8 @@ class RunSummary:
     """Those that a search's pruner ended; no failures."""
     full: bool = False
     """Whether a full disk ended it."""
+    until: UntilRecord | None = None
+    """Of a run until a condition: what it chose and saw, and how it ended."""
 
     @property
     def pruned(self) -> int:
@@ -85,16 +86,16 @@ class RunSummary:
 
 
 def run(
-    plan: Plan, room: Room | None, display: SweepDisplay, tracker: Tracker | Untracked, search: SearchPlan | None = None
+    plan: Plan, room: Room | None, display: SweepDisplay, tracker: Tracker | Untracked, growing: Growing | None = None
 ) -> RunSummary:
     """Run every stage of a plan that has no record, once, parents first.
 
     Args:
-        plan: what to run; of a search, `search.plan` as it is now.
+        plan: what to run; of one that grows, `growing.plan` as it is now.
         room: what the cluster has room for; None where nothing is to be trained.
         display: shows it.
         tracker: mirrors it; open.
-        search: grows the plan as its points come to an end.
+        growing: adds to the plan as stages come to an end.
 
     Raises:
         ResourceError: the cluster's autoscaler has come to say that it can never serve a stage.
@@ -104,21 +105,21 @@ def run(
     scratch = store.scratch / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
 
     def now() -> Plan:
-        return search.plan if search else plan
+        return growing.plan if growing else plan
 
     def node(key: str) -> Node:
         return now().graph.nodes[key]
 
     def config(key: str) -> dict[str, Any]:
-        judged = search is not None and search.has_pruner
+        judged = growing is not None and growing.has_pruner
         job = _job(now(), node(key), resources, judged=judged)
         return {"job": job.model_dump(mode="json"), "scratch": str(scratch)}
 
     def supply(ended: Sequence[str]) -> dict[str, str | None]:
-        if search:
-            search.advance(ended)
-            display.grow(search.plan.graph, search.progress)
-            mirror.grow(search.plan.graph)
+        if growing:
+            growing.advance(ended)
+            display.grow(growing.plan.graph, growing.progress)
+            mirror.grow(growing.plan.graph)
         return _parents(now())
 
     observer = Observer()
@@ -130,8 +131,8 @@ def run(
         lambda key: now().is_done(key),
         lambda key: _is_claimed(observer, store.stage(key)),
         resources.max_failures,
-        supply if search else None,
-        search.is_spared if search else lambda _: False,
+        supply if growing else None,
+        growing.is_spared if growing else lambda _: False,
     )
     for key, status in queue.status.items():
         if status is Status.REUSED:
@@ -139,12 +140,12 @@ def run(
     full = False
     if not queue.is_complete:
         assert room is not None, "there is something to train"
-        watcher = SweepWatcher(queue, room, display, mirror, store, search.judge if search else None)
+        watcher = SweepWatcher(queue, room, display, mirror, store, growing.judge if growing else None)
         full = _tune(queue, watcher, scratch, in_groups=resources.workers > 1)
-    return _summary(queue, now(), search, full=full)
+    return _summary(queue, now(), growing, full=full)
 
 
-def _summary(queue: StageQueue, plan: Plan, search: SearchPlan | None, *, full: bool) -> RunSummary:
+def _summary(queue: StageQueue, plan: Plan, growing: Growing | None, *, full: bool) -> RunSummary:
     counts = {status: sum(s is status for s in queue.status.values()) for status in Status}
     failures: dict[str, Failure] = {}
     not_run: list[Failure] = []
@@ -156,10 +157,10 @@ def _summary(queue: StageQueue, plan: Plan, search: SearchPlan | None, *, full: 
         elif status is Status.SKIPPED:
             above = next((one for one in plan.graph.lineage(key) if one.key in failures), None)
             log = failures[above.key].log if above else folder.log
-            why = f"{describe(above)} failed" if above else f"its point was {_why(search, key)}"
+            why = f"{describe(above)} failed" if above else f"its point was {_why(growing, key)}"
             not_run.append(Failure(key, name, log, why))
         elif status is Status.PRUNED:
-            given_up.append(Failure(key, name, folder.log, _why(search, key)))
+            given_up.append(Failure(key, name, folder.log, _why(growing, key)))
     return RunSummary(
         run=counts[Status.DONE],
         reused=counts[Status.REUSED],
@@ -173,9 +174,9 @@ def _summary(queue: StageQueue, plan: Plan, search: SearchPlan | None, *, full: 
     )
 
 
-def _why(search: SearchPlan | None, key: str) -> str:
-    assert search is not None, "only a search gives stages up"
-    return search.why_spared(key)
+def _why(growing: Growing | None, key: str) -> str:
+    assert growing is not None, "only a search gives stages up"
+    return growing.why_spared(key)
 
 
 def _is_claimed(observer: Observer, folder: StageFolder) -> bool:

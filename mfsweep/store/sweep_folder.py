@@ -14,13 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 from mfsweep.errors import StoreError
 from mfsweep.files import claimed, set_aside, write_text
 from mfsweep.masking import masked
-from mfsweep.records import CellRecord, ClaimRecord, FigureRecord, Plain
+from mfsweep.records import CellRecord, ClaimRecord, FigureRecord, UntilRecord
 from mfsweep.spec.axes import Value
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
 
 _LOG = logging.getLogger(__name__)
-_PlainT = TypeVar("_PlainT", bound=Plain)
+_FoundT = TypeVar("_FoundT")
 CELLS = "cells.json"
 _POINTS = TypeAdapter(list[dict[str, Value]])
 
@@ -37,6 +37,7 @@ class SweepFolder:
         self.search = path / "search.json"
         self._cells = path / CELLS
         self._asked = path / "asked.json"
+        self._until = path / "until.json"
         self._claims = path / "claims.json"
         self._drawn = path / "figures.json"
 
@@ -69,7 +70,12 @@ class SweepFolder:
     def every_damage(self) -> list[Damage]:
         """Return what is wrong with any of the files that are read again."""
         lists = ((self._cells, CellRecord), (self._claims, ClaimRecord), (self._drawn, FigureRecord))
-        found = [self._read_asked(), damage.read_json(self.search), *(damage.read_list(*one) for one in lists)]
+        found = [
+            self._read_asked(),
+            damage.read_json(self.search),
+            damage.read(self._until, UntilRecord),
+            *(damage.read_list(*one) for one in lists),
+        ]
         return [one for one in found if isinstance(one, Damage)]
 
     def _read_asked(self) -> list[dict[str, Value]] | Damage:
@@ -80,6 +86,20 @@ class SweepFolder:
             return _POINTS.validate_python(found, strict=True)
         except ValidationError:
             return Damage(self._asked, "is damaged (no list of points)")
+
+    def write_until(self, record: UntilRecord | None) -> None:
+        """Write how far a run until a condition is; None: the latest run has none."""
+        if record is None:
+            self._until.unlink(missing_ok=True)
+        else:
+            write_text(self._until, record.model_dump_json(indent=1))
+
+    def until(self) -> UntilRecord | None:
+        """Return how far the latest run until a condition is; None where it had none, or the file is damaged.
+
+        It only remembers what was chosen: without it the run chooses again, by the records that there are.
+        """
+        return _or_none(damage.read(self._until, UntilRecord))
 
     def points(self, fit: str) -> Path:
         """Return the CSV of a fit's points."""
@@ -109,15 +129,15 @@ class SweepFolder:
 
     def drawn(self) -> list[FigureRecord]:
         """Return the figures of the report, none where there is no report yet, or the file is damaged."""
-        return _or_none(damage.read_list(self._drawn, FigureRecord))
+        return _or_none(damage.read_list(self._drawn, FigureRecord)) or []
 
     def claims(self) -> list[ClaimRecord]:
         """Return what came out for each statement of the spec, none where there is no report yet, or as of `drawn`."""
-        return _or_none(damage.read_list(self._claims, ClaimRecord))
+        return _or_none(damage.read_list(self._claims, ClaimRecord)) or []
 
 
-def _or_none(found: list[_PlainT] | Damage | None) -> list[_PlainT]:
+def _or_none(found: _FoundT | Damage | None) -> _FoundT | None:
     if isinstance(found, Damage):
-        _LOG.warning(f"{found}: the next report writes it anew")
-        return []
-    return found or []
+        _LOG.warning(f"{found}: the next run writes it anew")
+        return None
+    return found

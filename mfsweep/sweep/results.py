@@ -96,8 +96,10 @@ class Results:
 
     @cached_property
     def conclusions(self) -> list[str]:
-        """Return what the auxiliary labels did to each target error, in plain sentences."""
-        return [sentence for result in self.analysis.results for sentence in conclusions(result)]
+        """Return what the auxiliary labels did to each target error, and how a run until a condition has ended."""
+        until = self.folder.until()
+        ended = [f"--until {until.outcome}"] if until and until.outcome else []
+        return [sentence for result in self.analysis.results for sentence in conclusions(result)] + ended
 
     def conclude(self, console: Console) -> None:
         """Print the conclusions."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 from rich.text import Text
 
 from mfsweep.files import near
 from mfsweep.models import overlay
+from mfsweep.plan.condition import Condition
 from mfsweep.plan.smoke import smoke_graph
 from mfsweep.prepare import Plan
 from mfsweep.prepare.inventory import Inventory
 from mfsweep.prepare.points import tried
 from mfsweep.run import cluster, orphans, sweep
+from mfsweep.run.growing import Growing
 from mfsweep.run.mlflow_names import link
 from mfsweep.run.progress import SweepDisplay, waiting
 from mfsweep.run.room import Room
@@ -26,7 +29,7 @@ from mfsweep.run.sweep import RunSummary
 from mfsweep.run.tracking import Tracker, Untracked
 from mfsweep.run.warm import warm
 from mfsweep.store import DEFAULT_STORE, StoreFolder
-from mfsweep.sweep import results, searching
+from mfsweep.sweep import results, searching, until
 from mfsweep.sweep.came_out import CameOut, came_out
 from mfsweep.sweep.requirements import require_same_versions
 from mfsweep.sweep.tracking import loading, mirror_others, tracked, uri_of_spec
@@ -41,6 +44,7 @@ def run(
     tracking_uri: str | None,
     among: Sequence[Plan] = (),
     failed: Callable[[str, str, str], object] | None = None,
+    condition: Condition | None = None,
 ) -> RunSummary:
     """Train what the store lacks, fit, report, and say what came out and how to go on.
 
@@ -50,16 +54,18 @@ def run(
         tracking_uri: in place of the spec's and the store's own.
         among: the plans of the whole command, where there are several: an interrupt ends them all.
         failed: is told the name of the spec, the stage and the reason as soon as a stage fails.
+        condition: at which it ends, with only a part of the grid trained.
 
     Raises:
+        SpecError: the grid cannot give what the condition names.
         StoreError: the store cannot be written, or has stages of other versions where the spec forbids it.
         ResourceError: the cluster can never serve a stage.
         TrackingError: the tracking server cannot be used.
     """
     plan.store.prepare()
     require_same_versions(plan, here=True)
-    with _searching(plan, console) as search:
-        summary, sentences = _run(plan, search, console, tracking_uri, among or [plan], failed)
+    with _growing(plan, condition, console) as growing:
+        summary, sentences = _run(plan, growing, console, tracking_uri, among or [plan], failed)
     _say_end(plan, console, summary, among or [plan])
     for sentence in sentences:
         console.print(sentence, style="bold", soft_wrap=True, markup=False)
@@ -68,7 +74,7 @@ def run(
 
 def _run(
     plan: Plan,
-    search: SearchPlan | None,
+    growing: Growing | None,
     console: Console,
     tracking_uri: str | None,
     among: Sequence[Plan],
@@ -76,11 +82,16 @@ def _run(
 ) -> tuple[RunSummary, list[str]]:
     folder = plan.store.sweep(plan.name)
     folder.write_spec(plan.spec.document.text)
+    part = growing.plan if growing else plan
+    # The points of a search are all that there is of it; of a grid that is trained in part, the whole is shown.
+    search = None if isinstance(growing, until.Until) else cast("SearchPlan | None", growing)
     plan = search.plan if search else plan
     folder.write_cells(plan.cells())
     uri = tracking_uri or uri_of_spec(plan)
-    with _room(plan, console, loading(plan, uri)) as room, tracked(plan, uri, console) as tracker:
-        summary = _trained(plan, room, console, tracker.tracker, search, failed)
+    with _room(part, console, loading(plan, uri)) as room, tracked(plan, uri, console) as tracker:
+        summary = _trained(part, room, console, tracker.tracker, growing, failed)
+        if isinstance(growing, until.Until):
+            summary = replace(summary, until=growing.record)
         if search:
             plan = search.plan
             folder.write_cells(plan.cells())
@@ -101,15 +112,21 @@ def _run(
 
 
 @contextlib.contextmanager
-def _searching(plan: Plan, console: Console) -> Iterator[SearchPlan | None]:
-    """Give the search of a spec that has one, held against other processes."""
+def _growing(plan: Plan, condition: Condition | None, console: Console) -> Iterator[Growing | None]:
+    """Give what adds to a plan while it runs, held against other processes: a search, or a run until a condition."""
+
+    def say(text: str, style: str | None = "yellow") -> None:
+        console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
+
+    if condition is not None:
+        with until.opened(plan, condition, lambda text: say(text, None)) as part:
+            yield part
+        return
+    plan.store.sweep(plan.name).write_until(None)
     if plan.spec.experiment.search is None:
         yield None
         return
     from mfsweep.run.search import opened  # Optuna takes a third of a second to import
-
-    def say(text: str) -> None:
-        console.print(text, style="yellow", soft_wrap=True, markup=False)
 
     with opened(plan, say) as search:
         yield search
@@ -202,15 +219,15 @@ def _trained(
     room: Room | None,
     console: Console,
     tracker: Tracker | Untracked,
-    search: SearchPlan | None = None,
+    growing: Growing | None = None,
     failed: Callable[[str, str, str], object] | None = None,
 ) -> RunSummary:
     with SweepDisplay(console, plan.graph, plan.done) as display:
         if failed:
             display.failed = lambda key, stage: failed(plan.name, stage, plan.store.stage(key).failure() or "no word")
-        if search:
-            display.grow(plan.graph, search.progress)
-        return sweep.run(plan, room, display, tracker, search)
+        if growing:
+            display.grow(plan.graph, growing.progress)
+        return sweep.run(plan, room, display, tracker, growing)
 
 
 def _show_results(plan: Plan, console: Console) -> tuple[list[Path], CameOut]:
@@ -224,7 +241,7 @@ def _show_results(plan: Plan, console: Console) -> tuple[list[Path], CameOut]:
 
 
 def _command(plans: Sequence[Plan]) -> str:
-    """Return the command that runs specs again."""
+    """Return the command that runs specs again, whole grids."""
     store = near(plans[0].store.root)
     files = " ".join(str(plan.spec.document.path) for plan in plans)
     return f"mfsweep run {files}" + ("" if store == DEFAULT_STORE else f" --store {store}")
@@ -246,16 +263,20 @@ def _say_end(plan: Plan, console: Console, summary: RunSummary, among: Sequence[
             "What was pruned keeps its checkpoint: with `pruner: none` the next run trains it to its end.",
             soft_wrap=True,
         )
+    asked = f" --until {shlex.quote(summary.until.condition)}" if summary.until else ""
     if summary.full:
         console.print(
-            f"The disk of {plan.store.root} is full. What was done stays. Make room and go on with: {_command(among)}",
+            f"The disk of {plan.store.root} is full. What was done stays. Make room and go on with: "
+            f"{_command(among)}{asked}",
             style="red",
             soft_wrap=True,
         )
     elif summary.interrupted:
-        console.print(f"Interrupted. Go on with: {_command(among)}", soft_wrap=True)
+        console.print(f"Interrupted. Go on with: {_command(among)}{asked}", soft_wrap=True)
     elif summary.failed:
-        console.print(f"Run it again to try the failed stages once more: {_command([plan])}", soft_wrap=True)
+        console.print(f"Run it again to try the failed stages once more: {_command([plan])}{asked}", soft_wrap=True)
+    elif summary.until:
+        console.print(f"The rest of the grid is trained by: {_command([plan])}", soft_wrap=True)
     else:
         more = "raise search.trials" if plan.spec.searched else "add a value to an axis"
         console.print(f"Next: `mfsweep ui` opens the table of the runs; {more} and run again: only that is new.")

@@ -15,6 +15,7 @@ from mfsweep.analysis.index import write_index
 from mfsweep.errors import MfsweepError
 from mfsweep.files import FULL_DISK, near
 from mfsweep.masking import masked
+from mfsweep.plan.condition import Condition
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
 from mfsweep.run.sweep import RunSummary
@@ -71,7 +72,7 @@ class SweepsOutcome:
             "failed_stages": self._stages("failures"),
             "skipped_stages": self._stages("not_run"),
             "pruned_stages": self._stages("given_up"),
-        }
+        } | next(({"until": one.until.model_dump()} for one in self.summaries.values() if one.until), {})
 
     def _stages(self, which: str) -> list[dict[str, str]]:
         return [
@@ -105,23 +106,27 @@ def run(
     console: Console,
     tracking_uri: str | None,
     failed: Callable[[str, str, str], object] | None = None,
+    condition: Condition | None = None,
 ) -> SweepsOutcome:
     """Run plans, each on what the ones before it have left to do; write the page of all their reports.
 
     One that fails, cannot begin or meets a defect of ours does not keep the others from running; an interrupt ends all.
 
     Args:
-        plans: what to run.
+        plans: to be run, in their order.
         console: where it is said.
         tracking_uri: in place of the specs' own.
         failed: is told the name of the spec, the stage and the reason as soon as a stage fails.
+        condition: of a single plan, at which it ends.
 
     Raises:
         MfsweepError: a single plan could not begin.
     """
     outcome = SweepsOutcome()
     if len(plans) == 1:
-        outcome.summaries[plans[0].name] = running.run(plans[0].again(), console, tracking_uri, (), failed)
+        outcome.summaries[plans[0].name] = running.run(
+            plans[0].again(), console, tracking_uri, failed=failed, condition=condition
+        )
         return outcome
     try:
         with _one_cluster(plans):

@@ -120,7 +120,9 @@ class Sweep:
 
         return estimate([self.plan(without_data=True)], EstimateOptions(costs, device, assumed_steps, price))
 
-    def run(self, console: Console | None = None, *, tracking_uri: str | None = None) -> RunSummary:
+    def run(
+        self, console: Console | None = None, *, tracking_uri: str | None = None, until: str | None = None
+    ) -> RunSummary:
         """Train what the store lacks, fit, report, and say what goes on and what came out.
 
         It joins the Ray cluster of this process, of RAY_ADDRESS or of the surrounding job, or starts one meanwhile.
@@ -130,6 +132,8 @@ class Sweep:
         Args:
             console: where it is said; default: the standard output, also of a notebook's cell.
             tracking_uri: MLflow's, in place of the spec's and the store's own.
+            until: a condition at which it ends, with as much of the grid as that takes:
+                `transfer.gradient.half_width < 0.1`. How it ended is in the summary's `until`.
 
         Raises:
             MfsweepError: the run cannot begin: as of `plan`, or the store, the resources, the tracking server.
@@ -138,11 +142,13 @@ class Sweep:
             warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in a notebook without ipywidgets
             from mfsweep.sweep import several
         from mfsweep.sweep.screen import console as on_standard_output
+        from mfsweep.sweep.until import condition_of
 
         screen = console or on_standard_output()
         plan = self.plan(keep=True, say=lambda text: screen.print(text, soft_wrap=True, markup=False))
+        condition = condition_of(until, [plan]) if until is not None else None
         several.admit([plan], self._named, tracking_uri)
-        return several.run([plan], screen, tracking_uri).summaries[plan.name]
+        return several.run([plan], screen, tracking_uri, condition=condition).summaries[plan.name]
 
     def status(self) -> list[StageStatus]:
         """Return how far each stage is, parents first.
