@@ -19,7 +19,8 @@ def finish(plan: Plan, error: Callable[[Node], float] | None = None) -> None:
 
     Args:
         plan: what is taken to be trained.
-        error: of a stage, on its own validation and in its evaluations; default: what tells the stages apart.
+        error: of a stage, on its own validation and in its evaluations. With it every stage has converged; without,
+            the numbers tell the stages apart, and `max_steps` has stopped each.
     """
     for number, node in enumerate(plan.graph.nodes.values(), 1):
         folder = plan.store.stage(node.key)
@@ -37,7 +38,7 @@ def finish(plan: Plan, error: Callable[[Node], float] | None = None) -> None:
                 started=1.7e9,
                 seconds=1,
                 steps=4,
-                stop_reason="max_steps",
+                stop_reason="converged" if error else "max_steps",
                 selected=BEST,
                 heads={method: BEST},
                 metrics={curve: error(node) if error else 10.0 + number, "validation.loss": 1.0},

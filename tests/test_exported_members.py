@@ -16,6 +16,7 @@ METHODS = {
         "bench",
         "best",
         "compare",
+        "budget",
         "estimate",
         "frame",
         "plan",

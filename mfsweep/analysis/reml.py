@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import linalg, stats
 
 from mfsweep.analysis.interval import Interval
 
@@ -197,6 +197,14 @@ class MixedDesign:
         return _State(likelihood, (squares - np.trace(products, axis1=1, axis2=2)) / 2, information)
 
 
+class Estimates(NamedTuple):
+    """Numbers (D,) with their standard errors and degrees of freedom."""
+
+    value: Floats
+    error: Floats
+    freedom: Floats
+
+
 def contrast(model: MixedFit, weights: Floats, more: Floats | None = None) -> Estimate:
     """Return weights (P,) @ beta with its standard error and Satterthwaite's degrees of freedom (1946).
 
@@ -205,16 +213,54 @@ def contrast(model: MixedFit, weights: Floats, more: Floats | None = None) -> Es
         weights: of the fixed effects.
         more: (K,), variance that is added, theta @ more: that of a new observation.
     """
-    variance = float(weights @ model.covariance @ weights)
-    by_theta = np.einsum("p,kpq,q->k", weights, model.slopes, weights)
+    found = contrasts(model, weights[None, :], more)
+    return Estimate(float(found.value[0]), float(found.error[0]), float(found.freedom[0]))
+
+
+def contrasts(model: MixedFit, weights: Floats, more: Floats | None = None) -> Estimates:
+    """Return what `contrast` does, of many weights (D, P) at once."""
+    variance = np.einsum("dp,pq,dq->d", weights, model.covariance, weights)
+    by_theta = np.einsum("dp,kpq,dq->dk", weights, model.slopes, weights)
     if more is not None:
         variance, by_theta = variance + float(more @ model.theta), by_theta + more
-    value = float(weights @ model.beta)
-    if variance <= 0:
-        return Estimate(value, 0.0, float(model.freedom))
-    spread = float(by_theta @ model.theta_covariance @ by_theta)
-    freedom = 2 * variance**2 / spread if spread > 0 else math.inf
-    return Estimate(value, math.sqrt(variance), min(max(freedom, 1.0), float(model.freedom)))
+    # What has no variance has no error, and the freedom of the residual.
+    spread = np.where(variance > 0, np.einsum("dk,kl,dl->d", by_theta, model.theta_covariance, by_theta), 0.0)
+    freedom = np.full(len(weights), float(model.freedom))
+    known = spread > 0
+    freedom[known] = np.clip(2 * variance[known] ** 2 / spread[known], 1.0, float(model.freedom))
+    return Estimates(weights @ model.beta, np.sqrt(np.maximum(variance, 0.0)), freedom)
+
+
+def root_of(parts: Sequence[Floats], theta: Floats) -> Floats:
+    """Return the Cholesky root (N, N) of V = sum_k theta_k A_k, `parts` without the identity."""
+    size = len(parts[0]) if parts else 1
+    covariance = np.tensordot(theta, np.stack([np.eye(size), *parts]), 1)
+    return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+
+
+def given(y: Floats, design: Floats, root: Floats | None) -> Known:
+    """Fit y (N,) = design (N, P) beta + error, whose covariance is known up to a factor.
+
+    Arguments:
+        y: the response.
+        design: fixed effects, of full rank.
+        root: of the covariance, from `root_of`; None: the identity.
+    """
+    columns = np.column_stack([design, y])
+    if root is not None:
+        columns = np.asarray(linalg.solve_triangular(root, columns, lower=True), dtype=np.float64)
+    beta = np.linalg.lstsq(columns[:, :-1], columns[:, -1])[0]
+    left = columns[:, -1] - columns[:, :-1] @ beta
+    return Known(np.asarray(beta, dtype=np.float64), float(left @ left) / (len(y) - design.shape[1]))
+
+
+class Known(NamedTuple):
+    """Effects with a covariance that is known up to a factor."""
+
+    beta: Floats
+    """(P,)."""
+    factor: float
+    """The covariance over the known one, by the residuals."""
 
 
 def _exact(y: Floats, design: Floats, parts: int, freedom: int) -> MixedFit:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfsweep.analysis.budget.advice import Advice, advice
+from mfsweep.analysis.budget.costs import Prices
 from mfsweep.analysis.claims import judge
 from mfsweep.analysis.curves import SizeCurve, curves
 from mfsweep.analysis.facts import Look, SubsetPart
@@ -64,6 +66,16 @@ class Unpaid(NamedTuple):
         return f"{said} (fitted on its own alone, {alone})."
 
 
+class DecisionBasis(NamedTuple):
+    """What a decision takes beside the cells."""
+
+    prices: Prices
+    path: str
+    """Metric that is to be low."""
+    notes: Sequence[str]
+    """What else there is to say of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReportStudy:
     """What a report is written about: a spec, its cells, and what was planned."""
@@ -91,6 +103,8 @@ class ReportStudy:
     """What the plan has to say of the spec and its data."""
     parts: Sequence[SubsetPart] = ()
     """Who trains and tests on what, of the first partition; empty where the data are not at hand."""
+    basis: DecisionBasis | str = ""
+    """What a decision takes, or a text that says what is missing for one. Empty: none is asked for."""
     look: Look | None = None
     """Tells what the data say of predicted structures; None where they are not at hand."""
 
@@ -132,6 +146,8 @@ class Analysis:
     """What came out for each claim of the spec."""
     mixed: tuple[Mixed, ...] = ()
     """Software and hardware that is not the same for all stages."""
+    advice: Advice | str = ""
+    """What to buy, or why that cannot be said; empty where it is not asked for."""
 
 
 def analyse(store: StoreFolder | Records, study: ReportStudy, *, resamples: int = RESAMPLES) -> Analysis:
@@ -148,7 +164,8 @@ def analyse(store: StoreFolder | Records, study: ReportStudy, *, resamples: int 
             if made := result(records, study.cells, path):
                 results.setdefault(str(made.path), made)
     claims = settled([judge(records, study.cells, name, claim, study.fits) for name, claim in study.claims.items()])
-    return Analysis(records, laws, tuple(results.values()), tuple(claims), tuple(mixed(records, study.cells)))
+    unlike = tuple(mixed(records, study.cells))
+    return Analysis(records, laws, tuple(results.values()), tuple(claims), unlike, _advice(records, study))
 
 
 def law(
@@ -185,6 +202,16 @@ def result(store: StoreFolder | Records, cells: Sequence[CellRecord], path: str)
         curves=tuple(curves(found)),
         offsets_only=sum(null.values()) / len(null) if null else None,
     )
+
+
+def _advice(records: Records, study: ReportStudy) -> Advice | str:
+    if isinstance(study.basis, str):
+        return study.basis
+    prices, path, notes = study.basis
+    try:
+        return advice(records, study.cells, prices, path, notes=notes)
+    except FitError as error:
+        return str(error)
 
 
 def _law_or_refusal(records: Records, cells: Sequence[CellRecord], request: FitRequest, resamples: int) -> Law:

@@ -17,6 +17,7 @@ import click
 from mfsweep import __version__
 from mfsweep.cli.advise import advise
 from mfsweep.cli.audit import audit
+from mfsweep.cli.budget import budget
 from mfsweep.cli.compare import compare
 from mfsweep.cli.data import data
 from mfsweep.cli.env import env
@@ -128,6 +129,7 @@ cli.add_command(launch)
 cli.add_command(audit)
 cli.add_command(compare)
 cli.add_command(advise)
+cli.add_command(budget)
 
 
 @cli.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from mfsweep.prepare import Plan
 from mfsweep.records import ClaimRecord
 from mfsweep.store import SweepFolder
 from mfsweep.sweep import facts, residuals, searching
+from mfsweep.sweep.budget import basis
 from mfsweep.sweep.requirements import require_same_versions
 from mfsweep.sweep.unpaid import unpaid
 
@@ -148,7 +149,7 @@ def analyse(plan: Plan) -> Results:
         parts=facts.parts(plan),
         look=facts.look(plan),
     )
-    return Results(plan, study)
+    return Results(plan, replace(study, basis=basis(plan, study)))
 
 
 def _residuals(plan: Plan) -> list[Residual]:

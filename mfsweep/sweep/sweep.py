@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from mfsweep.analysis.budget.advice import Advice
     from mfsweep.analysis.comparison.compare import Comparison
     from mfsweep.export.measured import BestStage
     from mfsweep.physics_record import PhysicsRecord
@@ -310,6 +311,37 @@ class Sweep:
         from mfsweep.sweep.compare import compare
 
         return compare([self.plan()], by=by, against=against, y=y, label_costs=label_costs, unit=unit)
+
+    def budget(
+        self,
+        budget: float | None = None,
+        *,
+        unit: str | None = None,
+        costs: Mapping[str, float] | None = None,
+        targets: Sequence[str] = (),
+        error: str | None = None,
+        hour: float | None = None,
+        reach: float = 10.0,
+    ) -> Advice:
+        """Return which labels to buy, by the trained cells: what, how sure that is, and what would change it.
+
+        Args:
+            budget: to be spent, in `unit`. Default: what the dearest trained cell has cost.
+            unit: `core-hours`, or any word. Default: that of the spec's costs.
+            costs: label method -> cost of one label in `unit`, in place of the spec's.
+            targets: errors to get below at the least cost, `cc=1.0kcal/mol`.
+            error: path of the metric that is to be low. Default: that of the spec's figure of costs.
+            hour: what an hour of training costs on a core, or a GPU, in `unit`. Default: a core-hour is one.
+            reach: times the largest trained size that is considered.
+
+        Raises:
+            MfsweepError: as of `plan`.
+            FitError: nothing can be said, with the reason.
+        """
+        from mfsweep.sweep.budget import BudgetOptions
+        from mfsweep.sweep.budget import budget as look
+
+        return look(self.plan(tell_damage=True), BudgetOptions(budget, unit, costs or {}, targets, error, hour, reach))
 
     def frame(self) -> pd.DataFrame:
         """Return one row a cell, whether it is trained yet or not (analysis/frame.py has the columns).

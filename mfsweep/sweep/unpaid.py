@@ -22,9 +22,14 @@ MEV = 1000.0
 Indices = NDArray[np.int64]
 
 
-def unpaid(plan: Plan) -> list[Unpaid]:
-    """Return what the fixed offsets of each of the file's methods have seen; nothing where all of it is paid for."""
-    asked = any(isinstance(figure, Pareto) for figure in plan.figures.values())
+def unpaid(plan: Plan, *, asked: bool = False) -> list[Unpaid]:
+    """Return what the fixed offsets of each of the file's methods have seen; nothing where all of it is paid for.
+
+    Args:
+        plan: of the spec.
+        asked: whether somebody counts labels; a figure of costs does.
+    """
+    asked = asked or any(isinstance(figure, Pareto) for figure in plan.figures.values())
     if not asked or plan.spec.experiment.data.offsets != "fixed" or not plan.sources:
         return []
     most: dict[str, Unpaid] = {}

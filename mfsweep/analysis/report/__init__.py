@@ -14,6 +14,7 @@ from mfsweep.analysis.records import Records
 from mfsweep.analysis.report import (
     claims,
     data,
+    decision,
     errors,
     figures,
     laws,
@@ -65,6 +66,7 @@ def write(folder: SweepFolder, study: ReportStudy, analysis: Analysis, drawn: Se
 def sections(study: ReportStudy, analysis: Analysis, drawn: Sequence[DrawnFigure]) -> list[Section]:
     """Return what the page says, part by part; those without anything to say are empty."""
     return [
+        Section("Decision", decision.blocks(study, analysis)),
         Section("Plan", plan.blocks(study, analysis)),
         Section("Claims", claims.blocks(analysis)),
         Section("Figures", figures.blocks(drawn)),

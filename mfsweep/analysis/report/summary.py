@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mfsweep.analysis.budget import say
 from mfsweep.analysis.figures import metric_label, only
 from mfsweep.analysis.interval import Interval
 from mfsweep.analysis.law import FittedLine, Law, Verdict
@@ -20,14 +21,20 @@ SAYS = {"agree": "These runs agree", "disagree": "These runs disagree", "cannot 
 
 
 def take_home(study: ReportStudy, analysis: Analysis) -> list[str]:
-    """Return the sentences, the results first."""
+    """Return the sentences: what to buy, where that is known, the results, laws, claims and searches."""
     results = [_result(one) for one in analysis.results]
     return [
+        *_decision(analysis),
         *(sentence for sentence in results if sentence),
         *map(_law, analysis.laws),
         *(_claim(one) for one in analysis.claims),
         *_search(study),
     ]
+
+
+def _decision(analysis: Analysis) -> Iterator[str]:
+    if not isinstance(analysis.advice, str):
+        yield say.buy(analysis.advice.decision)
 
 
 def _result(result: Result) -> str:
