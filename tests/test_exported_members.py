@@ -15,8 +15,8 @@ METHODS = {
     "Sweep": [
         "bench",
         "best",
-        "compare",
         "budget",
+        "compare",
         "estimate",
         "frame",
         "plan",

@@ -5,7 +5,7 @@ set -euo pipefail
 clone=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export MFSWEEP_STORE=loop-store
 cell='{"pretrain_size": 300, "finetune_size": 240, "seed": 0}'
-key="import json, sys; print(next(row['key'] for row in json.load(sys.stdin) if row['values'] == json.loads(sys.argv[1])))"
+key="import json, sys; print(next(row['key'] for row in json.load(sys.stdin)['stages'] if row['values'] == json.loads(sys.argv[1])))"
 small='{architecture: mace, channels: 16, max_L: 0, max_ell: 2, correlation: 2, radial_hidden: [32, 32]}'
 ani=$clone/mfsweep/data/bundled/mini-ani.h5
 
