@@ -19,7 +19,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -86,22 +85,17 @@ def ray_cluster() -> Iterator[str]:
     """Start one local Ray for the whole session; give its address."""
     import ray
 
-    from mfsweep.run import own_cluster
-
-    def init(**options: Any) -> None:
-        # As nice as we are, as a run's own cluster is: else the other tests, and all else, would go before the workers.
-        options["num_cpus"] = LOGICAL_CPUS
-        ray.init(
-            **options,
-            num_gpus=0,
-            include_dashboard=False,
-            object_store_memory=128 * 1024**2,
-            log_to_driver=False,
-            configure_logging=False,
-        )
-
-    own_cluster.start(init)
-    yield ray.get_runtime_context().gcs_address
+    context = ray.init(
+        num_cpus=LOGICAL_CPUS,
+        num_gpus=0,
+        include_dashboard=False,
+        object_store_memory=128 * 1024**2,
+        log_to_driver=False,
+        configure_logging=False,
+        # As nice as we are, as a run's own cluster is: else the other tests would go before the workers.
+        _system_config={"worker_niceness": 0},
+    )
+    yield context.address_info["address"]
     ray.shutdown()
 
 
