@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
+from mfsweep.errors import StoreError
 from mfsweep.store import DEFAULT_STORE, StoreFolder
 from mfsweep.sweep.screen import console as console  # noqa: PLC0414 (for the commands)
 from mfsweep.sweep.store import Store
@@ -101,10 +102,15 @@ def looked_at(spec: Path, store: Path) -> Sweep:
     """Return a spec on a store that is there, for a command that only reads.
 
     Raises:
-        StoreError: there is no store at the place.
+        MfsweepError: there is no store at the place; before that, what is wrong with the spec.
     """
-    require_store(store)
-    return opened(spec, store)
+    sweep = opened(spec, store)
+    try:
+        require_store(store)
+    except StoreError:
+        sweep.plan()
+        raise
+    return sweep
 
 
 def readable(spec: Path, store: Path) -> Plan:

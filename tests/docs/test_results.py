@@ -7,7 +7,7 @@ import pytest
 import results_tables
 from results_tables import SUITES, written
 
-from mfsweep.analysis.index import Entry
+from mfsweep.analysis.index import ReportEntry
 from mfsweep.records import ClaimRecord, FigureRecord
 from mfsweep.spec.load import load
 
@@ -34,17 +34,15 @@ def test_the_figures_of_the_page_are_there(name):
 
 
 def claim(verdict, name="few", **fields):
-    known = {"estimate": 0.5, "low": 0.4, "high": 0.6, "usable": True, "recommends": "Label more"}
-    return ClaimRecord(
-        name=name, says="few labels help", measure="ratio of y", verdict=verdict, detail="5 pairs", **{**known, **fields}
-    )
+    known = {"estimate": 0.5, "low": 0.4, "high": 0.6, "usable": True, "detail": "5 pairs", "recommends": "Label more"}
+    return ClaimRecord(name=name, says="few labels help", measure="ratio of y", verdict=verdict, **{**known, **fields})
 
 
 def suites(*claims):
     figure = FigureRecord(stem="law", caption="The law", kind="picture")
     cells = ()
-    mini = {"fig3": Entry("fig3", cells, 0, 0, (figure,), claims)}
-    real = {"fig3": Entry("real-fig3", cells, 0, 0, (), claims[:1])}
+    mini = {"fig3": ReportEntry("fig3", cells, 0, 0, (figure,), claims)}
+    real = {"fig3": ReportEntry("real-fig3", cells, 0, 0, (), claims[:1])}
     return {"mini": mini, "real": real}
 
 
