@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env allegro quickstart mini test slow drill lint docs bench clean
+.PHONY: help env allegro quickstart mini results test slow drill lint docs bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ allegro: env  ## Install Allegro's own packages beside .venv's (seconds; once)
 
 quickstart: env  ## Does pre-training on DFT pay? 42 small trainings, errors, a transfer law, a report
 	$(BIN)/mfsweep run search_spaces/quickstart.yaml
+
+results: mini  ## The tables of docs/results.md and README anew: both suites of twins, and what came out
+	$(BIN)/mfsweep run search_spaces/real/*.yaml
+	$(BIN)/python docs/hooks/results_tables.py $${MFSWEEP_STORE:-mfsweep-store}
 
 mini: env allegro  ## Every experiment of the source study, scaled down, in one store
 	$(BIN)/mfsweep run search_spaces/mini/*.yaml

@@ -39,10 +39,10 @@ HEADLINE = (
     ("fig3", "many_dft_many_cc"),
     ("fig3", "dft_replaces_cc"),
     ("fig6", "both"),
-    ("fig7", "frozen_trails_full"),
     ("fig8", "pretrain_by_65"),
     ("fig8", "multihead_by_55"),
     ("fig8", "delta_beats_pretrain"),
+    ("fig8", "delta_on_xtb"),
     ("fig10", "broad_optimum"),
     ("figS4", "low_budget"),
 )

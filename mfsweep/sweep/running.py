@@ -27,7 +27,6 @@ from mfsweep.run.progress import SweepDisplay, waiting
 from mfsweep.run.room import Room
 from mfsweep.run.sweep import RunSummary
 from mfsweep.run.tracking import Tracker, Untracked
-from mfsweep.run.warm import warm
 from mfsweep.store import DEFAULT_STORE, StoreFolder
 from mfsweep.sweep import results, searching, until
 from mfsweep.sweep.came_out import CameOut, came_out
@@ -188,19 +187,10 @@ def _room(
         ):
             where = stack.enter_context(cluster.connected(dashboard=resources.workers > 1))
             room = Room(resources)
-            warm(resources, min(room.at_a_time(0), _first(plan)))
         console.print(f"On {where}: {room}", soft_wrap=True)
         if leaked := orphans.release_leaked():
             console.print(f"Gave back what {leaked} worker group(s) of ended jobs still held.")
         yield room
-
-
-def _first(plan: Plan) -> int:
-    """Return how many stages may begin at once, as far as the graph is concerned."""
-    return sum(
-        key not in plan.done and (node.parent is None or node.parent in plan.done)
-        for key, node in plan.graph.nodes.items()
-    )
 
 
 def require_overlays(plan: Plan) -> None:

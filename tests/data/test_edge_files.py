@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import signal
 
 import numpy as np
 import pytest
@@ -43,7 +44,9 @@ def test_kept_neighbours_belong_to_their_geometry(from_atoms, tmp_path):
 
 def test_processes_that_ask_at_once_compute_once(from_atoms, tmp_path):
     structures = from_atoms(bulk("Cu").repeat(4))
-    with multiprocessing.get_context("fork").Pool(3) as pool:
+    # Who ends a pool sends SIGTERM, which another test may have given a meaning of its own.
+    ends = {"initializer": signal.signal, "initargs": (signal.SIGTERM, signal.SIG_DFL)}
+    with multiprocessing.get_context("fork").Pool(3, **ends) as pool:
         found = pool.starmap(_computed, [(tmp_path, structures)] * 3, chunksize=1)
     assert sorted(found) == [0, 0, 1]
 

@@ -30,4 +30,6 @@ def test_an_architecture_of_an_overlay_obeys_the_laws(name):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"\d\d+ passed in ", done.stdout), f"passed, and none skipped:\n{done.stdout}"
+    assert re.search(r"\d\d+ passed", done.stdout), done.stdout
+    skipped = {line.rpartition(": ")[2] for line in done.stdout.splitlines() if line.startswith("SKIPPED")}
+    assert skipped <= {"it takes no vectors of methods"}

@@ -54,7 +54,7 @@ MIXTURE = 'train: [{labels: cc, subset: a, size: "${finetune_size}"'
     [
         ([("start_from: pretrain", "start_from: pretrian")], "stages.finetune.start_from", "Did you mean 'pretrain'?"),
         ([("result: finetune", "result: fintune")], "result", "Did you mean 'finetune'?"),
-        ([("[0, 20, 40]", "[0, twenty]")], "axes.pretrain_size[1]", "got 'twenty', expected a whole number or 'all', as stages.pretrain.train[0].size takes it"),
+        ([("[0, 20, 40]", "[0, twenty]")], "axes.pretrain_size[1]", "got 'twenty', expected a whole number or 'all' or 'labelled', as stages.pretrain.train[0].size takes it"),
         ([("  finetune_size: [20, 60]", "  finetune_size: [20, 60]\n  colour: [red]")], "axes.colour", "an axis that some ${colour} refers to"),
         ([('size: "${finetune_size}"', 'size: "${finetune_sise}"')], "stages.finetune.train[0].size", "Did you mean ${finetune_size}?"),
         ([("max_steps: 4\n    validate_every: 2\n  finetune", "max_stepz: 4\n  finetune")], "stages.pretrain.max_stepz", "Did you mean 'max_steps'?"),
