@@ -136,7 +136,7 @@ class Store:
 
         Args:
             stage: its key, or as many letters of it as no other stage begins with; or what `best` returns.
-            format: mace | ase | lammps | mliap | torch-sim.
+            format: one of those of `mfsweep export --help`.
             head: the only readout head in the file; default: all, where the format can hold several.
             out: the file; default: one in the working directory, named after the stage.
             dtype: of the weights in the file; default: float64, for ase as they were trained.

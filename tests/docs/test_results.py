@@ -47,7 +47,9 @@ def suites(*claims):
 
 
 def test_blocks_are_written_anew_and_the_text_between_them_stays():
-    page = "Before.\n<!-- begin mini/fig3 -->\nold\n<!-- end -->\nBetween.\n<!-- begin differ -->\n<!-- end -->\nAfter.\n"
+    page = (
+        "Before.\n<!-- begin mini/fig3 -->\nold\n<!-- end -->\nBetween.\n<!-- begin differ -->\n<!-- end -->\nAfter.\n"
+    )
     made = written(page, suites(claim("agree"), claim("cannot tell", name="many", needed=7)), Path("page.md"))
     assert "old" not in made
     assert re.findall(r"^(?:Before|Between|After)\.$", made, re.MULTILINE) == ["Before.", "Between.", "After."]

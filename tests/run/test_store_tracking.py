@@ -178,9 +178,9 @@ import sys
 from pathlib import Path
 from mfsweep.run.store_tracking import open_or_go_on
 from mfsweep.run.tracking import TrackedStage
-from mfsweep.store import Store
+from mfsweep.store import StoreFolder
 
-store, said = Store(Path(sys.argv[1])), []
+store, said = StoreFolder(Path(sys.argv[1])), []
 tracker = open_or_go_on(store, "spec", said.append, sweep="spec")
 for key in ("k1", "k2", "k3"):
     tracker.add(TrackedStage(key, key, store.root / "none.jsonl"))

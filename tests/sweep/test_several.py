@@ -78,7 +78,7 @@ def test_the_worst_end_is_the_exit_code_and_only_an_interrupt_ends_all(
 
 
 def test_a_defect_is_said_with_its_traceback_and_raised_where_there_is_one_spec(specs, console, tmp_path, monkeypatch):
-    def run(*_):
+    def run(*_, **__):
         raise RuntimeError("a defect [of ours]")
 
     monkeypatch.setattr(running, "run", run)
@@ -134,7 +134,7 @@ def test_json_of_a_run_names_the_stages_that_failed_and_were_skipped(specs, tmp_
     failed = Failure("k1", "pretrain seed=0", tmp_path / "train.log", "the loss is not finite")
     skipped = Failure("k2", "finetune seed=0", tmp_path / "train.log", "pretrain seed=0 failed")
     end = RunSummary(run=3, reused=1, failed=1, skipped=1, interrupted=False, failures=(failed,), not_run=(skipped,))
-    monkeypatch.setattr(running, "smoke" if smoke else "run", lambda *_: end)
+    monkeypatch.setattr(running, "smoke" if smoke else "run", lambda *_, **__: end)
     command = ["run", str(specs[0]), "--store", str(tmp_path / "store"), "--json"]
     with pytest.raises(SystemExit) as ended:
         main([*command, "--smoke"] if smoke else command)
