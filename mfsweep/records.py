@@ -256,9 +256,9 @@ class LookRecord(Plain):
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    """Of the interval of a look; None: without bounds, or no law yet."""
+    """The ends of the interval of a look; None: without bounds, or no law yet."""
     price: float
-    """Of all stages that are there."""
+    """What all stages that are there have cost."""
 
 
 class UntilRecord(Plain):

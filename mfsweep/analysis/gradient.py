@@ -96,11 +96,11 @@ class LawSpread(NamedTuple):
     """What y - m x lies apart by around a line on the instrument. Variances of natural logarithms."""
 
     residual: float
-    """Of one point."""
+    """It belongs to one point."""
     cluster: float
-    """Of a pre-training, common to its points."""
+    """It belongs to a pre-training, and its points share it."""
     slopes: float
-    """Of a replicate's slope on the instrument."""
+    """It belongs to a replicate: how its slope on the instrument differs."""
     per_z: float
     """Change of x with the instrument."""
 

@@ -23,7 +23,7 @@ from mfsweep.analysis.gradient import Gradient, LawSpread, gradient, instrument,
 from mfsweep.analysis.interval import Interval
 from mfsweep.analysis.law_grid import LawGrid
 from mfsweep.analysis.pooled import pooled_sample
-from mfsweep.analysis.sharpen import CellChoice, Slots, first_design, next_cells
+from mfsweep.analysis.sharpen import CellChoice, GridPlaces, first_design, next_cells
 from mfsweep.analysis.table import Points
 
 ALPHA = 0.025
@@ -91,7 +91,7 @@ def decide(
     grid: LawGrid,
     present: AbstractSet[int],
     have: AbstractSet[str],
-    possible: Slots,
+    possible: GridPlaces,
     seen: Seen | None,
     target: float,
 ) -> Round | Met | Unmet:
@@ -151,7 +151,12 @@ class Foreseen(NamedTuple):
 
 
 def foresee(
-    grid: LawGrid, present: AbstractSet[int], have: AbstractSet[str], possible: Slots, seen: Seen | None, target: float
+    grid: LawGrid,
+    present: AbstractSet[int],
+    have: AbstractSet[str],
+    possible: GridPlaces,
+    seen: Seen | None,
+    target: float,
 ) -> Foreseen:
     """Return what a run comes to if points lie apart as they have so far; before the first look, as is assumed."""
     own = seen.spread if seen else ASSUMED

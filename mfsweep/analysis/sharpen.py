@@ -20,7 +20,7 @@ from mfsweep.quantities import MINIMUM_X
 
 LEAST_SPANS = (0.0, 0.7, 1.0)
 """Shares of the span of sizes."""
-Slots = frozenset[int]
+GridPlaces = frozenset[int]
 """Places of slots in their grid."""
 
 
@@ -32,10 +32,12 @@ class CellChoice(NamedTuple):
     """Expected half-width without them; infinite where the law has no interval yet."""
     after: float
     price: float
-    """Of the stages that are missing."""
+    """What the missing stages cost."""
 
 
-def first_design(grid: LawGrid, spread: LawSpread, have: AbstractSet[str], possible: Slots) -> tuple[int, ...] | None:
+def first_design(
+    grid: LawGrid, spread: LawSpread, have: AbstractSet[str], possible: GridPlaces
+) -> tuple[int, ...] | None:
     """Return the slots of a first design that identifies the law, or None where no design of the grid does.
 
     They are both ends and the middle of the sizes, in the groups at the ends of each numeric axis (all of another
@@ -58,7 +60,7 @@ def next_cells(
     grid: LawGrid,
     present: AbstractSet[int],
     have: AbstractSet[str],
-    possible: Slots,
+    possible: GridPlaces,
     spread: LawSpread,
     alpha: float,
     target: float,
@@ -95,7 +97,7 @@ def _greedy(
     grid: LawGrid,
     present: AbstractSet[int],
     have: AbstractSet[str],
-    possible: Slots,
+    possible: GridPlaces,
     spread: LawSpread,
     alpha: float,
     target: float,
@@ -117,7 +119,7 @@ def _options(
     grid: LawGrid,
     present: AbstractSet[int],
     have: AbstractSet[str],
-    possible: Slots,
+    possible: GridPlaces,
     spread: LawSpread,
     alpha: float,
     at: float,
@@ -145,7 +147,7 @@ def _within(
     grid: LawGrid,
     replicate: SplitSeed,
     present: AbstractSet[int],
-    possible: Slots,
+    possible: GridPlaces,
     carried: AbstractSet[Group],
     least: float,
 ) -> Iterator[tuple[int, ...]]:
@@ -182,7 +184,7 @@ def _within(
 
 
 def _unlike(
-    grid: LawGrid, present: AbstractSet[int], have: AbstractSet[str], possible: Slots, carried: AbstractSet[Group]
+    grid: LawGrid, present: AbstractSet[int], have: AbstractSet[str], possible: GridPlaces, carried: AbstractSet[Group]
 ) -> list[SplitSeed]:
     """Return the replicates, of those in which all is alike the first."""
     first: dict[Any, SplitSeed] = {}
@@ -200,7 +202,7 @@ def _unlike(
 
 
 def _spanning(
-    grid: LawGrid, places: Sequence[int], groups: AbstractSet[Group], number: int, possible: Slots
+    grid: LawGrid, places: Sequence[int], groups: AbstractSet[Group], number: int, possible: GridPlaces
 ) -> tuple[int, ...]:
     """Return slots of a replicate at sizes over the whole span, evenly; none where a group has too few sizes."""
     chosen: list[int] = []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mfsweep.sweep.advise import Advice
+    from mfsweep.sweep.advise import DatasetAdvice
 
 SPECS = (".yaml", ".yml")
 
@@ -79,7 +79,7 @@ def advise(
     _print(console(), found, kept)
 
 
-def _print(screen: Console, found: Advice, kept: Path | None) -> None:
+def _print(screen: Console, found: DatasetAdvice, kept: Path | None) -> None:
     data, info = found.data, found.data.info
     sizes = f"{info.sizes.least} to {info.sizes.most} atoms"
     screen.print(
@@ -105,7 +105,7 @@ def _print(screen: Console, found: Advice, kept: Path | None) -> None:
         _print_spec(screen, found)
 
 
-def _print_spec(screen: Console, found: Advice) -> None:
+def _print_spec(screen: Console, found: DatasetAdvice) -> None:
     from mfsweep.cli.estimate import hours_of
 
     assert found.estimate is not None
@@ -130,7 +130,7 @@ def _print_spec(screen: Console, found: Advice) -> None:
     )
 
 
-def _methods(found: Advice) -> Table:
+def _methods(found: DatasetAdvice) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -142,7 +142,7 @@ def _methods(found: Advice) -> Table:
     return table
 
 
-def _alignment(found: Advice) -> Table:
+def _alignment(found: DatasetAdvice) -> Table:
     from rich.table import Table
 
     names = ("mean abs", "spread", "of a formula", "between", "correlation", "worst formulae")

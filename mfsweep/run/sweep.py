@@ -72,7 +72,7 @@ class RunSummary:
     full: bool = False
     """Whether a full disk ended it."""
     until: UntilRecord | None = None
-    """Of a run until a condition: what it chose and saw, and how it ended."""
+    """What a run until a condition chose and saw, and how it ended."""
 
     @property
     def pruned(self) -> int:

@@ -45,7 +45,7 @@ NEARLY = 0.9
 
 
 @dataclass(frozen=True)
-class Advice:
+class DatasetAdvice:
     """What there is to say of a data set before it is trained on."""
 
     source: str
@@ -107,7 +107,7 @@ class AdviceRequest(NamedTuple):
     """Whose measured seconds a batch the cost rests on, where it has some."""
 
 
-def advise_file(path: Path, source: str, name: str, asked: AdviceRequest) -> Advice:
+def advise_file(path: Path, source: str, name: str, asked: AdviceRequest) -> DatasetAdvice:
     """Look at a data set or a file that can be imported, and write a spec to start with.
 
     Args:
@@ -138,7 +138,7 @@ def advise_file(path: Path, source: str, name: str, asked: AdviceRequest) -> Adv
     return _advice(source, data, told, plan, _label_costs(keys, {"": path}, asked))
 
 
-def advise_spec(plan: Plan, asked: AdviceRequest) -> Advice:
+def advise_spec(plan: Plan, asked: AdviceRequest) -> DatasetAdvice:
     """Look at the data of a spec.
 
     Args:
@@ -230,7 +230,7 @@ def _label_costs(
 
 def _advice(
     source: str, data: DataSurvey, told: Mapping[str, list[str]], plan: Plan | None, costs: LabelPrices | None
-) -> Advice:
+) -> DatasetAdvice:
     labels: dict[str, int] = {}
     if plan is not None:
         used = max((labels_used(cell) for cell in plan.cells()), key=lambda numbers: sum(numbers.values()))
@@ -238,7 +238,7 @@ def _advice(
     cost = None
     if costs is not None and labels and labels.keys() <= costs.numbers.keys():
         cost = sum(costs.numbers[method] * number for method, number in labels.items())
-    return Advice(
+    return DatasetAdvice(
         source=source,
         data=data,
         sentences=told,

@@ -16,7 +16,7 @@ from mfsweep.plan.condition import Condition
 from mfsweep.prepare import Plan
 from mfsweep.quantities import MINIMUM_X, RESULT, MetricPath, count
 from mfsweep.records import LookRecord
-from mfsweep.sweep.prices import Prices
+from mfsweep.sweep.prices import StagePrices
 
 
 class Step(NamedTuple):
@@ -37,14 +37,14 @@ class Outcome(NamedTuple):
     said: str
 
 
-class Standing(NamedTuple):
+class TrainedSoFar(NamedTuple):
     """What there is at one moment."""
 
     have: frozenset[str]
     """Keys of the stages that are done."""
     lost: frozenset[str]
     """Keys of those that have failed, or come after one that has."""
-    prices: Prices
+    prices: StagePrices
 
 
 class GradientAim:
@@ -80,7 +80,7 @@ class GradientAim:
         """Return the cells that give a point of the law."""
         return frozenset(slot.cell for slot in self._slots)
 
-    def follow(self, now: Standing) -> tuple[LookRecord, list[Step] | Outcome]:
+    def follow(self, now: TrainedSoFar) -> tuple[LookRecord, list[Step] | Outcome]:
         """Return what the records say, and the cells to be trained next, or why it ends."""
         grid, present, possible, seen = self._look(now)
         said = decide(grid, present, now.have, possible, seen, self._condition.target)
@@ -92,13 +92,13 @@ class GradientAim:
             return look, [self._step(choice) for choice in said.choices]
         return look, Outcome(isinstance(said, Met), self._ended(said, seen, now.prices, grid.price(present)))
 
-    def foresee(self, now: Standing) -> tuple[Foreseen, float, float]:
+    def foresee(self, now: TrainedSoFar) -> tuple[Foreseen, float, float]:
         """Return what the run is expected to come to, the price of all that is then trained, and that of the grid."""
         grid, present, possible, seen = self._look(now)
         found = foresee(grid, present, now.have, possible, seen, self._condition.target)
         return found, grid.price(found.slots), grid.price(range(len(grid.slots)))
 
-    def _look(self, now: Standing) -> tuple[LawGrid, frozenset[int], frozenset[int], Seen | None]:
+    def _look(self, now: TrainedSoFar) -> tuple[LawGrid, frozenset[int], frozenset[int], Seen | None]:
         records = Records(self._plan.store, self._cells)
         measured = points(records, self._cells, self._fit.x, self._fit.y, self._fit.group_by)
         pairs = {(point.x_key, point.y_key, point.group) for point in measured}
@@ -149,7 +149,7 @@ class GradientAim:
         cells = tuple(self._slots[place].cell for place in choice.slots)
         return Step(cells, choice.before, choice.after, choice.price)
 
-    def _ended(self, said: Met | Unmet, seen: Seen | None, prices: Prices, spent: float) -> str:
+    def _ended(self, said: Met | Unmet, seen: Seen | None, prices: StagePrices, spent: float) -> str:
         grid = LawGrid(self._slots, prices.of)
         whole = grid.price(range(len(grid.slots)))
         trained = f"{prices.text(spent)} of the {prices.text(whole)} that all its cells cost ({spent / whole:.0%})"

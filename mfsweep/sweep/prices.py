@@ -10,7 +10,7 @@ from mfsweep.prepare import Plan
 from mfsweep.sweep.cost_tables import tables
 
 
-class Prices(NamedTuple):
+class StagePrices(NamedTuple):
     """Stage key -> what it costs."""
 
     of: dict[str, float]
@@ -24,7 +24,7 @@ class Prices(NamedTuple):
         return f"{price:.1f} h" if price >= 1 else f"{60 * price:.1f} min"
 
 
-def prices(plan: Plan) -> Prices:
+def prices(plan: Plan) -> StagePrices:
     """Return what each stage of a plan is expected to cost: its training, without evaluations.
 
     A stage costs what its replicates have cost on average. Where none is trained it costs what the cost model says,
@@ -36,7 +36,7 @@ def prices(plan: Plan) -> Prices:
     estimator = Estimator(tables(plan.store, None, None))
     made = {key: estimator.cost(node.training) for key, node in plan.graph.nodes.items()}
     if any(cost.hours is None for cost in made.values()):
-        return Prices({key: float(cost.steps) for key, cost in made.items()}, "steps")
+        return StagePrices({key: float(cost.steps) for key, cost in made.items()}, "steps")
     expected = {key: sum((cost.hours or {}).values()) for key, cost in made.items()}
     measured = dict(_measured(plan))
     alike: dict[object, list[float]] = {}
@@ -52,7 +52,7 @@ def prices(plan: Plan) -> Prices:
             found[key] = sum(seen) / len(seen)
         else:
             found[key] = expected[key] * factor.get(node.name, rest)
-    return Prices(found, "h")
+    return StagePrices(found, "h")
 
 
 def _measured(plan: Plan) -> Iterable[tuple[str, float]]:

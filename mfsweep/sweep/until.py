@@ -19,8 +19,8 @@ from mfsweep.prepare.inventory import take
 from mfsweep.quantities import count
 from mfsweep.records import LookRecord, UntilRecord
 from mfsweep.run.growing import Growing
-from mfsweep.sweep.aims import GradientAim, Outcome, Standing, Step
-from mfsweep.sweep.prices import Prices, prices
+from mfsweep.sweep.aims import GradientAim, Outcome, Step, TrainedSoFar
+from mfsweep.sweep.prices import StagePrices, prices
 
 
 def condition_of(text: str, plans: Sequence[Plan]) -> Condition:
@@ -119,7 +119,7 @@ class Until(Growing):
     def _follow(self) -> None:
         whole = self._whole.again()
         priced = prices(whole)
-        look, said = self._aim.follow(Standing(whole.done, frozenset(self._lost), priced))
+        look, said = self._aim.follow(TrainedSoFar(whole.done, frozenset(self._lost), priced))
         looks = self.record.looks
         if not looks or (looks[-1].cells, looks[-1].value) != (look.cells, look.value):
             looks = [*looks, look]
@@ -151,7 +151,7 @@ class Until(Growing):
 def foreseen(plan: Plan, condition: Condition) -> list[str]:
     """Return what a run until a condition would begin with, and what it is expected to come to, in lines."""
     aim, priced = aim_of(plan, condition), prices(plan)
-    now = Standing(plan.done, frozenset(), priced)
+    now = TrainedSoFar(plan.done, frozenset(), priced)
     look, said = aim.follow(now)
     if isinstance(said, Outcome):
         return [said.said]
@@ -165,7 +165,7 @@ def foreseen(plan: Plan, condition: Condition) -> list[str]:
 
 
 def _lines(
-    plan: Plan, condition: Condition, look: LookRecord, steps: Sequence[Step], priced: Prices, number: int
+    plan: Plan, condition: Condition, look: LookRecord, steps: Sequence[Step], priced: StagePrices, number: int
 ) -> list[str]:
     """Return what is chosen in a round, a line a choice, and why."""
     width = _half_width(look)
