@@ -1,7 +1,6 @@
 """A run until a condition, on a real local Ray: it trains a part of the grid, and the next one goes on from there."""
 
 import io
-import json
 
 import pytest
 from click.testing import CliRunner
