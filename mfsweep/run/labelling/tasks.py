@@ -39,6 +39,8 @@ IN_FLIGHT = 2
 """Tasks for each slot: one that runs, and one that waits so that the slot is not idle in between."""
 LOOK_SECONDS = 0.2
 """Between two looks at the tasks; a batch takes seconds."""
+_END_SECONDS = 2.0
+"""Given to tasks to end by themselves when their labels are not wanted any more."""
 _DIED = (WorkerCrashedError, OutOfMemoryError, NodeDiedError, LocalRayletDiedError, ObjectLostError)
 _NOT_OURS = (RayError, RuntimeError, MemoryError, OSError, ImportError)
 """What a model's packages and the machine raise. Anything else is a defect of ours, and keeps its traceback."""
@@ -99,8 +101,19 @@ def compute(
                 yield done
             waiting()
     finally:
-        for ref in flying:
-            ray.cancel(ref, force=True)
+        _end(list(flying))
+
+
+def _end(flying: list[ObjectRef]) -> None:
+    """End tasks whose labels are not wanted any more.
+
+    Ray 2.60 aborts this process ("Tried to complete task that was not pending") where a task ends by itself at the
+    moment at which it is cancelled. So those about to end are waited for, and what is cancelled takes long.
+    """
+    if flying:
+        _, flying = ray.wait(flying, num_returns=len(flying), timeout=_END_SECONDS)
+    for ref in flying:
+        ray.cancel(ref, force=True)
 
 
 def _environment(cpus: int) -> dict[str, str]:

@@ -226,9 +226,15 @@ def test_nothing_is_added_when_everything_fails(fragile, data_store):
     assert "fragile" not in dataset.methods(data_store)
 
 
-def test_a_calculator_that_cannot_be_made_ends_the_labelling(fragile, data_store):
+def test_a_calculator_that_cannot_be_made_ends_the_labelling(fragile, data_store, monkeypatch):
+    cancelled = []
+    monkeypatch.setattr(
+        label_tasks, "_END_SECONDS", 120
+    )  # a worker that has not started yet needs some on a busy machine
+    monkeypatch.setattr(label_tasks.ray, "cancel", lambda ref, **_: cancelled.append(ref))
     with pytest.raises(DataError, match="refuses the options"):
-        label(fragile(data_store, options={"label": 3}), Silent())
+        label(fragile(data_store, options={"label": 3}, batch=1), Silent())
+    assert not cancelled, "Ray aborts the process where a task ends while it is cancelled"
 
 
 def test_a_store_that_was_replaced_meanwhile_is_not_given_wrong_labels(fragile, data_store):
