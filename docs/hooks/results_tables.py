@@ -5,6 +5,7 @@ Text between `<!-- begin NAME -->` and `<!-- end -->` is replaced, all else is l
     mini, real              how many statements each suite judges, and how
     mini/fig3, real/fig3    the statements of one experiment, and its first figures
     differ                  the statements that both suites judge
+    laws                    the transfer laws of both suites, a line for each group
     advice                  the source's recommendations, each with its test
     headline                the ten rows of README
 
@@ -18,8 +19,11 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+from mfsweep import Sweep
 from mfsweep.analysis.index import ReportEntry, reported
+from mfsweep.analysis.law import FittedLine, Law
 from mfsweep.analysis.suite import needed_text, summary
 from mfsweep.quantities import count
 from mfsweep.records import ClaimRecord
@@ -51,14 +55,21 @@ _BLOCK = re.compile(r"(<!-- begin (?P<name>[\w/]+) -->\n).*?(?=<!-- end -->)", r
 
 Suites = Mapping[str, Mapping[str, ReportEntry]]
 """Suite -> experiment -> what came out."""
+Laws = Mapping[tuple[str, str], Sequence[Law]]
+"""Suite and experiment -> its fits."""
 
 
 def main(store: Path) -> None:
     """Write the pages and the figures that they show."""
     suites = read(StoreFolder(store.absolute()))
+    fits = {
+        (suite, stem): Sweep(ROOT / "search_spaces" / suite / f"{stem}.yaml", store).results().laws
+        for suite, entries in suites.items()
+        for stem in entries
+    }
     for path in PAGES:
         page = ROOT / path
-        page.write_text(written(page.read_text(), suites, path), encoding="utf-8")
+        page.write_text(written(page.read_text(), suites, path, fits), encoding="utf-8")
     copy_figures(StoreFolder(store.absolute()), suites)
 
 
@@ -74,10 +85,11 @@ def read(store: StoreFolder) -> Suites:
     return found
 
 
-def written(page: str, suites: Suites, path: Path) -> str:
+def written(page: str, suites: Suites, path: Path, fits: Laws = MappingProxyType({})) -> str:
     """Return a page with its blocks written anew."""
     writers: dict[str, Callable[[], str]] = {
         "differ": lambda: differ(suites),
+        "laws": lambda: laws(fits),
         "advice": lambda: advice(suites),
         "headline": lambda: headline(suites),
     }
@@ -143,6 +155,29 @@ def differ(suites: Suites) -> str:
         if real
     ]
     return table(("experiment", "stated", "mini-ani", "verdict", "mini-ccx", "verdict"), rows)
+
+
+def laws(fits: Laws) -> str:
+    """Return a row for each group of each fit, and one for the gradient that its groups share."""
+    rows: list[tuple[str, ...]] = []
+    for (suite, stem), found in fits.items():
+        for law in found:
+            lines = [*law.lines, *([law.pooled] if law.pooled else [])]
+            rows += [(SUITES[suite], stem, *line_cells(law, line)) for line in lines]
+            rows += [(SUITES[suite], stem, one.group, "", f"refused: {one.reason}", "", "") for one in law.refused]
+    return table(("set", "experiment", "of", "points", "gradient", "x on the test set", "verdict"), rows)
+
+
+def line_cells(law: Law, line: FittedLine) -> tuple[str, ...]:
+    """Return the group, the points, the gradient by x of the fit and by the same error on the test set, the verdict."""
+    group = "all together" if line is law.pooled else line.group
+    beside = "; ".join(gradient(one) for one in law.beside.values()) if line is law.pooled else ""
+    return group, line.behind, gradient(line), beside, line.verdict
+
+
+def gradient(line: FittedLine) -> str:
+    """Return the gradient and its interval."""
+    return f"{line.gradient:.2f} ({line.interval})"
 
 
 def advice(suites: Suites) -> str:

@@ -7,6 +7,7 @@ import pytest
 import results_tables
 from results_tables import SUITES, written
 
+from mfsweep import fit_transfer
 from mfsweep.analysis.index import ReportEntry
 from mfsweep.records import ClaimRecord, FigureRecord
 from mfsweep.spec.load import load
@@ -57,6 +58,16 @@ def test_blocks_are_written_anew_and_the_text_between_them_stays():
     assert "![The law](figures/results/mini-fig3-law.png)" in made
     assert "| fig3 | few labels help | ratio 0.50 (0.40 to 0.60) | agree | ratio 0.50 (0.40 to 0.60) | agree |" in made
     assert written(made, suites(claim("agree"), claim("cannot tell", name="many", needed=7)), Path("page.md")) == made
+
+
+def test_laws_have_a_row_a_group_and_one_for_all():
+    x = [1.0, 2.0, 4.0, 8.0, 16.0] * 4
+    y = [3 * value**0.5 * (1 + 0.01 * (place % 3)) for place, value in enumerate(x)]
+    group, replicate = [place // 10 for place in range(20)], [place // 5 for place in range(20)]
+    law = fit_transfer(x, y, group=group, replicate=replicate)
+    made = written("<!-- begin laws -->\n<!-- end -->\n", suites(), Path("page.md"), {("mini", "fig3"): [law]})
+    assert [row[2] for row in rows(made)] == [*(line.group for line in law.lines), "all together"]
+    assert all(row[4].startswith("0.5") and row[6] == "law" for row in rows(made))
 
 
 def test_what_keeps_a_statement_from_a_verdict_stands_beside_it():
