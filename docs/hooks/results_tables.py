@@ -3,11 +3,13 @@
 Text between `<!-- begin NAME -->` and `<!-- end -->` is replaced, all else is left as it stands:
 
     mini, real              how many statements each suite judges, and how
+    mini_laws, real_laws    its transfer laws, a line for each group
     mini/fig3, real/fig3    the statements of one experiment, and its first figures
     differ                  the statements that both suites judge
-    laws                    the transfer laws of both suites, a line for each group
     advice                  the source's recommendations, each with its test
     headline                the ten rows of README
+
+The first three stay where the store has no report of them. The others are made of the page's own rows.
 
     python docs/hooks/results_tables.py mfsweep-store
 """
@@ -20,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from mfsweep import Sweep
 from mfsweep.analysis.index import ReportEntry, reported
@@ -33,7 +36,7 @@ from mfsweep.store import StoreFolder
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = {"mini": "mini-ani", "real": "mini-ccx"}
 """Folder of search_spaces -> the data set that its specs ask."""
-PAGES = (Path("docs/results.md"), Path("README.md"))
+RESULTS, README = Path("docs/results.md"), Path("README.md")
 FIGURES = Path("docs/figures/results")
 SHOWN = 2
 """Figures of an experiment on the page."""
@@ -55,6 +58,23 @@ _BLOCK = re.compile(r"(<!-- begin (?P<name>[\w/]+) -->\n).*?(?=<!-- end -->)", r
 
 Suites = Mapping[str, Mapping[str, ReportEntry]]
 """Suite -> experiment -> what came out."""
+
+
+class Statement(NamedTuple):
+    """A statement of a spec, and what the results page says of it."""
+
+    stem: str
+    """The experiment."""
+    name: str
+    """Of the claim in the spec."""
+    says: str
+    recommends: str
+    came_out: str
+    verdict: str
+
+
+Statements = Mapping[str, Sequence[Statement]]
+"""Suite -> statements, in the order of the page."""
 Laws = Mapping[tuple[str, str], Sequence[Law]]
 """Suite and experiment -> its fits."""
 
@@ -67,9 +87,10 @@ def main(store: Path) -> None:
         for suite, entries in suites.items()
         for stem in entries
     }
-    for path in PAGES:
-        page = ROOT / path
-        page.write_text(written(page.read_text(), suites, path, fits), encoding="utf-8")
+    page = updated((ROOT / RESULTS).read_text(), suites, fits)
+    statements = stated(page)
+    for path, text in ((RESULTS, page), (README, (ROOT / README).read_text())):
+        (ROOT / path).write_text(compared(text, statements), encoding="utf-8")
     copy_figures(StoreFolder(store.absolute()), suites)
 
 
@@ -85,26 +106,65 @@ def read(store: StoreFolder) -> Suites:
     return found
 
 
-def written(page: str, suites: Suites, path: Path, fits: Laws = MappingProxyType({})) -> str:
-    """Return a page with its blocks written anew."""
-    writers: dict[str, Callable[[], str]] = {
-        "differ": lambda: differ(suites),
-        "laws": lambda: laws(fits),
-        "advice": lambda: advice(suites),
-        "headline": lambda: headline(suites),
-    }
+def updated(page: str, suites: Suites, fits: Laws = MappingProxyType({})) -> str:
+    """Return the page with the blocks of what is in the store written anew."""
+    writers: dict[str, Callable[[], str]] = {}
     for suite, entries in suites.items():
-        writers[suite] = lambda entries=entries: counted(entries)
+        if entries:
+            writers[suite] = lambda entries=entries: counted(entries)
+            writers[f"{suite}_laws"] = lambda suite=suite: laws(
+                {key: one for key, one in fits.items() if key[0] == suite}
+            )
         for stem, entry in entries.items():
             writers[f"{suite}/{stem}"] = lambda suite=suite, stem=stem, entry=entry: experiment(suite, stem, entry)
+    return _replaced(page, writers)
 
+
+def compared(page: str, statements: Statements) -> str:
+    """Return a page with its blocks of what both suites say written anew."""
+    return _replaced(
+        page,
+        {
+            "differ": lambda: differ(statements),
+            "advice": lambda: advice(statements),
+            "headline": lambda: headline(statements),
+        },
+    )
+
+
+def _replaced(page: str, writers: Mapping[str, Callable[[], str]]) -> str:
     def block(found: re.Match[str]) -> str:
         name = found["name"]
-        if name not in writers:
-            raise SystemExit(f"{path}: nothing came out of {name!r}; run its spec, and report it, in this store first")
-        return f"{found[1]}\n{writers[name]()}\n"
+        return f"{found[1]}\n{writers[name]()}\n" if name in writers else found[0]
 
     return _BLOCK.sub(block, page)
+
+
+def stated(page: str) -> Statements:
+    """Return what the results page says of each statement.
+
+    Raises:
+        SystemExit: a block of no spec, or one whose rows are not the spec's statements.
+    """
+    found: dict[str, list[Statement]] = {suite: [] for suite in SUITES}
+    for block in _BLOCK.finditer(page):
+        suite, _, stem = block["name"].partition("/")
+        if not stem:
+            continue
+        path = ROOT / "search_spaces" / suite / f"{stem}.yaml"
+        if not path.is_file():
+            raise SystemExit(f"{RESULTS}: {block['name']!r} is no experiment of {', '.join(SUITES)}")
+        rows = [tuple(line.strip("| ").split(" | ")) for line in block[0].splitlines() if line.startswith("|")][2:]
+        claims = load(path).experiment.claims
+        if [row[0] for row in rows] != [claim.says for claim in claims.values()]:
+            raise SystemExit(
+                f"{RESULTS}: the rows of {block['name']!r} are not those of {path.name}: run and report it anew"
+            )
+        found[suite] += [
+            Statement(stem, name, claim.says, claim.recommends, came, told.partition(":")[0].strip("*"))
+            for (name, claim), (_, came, told) in zip(claims.items(), rows, strict=True)
+        ]
+    return found
 
 
 def counted(entries: Mapping[str, ReportEntry]) -> str:
@@ -147,11 +207,11 @@ def verdict(claim: ClaimRecord) -> str:
     return f"{claim.verdict}: {claim.detail}"
 
 
-def differ(suites: Suites) -> str:
+def differ(statements: Statements) -> str:
     """Return the statements that both suites judge, side by side."""
     rows = [
-        (stem, one.says, came_out(one), one.verdict, came_out(real), real.verdict)
-        for stem, one, real in beside(suites)
+        (one.stem, one.says, one.came_out, one.verdict, real.came_out, real.verdict)
+        for one, real in beside(statements)
         if real
     ]
     return table(("experiment", "stated", "mini-ani", "verdict", "mini-ccx", "verdict"), rows)
@@ -180,28 +240,31 @@ def gradient(line: FittedLine) -> str:
     return f"{line.gradient:.2f} ({line.interval})"
 
 
-def advice(suites: Suites) -> str:
+def advice(statements: Statements) -> str:
     """Return the recommendations of the source, each with its test and what came out in both suites."""
-    rows = [(one.recommends, f"{stem}: {one.says}", judged(one), judged(real)) for stem, one, real in beside(suites)]
-    return table(("recommendation", "tested by", *SUITES.values()), sorted(row for row in rows if row[0]))
+    rows = [
+        (one.recommends, f"{one.stem}: {one.says}", judged(one), judged(real))
+        for one, real in beside(statements)
+        if one.recommends
+    ]
+    return table(("recommendation", "tested by", *SUITES.values()), sorted(rows))
 
 
-def beside(suites: Suites) -> Iterator[tuple[str, ClaimRecord, ClaimRecord | None]]:
-    """Yield each statement of mini with its experiment, and what real says of the claim of that name, if it has it."""
-    real = {one.name: one for entry in suites["real"].values() for one in entry.claims}
-    for stem, entry in suites["mini"].items():
-        for one in entry.claims:
-            yield stem, one, real.get(one.name)
+def beside(statements: Statements) -> Iterator[tuple[Statement, Statement | None]]:
+    """Yield each statement of mini, and what real says of the claim of that name, if it has it."""
+    real = {one.name: one for one in statements["real"]}
+    for one in statements["mini"]:
+        yield one, real.get(one.name)
 
 
-def judged(claim: ClaimRecord | None) -> str:
+def judged(statement: Statement | None) -> str:
     """Return the number and the verdict."""
-    return f"{came_out(claim)}: {claim.verdict}" if claim else "not asked"
+    return f"{statement.came_out}: {statement.verdict}" if statement else "not asked"
 
 
-def headline(suites: Suites) -> str:
+def headline(statements: Statements) -> str:
     """Return README's rows."""
-    known = {(stem, one.name): (one, real) for stem, one, real in beside(suites)}
+    known = {(one.stem, one.name): (one, real) for one, real in beside(statements)}
     rows = [(one.says, judged(one), judged(real)) for one, real in (known[row] for row in HEADLINE)]
     return table(("the study states", *SUITES.values()), rows)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import results_tables
-from results_tables import SUITES, written
+from results_tables import SUITES, compared, stated, updated
 
 from mfsweep import fit_transfer
 from mfsweep.analysis.index import ReportEntry
@@ -49,15 +49,28 @@ def suites(*claims):
 
 def test_blocks_are_written_anew_and_the_text_between_them_stays():
     page = (
-        "Before.\n<!-- begin mini/fig3 -->\nold\n<!-- end -->\nBetween.\n<!-- begin differ -->\n<!-- end -->\nAfter.\n"
+        "Before.\n<!-- begin mini/fig3 -->\nold\n<!-- end -->\nBetween.\n"
+        "<!-- begin mini/fig9 -->\nof another store\n<!-- end -->\nAfter.\n"
     )
-    made = written(page, suites(claim("agree"), claim("cannot tell", name="many", needed=7)), Path("page.md"))
+    found = suites(claim("agree"), claim("cannot tell", name="many", needed=7))
+    made = updated(page, found)
     assert "old" not in made
+    assert "of another store" in made
     assert re.findall(r"^(?:Before|Between|After)\.$", made, re.MULTILINE) == ["Before.", "Between.", "After."]
     assert "| few labels help | ratio 0.50 (0.40 to 0.60) | **agree** |" in made
     assert "![The law](figures/results/mini-fig3-law.png)" in made
-    assert "| fig3 | few labels help | ratio 0.50 (0.40 to 0.60) | agree | ratio 0.50 (0.40 to 0.60) | agree |" in made
-    assert written(made, suites(claim("agree"), claim("cannot tell", name="many", needed=7)), Path("page.md")) == made
+    assert updated(made, found) == made
+
+
+@pytest.mark.parametrize("page", [PAGE, (ROOT / "README.md").read_text()])
+def test_what_compares_both_suites_is_made_of_the_rows_above(page):
+    assert compared(page, stated(PAGE)) == page
+
+
+def test_verdicts_of_the_page_are_read_without_what_would_decide_them():
+    read = [one for suite in stated(PAGE).values() for one in suite]
+    assert {one.verdict for one in read} == {"agree", "disagree", "cannot tell"}
+    assert all(one.came_out.startswith(("ratio", "difference", "gradient", "not measured")) for one in read)
 
 
 def test_laws_have_a_row_a_group_and_one_for_all():
@@ -65,7 +78,7 @@ def test_laws_have_a_row_a_group_and_one_for_all():
     y = [3 * value**0.5 * (1 + 0.01 * (place % 3)) for place, value in enumerate(x)]
     group, replicate = [place // 10 for place in range(20)], [place // 5 for place in range(20)]
     law = fit_transfer(x, y, group=group, replicate=replicate)
-    made = written("<!-- begin laws -->\n<!-- end -->\n", suites(), Path("page.md"), {("mini", "fig3"): [law]})
+    made = updated("<!-- begin mini_laws -->\n<!-- end -->\n", suites(), {("mini", "fig3"): [law]})
     assert [row[2] for row in rows(made)] == [*(line.group for line in law.lines), "all together"]
     assert all(row[4].startswith("0.5") and row[6] == "law" for row in rows(made))
 
@@ -73,13 +86,18 @@ def test_laws_have_a_row_a_group_and_one_for_all():
 def test_what_keeps_a_statement_from_a_verdict_stands_beside_it():
     capped = claim("cannot tell", usable=False, detail="3 of 4 cells capped")
     page = "<!-- begin mini/fig3 -->\n<!-- end -->\n"
-    assert "cannot tell: 3 of 4 cells capped" in written(page, suites(capped), Path("page.md"))
+    assert "cannot tell: 3 of 4 cells capped" in updated(page, suites(capped))
 
 
-@pytest.mark.parametrize("name", ["mini/fig33", "elsewhere"])
-def test_a_block_of_which_nothing_came_out_is_told(name):
-    with pytest.raises(SystemExit, match=rf"page.md: nothing came out of '{name}'"):
-        written(f"<!-- begin {name} -->\n<!-- end -->\n", suites(claim("agree")), Path("page.md"))
+@pytest.mark.parametrize(
+    ("block", "told"),
+    [("mini/fig33", "is no experiment of mini, real"), ("elsewhere/fig3", "is no experiment"), ("mini/fig3", "anew")],
+)
+def test_a_block_that_is_not_of_its_spec_is_told(block, told):
+    with pytest.raises(SystemExit, match=f"'{block}'.*{told}"):
+        stated(
+            f"<!-- begin {block} -->\n{results_tables.table(results_tables.HEAD, [('x', 'y', 'z')])}\n<!-- end -->\n"
+        )
 
 
 def test_every_suite_has_specs():
