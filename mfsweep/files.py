@@ -23,6 +23,8 @@ from typing import Any
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of the errors by which the system says that there is no more room, of the disk or of a quota."""
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""Those by which it says that a user may not write there."""
 
 
 def write_text(path: Path, text: str) -> None:

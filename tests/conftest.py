@@ -21,12 +21,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 from mfsweep.store import StoreFolder
 
 sys.dont_write_bytecode = False  # pytest keeps the tests compiled, too
+# How long an example takes tells of the machine: on one with other work a test fails by the clock alone.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 LOGICAL_CPUS = 4
 """CPUs that the test cluster claims, whatever the machine has: a four-worker group must find room."""

@@ -30,28 +30,31 @@ def finish(plan: Plan, error: Callable[[Node], float] | None = None) -> None:
         lines = [line(step, {"train.loss": 1 / step, curve: 10.0 + number + 4 - step}, 1.7e9 + step) for step in (2, 4)]
         append(folder.metrics, lines)
         pack(folder.metrics)
-        folder.write_record(
-            Record(
-                key=node.key,
-                training=node.training.identity(),
-                parent=node.parent,
-                started=1.7e9,
-                seconds=1,
-                steps=4,
-                stop_reason="converged" if error else "max_steps",
-                selected=BEST,
-                heads={method: BEST},
-                metrics={curve: error(node) if error else 10.0 + number, "validation.loss": 1.0},
-                offsets={},
-                shares=[],
-                parameters=9,
-                workers=1,
-                host="node-1",
-                versions={},
-            )
-        )
+        reason = "converged" if error else "max_steps"
+        metrics = {curve: error(node) if error else 10.0 + number, "validation.loss": 1.0}
+        folder.write_record(record(node, seconds=1, stop_reason=reason, metrics=metrics))
         for evaluation in node.evaluations:
             evaluate(plan.store, node, evaluation, error(node) if error else 20.0 + number)
+
+
+def record(node: Node, **measured) -> Record:
+    """Return the record of a stage: four steps with one checkpoint, and what was measured."""
+    return Record(
+        key=node.key,
+        training=node.training.identity(),
+        parent=node.parent,
+        started=1.7e9,
+        steps=4,
+        selected=BEST,
+        heads=dict.fromkeys(node.training.head_names, BEST),
+        offsets={},
+        shares=[],
+        parameters=9,
+        workers=1,
+        host="node-1",
+        versions={},
+        **measured,
+    )
 
 
 def evaluate(store: StoreFolder, node, evaluation, error: float) -> None:

@@ -6,13 +6,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+from finished import evaluate, record
 
 from mfsweep.analysis.comparison.equal_cost import EqualIn, at_equal_cost
 from mfsweep.analysis.comparison.settings import StrategySetting, TrainingWork
 from mfsweep.analysis.gain import FinishedCell
 from mfsweep.prepare import Plan, prepare
 from mfsweep.quantities import MetricPath
-from mfsweep.records import BestCheckpoint, CellRecord, EvaluationRecord, Machine, Record
+from mfsweep.records import CellRecord, Machine
 
 SPEC = """\
 name: strategies
@@ -86,52 +87,24 @@ def train(plan: Plan, *, capped=(), noise=0.03, left_out=()) -> Plan:
             continue
         for stage, key in planned.keys.items():
             is_capped = stage == planned.cell.result and (strategy, size, fold) in capped
-            _record(plan, key, SECONDS[stage] * size / 20, is_capped=is_capped)
+            measured = record(
+                plan.graph.nodes[key],
+                seconds=SECONDS[stage] * size / 20,
+                stop_reason="max_steps" if is_capped else "converged",
+                metrics={"validation.loss": 1.0},
+                machines=[Machine(device="cpu", name="a CPU", threads=1)],
+            )
+            plan.store.stage(key).write_record(measured)
         error = ERRORS[strategy] * (size / 20) ** -0.5 * math.exp(0.3 * fold + noise * rng.normal())
         node = plan.graph.nodes[planned.keys[planned.cell.result]]
         for evaluation in node.evaluations:
-            plan.store.stage(node.key).write_evaluation(
-                EvaluationRecord(
-                    name=evaluation.name,
-                    evaluation=evaluation.identity(),
-                    metrics={"energy_mae": error},
-                    offsets_only={"energy_mae": 200.0},
-                    structures=40,
-                    predictions="none.npz",
-                )
-            )
+            evaluate(plan.store, node, evaluation, error)
     return plan
 
 
 def trained(folder: Path, *changes: tuple[str, str], name: str = "strategies.yaml", **planted) -> Plan:
     """Write the spec, and the records of its run into `store` beside it."""
     return train(prepare(written(folder, *changes, name=name), folder / "store"), **planted)
-
-
-def _record(plan: Plan, key: str, seconds: float, *, is_capped: bool) -> None:
-    training = plan.graph.nodes[key].training
-    best = BestCheckpoint(metric="validation.loss", step=4, value=0.5, file="checkpoints/selected.pt")
-    plan.store.stage(key).write_record(
-        Record(
-            key=key,
-            training=training.identity(),
-            parent=training.parent,
-            started=1.7e9,
-            seconds=seconds,
-            steps=4,
-            stop_reason="max_steps" if is_capped else "converged",
-            selected=best,
-            heads=dict.fromkeys(training.head_names, best),
-            metrics={"validation.loss": 1.0},
-            offsets={},
-            shares=[],
-            parameters=9,
-            workers=1,
-            host="node-1",
-            versions={},
-            machines=[Machine(device="cpu", name="a CPU", threads=1)],
-        )
-    )
 
 
 Y = "result.test.cc.energy_mae"

@@ -35,25 +35,26 @@ ALLOWED: dict[str, set[str]] = {
     "record_shapes": set(),
     "records": {"record_shapes"},
     "physics_record": {"records"},
+    "report_records": {"records"},
     "passport": BASE,
     "plan": BASE | {"spec", "models"},
     "data": BASE | {"spec"},
     # data: neighbours lie in the store, and are verified with the rest of it.
-    "store": BASE | {"metrics_file", "records", "physics_record", "spec", "data"},
-    # records and store: a trained stage predicts (predictor.py).
+    "store": BASE | {"metrics_file", "records", "physics_record", "report_records", "spec", "data"},
+    # records and store: a trained stage predicts (trained.py).
     "train": BASE | {"metrics_file", "spec", "data", "models", "records", "store", "passport"},
     "physics": BASE | {"spec", "data", "models", "train", "store", "physics_record"},
     # analysis: a passport tells errors with the intervals of their replicates.
     "export": BASE | {"records", "store", "data", "models", "train", "analysis", "passport"},
     # spec: what a spec asks to be drawn.
-    "analysis": BASE | {"metrics_file", "records", "physics_record", "store", "spec"},
+    "analysis": BASE | {"metrics_file", "records", "physics_record", "report_records", "store", "spec"},
     # models: to name the heads of a model file that stages start from.
     "prepare": BASE | {"spec", "plan", "records", "store", "data", "models"},
     "run": BASE | {"metrics_file", "spec", "plan", "records", "store", "data", "models", "train", "prepare"},
     "sweep": BASE
     | {"spec", "plan", "records", "store", "data", "models", "train", "analysis", "prepare", "run"}
     # A public store exports models and checks their physics.
-    | {"export", "physics", "passport", "physics_record"},
+    | {"export", "physics", "passport", "physics_record", "report_records"},
 }
 ALLOWED["cli"] = set(ALLOWED) - {"__main__", "__init__"}
 

@@ -10,7 +10,7 @@ HEAD = """\
 What a program of yours may use: the names of `import mfsweep`, and the records that a store holds. Everything else may
 change without notice.
 """
-RECORDS = ("Record", "EvaluationRecord", "CellRecord", "ClaimRecord")
+RECORDS = ("records.Record", "records.EvaluationRecord", "records.CellRecord", "report_records.ClaimRecord")
 """Records that a reader of a store meets first."""
 
 
@@ -19,7 +19,7 @@ def page() -> str:
     public = [name for name in mfsweep.__all__ if not name.startswith("_") and _is_there(name)]
     parts = [HEAD]
     parts += ["## The package", *(_entry(f"mfsweep.{name}") for name in public)]
-    parts += ["## Records", *(_entry(f"mfsweep.records.{name}") for name in RECORDS)]
+    parts += ["## Records", *(_entry(f"mfsweep.{name}") for name in RECORDS)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -29,7 +29,7 @@ from mfsweep.analysis.index import ReportEntry, reported
 from mfsweep.analysis.law import FittedLine, Law
 from mfsweep.analysis.suite import needed_text, summary
 from mfsweep.quantities import count
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 from mfsweep.spec.load import load
 from mfsweep.store import StoreFolder
 

@@ -37,7 +37,8 @@ def balanced(have: Mapping[ReplicateT, Collection[SettingT]]) -> Balanced[Replic
         have: replicate -> its settings; neither is empty.
     """
     own = {replicate: frozenset(settings) for replicate, settings in have.items()}
-    common = frozenset.intersection(*own.values())
+    first, *others = own.values()
+    common = first.intersection(*others)
     # What two replicates share, or all do, is tried: of all sets of replicates there would be too many.
     tried = dict.fromkeys([common, *(one & other for one in own.values() for other in own.values())])
     left = [

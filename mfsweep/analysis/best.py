@@ -42,7 +42,7 @@ def not_worse(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     values = np.log(scores) if (scores > 0).all() else scores
     number, seeds = values.shape
     if number < 2:
-        return np.ones(number, dtype=bool)
+        return np.ones(len(values), dtype=bool)
     means = values.mean(axis=1)
     error, freedom = residual_error(values)
     order = np.argsort(means)

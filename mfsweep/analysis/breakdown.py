@@ -69,7 +69,7 @@ def by_number(errors: Floats, formula: NDArray[np.generic], x: Floats | Integers
     """Return bins of about equally many values by growing x, (n,); equal x are never parted."""
     edges = np.unique(np.quantile(x, np.linspace(0, 1, bins + 1)[1:-1]))
     place = np.searchsorted(edges, x, side="left")
-    found = []
+    found: list[Bin] = []
     for number in np.unique(place).tolist():
         own = place == number
         inside = x[own].astype(np.float64)

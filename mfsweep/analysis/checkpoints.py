@@ -52,7 +52,7 @@ class TwoCheckpoints(NamedTuple):
 def two_checkpoints(records: Records, cells: Sequence[CellRecord]) -> list[TwoCheckpoints]:
     """Return the heads whose best checkpoint is not the selected one, or that were still improving, by stage."""
     names = {key: name for cell in cells for name, key in cell.stages.items()}
-    made = []
+    made: list[TwoCheckpoints] = []
     for key, name in sorted(names.items(), key=lambda item: (item[1], item[0])):
         if stage := records.stage(key):
             made += list(_of_stage(name, stage))

@@ -119,9 +119,9 @@ def _saturating(sample: RegressionSample, x: Floats, blocks: Floats) -> float | 
     best, steepest, shares = plain, np.linspace(1, 3, 41), np.linspace(-6, 4, 41)
     for _ in range(3):  # a grid of gradients and floors, then finer ones about the best
         powers = np.exp(np.multiply.outer(x, straight * steepest))
-        curves = np.log(powers[:, :, None] + np.exp(shares))
-        rest = ((apart @ (sample.y[:, None, None] - curves).reshape(number, -1)) ** 2).sum(axis=0)
-        place = np.unravel_index(rest.argmin(), curves.shape[1:])
+        curves: Floats = np.log(powers[:, :, None] + np.exp(shares))
+        rest: Floats = ((apart @ (sample.y[:, None, None] - curves).reshape(number, -1)) ** 2).sum(axis=0)
+        place = np.unravel_index(int(rest.argmin()), curves.shape[1:])
         best = min(best, float(rest.min()))
         steepest = steepest[place[0]] + np.linspace(-1, 1, 41) * (steepest[1] - steepest[0])
         shares = shares[place[1]] + np.linspace(-1, 1, 41) * (shares[1] - shares[0])
@@ -150,7 +150,7 @@ def _influence(sample: RegressionSample, z: Floats | None) -> tuple[float, float
     if sample.size is None:
         return None
     z = sample.x if z is None else z
-    whole, found = gradient(sample, z).value, []
+    whole, found = gradient(sample, z).value, list[tuple[float, float]]()
     for out in _sizes(sample):
         first = centred(z[~out], sample.block[~out])
         if (along := float(first @ sample.x[~out])) != 0:

@@ -27,7 +27,8 @@ from mfsweep.analysis.transfer import FitRequest
 from mfsweep.analysis.verdicts import verdict
 from mfsweep.errors import FitError
 from mfsweep.quantities import count
-from mfsweep.records import CellRecord, ClaimRecord
+from mfsweep.records import CellRecord
+from mfsweep.report_records import ClaimRecord
 from mfsweep.spec.figures import Cells, Claim
 
 

@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mfsweep.analysis import style
 from mfsweep.analysis.palette import MUTED, palette
+from mfsweep.analysis.plotting import PlotAxes, PlotFigure
 from mfsweep.errors import DataError
 from mfsweep.files import write_file
 
@@ -56,15 +53,13 @@ def require_suffix(path: Path) -> None:
         raise DataError(f"--figure: expected a file name in {', '.join(SUFFIXES)}, got {path.name!r}")
 
 
-def draw(drawing: Drawing) -> Figure:
+def draw(drawing: Drawing) -> PlotFigure:
     """Draw the panels that there is something for, side by side."""
     panels = [_sizes]
     panels += [_energies] if drawing.energies else []
     panels += [_differences] if drawing.differences else []
-    with mpl.rc_context(style.STYLE):
-        figure = Figure(figsize=(style.WIDTH * len(panels), style.HEIGHT), layout="constrained")
-        FigureCanvasAgg(figure)
-        row = figure.subplots(1, len(panels), squeeze=False)[0]
+    with style.styled():
+        figure, row = style.panels(len(panels))
         for panel, axes in zip(panels, row, strict=True):
             panel(axes, drawing)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=panel is _sizes))
@@ -73,7 +68,7 @@ def draw(drawing: Drawing) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: PlotFigure, path: Path) -> None:
     """Write the figure.
 
     Raises:
@@ -85,7 +80,7 @@ def save(figure: Figure, path: Path) -> None:
         raise DataError(f"--figure: {path} cannot be written: {error.strerror or error}") from error
 
 
-def _sizes(axes: Axes, drawing: Drawing) -> None:
+def _sizes(axes: PlotAxes, drawing: Drawing) -> None:
     sizes = np.arange(min(drawing.sizes), max(drawing.sizes) + 1)
     counts = [drawing.sizes.get(size, 0) for size in sizes.tolist()]
     axes.stairs(counts, np.append(sizes, sizes[-1] + 1) - 0.5, fill=True, color=MUTED, alpha=0.35)
@@ -93,7 +88,7 @@ def _sizes(axes: Axes, drawing: Drawing) -> None:
     axes.set(xlabel="atoms", ylabel="structures")
 
 
-def _energies(axes: Axes, drawing: Drawing) -> None:
+def _energies(axes: PlotAxes, drawing: Drawing) -> None:
     colours = palette((), drawing.energies)
     for place, (method, own) in enumerate(list(drawing.energies.items())[:SERIES]):
         _stairs(axes, own, colours.method(method), place, method)
@@ -101,7 +96,7 @@ def _energies(axes: Axes, drawing: Drawing) -> None:
     _legend(axes)
 
 
-def _differences(axes: Axes, drawing: Drawing) -> None:
+def _differences(axes: PlotAxes, drawing: Drawing) -> None:
     colours = palette((), [" − ".join(pair) for pair in drawing.differences])
     for place, (pair, (own, mean_abs)) in enumerate(list(drawing.differences.items())[:SERIES]):
         name = " − ".join(pair)
@@ -111,12 +106,12 @@ def _differences(axes: Axes, drawing: Drawing) -> None:
     _legend(axes)
 
 
-def _stairs(axes: Axes, own: Stairs, colour: str, place: int, text: str) -> None:
+def _stairs(axes: PlotAxes, own: Stairs, colour: str, place: int, text: str) -> None:
     axes.stairs(own.density, own.edges, fill=True, color=colour, alpha=0.18)
     dashes = ("-", *style.DASHES)[place % 4]
     axes.stairs(own.density, own.edges, color=colour, linestyle=dashes, linewidth=1.0, label=text)
 
 
-def _legend(axes: Axes) -> None:
+def _legend(axes: PlotAxes) -> None:
     # Below the axes: histograms of this kind are tall in the middle and wide at the foot.
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)

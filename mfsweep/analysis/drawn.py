@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from mfsweep.analysis import figures, style
+from mfsweep.analysis.plotting import PlotFigure
 from mfsweep.files import write_text
-from mfsweep.records import FigureRecord
+from mfsweep.report_records import FigureRecord
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Picture:
     stem: str
     """Names its files."""
     caption: str
-    figure: Figure
+    figure: PlotFigure
 
     @cached_property
     def svg(self) -> str:

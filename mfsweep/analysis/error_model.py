@@ -108,7 +108,7 @@ class ErrorModel:
     """What it was fitted on."""
     effects: Effects
     fitted: reml.MixedFit
-    alternatives: Mapping[Way, tuple[Alternative, ...]] = field(default_factory=dict)
+    alternatives: Mapping[Way, tuple[Alternative, ...]] = field(default_factory=dict[Way, tuple[Alternative, ...]])
     """The scales that a way may have, with all others as they are here; none: this one is known."""
 
     @property

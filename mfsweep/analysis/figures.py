@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from mfsweep.analysis import style
 from mfsweep.analysis.curves import SizeCurve, named
 from mfsweep.analysis.law import MARGIN, Law
 from mfsweep.analysis.palette import INK, MUTED, Palette, Series, of_names
+from mfsweep.analysis.plotting import PlotAxes, PlotFigure
 from mfsweep.analysis.style import HorizontalLine
 from mfsweep.analysis.table import AxisValue, Points
 from mfsweep.files import write_file, write_text
@@ -46,7 +44,7 @@ def error_figure(
     target: str,
     offsets_only: float | None = None,
     palette: Palette | None = None,
-) -> Figure:
+) -> PlotFigure:
     """Return error against fine-tune size: direct training in black, one line a pre-training, bars over replicates.
 
     Arguments:
@@ -58,7 +56,7 @@ def error_figure(
     """
     names = named(curves)
     palette = palette or of_names(names, {method for curve in curves for method in curve.auxiliary})
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas()
         knots = [knot for curve in curves for knot in curve.knots]
         sizes = sorted({knot.size for knot in knots})
@@ -78,7 +76,7 @@ def error_figure(
         return figure
 
 
-def law_figure(law: Law, residuals: Sequence[Residual] = (), palette: Palette | None = None) -> Figure:
+def law_figure(law: Law, residuals: Sequence[Residual] = (), palette: Palette | None = None) -> PlotFigure:
     """Return the transfer law: points, a line a group with its 95 % band, the pooled line, y = x, and the residuals.
 
     A refused law is drawn as its points alone. y = x is drawn where x and y have one unit and it crosses the panel.
@@ -88,7 +86,7 @@ def law_figure(law: Law, residuals: Sequence[Residual] = (), palette: Palette | 
     methods = {(only(points, "x_method", group) or "").partition("@")[0] for group in points.labels}
     names = [_named(points, group) for group in points.labels]
     palette = palette or of_names(names, {*methods} - {""})
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas()
         for group, own in zip(points.labels, names, strict=True):
             _draw_group(axes, law, group, _look(palette, own, methods))
@@ -119,7 +117,7 @@ def metric_label(path: MetricPath, method: str | None) -> str:
     return f"{of + ' ' if of else ''}{path.part} {path.quantity.label}{where}{by}"
 
 
-def save(figure: Figure, folder: Path, stem: str, text: str | None = None) -> tuple[Path, Path]:
+def save(figure: PlotFigure, folder: Path, stem: str, text: str | None = None) -> tuple[Path, Path]:
     """Write `<stem>.svg` (as `text`, where it is at hand) and `<stem>.png` (300 dpi), and return their paths."""
     vector, raster = folder / f"{stem}.svg", folder / f"{stem}.png"
     write_text(vector, svg(figure) if text is None else text)
@@ -127,15 +125,15 @@ def save(figure: Figure, folder: Path, stem: str, text: str | None = None) -> tu
     return vector, raster
 
 
-def svg(figure: Figure) -> str:
+def svg(figure: PlotFigure) -> str:
     """Return the figure as SVG text, the same for the same figure."""
     text = io.StringIO()
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
     return text.getvalue()
 
 
-def _draw_curve(axes: Axes, curve: SizeCurve, look: Series, place: Callable[[float], float]) -> None:
+def _draw_curve(axes: PlotAxes, curve: SizeCurve, look: Series, place: Callable[[float], float]) -> None:
     sizes = [place(knot.size) for knot in curve.knots]
     axes.plot(sizes, [knot.error for knot in curve.knots], color=look.colour, linestyle=look.dashes)
     for size, knot in zip(sizes, curve.knots, strict=True):
@@ -145,7 +143,7 @@ def _draw_curve(axes: Axes, curve: SizeCurve, look: Series, place: Callable[[flo
     axes.plot([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, label=curve.label)
 
 
-def _draw_group(axes: Axes, law: Law, group: tuple[AxisValue, ...], look: Series) -> None:
+def _draw_group(axes: PlotAxes, law: Law, group: tuple[AxisValue, ...], look: Series) -> None:
     members = [point for point in law.points if point.group == group]
     for point in members:
         face = look.colour if point.converged else "white"
@@ -165,7 +163,7 @@ def _draw_group(axes: Axes, law: Law, group: tuple[AxisValue, ...], look: Series
     axes.plot([], [], color=look.colour, marker=look.marker, label=f"{name}: m = {line.gradient:.2f}")
 
 
-def _frame(axes: Axes, law: Law, levels: Sequence[HorizontalLine], *, diagonal: bool) -> None:
+def _frame(axes: PlotAxes, law: Law, levels: Sequence[HorizontalLine], *, diagonal: bool) -> None:
     """Set the limits about the points, and draw what goes through the whole panel: levels, pooled line and y = x."""
     xs = [point.x for point in law.points]
     left, right = min(xs) / MARGIN, max(xs) * MARGIN

@@ -37,7 +37,14 @@ def fit_transfer(
     Raises:
         FitError: columns of different lengths, none, or a number that is not above 0.
     """
-    given = {"x": x, "y": y, "group": group, "replicate": replicate, "size": size, "pretraining": pretraining}
+    given: dict[str, Iterable[object] | None] = {
+        "x": x,
+        "y": y,
+        "group": group,
+        "replicate": replicate,
+        "size": size,
+        "pretraining": pretraining,
+    }
     columns = {column: [str(value) for value in values] for column, values in given.items() if values is not None}
     lengths = {column: len(values) for column, values in columns.items()}
     if len(set(lengths.values())) > 1:

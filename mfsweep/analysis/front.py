@@ -44,7 +44,7 @@ def not_behind(scores: NDArray[np.float64], level: float = 0.95) -> NDArray[np.b
     """
     _, number, seeds = scores.shape
     if number < 2:
-        return np.ones(number, dtype=bool)
+        return np.ones(int(number), dtype=bool)
     behind = np.ones((number, number), dtype=bool)  # [beaten, beating]
     for objective in scores:
         values = np.log(objective) if (objective > 0).all() else objective

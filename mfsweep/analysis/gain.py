@@ -109,7 +109,7 @@ def outcomes(store: StoreFolder | Records, cells: Sequence[CellRecord], y: str) 
     """Return the results of the cells that are finished, for the metric path `y` of the result stage."""
     records = as_records(store, cells)
     path = MetricPath.parse(y)._replace(stage=RESULT)
-    made = []
+    made: list[FinishedCell] = []
     for cell in cells:
         key = cell.stages.get(cell.result)
         stage = records.stage(key) if key else None
@@ -148,7 +148,7 @@ def paired(results: Sequence[FinishedCell]) -> list[tuple[FinishedCell, Finished
     def alike(one: FinishedCell, other: FinishedCell) -> int:
         return sum(other.cell.values.get(axis) == value for axis, value in one.cell.values.items())
 
-    pairs = []
+    pairs: list[tuple[FinishedCell, FinishedCell]] = []
     for one in results:
         candidates = direct.get((one.target, one.seed, one.split_seed), [])
         if candidates and not one.direct:
@@ -191,7 +191,7 @@ def _outcome(records: Records, cell: CellRecord, stage: TrainedStage, found: Sta
     method = (path.method or "").split("@")[0]
     learned = _learned(cell, training, method)
     sets = [labelled for labelled in training["sets"] if labelled["labels"] in learned]
-    target = {
+    target: dict[str, Any] = {
         "sets": [_labels_used(labelled, method) for labelled in sets],
         "digest": training["data"]["digest"],
         "model": training["model"],

@@ -196,7 +196,7 @@ def level(sample: RegressionSample, found: Gradient, x: Floats, z: Floats | None
         shapes.append(reml.groups_of(sample.replicate) * np.outer(centred, centred))
     per_x = float(centred @ sample.x) / float(centred @ centred)
     model = reml.fit(sample.y - found.value * sample.x, design, shapes)
-    middle, half, new = [], [], []
+    middle, half, new = list[float](), list[float](), list[float]()
     for place in (x - sample.x.mean()) / per_x:
         # A new observation has the residual's variance, a replicate's, and its gradient's where it has one.
         more = np.array([1.0, *([1.0] if several and shapes else []), *([place**2] if found.own_slopes else [])])

@@ -13,7 +13,8 @@ from mfsweep.analysis.suite import p_text, rests_on, settled, summary
 from mfsweep.errors import StoreError
 from mfsweep.files import write_text
 from mfsweep.quantities import count
-from mfsweep.records import CellRecord, ClaimRecord, FigureRecord
+from mfsweep.records import CellRecord
+from mfsweep.report_records import ClaimRecord, FigureRecord
 from mfsweep.store import StoreFolder
 
 CLAIMS_HEAD = ("experiment", "stated", "came out here", "p (adjusted)", "verdict")
@@ -62,7 +63,7 @@ def together(entries: Sequence[ReportEntry]) -> list[ReportEntry]:
     """Return the reports with their claims as one suite; what is stated of one result again says so."""
     own = [(entry.name, one) for entry in entries for one in entry.claims]
     first: dict[str, str] = {}
-    made = []
+    made: list[ClaimRecord] = []
     for (name, _), one in zip(own, settled([one for _, one in own]), strict=True):
         earlier = first.setdefault(one.evidence, name) if one.evidence else name
         again = f"{one.detail}; the same result as in {earlier}" if earlier != name else one.detail
@@ -99,7 +100,7 @@ def html(entries: Sequence[ReportEntry]) -> str:
 
 def markdown(entries: Sequence[ReportEntry]) -> str:
     """Return the tables of claims and of recommendations as Markdown."""
-    tables = [
+    tables: list[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = [
         ("Claims", CLAIMS_HEAD, claim_rows(entries)),
         ("Recommendations", ADVICE_HEAD, advice_rows(entries)),
     ]
@@ -184,5 +185,5 @@ def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+    lines: list[Sequence[str]] = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(field.replace("|", "\\|") for field in line) + " |\n" for line in lines)

@@ -22,6 +22,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from mfsweep.analysis.balance import SplitSeed
@@ -105,7 +106,7 @@ class LawGrid:
         """Return what each replicate adds, of the groups that carry a line."""
         present = set(present)
         carried = self.carried(present)
-        found = {}
+        found: dict[SplitSeed, ReplicatePart] = {}
         for replicate, places in self.members.items():
             if mine := [place for place in places if place in present and self.group(place) in carried]:
                 found[replicate] = self.part(mine, spread)
@@ -171,12 +172,12 @@ def _part(marks: frozenset[SlotMark], spread: LawSpread) -> ReplicatePart:
     ordered = sorted(marks)
     clusters = {mark[:2]: number for number, mark in enumerate(dict.fromkeys(mark[:2] for mark in ordered))}
     groups = {group: number for number, group in enumerate(dict.fromkeys(mark.group for mark in ordered))}
-    cluster = np.array([clusters[mark[:2]] for mark in ordered])
-    group = np.array([groups[mark.group] for mark in ordered])
-    z = np.array([mark.z for mark in ordered])
+    cluster: NDArray[np.int64] = np.array([clusters[mark[:2]] for mark in ordered])
+    group: NDArray[np.int64] = np.array([groups[mark.group] for mark in ordered])
+    z: NDArray[np.float64] = np.array([mark.z for mark in ordered])
     noise = max(spread.residual, spread.cluster * 1e-9, 1e-300)
-    covariance = noise * np.eye(len(z)) + spread.cluster * (cluster[:, None] == cluster)
-    design = np.column_stack([np.eye(len(groups))[group], z - z.mean()])
+    covariance: NDArray[np.float64] = noise * np.eye(len(z)) + spread.cluster * (cluster[:, None] == cluster)
+    design: NDArray[np.float64] = np.column_stack([np.eye(len(groups))[group], z - z.mean()])
     whole = design.T @ np.linalg.solve(covariance, design)
     free = whole[-1, -1] - whole[-1, :-1] @ np.linalg.solve(whole[:-1, :-1], whole[:-1, -1])
     # What is left of rounding where no group has two sizes is no information.
@@ -184,11 +185,11 @@ def _part(marks: frozenset[SlotMark], spread: LawSpread) -> ReplicatePart:
     return ReplicatePart(information, len(clusters), _together(cluster, group, len(groups)))
 
 
-def _together(cluster: np.ndarray, group: np.ndarray, groups: int) -> int:
+def _together(cluster: NDArray[np.int64], group: NDArray[np.int64], groups: int) -> int:
     """Return how many sets of groups there are that share clusters."""
     names = list(range(groups))
     for one in np.unique(cluster):
-        sharing = {names[number] for number in group[cluster == one]}
+        sharing = {names[int(number)] for number in group[cluster == one]}
         names = [min(sharing) if name in sharing else name for name in names]
     return len(set(names))
 

@@ -30,7 +30,7 @@ class Mixed:
     def sentence(self) -> str:
         """Return how it differs, and in which stages."""
         (common, most), *others = self.made.items()
-        told = []
+        told: list[str] = []
         for value, made in others:
             more = f" and {len(made) - _NAMED} more" if len(made) > _NAMED else ""
             told.append(f"{value} for {', '.join(made[:_NAMED])}{more}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mfsweep.analysis.colours import Oklch, family, to_hexadecimal
+from mfsweep.analysis.plotting import Dashes
 from mfsweep.analysis.records import SEED_AXES
 from mfsweep.analysis.table import AxisValue, order, scalar
 from mfsweep.records import CellRecord
@@ -23,7 +24,6 @@ HUES = {"cc": "#009e73", "dft": "#0072b2", "xtb": "#d55e00"}
 """The methods of the source study keep their colours; others take the next of the Okabe-Ito set."""
 OTHER_HUES = ("#cc79a7", "#56b4e9", "#e69f00", "#7a5c99")
 MARKERS = "s^Dvp*Xo"
-Dashes = str | tuple[float, tuple[float, ...]]
 DASHES: tuple[Dashes, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 """Dashes for the values of a second axis that names a series."""
 SEQUENCES = ((300.0, 130.0), (325.0, 445.0), (200.0, 330.0))
@@ -46,7 +46,7 @@ class Palette:
 
     methods: frozenset[str] = frozenset()
     """Its label methods."""
-    values: Mapping[str, tuple[AxisValue, ...]] = field(default_factory=dict)
+    values: Mapping[str, tuple[AxisValue, ...]] = field(default_factory=dict[str, tuple[AxisValue, ...]])
     """Axis -> its values in the study: numbers by size, then texts by name. Absent and zero are not among them: a
     series that has one of these in the place of a size or a variant is black, as direct training is."""
 

@@ -74,7 +74,7 @@ def difference(this: Points, against: Points) -> Both:
     degrees of freedom are Welch's (1947).
     """
     sides = [_kept(side) for side in (this, against)]
-    shared = set.intersection(*map(_in_all_groups, sides))
+    shared = _in_all_groups(sides[0]) & _in_all_groups(sides[1])
     paired = [[point for point in side if point.x_key in shared] for side in sides]
     if shared and not refuse(paired[0]):
         return both(_paired(*paired))

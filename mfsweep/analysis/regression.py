@@ -71,7 +71,7 @@ def _wald(table: Floats, weights: Floats) -> Floats:
     score = (weights[:, :, None] * xe - level[:, None] * x - tilt[:, None] * xx) / spread
     groups = len(spread)
     contrast = np.concatenate([-np.ones((groups - 1, 1)), np.eye(groups - 1)], axis=1)
-    differences = score @ contrast.T  # (B, C, G - 1)
+    differences: Floats = score @ contrast.T  # (B, C, G - 1)
     inverse = np.linalg.pinv(differences.transpose(0, 2, 1) @ differences, hermitian=True)
     difference = tilt @ contrast.T
     return np.einsum("bi,bij,bj->b", difference, inverse, difference)

@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from mfsweep.analysis.error_model import Alternative, ErrorModel, effects, fit, shared
+from mfsweep.analysis.error_model import Alternative, Effects, ErrorModel, effects, fit, shared
 from mfsweep.analysis.measured_cells import MeasuredCells, Way
-from mfsweep.analysis.reml import given, root_of
+from mfsweep.analysis.reml import Known, given, root_of
 
 GRID = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, math.inf)
 """Scales, in parts of the largest size of a way."""
@@ -68,7 +68,7 @@ def _weighed(model: ErrorModel, way: Way, largest: float, *, told: bool) -> tupl
     cells = model.cells
     y, parts = np.log(cells.error), shared(cells)
     root = root_of(parts, model.fitted.theta) if parts and model.fitted.theta.any() else None
-    found = []
+    found: list[tuple[float, Effects, Known]] = []
     for part in GRID:
         scale = part * largest
         own = effects(cells, model.form, {**model.effects.scales, way: scale})

@@ -183,7 +183,7 @@ class SearchedStudy:
 
     def as_json(self) -> dict[str, Any]:
         """Return the study as plain data."""
-        two = {
+        two: dict[str, Any] = {
             "second_objective": _short_path(self.also),
             "second_unit": self.also.quantity.unit,
             "front": [_as_json(point) for point in self.front],
@@ -231,9 +231,9 @@ def searched(
         scores = found.setdefault(study, {}).setdefault(tuple(cell.values[axis] for axis in axes), {})
         seeds = tuple(cell.values.get(axis) for axis in sorted(SEED_AXES))
         scores[seeds] = [lookup(records, cell, str(path)) for path in paths]
-    made = []
+    made: list[SearchedStudy] = []
     for study, points in found.items():
-        whole, given_up = [], 0
+        whole, given_up = list[SearchedPoint](), 0
         for values, scores in points.items():
             point = dict(zip(axes, values, strict=True))
             if not any(None in of_seed for of_seed in scores.values()):

@@ -92,7 +92,7 @@ def measure(records: Records, cells: Iterable[CellRecord], path: str) -> list[Me
         FitError: a path that is misspelt, or that leaves open which of several methods it means.
     """
     metric = MetricPath.parse(path)
-    made = []
+    made: list[MeasuredCell] = []
     for cell in cells:
         key = stage_key(cell, metric)
         stage = records.stage(key) if key else None

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import AutoMinorLocator, MaxNLocator
 
 from mfsweep.analysis import style
 from mfsweep.analysis.breakdown import Bin, Mean
 from mfsweep.analysis.facts import Floats
 from mfsweep.analysis.palette import INK, MUTED
+from mfsweep.analysis.plotting import PlotAxes, PlotFigure
 
 DRAWN = 2000
 """Points of a parity plot at most, evenly taken."""
@@ -28,9 +26,9 @@ class Shown(NamedTuple):
     marker: str
 
 
-def parity(sides: Sequence[tuple[Shown, Floats, Floats]], quantity: str, unit: str) -> Figure:
+def parity(sides: Sequence[tuple[Shown, Floats, Floats]], quantity: str, unit: str) -> PlotFigure:
     """Return predicted against reference values, (n,) each, one cloud a setting, the first on top."""
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas(scales="linear-linear")
         for order, (shown, reference, predicted) in enumerate(sides):
             few = np.linspace(0, len(reference) - 1, min(len(reference), DRAWN)).astype(np.int64)
@@ -57,9 +55,9 @@ def parity(sides: Sequence[tuple[Shown, Floats, Floats]], quantity: str, unit: s
     return figure
 
 
-def over_bins(sides: Sequence[tuple[Shown, Sequence[Bin]]], x: str, y: str) -> Figure:
+def over_bins(sides: Sequence[tuple[Shown, Sequence[Bin]]], x: str, y: str) -> PlotFigure:
     """Return the mean error of bins at their mean x, a horizontal bar over each bin, a vertical one its interval."""
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas(scales="linear-linear")
         every = [one.middle for _, bins in sides for one in bins]
         for order, (shown, bins) in enumerate(sides):
@@ -67,8 +65,7 @@ def over_bins(sides: Sequence[tuple[Shown, Sequence[Bin]]], x: str, y: str) -> F
             places = [moved(one.middle) for one in bins]
             axes.plot(places, [one.mean.value for one in bins], color=shown.colour, linewidth=0.8)
             for at, one in zip(places, bins, strict=True):
-                look = {"color": shown.colour, "linewidth": 0.8}
-                axes.plot([one.low, one.high], [one.mean.value] * 2, alpha=0.4, **look)
+                axes.plot([one.low, one.high], [one.mean.value] * 2, color=shown.colour, linewidth=0.8, alpha=0.4)
                 _interval(axes, at, one.mean, shown)
             axes.plot([], [], shown.marker, color=shown.colour, linestyle="-", label=shown.text)
         _finish(figure, axes, x, y)
@@ -77,9 +74,9 @@ def over_bins(sides: Sequence[tuple[Shown, Sequence[Bin]]], x: str, y: str) -> F
     return figure
 
 
-def over_groups(sides: Sequence[tuple[Shown, Mapping[str, Mean]]], groups: Sequence[str], x: str, y: str) -> Figure:
+def over_groups(sides: Sequence[tuple[Shown, Mapping[str, Mean]]], groups: Sequence[str], x: str, y: str) -> PlotFigure:
     """Return the mean error of groups, the settings side by side."""
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas(scales="linear-linear")
         width = 0.8 / len(sides)
         for order, (shown, means) in enumerate(sides):
@@ -98,13 +95,13 @@ def over_groups(sides: Sequence[tuple[Shown, Mapping[str, Mean]]], groups: Seque
     return figure
 
 
-def _interval(axes: Axes, x: float, mean: Mean, shown: Shown) -> None:
+def _interval(axes: PlotAxes, x: float, mean: Mean, shown: Shown) -> None:
     if mean.low is not None and mean.high is not None:
         axes.plot([x, x], [mean.low, mean.high], color=shown.colour, linewidth=0.8, marker="_", markersize=3)
     axes.plot(x, mean.value, shown.marker, color=shown.colour, zorder=3)
 
 
-def _finish(figure: Figure, axes: Axes, x: str, y: str) -> None:
+def _finish(figure: PlotFigure, axes: PlotAxes, x: str, y: str) -> None:
     axes.set(xlabel=x, ylabel=y)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(6))

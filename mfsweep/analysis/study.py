@@ -24,11 +24,12 @@ from mfsweep.analysis.palette import Palette, palette
 from mfsweep.analysis.records import Records, score_of
 from mfsweep.analysis.search import SearchedStudy
 from mfsweep.analysis.suite import settled
-from mfsweep.analysis.table import Points, as_records, points
+from mfsweep.analysis.table import Point, Points, as_records, points
 from mfsweep.analysis.transfer import RESAMPLES, FitRequest, fit
 from mfsweep.errors import FitError
 from mfsweep.quantities import RESULT, MetricPath, Quantity, count
-from mfsweep.records import CellRecord, ClaimRecord
+from mfsweep.records import CellRecord
+from mfsweep.report_records import ClaimRecord
 from mfsweep.spec.figures import Claim, Figure
 from mfsweep.store import StoreFolder
 
@@ -84,16 +85,16 @@ class ReportStudy:
     spec_text: str
     cells: Sequence[CellRecord]
     fits: Sequence[FitRequest] = ()
-    plan: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Counts as `mfsweep plan` prints them: cells, stages, stages_without_sharing, done."""
     residuals: Sequence[Residual] = ()
     commands: Sequence[str] = ()
     """Commands that make this study again."""
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict[str, Figure])
     """Name -> what the spec asks to be drawn; without any, the errors and the laws."""
-    claims: Mapping[str, Claim] = field(default_factory=dict)
+    claims: Mapping[str, Claim] = field(default_factory=dict[str, Claim])
     """Name -> statement."""
-    differences: Mapping[str, Differences] = field(default_factory=dict)
+    differences: Mapping[str, Differences] = field(default_factory=dict[str, Differences])
     """Name of a figure of residuals -> its data."""
     unpaid: Sequence[Unpaid] = ()
     """Only for a study with a figure of costs."""
@@ -238,7 +239,7 @@ def _on_test(records: Records, found: Points) -> Points | None:
     path = MetricPath.parse(found.x)._replace(subset=None)
     if path.part != "validation" or not len(found):
         return None
-    moved = []
+    moved: list[Point] = []
     for point in found:
         stage = records.stage(point.x_key)
         value = find(stage, path._replace(part="test", method=point.x_method)) if stage and point.x_method else None

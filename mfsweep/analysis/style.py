@@ -8,16 +8,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, cast
 
+import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from mfsweep.analysis.palette import INK, MUTED
+from mfsweep.analysis.plotting import PlotAxes, PlotFigure
 
 CENTIMETRE = 1 / 2.54
 WIDTH, HEIGHT = 8.4 * CENTIMETRE, 6.6 * CENTIMETRE
@@ -64,7 +66,12 @@ APART, TOGETHER = 0.018, 0.09
 """Distance of error bars that would lie over one another, and of all of one x at most, in widths of the axes."""
 
 
-def canvas(*, wide: bool = False, scales: str = "log-log") -> tuple[Figure, Axes]:
+def styled() -> AbstractContextManager[None]:
+    """Return a context in which what is drawn and saved has this style."""
+    return mpl.rc_context(STYLE)  # pyright: ignore[reportUnknownMemberType] (its stub leaves a kind of path open)
+
+
+def canvas(*, wide: bool = False, scales: str = "log-log") -> tuple[PlotFigure, PlotAxes]:
     """Return an empty figure and its axes.
 
     Args:
@@ -76,18 +83,24 @@ def canvas(*, wide: bool = False, scales: str = "log-log") -> tuple[Figure, Axes
     axes = figure.add_subplot()
     x, y = scales.split("-")
     axes.set(xscale=x, yscale=y)
-    return figure, axes
+    # A type checker holds matplotlib's other keywords, of plot for one, against the type of `**style` too.
+    return figure, cast("PlotAxes", axes)
 
 
-def size_ticks(axes: Axes, sizes: Sequence[int]) -> None:
+def panels(number: int) -> tuple[PlotFigure, Sequence[PlotAxes]]:
+    """Return an empty figure and the axes of some panels side by side, each of one column."""
+    figure = Figure(figsize=(WIDTH * number, HEIGHT), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(1, number, squeeze=False)[0]
+
+
+def size_ticks(axes: PlotAxes, sizes: Sequence[int]) -> None:
     """Put the x ticks of a size axis on the sizes themselves."""
     if not sizes:
         return
     axes.set_xlim(sizes[0] / EDGE, sizes[-1] * EDGE)
     axes.xaxis.set_major_locator(FixedLocator(sizes) if len(sizes) < 8 else LogLocator())
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
-    )
+    axes.xaxis.set_major_formatter(FuncFormatter(_in_thousands))
     _minor_ticks(axes.xaxis)
 
 
@@ -97,7 +110,7 @@ def error_ticks(axis: Any, values: Sequence[float]) -> None:
     span = max(known) / min(known) if known else 1.0
     steps = (1.0,) if span > 300 else (1.0, 2.0, 5.0) if span > 12 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
     axis.set_major_locator(LogLocator(subs=steps) if span > 3 else MaxNLocator(5))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axis.set_major_formatter(FuncFormatter(_short))
     _minor_ticks(axis)
 
 
@@ -115,7 +128,7 @@ class HorizontalLine(NamedTuple):
     dashes: Any
 
 
-def frame(axes: Axes, values: Sequence[float], levels: Sequence[HorizontalLine]) -> None:
+def frame(axes: PlotAxes, values: Sequence[float], levels: Sequence[HorizontalLine]) -> None:
     """Set the limits of a logarithmic y axis and draw the levels.
 
     The points keep the most of the panel: a level too far from them is a triangle at the edge, with its number in the
@@ -131,7 +144,7 @@ def frame(axes: Axes, values: Sequence[float], levels: Sequence[HorizontalLine])
         wanted = min(low, np.log(level.value / 1.1)), max(high, np.log(level.value * 1.1))
         if wanted[1] - wanted[0] <= room:
             low, high = wanted
-    edges = []
+    edges: list[HorizontalLine] = []
     for level in levels:
         if low <= np.log(level.value) <= high:
             axes.axhline(
@@ -175,14 +188,18 @@ def aside(place: int, count: int, values: Sequence[float], *, log: bool) -> Call
     return (lambda x: x * math.exp(shift)) if log else (lambda x: x + shift)
 
 
-def _short(value: float) -> str:
+def _in_thousands(value: float, _: object = None) -> str:
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+
+
+def _short(value: float, _: object = None) -> str:
     for limit, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if value >= limit:
             return f"{value / (1e3 if letter == 'k' else limit):g}{letter}"
     return f"{value:g}"
 
 
-def legend(figure: Figure, axes: Axes, *, hollow: bool, spread: int = 1, title: str | None = None) -> None:
+def legend(figure: PlotFigure, axes: PlotAxes, *, hollow: bool, spread: int = 1, title: str | None = None) -> None:
     """Put the legend under the axes, in as many columns as the labels leave room for.
 
     Args:

@@ -19,7 +19,7 @@ from mfsweep.analysis.interval import span
 from mfsweep.analysis.reml import Estimate
 from mfsweep.analysis.verdicts import Statement, needed, p_value, verdict
 from mfsweep.quantities import count
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 
 FEWEST = 5
 """Results below which a suite says nothing of their variances in common."""
@@ -132,7 +132,7 @@ def _moderated(claim: ClaimRecord, shared: Prior, suite: int) -> ClaimRecord:
     alone = Estimate(middle, float(claim.error or 0), freedom).interval()
     found = Estimate(middle, math.sqrt(variance / claim.replicates), total)
     made = told_of(claim, found, claim.replicates, total - freedom)
-    beside = {"plain_low": math.exp(alone.low), "plain_high": math.exp(alone.high), "suite": suite}
+    beside: dict[str, object] = {"plain_low": math.exp(alone.low), "plain_high": math.exp(alone.high), "suite": suite}
     return made.model_copy(update=beside)
 
 

@@ -84,7 +84,7 @@ class Points:
     """Cells whose stages are not trained, or not evaluated, yet."""
     not_positive: int = 0
     """Cells with an error that has no logarithm."""
-    labels: Mapping[tuple[AxisValue, ...], str] = field(default_factory=dict)
+    labels: Mapping[tuple[AxisValue, ...], str] = field(default_factory=dict[tuple[AxisValue, ...], str])
     """Group -> its text, in the order of the groups."""
 
     def __len__(self) -> int:
@@ -175,7 +175,7 @@ def points_csv(points: Points) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["x_metric", "y_metric", *axes, *names])
     for point in points:
-        measured = [point.x, point.y, point.x_key, point.y_key, point.x_step, point.y_step]
+        measured: list[object] = [point.x, point.y, point.x_key, point.y_key, point.x_step, point.y_step]
         measured += [point.seed, point.split_seed]
         flags = [
             str(point.x_converged).lower(),

@@ -13,7 +13,7 @@ from mfsweep.analysis.law import POOLED, Law, Verdict
 from mfsweep.analysis.study import Result
 from mfsweep.analysis.suite import rests_on, summary
 from mfsweep.quantities import ABOVE_OFFSETS, beside_offsets, count
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 
 STYLES = {
     Verdict.LAW: "green",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
 from mfsweep.analysis import style
 from mfsweep.analysis.histories import History
 from mfsweep.analysis.learning import LearningCurve
 from mfsweep.analysis.palette import Palette, Series
+from mfsweep.analysis.plotting import PlotFigure
 from mfsweep.analysis.selection import label, title
 from mfsweep.analysis.table import AxisValue
 
@@ -18,11 +16,11 @@ LEGEND = 12
 """Settings that a legend names at most."""
 
 
-def training_figure(own: Sequence[History], method: str, palette: Palette) -> Figure:
+def training_figure(own: Sequence[History], method: str, palette: Palette) -> PlotFigure:
     """Return validation error against steps, a line a training, the selected checkpoint marked."""
     axes_of_stage = dict.fromkeys(axis for one in own for axis in one.values)
     telling = [axis for axis in axes_of_stage if len({one.values.get(axis) for one in own}) > 1]
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas()
         settings: dict[tuple[AxisValue, ...], Series] = {}
         for one in own:
@@ -47,9 +45,9 @@ def training_figure(own: Sequence[History], method: str, palette: Palette) -> Fi
     return figure
 
 
-def learning_figure(own: Sequence[LearningCurve], method: str, palette: Palette) -> Figure:
+def learning_figure(own: Sequence[LearningCurve], method: str, palette: Palette) -> PlotFigure:
     """Return validation error against training structures, a mark a training and a line through their means."""
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas()
         every = [one for curve in own for one in curve.trainings]
         for curve in own:

@@ -16,7 +16,7 @@ import numpy as np
 
 from mfsweep.analysis import regression
 from mfsweep.analysis.checks import checks
-from mfsweep.analysis.gradient import LineLevel, RegressionSample, centred, instrument, level
+from mfsweep.analysis.gradient import Floats, LineLevel, RegressionSample, centred, instrument, level
 from mfsweep.analysis.law import MARGIN, POOLED, POOLED_CONVERGED, Band, FittedLine, Law, Refusal
 from mfsweep.analysis.pooled import both, refuse, replicates_of, sample_of
 from mfsweep.analysis.table import Point, Points
@@ -57,7 +57,7 @@ def fit(name: str, points: Points, *, resamples: int = RESAMPLES, seed: int = 0)
     if not kept:
         return Law(name, points, (), None, refused)
     every = [point.x for point in points]
-    spots = np.linspace(np.log(min(every) / MARGIN), np.log(max(every) * MARGIN), BAND_POINTS)
+    spots = np.linspace(float(np.log(min(every) / MARGIN)), float(np.log(max(every) * MARGIN)), BAND_POINTS)
     lines = tuple(
         _line(points.labels[group], [members], _values(points, group), spots) for group, members in kept.items()
     )
@@ -102,14 +102,14 @@ def _equality(
     return test(sample.group), along
 
 
-def _converged(kept: dict[Any, list[Point]], spots: np.ndarray) -> FittedLine | None:
+def _converged(kept: dict[Any, list[Point]], spots: Floats) -> FittedLine | None:
     """Return the pooled line of converged points alone, from the groups that still carry one."""
     converged = [[point for point in members if point.converged] for members in kept.values()]
     converged = [members for members in converged if members and not refuse(members)]
     return _line(POOLED_CONVERGED, converged, {}, spots) if converged else None
 
 
-def _line(label: str, groups: list[list[Point]], values: dict[str, Any], spots: np.ndarray) -> FittedLine:
+def _line(label: str, groups: list[list[Point]], values: dict[str, Any], spots: Floats) -> FittedLine:
     sample = sample_of(groups)
     z = instrument(sample)
     made = both(sample)

@@ -14,7 +14,8 @@ from mfsweep.cli.options import as_json, console, readable, require_store, store
 from mfsweep.store import StoreFolder
 
 if TYPE_CHECKING:
-    from mfsweep.sweep.select import How, SelectionFiles, StructureSelection
+    from mfsweep.sweep.select import How, StructureSelection
+    from mfsweep.sweep.selection_files import SelectionFiles
 
 _SHOWN = 10
 """Structures that the table has at most."""
@@ -105,8 +106,9 @@ def select(
     """  # noqa: D301
     require_store(store)
     from mfsweep.sweep.candidates import PoolRequest
-    from mfsweep.sweep.select import SelectionRequest, require_free, write
+    from mfsweep.sweep.select import SelectionRequest
     from mfsweep.sweep.select import select as choose
+    from mfsweep.sweep.selection_files import require_free, write
 
     place = StoreFolder(store.absolute())
     folder = place.find(stage)

@@ -8,75 +8,25 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mfsweep.data import dataset
 from mfsweep.data.derived import derive
-from mfsweep.data.edge_files import kept_neighbours
-from mfsweep.data.given import with_indices
-from mfsweep.data.neighbours import Edges, neighbours
-from mfsweep.data.reading import read
+from mfsweep.data.neighbours import Edges
 from mfsweep.data.reference import fit_offsets
 from mfsweep.data.splits import Partition, partition
-from mfsweep.data.structures import SYMBOLS, Labels, Structures
-from mfsweep.data.survey.duplicates import structure_hashes
+from mfsweep.data.structures import SYMBOLS, Structures
+from mfsweep.data.view_source import SourceFile, ViewSource
 from mfsweep.errors import DataError, nearest
-from mfsweep.files import facts
 from mfsweep.fingerprint import canonical
-from mfsweep.spec.data import INDICES, Derived, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName, parts
+from mfsweep.spec.data import Derived, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName, parts
 from mfsweep.spec.stage import Evaluation, LabelledSet
 
 Indices = NDArray[np.int64]
-
-
-class ViewSource:
-    """The structures of one file, or of several, with some methods' labels; shared by every `DataView` on them."""
-
-    def __init__(self, paths: Mapping[str, Path], labels: dict[str, LabelKeys], folder: Path | None = None) -> None:
-        indices = paths.get(INDICES)
-        paths = {name: path for name, path in paths.items() if name != INDICES}
-        self.place = " and ".join(str(path) for path in paths.values())
-        self.structures: Structures = read(paths, labels)
-        if indices is not None:
-            self.structures = with_indices(self.structures, indices)
-        self.datasets = {name: path for name, path in paths.items() if dataset.is_dataset(path)}
-        self.paths = dict(paths)
-        self.judged: dict[str, NDArray[np.bool_]] = {}
-        self._hashes: NDArray[np.uint64] | None = None
-        self._edges: dict[float, Edges] = {}
-        self._folder = folder
-        self._derived: dict[Derived, Labels] = {}
-        # The views live in their source, so that a source that is let go takes them along.
-        self.view = functools.lru_cache(maxsize=16)(self._view)
-
-    def _view(self, data_json: str) -> DataView:
-        return DataView(self, ResolvedData.model_validate_json(data_json))
-
-    def derived(self, method: Derived) -> Labels:
-        """Return the labels of a method that is made of others, where none is shuffled across parts of a partition."""
-        if method not in self._derived:
-            self._derived[method] = derive(self.structures, method)
-        return self._derived[method]
-
-    @property
-    def hashes(self) -> NDArray[np.uint64]:
-        """Return a hash of each structure's geometry, (S,)."""
-        if self._hashes is None:
-            self._hashes = structure_hashes(self.structures)
-        return self._hashes
-
-    def edges(self, cutoff: float) -> Edges:
-        """Return the neighbours of every atom within `cutoff` angstrom."""
-        if cutoff not in self._edges:
-            own, folder = self.structures, self._folder
-            self._edges[cutoff] = kept_neighbours(own, cutoff, folder) if folder else neighbours(own, cutoff)
-        return self._edges[cutoff]
 
 
 class DataView:
@@ -360,28 +310,14 @@ def open_view(paths: Mapping[str, Path], data: ResolvedData, edges: Path | None 
     Raises:
         DataError: a file cannot be read, or lacks a key.
     """
-    files = tuple(_File.of(name, path) for name, path in sorted(paths.items()))
+    files = tuple(SourceFile.of(name, path) for name, path in sorted(paths.items()))
     labels = canonical({method: keys.identity() for method, keys in data.labels.items()})
-    return _source(files, labels, edges).view(data.model_dump_json())
-
-
-class _File(NamedTuple):
-    """A file as it stands now."""
-
-    name: str
-    path: Path
-    facts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, name: str, path: Path) -> _File:
-        real = path.resolve()
-        try:
-            return cls(name, real, facts(real))
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    return _views(files, labels, edges)(data.model_dump_json())
 
 
 @functools.lru_cache(maxsize=2)
-def _source(files: tuple[_File, ...], labels_json: str, edges: Path | None) -> ViewSource:
+def _views(files: tuple[SourceFile, ...], labels_json: str, edges: Path | None) -> Callable[[str], DataView]:
+    """Return what makes the views of some files, of data as JSON; a source that is let go takes its views along."""
     labels = {method: LabelKeys.model_validate(keys) for method, keys in json.loads(labels_json).items()}
-    return ViewSource({file.name: file.path for file in files}, labels, edges)
+    source = ViewSource({file.name: file.path for file in files}, labels, edges)
+    return functools.lru_cache(maxsize=16)(lambda data: DataView(source, ResolvedData.model_validate_json(data)))

@@ -13,7 +13,7 @@ from mfsweep.models.versions import versions
 from mfsweep.passport import UNSTATED, Ancestor, HeadPassport, Passport
 from mfsweep.records import Record
 from mfsweep.store import StageFolder, StoreFolder
-from mfsweep.train.predictor import Trained, difference_of, read_trained
+from mfsweep.train.trained import Trained, difference_of, read_trained
 
 
 def passport_of(

@@ -23,7 +23,8 @@ from mfsweep.models.architecture import PackageFiles, Shape
 from mfsweep.models.registry import ARCHITECTURES, build
 from mfsweep.passport import NAME, Passport, attach, beside
 from mfsweep.train.checkpoint import DTYPES, Weights, restore
-from mfsweep.train.predictor import Precision, Trained
+from mfsweep.train.predictor import Precision
+from mfsweep.train.trained import Trained
 
 Format = Literal["mace", "ase", "lammps", "mliap", "torch-sim"]
 FORMATS: tuple[Format, ...] = get_args(Format)

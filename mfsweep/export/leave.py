@@ -10,7 +10,8 @@ from mfsweep.export.describe import passport_of
 from mfsweep.export.formats import KINDS, Format, write
 from mfsweep.passport import Passport
 from mfsweep.store import StageFolder, StoreFolder
-from mfsweep.train.predictor import Precision, Trained, read_trained
+from mfsweep.train.predictor import Precision
+from mfsweep.train.trained import Trained, read_trained
 
 
 class ExportedModel(NamedTuple):

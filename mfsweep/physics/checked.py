@@ -14,7 +14,8 @@ from mfsweep.physics.settings import PhysicsChecks
 from mfsweep.physics.validate import Reference, refer, validate
 from mfsweep.physics_record import PhysicsRecord
 from mfsweep.store import StageFolder
-from mfsweep.train.predictor import Predictor, read_trained
+from mfsweep.train.predictor import Predictor
+from mfsweep.train.trained import read_trained
 
 
 class Subject(NamedTuple):

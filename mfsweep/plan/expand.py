@@ -12,15 +12,15 @@ from typing import Any, TypeVar, cast
 
 from mfsweep.errors import SpecError, nearest
 from mfsweep.models.registry import ARCHITECTURES, Model
+from mfsweep.plan.grid import check_grid
 from mfsweep.plan.mixture import Mixture, mixture
 from mfsweep.spec import axes
-from mfsweep.spec.axes import SEEDS, PlaceError, Value
-from mfsweep.spec.data import FOLD
+from mfsweep.spec.axes import PlaceError, Value
 from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import FieldPath, Spec, dotted
-from mfsweep.spec.mended import below
 from mfsweep.spec.stage import FILE, Evaluation, Stage
 from mfsweep.spec.templates import CONTINUED_NEVER
+from mfsweep.spec.tree import below
 
 _T = TypeVar("_T")
 
@@ -87,11 +87,7 @@ class _Expander:
             name: {key: item for key, item in template.items() if key != "continued"}
             for name, template in self.experiment.stages.items()
         }
-        with found.errors():
-            self._refuse_bad_graph()
-        with found.errors():
-            self._refuse_bad_folds()
-        self._refuse_unused_axes()
+        check_grid(spec, found)
 
     def cells(self) -> Iterator[Cell]:
         """Yield the cells that can be filled in."""
@@ -288,39 +284,6 @@ class _Expander:
         known = self.experiment.stages
         if not isinstance(name, str) or name not in known:
             raise self._error(place, name, f"a stage: {', '.join(known)}.{nearest(str(name), known)}")
-
-    def _refuse_bad_graph(self) -> None:
-        for name in self.experiment.stages:
-            if name == "result":
-                raise self._error(
-                    ("stages", name), name, "another name: `result` stands for the result in a fit's paths"
-                )
-
-    def _refuse_unused_axes(self) -> None:
-        experiment = self.experiment
-        used = axes.references(
-            [experiment.model, dict(experiment.stages), experiment.result, experiment.evaluate]
-        ) | frozenset(SEEDS)
-        for index, block in enumerate([*self.spec.blocks, self.spec.searched]):
-            for axis in block:
-                if axis not in used:
-                    place = ("axes", index, axis) if isinstance(experiment.axes, list) else ("axes", axis)
-                    self.found.add(self._error(place, axis, f"an axis that some ${{{axis}}} refers to"))
-
-    def _refuse_bad_folds(self) -> None:
-        """Refuse an axis `fold` without folds, folds that no axis chooses from, and a fold that there is not."""
-        splits = self.experiment.data.splits
-        for index, block in enumerate(self.spec.blocks):
-            place = ("axes", index, "fold") if isinstance(self.experiment.axes, list) else ("axes", "fold")
-            if "fold" not in block:
-                if splits.fold == FOLD:
-                    raise self._error(("data", "splits", "fold"), FOLD, "an axis `fold`, in every block of the axes")
-                continue
-            if splits.fold != FOLD:
-                raise self._error(place, list(block["fold"]), f"data.splits to have `folds: K` and `fold: {FOLD}`")
-            for value in block["fold"]:
-                if not isinstance(value, int) or value >= (splits.folds or 0):
-                    raise self._error(place, value, f"a fold from 0 to {(splits.folds or 0) - 1}, of data.splits.folds")
 
     def _error(self, place: FieldPath, got: Any, expected: str) -> SpecError:
         return self.spec.document.error(place, got, expected)

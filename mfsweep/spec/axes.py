@@ -16,11 +16,12 @@ from pydantic import ValidationError, model_validator
 
 from mfsweep.errors import nearest
 from mfsweep.spec.base import LARGEST_SEED, LONGEST_NAME, Bool, Frozen, Number
+from mfsweep.spec.tree import Tree
 from mfsweep.spec.wording import problems
 
 Value = str | int | float | bool | None
 """What an axis takes; of a bundle, its name."""
-AxisLabels = dict[str, dict[Value, Any]]
+AxisLabels = dict[str, dict[Value, Tree]]
 """Axis -> label -> what `${axis}` stands for: the label itself, or a bundle's fields."""
 
 SEEDS = ("seed", "split_seed", "fold")
@@ -99,7 +100,7 @@ class Axes(NamedTuple):
     searched: dict[str, Distribution]
 
 
-def parse(raw: Any) -> Axes:
+def parse(raw: Tree) -> Axes:
     """Return the blocks of an `axes:` tree, and its distributions.
 
     Raises:
@@ -127,7 +128,7 @@ def parse(raw: Any) -> Axes:
 
 def cells(blocks: list[AxisLabels]) -> Iterator[dict[str, Value]]:
     """Yield each combination of labels once, in the order of the spec, block after block."""
-    seen = set()
+    seen: set[frozenset[tuple[str, Value]]] = set()
     for block in blocks:
         for labels in itertools.product(*block.values()):
             cell = dict(zip(block, labels, strict=True))
@@ -137,18 +138,18 @@ def cells(blocks: list[AxisLabels]) -> Iterator[dict[str, Value]]:
                 yield cell
 
 
-def references(tree: Any) -> frozenset[str]:
+def references(tree: Tree) -> frozenset[str]:
     """Return the names of the axes to which a tree refers."""
     if isinstance(tree, str):
         return frozenset(match.partition(".")[0].strip() for match in _REFERENCE.findall(tree))
     if isinstance(tree, Mapping):
-        return frozenset().union(*(references(item) for item in tree.values()))
+        return frozenset[str]().union(*(references(item) for item in tree.values()))
     if isinstance(tree, list):
-        return frozenset().union(*(references(item) for item in tree))
+        return frozenset[str]().union(*(references(item) for item in tree))
     return frozenset()
 
 
-def fill(tree: Any, values: Mapping[str, Any], place: tuple[str | int, ...] = ()) -> Any:
+def fill(tree: Tree, values: Mapping[str, Any], place: tuple[str | int, ...] = ()) -> Any:
     """Return the tree with every `${axis}` and `${axis.field}` replaced; one standing alone keeps its value's type.
 
     Raises:
@@ -184,17 +185,17 @@ class AxesError(PlaceError):
         self.found = found
 
 
-def _is_distribution(raw: Any) -> bool:
+def _is_distribution(raw: Tree) -> bool:
     # Bundles are mappings of mappings: what has one of these names for a plain value is none.
     known = Distribution.model_fields.keys()
     return isinstance(raw, dict) and bool(raw.keys() & known) and not any(isinstance(v, dict) for v in raw.values())
 
 
-def _apart(raw: Any, found: list[PlaceError]) -> tuple[Any, dict[str, Distribution]]:
+def _apart(raw: Tree, found: list[PlaceError]) -> tuple[Tree, dict[str, Distribution]]:
     """Return a block without its distributions, and these."""
     if not isinstance(raw, dict):
         return raw, {}
-    searched = {}
+    searched: dict[str, Distribution] = {}
     for axis, values in raw.items():
         if not _is_distribution(values):
             continue
@@ -212,12 +213,13 @@ def _apart(raw: Any, found: list[PlaceError]) -> tuple[Any, dict[str, Distributi
     return {axis: values for axis, values in raw.items() if not _is_distribution(values)}, searched
 
 
-def _is_axis_name(axis: Any) -> bool:
-    fits = isinstance(axis, str) and len(axis) <= LONGEST_NAME
-    return fits and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", axis) is not None
+def _is_axis_name(axis: object) -> bool:
+    if not isinstance(axis, str) or len(axis) > LONGEST_NAME:
+        return False
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", axis) is not None
 
 
-def _block(raw: Any, place: tuple[str | int, ...], found: list[PlaceError]) -> AxisLabels:
+def _block(raw: Tree, place: tuple[str | int, ...], found: list[PlaceError]) -> AxisLabels:
     if not isinstance(raw, dict):
         found.append(PlaceError(place, raw, "a mapping from each axis to its values"))
         return {}
@@ -235,7 +237,7 @@ def _refuse_two_meanings(blocks: list[AxisLabels], found: list[PlaceError]) -> N
                     found.append(PlaceError((index, axis, str(label)), content, expected))
 
 
-def _axis(axis: Any, raw: Any, place: tuple[str | int, ...], found: list[PlaceError]) -> dict[Value, Any]:
+def _axis(axis: str, raw: Tree, place: tuple[str | int, ...], found: list[PlaceError]) -> dict[Value, Tree]:
     if not _is_axis_name(axis):
         found.append(PlaceError(place, axis, AXIS_NAME))
         return {}
@@ -243,7 +245,7 @@ def _axis(axis: Any, raw: Any, place: tuple[str | int, ...], found: list[PlaceEr
         found.append(PlaceError(place, raw, "a list of whole numbers"))
         return {}
     if isinstance(raw, dict) and raw and all(isinstance(fields, dict) for fields in raw.values()):
-        return dict(raw)
+        return {**raw}
     if not isinstance(raw, list) or not raw:
         expected = "a list of values, named bundles (name: {field: value}), or a distribution (low, high)"
         found.append(PlaceError(place, raw, expected))
@@ -254,10 +256,10 @@ def _axis(axis: Any, raw: Any, place: tuple[str | int, ...], found: list[PlaceEr
         if (expected := _instead(axis, value, raw[:index]))
     ]
     found += wrong
-    return {} if wrong else {value: value for value in raw}
+    return {} if wrong else {value: value for value in raw if isinstance(value, Value)}
 
 
-def _instead(axis: str, value: Any, before: list[Any]) -> str | None:
+def _instead(axis: str, value: Tree, before: list[Tree]) -> str | None:
     """Return what is expected in place of an axis's value, or None where it may stand."""
     if not isinstance(value, Value):
         return "a plain value; write a bundle as name: {field: value}"
@@ -268,7 +270,7 @@ def _instead(axis: str, value: Any, before: list[Any]) -> str | None:
     return "a value that the axis does not have already" if value in before else None
 
 
-def referred(text: Any) -> tuple[str, str] | None:
+def referred(text: object) -> tuple[str, str] | None:
     """Return axis and field (empty: none) of a text that is one reference and nothing else; None of any other."""
     whole = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
     if whole is None:
@@ -277,7 +279,7 @@ def referred(text: Any) -> tuple[str, str] | None:
     return axis, field
 
 
-def _resolve(reference: str, text: str, values: Mapping[str, Any], place: tuple[str | int, ...]) -> Any:
+def _resolve(reference: str, text: str, values: Mapping[str, Tree], place: tuple[str | int, ...]) -> Tree:
     axis, _, field = (part.strip() for part in reference.partition("."))
     if axis not in values:
         known = ", ".join(values) or "none"

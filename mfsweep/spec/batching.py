@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Tag, model_validator
 
 from mfsweep.spec.base import Bool, Frozen, NonNegativeFloat, PositiveInt
+from mfsweep.spec.tree import Tree
 
 
 class Batching(Frozen):
@@ -64,7 +65,7 @@ class CostAwareBatching(Frozen):
     """What the time of a batch is predicted from."""
 
 
-def _packer(batch: Any) -> str:
+def _packer(batch: Tree | Batching | CostAwareBatching) -> str:
     """Return which packer a `batch:` asks for; Worst Fit, whose model says what is wrong, where it does not say."""
     name = batch.get("packer") if isinstance(batch, dict) else getattr(batch, "packer", None)
     return name if isinstance(name, str) else "worst_fit"

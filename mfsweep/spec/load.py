@@ -20,6 +20,7 @@ from mfsweep.spec.data import LabelKeys
 from mfsweep.spec.experiment import Experiment
 from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.mended import Mended, adapter
+from mfsweep.spec.tree import Tree
 from mfsweep.spec.wording import FieldPath, Problem, problems
 from mfsweep.spec.yaml12 import YamlError, line_of, parse
 
@@ -157,7 +158,7 @@ def read(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None, found: G
     mended = Mended(document.tree)
     for name, entries in (overrides or {}).items():
         written = mended.tree.get(name)
-        mended.tree[name] = {**written, **entries} if isinstance(written, dict) else entries
+        mended.tree[name] = {**written, **entries} if isinstance(written, dict) else dict(entries)
     wrong = [*mended.mend(Experiment, ()), *templates.problems(mended)]
     blocks: list[AxisLabels] = []
     searched: dict[str, Distribution] = {}
@@ -191,7 +192,7 @@ def shown(value: Any) -> str:
     return _cut(masked(text), _SHOWN)
 
 
-def _flow(value: Any) -> str:
+def _flow(value: Tree | tuple[Tree, ...]) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mfsweep.spec.tree import Tree, below
 from mfsweep.spec.wording import FieldPath, Problem, problems
 
 _MEANINGFUL = frozenset(
@@ -26,7 +27,7 @@ _DRAWN = ("fits", "figures", "claims")
 class Mended:
     """The tree of a spec, to be mended."""
 
-    def __init__(self, tree: dict[str, Any]) -> None:
+    def __init__(self, tree: dict[str, Tree]) -> None:
         self.tree = copy.deepcopy(tree)
         self.is_guess = False
 
@@ -98,15 +99,6 @@ def _problems(kind: Any, tree: Any, also: Sequence[str]) -> list[Problem]:
     except ValidationError as error:
         return problems(error.errors(), kind, tree, also)
     return []
-
-
-def below(tree: Any, step: str | int) -> Any:
-    """Return what a tree of YAML has at a key or an index, None where it has nothing there."""
-    if isinstance(tree, dict):
-        return cast("dict[Any, Any]", tree).get(step)
-    if isinstance(tree, list) and isinstance(step, int) and step < len(cast("list[Any]", tree)):
-        return cast("list[Any]", tree)[step]
-    return None
 
 
 def _at(tree: Any, place: FieldPath) -> Any:

@@ -10,6 +10,7 @@ import inspect
 import itertools
 import textwrap
 import typing
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -20,6 +21,7 @@ from mfsweep.spec.base import LARGEST_SEED
 from mfsweep.spec.experiment import Experiment
 from mfsweep.spec.stage import Evaluation, Stage
 from mfsweep.spec.templates import CONTINUED_NEVER
+from mfsweep.spec.wording import is_model
 
 _REFERENCE = {
     "type": "string",
@@ -47,7 +49,7 @@ def json_schema() -> dict[str, Any]:
     model = _of(Model, defs, "template.", templated=True)
     evaluation = _of(Evaluation, defs, "template.", templated=True)
     distribution = _of(Distribution, defs, "", templated=False)
-    recipe = {name: own for name, own in stage["properties"].items() if name not in CONTINUED_NEVER}
+    recipe: dict[str, Any] = {name: own for name, own in stage["properties"].items() if name not in CONTINUED_NEVER}
     stage["properties"]["continued"] = {
         "type": "object",
         "description": "Fields of the recipe that hold where the stage has a parent.",
@@ -56,12 +58,13 @@ def json_schema() -> dict[str, Any]:
     }
     defs |= {"stage": stage, "axes": _axes(distribution)}
     properties = schema["properties"]
-    for name, own in (
-        ("model", {"anyOf": [model, _ref("reference")]}),
-        ("evaluate", {"anyOf": [{"type": "array", "items": _or_reference(evaluation)}, _ref("reference")]}),
-        ("stages", {**properties["stages"], "patternProperties": {_AXIS_NAME: _ref("stage")}}),
-        ("axes", {"anyOf": [_ref("axes"), {"type": "array", "minItems": 1, "items": _ref("axes")}]}),
-    ):
+    instead: dict[str, dict[str, Any]] = {
+        "model": {"anyOf": [model, _ref("reference")]},
+        "evaluate": {"anyOf": [{"type": "array", "items": _or_reference(evaluation)}, _ref("reference")]},
+        "stages": {**properties["stages"], "patternProperties": {_AXIS_NAME: _ref("stage")}},
+        "axes": {"anyOf": [_ref("axes"), {"type": "array", "minItems": 1, "items": _ref("axes")}]},
+    }
+    for name, own in instead.items():
         described = {"description": text} if (text := properties[name].get("description")) else {}
         properties[name] = described | own
     return {
@@ -73,9 +76,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def _axes(distribution: dict[str, Any]) -> dict[str, Any]:
-    bundles = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "object"}}
-    values = {"type": "array", "minItems": 1, "uniqueItems": True, "items": _PLAIN}
-    seeds = {**values, "items": {"type": "integer", "minimum": 0, "maximum": LARGEST_SEED}}
+    bundles: dict[str, Any] = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "object"}}
+    values: dict[str, Any] = {"type": "array", "minItems": 1, "uniqueItems": True, "items": _PLAIN}
+    seeds: dict[str, Any] = {**values, "items": {"type": "integer", "minimum": 0, "maximum": LARGEST_SEED}}
     return {
         "type": "object",
         "description": "Axis -> its values: a list, bundles (name: {field: value}), or a distribution of a search.",
@@ -89,17 +92,16 @@ def _of(kind: Any, defs: dict[str, Any], prefix: str, *, templated: bool) -> dic
     """Return the schema of a type, with references admitted where it is `templated`; what it refers to into `defs`."""
     schema = TypeAdapter(kind).json_schema(ref_template=f"{_HERE}{prefix}{{model}}")
     models = {model.__name__: model for model in _models(kind)}
-    for name, own in schema.pop("$defs", {}).items():
+    inner: dict[str, Any] = schema.pop("$defs", {})
+    for name, own in inner.items():
         defs.setdefault(f"{prefix}{name}", _mended(own, models, templated=templated))
     return _mended(schema, models, templated=templated)
 
 
-def _mended(schema: Any, models: dict[str, type[BaseModel]], *, templated: bool) -> Any:
+def _mended(schema: dict[str, Any], models: dict[str, type[BaseModel]], *, templated: bool) -> dict[str, Any]:
     """Return a schema as specs are read: descriptions, no planned fields, one of several kinds by what fits."""
-    if not isinstance(schema, dict):
-        return schema
 
-    def inner(part: Any, *, wrapped: bool = True) -> Any:
+    def inner(part: dict[str, Any], *, wrapped: bool = True) -> dict[str, Any]:
         mended = _mended(part, models, templated=templated)
         return _or_reference(mended) if templated and wrapped else mended
 
@@ -137,18 +139,18 @@ def _ref(name: str) -> dict[str, Any]:
     return {"$ref": f"{_HERE}{name}"}
 
 
-def _models(kind: Any, seen: set[Any] | None = None) -> set[type[BaseModel]]:
+def _models(kind: Any, seen: set[type[BaseModel]] | None = None) -> set[type[BaseModel]]:
     """Return the models inside a type."""
     seen = set() if seen is None else seen
-    inside = getattr(kind, "__args__", ()) or getattr(getattr(kind, "__origin__", None), "__args__", ())
-    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
+    inside: Iterable[Any] = getattr(kind, "__args__", ()) or getattr(getattr(kind, "__origin__", None), "__args__", ())
+    if is_model(kind) and kind not in seen:
         seen.add(kind)
         inside = [field.annotation for field in kind.model_fields.values()]
     elif hasattr(kind, "__metadata__"):
         inside = [typing.get_args(kind)[0]]
     for own in inside:
         _models(own, seen)
-    return {own for own in seen if isinstance(own, type)}
+    return seen
 
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
@@ -159,10 +161,11 @@ def field_texts(model: type[BaseModel]) -> dict[str, str]:
             continue
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(one))).body
         body = tree.body if isinstance(tree, ast.ClassDef) else []
-        for field, below in itertools.pairwise(body):
-            is_text = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
-                own = model.model_fields.get(field.target.id)
-                name = own.alias if own is not None and own.alias else field.target.id
-                found[name] = inspect.cleandoc(str(below.value.value))  # pyright: ignore[reportAttributeAccessIssue] (`is_text` says it is)
+        for pair in itertools.pairwise(body):
+            match pair:
+                case (ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=text))):
+                    own = model.model_fields.get(field)
+                    found[own.alias if own is not None and own.alias else field] = inspect.cleandoc(str(text))
+                case _:
+                    pass
     return found

@@ -14,6 +14,7 @@ from mfsweep.models.registry import Model
 from mfsweep.spec.axes import AxisLabels, Distribution, references
 from mfsweep.spec.mended import Mended
 from mfsweep.spec.stage import FILE, Evaluation, Stage
+from mfsweep.spec.tree import Tree
 from mfsweep.spec.wording import FieldPath, Problem
 
 CONTINUED_NEVER = ("start_from", "train", "continued", "evaluate")
@@ -46,13 +47,13 @@ def _stage_problems(mended: Mended) -> list[Problem]:
     stages = mended.tree.get("stages")
     if not isinstance(stages, dict):
         return []
-    named: list[tuple[FieldPath, Any]] = [(("result",), mended.tree.get("result"))]
+    named: list[tuple[FieldPath, Tree]] = [(("result",), mended.tree.get("result"))]
     named += [
         (("stages", name, "start_from"), stage.get("start_from"))
         for name, stage in stages.items()
         if isinstance(stage, dict)
     ]
-    found = []
+    found: list[Problem] = []
     for place, name in named:
         if not isinstance(name, str) or name in stages or "$" in name or name.startswith(FILE):
             continue
@@ -71,7 +72,7 @@ def reference_problems(mended: Mended, blocks: list[AxisLabels], searched: Mappi
     for block in blocks:
         for axis, labels in block.items():
             known.setdefault(axis, set()).update(*(value for value in labels.values() if isinstance(value, dict)))
-    found = []
+    found: list[Problem] = []
     for place, text in _texts({name: mended.tree[name] for name in TEMPLATES if name in mended.tree}, ()):
         for match in _REFERENCE.finditer(text):
             if (wrong := _wrong(match, text, place, known)) is None:
@@ -116,7 +117,7 @@ def _instead(axis: str, field: str, known: Mapping[str, set[str]]) -> tuple[str,
     return f"a field of the bundles of {axis}: {', '.join(sorted(known[axis]))}", near and f"{axis}.{near}"
 
 
-def _texts(tree: Any, place: FieldPath) -> Iterator[tuple[FieldPath, str]]:
+def _texts(tree: Tree, place: FieldPath) -> Iterator[tuple[FieldPath, str]]:
     if isinstance(tree, str):
         yield place, tree
     elif isinstance(tree, Mapping):

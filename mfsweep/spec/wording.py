@@ -5,12 +5,13 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeGuard, cast
 
 from pydantic import BaseModel
 
 from mfsweep.errors import nearest, nearest_of
 from mfsweep.spec.base import MisplacedError
+from mfsweep.spec.tree import Tree, below, has
 
 FieldPath = tuple[str | int, ...]
 
@@ -47,7 +48,7 @@ def problems(errors: Sequence[Any], kind: Any, tree: Any, also: Sequence[str] = 
         own = str(item["loc"][-1]) if item["type"] == "missing" else ""
         found.setdefault((one.place, own), []).append(one)
     misspelt = {(_walk(tree, item["loc"])[:-1], str(item["loc"][-1])) for item in errors if _is_extra(item)}
-    left = []
+    left: list[Problem] = []
     for (place, missing), several in found.items():
         # A misspelt field is also a missing one, and a list with a wrong item a list too short: the inmost says most.
         if missing and any(at == place and nearest(name, [missing]) for at, name in misspelt):
@@ -94,10 +95,11 @@ def _of_tag(item: Any, where: FieldPath) -> Problem:
     field = context["discriminator"].strip("'")
     if item["type"] == "union_tag_invalid":
         # Where a function reads the tag (batch), its field is the one that has this value.
-        field = next(key for key, value in got.items() if key == field or value == context["tag"])
+        written: dict[str, Any] = got
+        field = next(key for key, value in written.items() if key == field or value == context["tag"])
         tags = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
         return Problem((*where, field), got[field], f"one of {', '.join(tags)}.{nearest(str(got[field]), tags)}")
-    near = nearest_of(field, got) if isinstance(got, dict) else None
+    near = nearest_of(field, cast("dict[str, Any]", got)) if isinstance(got, dict) else None
     if near is None:
         return Problem(where, got, f"the field {field!r}")
     return Problem((*where, near), near, f"the field {field!r}.{nearest(near, [field])}", "misspelt", field)
@@ -150,19 +152,17 @@ def _absent(step: str | int) -> str:
     return f"the field {step!r}" if isinstance(step, str) else f"a list of {step + 1} or more"
 
 
-def _walk(tree: Any, location: tuple[str | int, ...]) -> FieldPath:
+def _walk(tree: Tree | tuple[Tree, ...], location: tuple[str | int, ...]) -> FieldPath:
     """Return the part of a Pydantic location that is in the tree; the tags of unions in between name no place of it."""
     place: list[str | int] = []
     entered = True
     for step in location:
         # `bars` is a tag, and a field of what it tags: the tag comes first.
-        if entered and isinstance(tree, dict) and step in [tree.get(field) for field in _TELLING]:
+        if entered and isinstance(tree, dict) and step in [below(tree, field) for field in _TELLING]:
             entered = False
             continue
-        inside = isinstance(tree, dict) and step in tree
-        inside |= isinstance(tree, list | tuple) and isinstance(step, int) and step < len(tree)
-        if inside:
-            tree = tree[step]  # pyright: ignore[reportCallIssue, reportArgumentType] (`inside` says it can)
+        if has(tree, step):
+            tree = below(tree, step)
             place.append(step)
             entered = True
     return tuple(place)
@@ -207,7 +207,7 @@ def _fields(kind: Any, tree: Any, place: FieldPath) -> list[str]:
     for step in place:
         models = [inner for model in models for inner in _inside(model, step)]
         tree = tree[step]
-    models = [model for model in map(_plain, models) if _is_model(model)]
+    models = [model for model in map(_plain, models) if is_model(model)]
     meant = [model for model in models if _is_of_kind(model, tree)] or models
     fields = [
         (name, field)
@@ -218,11 +218,12 @@ def _fields(kind: Any, tree: Any, place: FieldPath) -> list[str]:
     return list(dict.fromkeys(field.alias or name for name, field in fields))
 
 
-def _is_model(kind: Any) -> bool:
+def is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
+    """Return whether a type is a model of Pydantic."""
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _is_of_kind(model: Any, tree: Any) -> bool:
+def _is_of_kind(model: Any, tree: Tree) -> bool:
     """Return whether a tree says with its discriminator (`architecture`, `kind`) that it is this model."""
     fixed = {
         name: (typing.get_args(field.annotation)[0], field.default)
@@ -246,7 +247,7 @@ def _options(annotation: Any) -> list[Any]:
 def _inside(annotation: Any, step: str | int) -> list[Any]:
     found: list[Any] = []
     for option in _options(annotation):
-        if _is_model(option):
+        if is_model(option):
             found += [
                 inner
                 for name, field in option.model_fields.items()

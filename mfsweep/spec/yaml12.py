@@ -7,6 +7,7 @@ the core schema of YAML 1.2.2 (section 10.3.2) says. Beside it only `<<` is take
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import yaml
@@ -88,7 +89,9 @@ def line_of(node: yaml.Node | None, place: tuple[str | int, ...]) -> int:
 def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
     """Return where a part of a node begins, and the part: of a mapping its own first, then what it merges."""
     if isinstance(node, yaml.SequenceNode):
-        return (node.value[step],) * 2 if isinstance(step, int) and step < len(node.value) else None
+        if not isinstance(step, int) or step >= len(node.value):
+            return None
+        return node.value[step], node.value[step]
     if not isinstance(node, yaml.MappingNode):
         return None
     for key, value in node.value:
@@ -156,9 +159,18 @@ def _float(text: str) -> float:
     return float(text)
 
 
-_SCALAR_OF = {
-    "null": lambda text: None if _NULL.fullmatch(text) else {}[text],
-    "bool": lambda text: {"true": True, "false": False}[text.lower()],
+def _bool(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def _null(text: str) -> None:
+    if not _NULL.fullmatch(text):
+        raise ValueError(text)
+
+
+_SCALAR_OF: dict[str, Callable[[str], int | float | bool | None]] = {
+    "null": _null,
+    "bool": _bool,
     "int": _int,
     "float": _float,
 }
@@ -170,7 +182,13 @@ _Loader.add_constructor(_MERGE, yaml.SafeLoader.construct_yaml_str)
 _Loader.add_constructor(f"{_TAG}str", yaml.SafeLoader.construct_yaml_str)
 _Loader.add_constructor(f"{_TAG}seq", yaml.SafeLoader.construct_yaml_seq)
 _Loader.add_constructor(f"{_TAG}map", yaml.SafeLoader.construct_yaml_map)
-_Loader.add_constructor(None, yaml.SafeLoader.construct_undefined)  # pyright: ignore[reportArgumentType] (PyYAML's own way)
+_Loader.add_constructor(None, yaml.SafeLoader.construct_undefined)
+
+
+def _inside(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def _refuse_endless(root: yaml.Node) -> None:
@@ -181,8 +199,7 @@ def _refuse_endless(root: yaml.Node) -> None:
         known = sizes.get(id(node))
         if known is None:
             sizes[id(node)] = 0
-            inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
-            known = 1 + (0 if isinstance(node, yaml.ScalarNode) else sum(map(size, inner)))
+            known = 1 + sum(map(size, _inside(node)))
             sizes[id(node)] = known
         if known == 0 or known > MOST_NODES:
             problem = "holds itself" if known == 0 else f"stands for more than {MOST_NODES:,} values"

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from mfsweep.errors import StoreError
 from mfsweep.files import claimed, set_aside, write_text
 from mfsweep.masking import masked
-from mfsweep.records import CellRecord, ClaimRecord, FigureRecord, UntilRecord
+from mfsweep.records import CellRecord, UntilRecord
+from mfsweep.report_records import ClaimRecord, FigureRecord
 from mfsweep.spec.axes import Value
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage

@@ -37,12 +37,11 @@ def compare(
 
     Args:
         plans: one for each spec, on one store.
-        by: axis whose values are the strategies, or `stages`. Default: an axis `strategy` or `variant` that all specs
-            have, else the stages tell.
-        against: the strategy that the others are compared with. Default: direct training.
-        y: path of the metric. Default: of the first spec's first fit, else the test error of its result.
-        label_costs: label method -> cost of one label. Default: those of a spec's figure of kind `pareto`.
-        unit: of the costs.
+        by: as of `Sweep.compare`; an axis by default only where all specs have it.
+        against: as of `Sweep.compare`.
+        y: as of `Sweep.compare`, by the first spec.
+        label_costs: as of `Sweep.compare`, by the first spec with such a figure.
+        unit: as of `Sweep.compare`.
 
     Raises:
         FitError: nothing is trained yet, there is one strategy only, no two can be compared, or a name is unknown.

@@ -26,7 +26,7 @@ from mfsweep.data.residuals import residual
 from mfsweep.files import write_text
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 from mfsweep.store import SweepFolder
 from mfsweep.sweep import facts, residuals, searching
 from mfsweep.sweep.budget import basis

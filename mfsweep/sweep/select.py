@@ -1,4 +1,4 @@
-"""The structures whose labels would help a trained stage most: chosen, priced, written so that they can be labelled.
+"""The structures whose labels would help a trained stage most: chosen and priced.
 
 committee   replicates of the stage predict each structure; where they disagree most, and far from what is known
 features    the structure whose label lowers the variance of the stage's predictions over the whole pool most
@@ -7,10 +7,7 @@ random      a seeded draw, to compare with
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,12 +15,8 @@ from numpy.typing import NDArray
 
 from mfsweep.data.bare import without_labels
 from mfsweep.data.choosing import GreedyChoice, PoolFeatures, spread, variance_reduction
-from mfsweep.data.exporting import extxyz
 from mfsweep.data.order import order_keys
-from mfsweep.data.part import part, write_dataset
-from mfsweep.data.structures import Column
 from mfsweep.errors import DataError, StoreError
-from mfsweep.files import write_file, write_text
 from mfsweep.prepare import Plan
 from mfsweep.quantities import count as count_of
 from mfsweep.store import StageFolder, StoreFolder
@@ -35,8 +28,6 @@ HOWS: tuple[How, ...] = ("features", "committee", "random")
 MOST = 20_000
 """Candidates, and labelled structures, that are looked at by default; a seeded share of more."""
 MEV = 1000.0
-INDEX = "pool_index"
-"""Text of each written structure: its number in the data set that it was chosen from."""
 
 Floats = NDArray[np.float64]
 
@@ -269,63 +260,3 @@ def _all_features(predictor: Any, task: _Task) -> tuple[PoolFeatures, PoolFeatur
     return candidates, PoolFeatures(
         np.concatenate([one.rows for one in held]), np.concatenate([one.atoms for one in held])
     )
-
-
-class SelectionFiles(NamedTuple):
-    """The files of a choice."""
-
-    table: Path
-    """CSV: index, formula, atoms, score, cost, reason."""
-    summary: Path
-    """JSON: the same, and what the choice rests on."""
-    dataset: Path
-    """A data set, as `mfsweep data label` takes it."""
-    frames: Path
-    """extxyz, for other programs."""
-
-
-def write(selection: StructureSelection, stem: Path, *, overwrite: bool = False) -> SelectionFiles:
-    """Write a choice as a list and as structures to be labelled.
-
-    Args:
-        selection: the choice.
-        stem: path of the files without their endings.
-        overwrite: whether they may exist.
-
-    Raises:
-        DataError: they exist, or cannot be written.
-    """
-    files = SelectionFiles(*(stem.with_name(f"{stem.name}{ending}") for ending in (".csv", ".json", ".h5", ".xyz")))
-    require_free(stem, overwrite=overwrite)
-    rows = selection.rows()
-    stem.absolute().parent.mkdir(parents=True, exist_ok=True)
-
-    def table(path: Path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_file(files.table, table)
-    write_text(files.summary, json.dumps(selection.as_json(), indent=1) + "\n")
-    chosen = part(selection.ground.structures, selection.indices)
-    numbers = tuple(sorted(map(str, selection.indices.tolist())))
-    place = {text: code for code, text in enumerate(numbers)}
-    codes = np.array([place[str(index)] for index in selection.indices.tolist()], np.int32)
-    chosen = chosen._replace(columns={**chosen.columns, INDEX: Column(codes, numbers)})
-    provenance = {key: value for key, value in selection.as_json().items() if key not in ("structures", "notes")}
-    write_dataset(files.dataset, chosen, {"chosen": provenance})
-    write_file(files.frames, lambda path: extxyz.write(path, chosen))
-    return files
-
-
-def require_free(stem: Path, *, overwrite: bool) -> None:
-    """Refuse a stem of files that exist, before anything is computed.
-
-    Raises:
-        DataError: one of them exists.
-    """
-    for ending in (".csv", ".json", ".h5", ".xyz"):
-        path = stem.with_name(f"{stem.name}{ending}")
-        if path.exists() and not overwrite:
-            raise DataError(f"{path} exists: give the files another name with --out, or say --overwrite")

@@ -14,7 +14,7 @@ from mfsweep.analysis.reml import mean_of
 from mfsweep.analysis.replicates import by_partition, labels, text
 from mfsweep.analysis.suite import told_of
 from mfsweep.analysis.transfer import FitRequest
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 from mfsweep.spec.figures import Claim
 
 X, Y = "pretrain.validation.energy_mae", "result.test.cc.energy_mae"

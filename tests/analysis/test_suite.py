@@ -7,7 +7,7 @@ import pytest
 from scipy import special, stats
 
 from mfsweep.analysis.suite import FEWEST, needed_text, prior, settled
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 
 
 def claim(name, logs, **fields):

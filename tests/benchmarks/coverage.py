@@ -27,7 +27,8 @@ from mfsweep.analysis.selection import MeasuredCell
 from mfsweep.analysis.suite import ends_of_new, settled
 from mfsweep.analysis.table import Point, Points
 from mfsweep.quantities import MetricPath
-from mfsweep.records import CellRecord, ClaimRecord
+from mfsweep.records import CellRecord
+from mfsweep.report_records import ClaimRecord
 
 PARTITION = 0.25
 """Standard deviation of log errors between partitions."""

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import pytest
 from synthetic import write
 
-from mfsweep.cli.main import main
-
 
 @pytest.fixture
-def advise(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def advise(called_in_folder, tmp_path):
     write(tmp_path / "own set.h5", 300, formulae=40, cc_share=0.6)
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main(["advise", *map(str, args)])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+    return functools.partial(called_in_folder, "advise")
 
 
 def test_it_writes_a_spec_and_a_second_run_leaves_it(advise, tmp_path):

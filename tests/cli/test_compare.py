@@ -20,12 +20,9 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def compare(place, capsys):
+def compare(place, called):
     def run(*args, spec="strategies.yaml"):
-        with pytest.raises(SystemExit) as ended:
-            main(["compare", str(place / spec), "--store", str(place / "store"), *args])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
+        return called("compare", place / spec, "--store", place / "store", *args)
 
     return run
 

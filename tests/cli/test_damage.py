@@ -9,7 +9,6 @@ import shutil
 import pytest
 from rich.console import Console
 
-from mfsweep.cli.main import main
 from mfsweep.cli.planned import print_plan
 from mfsweep.prepare import prepare
 from mfsweep.sweep import running as command
@@ -27,16 +26,9 @@ def cut(path) -> None:
 
 
 @pytest.fixture
-def mfsweep(capsys, tmp_path):
+def mfsweep(called, tmp_path):
     """Give a function that runs a command on the store of this test."""
-
-    def run(name, *args):
-        with pytest.raises(SystemExit) as ended:
-            main([name, *map(str, args), "--store", str(tmp_path / "store")])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+    return lambda *args: called(*args, "--store", tmp_path / "store")
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import functools
 import json
 import shlex
 from pathlib import Path
@@ -9,7 +10,6 @@ import synthetic
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from mfsweep.cli.main import main
 from mfsweep.data import dataset
 from mfsweep.data.fetch import PUBLISHED
 from mfsweep.spec.data import LabelKeys
@@ -17,16 +17,9 @@ from mfsweep.spec.load import load
 
 
 @pytest.fixture
-def mfsweep(capsys):
+def mfsweep(called):
     """Give a function that runs `mfsweep data ...`; it returns exit code, output and errors."""
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main(["data", *map(str, args)])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+    return functools.partial(called, "data")
 
 
 @pytest.fixture

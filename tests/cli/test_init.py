@@ -17,24 +17,14 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from springs import frames
 from synthetic import CC, write
 
-from mfsweep.cli.main import main
 from mfsweep.prepare import prepare
 from mfsweep.spec.ready import ready
 from mfsweep.spec.yaml12 import parse
 
 
 @pytest.fixture
-def mfsweep(capsys, tmp_path, monkeypatch):
-    """Give a function that runs a command in a folder of its own; it returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, args)])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+def mfsweep(called_in_folder):
+    return called_in_folder
 
 
 def test_the_spec_of_the_bundled_data_is_a_plan_without_warnings_of_ours(mfsweep, tmp_path):

@@ -16,16 +16,9 @@ COMMANDS = ("plan", "run", "bench", "status", "fit", "report", "ui", "track rebu
 
 
 @pytest.fixture
-def mfsweep(capsys, tmp_path):
+def mfsweep(called, tmp_path):
     """Give a function that runs a command on a store of its own; it returns exit code, output and errors."""
-
-    def run(command, *args):
-        with pytest.raises(SystemExit) as ended:
-            main([command, *map(str, args), "--store", str(tmp_path / "store")])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+    return lambda *args: called(*args, "--store", tmp_path / "store")
 
 
 def test_help_lists_every_command_and_the_exit_codes(capsys):

@@ -4,22 +4,13 @@ import json
 
 import pytest
 
-from mfsweep.cli.main import main
-
 ELSEWHERE = ("bundled:mini-ccx", "elsewhere.h5")
 
 
 @pytest.fixture
-def mfsweep(capsys, tmp_path):
+def mfsweep(called, tmp_path):
     """Give a function that runs a command on a store of its own; it returns exit code, output and errors."""
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, args), "--store", str(tmp_path / "store")])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+    return lambda *args: called(*args, "--store", tmp_path / "store")
 
 
 @pytest.fixture

@@ -7,19 +7,14 @@ import json
 import pytest
 from performed import stage, store
 
-from mfsweep.cli.main import main
-
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+def run(called_in_folder):
     """Give a function that runs a command in an empty folder; it returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
 
     def command(*args):
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, args)])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, " ".join(err.split())
+        code, out, err = called_in_folder(*args)
+        return code, out, " ".join(err.split())
 
     return command
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from water_group import exchange, put
 
 from mfsweep.data.importing.memory import read
 from mfsweep.errors import DataError
@@ -81,22 +82,6 @@ def test_charges_are_read_per_conformer_or_per_group(write_file, small_labels):
     assert structures.charge[~water].sum() == -1
 
 
-def _set(key, value):
-    def change(file):
-        group = file["H2O"]
-        del group[key]
-        group[key] = value
-
-    return change
-
-
-def _put(key, place, value):
-    def change(file):
-        file["H2O"][key][place] = value
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -104,19 +89,19 @@ def _put(key, place, value):
         (lambda file: file["H2O"].move("coordinates", "coordinate"), "Did you mean 'coordinate'"),
         (lambda file: file.create_dataset("loose", data=[1]), "got the dataset 'loose'"),
         (lambda file: file.create_group("gdb11_s01"), "group '/gdb11_s01' has no dataset"),
-        (_set("cc.energy", np.zeros(5)), r"'/H2O', key 'cc.energy': expected shape \(6,\).*got \(5,\)"),
-        (_set("dft.forces", np.zeros((6, 9))), r"expected shape \(6, 3, 3\).*got \(6, 9\)"),
-        (_set("coordinates", np.zeros((6, 4, 3))), r"expected shape \(conformers, 3, 3\), got \(6, 4, 3\)"),
-        (_set("coordinates", np.float64(1.0)), r"expected shape \(conformers, 3, 3\), got \(\)"),
-        (_set("atomic_numbers", np.array([8.0, 1.0, 1.0])), "and integers"),
-        (_set("atomic_numbers", np.array([8, 1, 0])), "hold 0 to 8"),
-        (_set("atomic_numbers", np.array([300, 1, 1])), "hold 1 to 300"),
-        (_set("cc.energy", ["a"] * 6), "expected numbers"),
-        (_put("coordinates", (4, 1, 2), np.nan), r"'/H2O', conformer 4: its positions are not finite"),
-        (_put("cc.energy", 3, np.inf), r"'/H2O', conformer 3: its cc energy is infinite"),
-        (_put("dft.forces", (5, 0), np.inf), r"'/H2O', conformer 5: its dft forces are infinite"),
-        (_put("dft.forces", (2, 1), np.nan), r"'/H2O', conformer 2: its dft forces are NaN for a part of it"),
-        (_put("dft.forces", (2, 1, 0), np.nan), r"'/H2O', conformer 2: its dft forces are NaN for a part of it"),
+        (exchange("cc.energy", np.zeros(5)), r"'/H2O', key 'cc.energy': expected shape \(6,\).*got \(5,\)"),
+        (exchange("dft.forces", np.zeros((6, 9))), r"expected shape \(6, 3, 3\).*got \(6, 9\)"),
+        (exchange("coordinates", np.zeros((6, 4, 3))), r"expected shape \(conformers, 3, 3\), got \(6, 4, 3\)"),
+        (exchange("coordinates", np.float64(1.0)), r"expected shape \(conformers, 3, 3\), got \(\)"),
+        (exchange("atomic_numbers", np.array([8.0, 1.0, 1.0])), "and integers"),
+        (exchange("atomic_numbers", np.array([8, 1, 0])), "hold 0 to 8"),
+        (exchange("atomic_numbers", np.array([300, 1, 1])), "hold 1 to 300"),
+        (exchange("cc.energy", ["a"] * 6), "expected numbers"),
+        (put("coordinates", (4, 1, 2), np.nan), r"'/H2O', conformer 4: its positions are not finite"),
+        (put("cc.energy", 3, np.inf), r"'/H2O', conformer 3: its cc energy is infinite"),
+        (put("dft.forces", (5, 0), np.inf), r"'/H2O', conformer 5: its dft forces are infinite"),
+        (put("dft.forces", (2, 1), np.nan), r"'/H2O', conformer 2: its dft forces are NaN for a part of it"),
+        (put("dft.forces", (2, 1, 0), np.nan), r"'/H2O', conformer 2: its dft forces are NaN for a part of it"),
     ],
 )
 def test_malformed_file_is_refused_by_place(write_file, small_labels, change, message):

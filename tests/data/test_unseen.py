@@ -6,7 +6,8 @@ import pytest
 from mfsweep.data.check import check
 from mfsweep.data.derived import donors
 from mfsweep.data.unseen import require_unseen
-from mfsweep.data.view import DataView, ViewSource, open_view
+from mfsweep.data.view import DataView, open_view
+from mfsweep.data.view_source import ViewSource
 from mfsweep.errors import DataError
 from mfsweep.spec.data import Difference, Shuffled, Splits, Subset
 from mfsweep.spec.stage import Evaluation, LabelledSet

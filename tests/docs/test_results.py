@@ -9,7 +9,7 @@ from results_tables import SUITES, compared, stated, updated
 
 from mfsweep import fit_transfer
 from mfsweep.analysis.index import ReportEntry
-from mfsweep.records import ClaimRecord, FigureRecord
+from mfsweep.report_records import ClaimRecord, FigureRecord
 from mfsweep.spec.load import load
 
 ROOT = Path(results_tables.ROOT)

@@ -23,7 +23,8 @@ from mfsweep.export.formats import KINDS, write
 from mfsweep.export.leave import export
 from mfsweep.passport import beside, read_passport
 from mfsweep.train.checkpoint import Weights
-from mfsweep.train.predictor import Trained, load_model
+from mfsweep.train.predictor import load_model
+from mfsweep.train.trained import Trained
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of mace-torch's calculators and torch.jit
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mfsweep.data import edge_files
-from mfsweep.data.view import _source
+from mfsweep.data.view import _views
 from mfsweep.errors import MfsweepError, StoreError
 from mfsweep.files import sha256
 from mfsweep.prepare import prepare
@@ -30,7 +30,7 @@ def run(plan) -> list[str]:
     for key, node in plan.graph.nodes.items():
         if plan.is_done(key) or node.parent in failed:
             continue
-        _source.cache_clear()
+        _views.cache_clear()
         edge_files._digest.cache_clear()
         try:
             assert perform(_job(plan, node, plan.spec.experiment.resources), World.alone(), lambda _: True)

@@ -19,7 +19,8 @@ from mfsweep.files import sha256
 from mfsweep.prepare import prepare
 from mfsweep.store import StoreFolder
 from mfsweep.sweep.candidates import PoolRequest, data_of
-from mfsweep.sweep.select import HOWS, INDEX, SelectionRequest, select, write
+from mfsweep.sweep.select import HOWS, SelectionRequest, select
+from mfsweep.sweep.selection_files import INDEX, write
 from mfsweep.train.checkpoint import load_weights, save_weights
 
 MINI = "bundled:mini-ccx"

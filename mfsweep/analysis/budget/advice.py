@@ -67,7 +67,7 @@ def advice(
         FitError: nothing can be said, with the reason.
     """
     found = decide(measured(records, cells, path), prices, budget, reach=reach)
-    aims = []
+    aims: list[Aim] = []
     for target in targets:
         same = target.path == str(found.measured.path)
         own = found if same else decide(measured(records, cells, target.path), prices, budget, reach=reach)

@@ -93,12 +93,12 @@ class Catalogue:
 
     def sized(self, place: int) -> Sized:
         """Return one design as the error model names it."""
-        way = self.ways[self.way[place]]
+        way = self.ways[int(self.way[place])]
         return float(self.n_pre[place]), float(self.n_ft[place]), way.method, way.strategy
 
     def design(self, place: int) -> Design:
         """Return one design with its interval."""
-        way = self.ways[self.way[place]]
+        way = self.ways[int(self.way[place])]
         n_pre, n_ft = float(self.n_pre[place]), float(self.n_ft[place])
         predicted = self.model.predict(n_pre, n_ft, way.method, way.strategy)
         low, high = predicted.interval()

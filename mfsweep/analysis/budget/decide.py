@@ -225,7 +225,7 @@ def _too_small(catalogue: Catalogue, budget: float) -> str:
     unit, target = catalogue.prices.unit, catalogue.measured.target
     price = catalogue.prices.of_labels(target)
     least = int(np.argmin(catalogue.cost))
-    way = catalogue.ways[catalogue.way[least]]
+    way = catalogue.ways[int(catalogue.way[least])]
     said = f"{budget:g} {unit} buy nothing that these cells can speak of"
     if price > budget:
         said += f": one {target} label costs {price:g}"

@@ -81,10 +81,11 @@ def training_of(measured: MeasuredWays, way: Way) -> TrainingHours:
     """
     members = measured.cells.members[way]
     rows = _row(measured.cells.n_pre[members], measured.cells.n_ft[members])
-    hours = np.log(np.maximum(measured.hours[members], 1e-9))
-    centre = rows[:, 1:].mean(axis=0)
-    slopes = np.linalg.lstsq(rows[:, 1:] - centre, hours - hours.mean())[0]
-    return TrainingHours(np.concatenate([[hours.mean() - centre @ slopes], slopes]))
+    hours: Floats = np.log(np.maximum(measured.hours[members], 1e-9))
+    centre: Floats = rows[:, 1:].mean(axis=0)
+    middle = float(hours.mean())
+    slopes = np.linalg.lstsq(rows[:, 1:] - centre, hours - middle)[0].astype(np.float64)
+    return TrainingHours(np.concatenate([[middle - centre @ slopes], slopes]))
 
 
 def _auxiliary(measured: MeasuredWays, prices: Prices, way: Way) -> float:
@@ -109,7 +110,7 @@ def _sizes(pre: Floats, ft: Floats, model: ErrorModel, way: Way, reach: float) -
     if not other.any() or len(np.unique(other)) == 1:
         beside = np.full(len(sizes), other[0])
     else:  # they grow together
-        slope, start = np.polyfit(np.log(along), np.log(other), 1)
+        slope, start = map(float, np.polyfit(np.log(along), np.log(other), 1))
         beside = np.maximum(np.round(np.exp(start + slope * np.log(sizes))), 1.0)
     return (beside, sizes) if kept[0] else (sizes, beside)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
-
 from mfsweep.analysis import style
 from mfsweep.analysis.budget.decide import Decision
 from mfsweep.analysis.drawn import Picture
@@ -19,7 +17,7 @@ CAPTION = (
 def front_figure(decision: Decision, palette: Palette) -> Picture:
     """Draw the front of a decision."""
     front, best, path = decision.front, decision.best, decision.measured.path
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas()
         costs = [one.cost for one in front]
         axes.fill_between(

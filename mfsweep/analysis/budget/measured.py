@@ -73,7 +73,7 @@ def measured(records: Records, cells: Sequence[CellRecord], path: str) -> Measur
         raise FitError(_nothing(records, cells, path))
     distinct = list({one.key: one for one in found}.values())
     kept = [one for one in distinct if one.converged]
-    left_out = []
+    left_out: list[str] = []
     if len(kept) < len(distinct):
         capped = count(len(distinct) - len(kept), "cell")
         left_out.append(f"{capped} of {len(distinct)} left out: not converged (docs/fairness.md#rule-10).")

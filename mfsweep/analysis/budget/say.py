@@ -27,7 +27,7 @@ def buy(decision: Decision) -> str:
 def sure(decision: Decision) -> list[str]:
     """Return how sure that is."""
     other, path = decision.runner_up, decision.measured.path
-    found = []
+    found: list[str] = []
     if other is None or decision.probability is None:
         found.append("No other way of training is within the budget, so there is no runner-up.")
     else:
@@ -66,7 +66,7 @@ def change(decision: Decision) -> list[str]:
 
 def warnings(decision: Decision) -> list[str]:
     """Return what makes the answer doubtful."""
-    found = []
+    found: list[str] = []
     for name, design in (("The answer", decision.best), (f"The answer for {MORE:g} times the budget", decision.more)):
         if design.beyond:
             far = " and ".join(

@@ -16,7 +16,7 @@ from mfsweep.analysis.records import Records
 from mfsweep.analysis.replicates import labels
 from mfsweep.analysis.selection import MeasuredCell, Spread, spread
 from mfsweep.analysis.suite import settled
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 from mfsweep.spec.figures import Claim
 
 EqualBasis = Literal["labels", "label cost", "compute"]
@@ -132,7 +132,8 @@ def _may_be_best(rows: Sequence[ComparedRow]) -> set[int]:
         return set()
     replicate = labels(one.replicate for row in usable.values() for one in row.members)
     errors = [_by_replicate(row.members, replicate) for row in usable.values()]
-    common = sorted(set.intersection(*(set(own) for own in errors)), key=str)
+    first, *others = errors
+    common = sorted(set(first).intersection(*others), key=str)
     if len(common) < 2:
         return set()
     scores = np.array([[own[one] for one in common] for own in errors])

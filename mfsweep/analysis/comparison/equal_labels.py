@@ -22,7 +22,7 @@ def at_equal_labels(settings: Sequence[StrategySetting], against: str, y: str, r
     places: dict[tuple[str, str], list[StrategySetting]] = {}
     for setting in settings:
         places.setdefault((setting.family, setting.target), []).append(setting)
-    blocks = []
+    blocks: list[ComparedBlock] = []
     for (family, _), members in sorted(places.items(), key=lambda item: (names[item[0][0]], _size(item[1][0]))):
         for auxiliary in _budgets(members):
             equal = [setting for setting in members if setting.auxiliary in (auxiliary, {})]
@@ -47,7 +47,7 @@ def _block(family: str, members: Sequence[StrategySetting], against: str, y: str
     rows = {setting.number: _row(setting) for setting in members}
     references = [setting for setting in members if against in (setting.base, setting.strategy)] or [members[0]]
     first = references[0]
-    others = []
+    others: list[ComparedRow] = []
     for setting in members:
         if setting is first:
             continue

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from mfsweep.analysis.comparison.blocks import EQUAL, ComparedBlock, ComparedRow
 from mfsweep.analysis.comparison.label_words import labels_text
 from mfsweep.analysis.comparison.words import duration, ratio_text, verdict_text
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 
 TableFormat = Literal["csv", "latex", "markdown"]
 TEXT = frozenset({0, 1, 7})
@@ -137,7 +137,7 @@ def _markdown(blocks: Sequence[ComparedBlock], unit: str, *, is_gpu: bool) -> st
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
-    lines = []
+    lines: list[str] = []
     for table in printed(blocks):
         columns = names(table.blocks, unit)
         sides = ["---" if number in TEXT else "---:" for number in range(len(columns))]

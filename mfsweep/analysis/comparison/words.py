@@ -11,7 +11,7 @@ from mfsweep.analysis.comparison.settings import StrategySetting
 from mfsweep.analysis.interval import span
 from mfsweep.analysis.replicates import by_partition, label, text
 from mfsweep.analysis.suite import needed_text
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 
 _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
 

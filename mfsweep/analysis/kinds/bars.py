@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.ticker import AutoMinorLocator, MaxNLocator
 
 from mfsweep.analysis import style
@@ -13,6 +11,7 @@ from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import path_label
 from mfsweep.analysis.kinds.caption import BARS, caption, unbalanced
 from mfsweep.analysis.palette import INK
+from mfsweep.analysis.plotting import PlotAxes
 from mfsweep.analysis.selection import Spread, Values, averaged, grouped, label, measure_some, select, spread, title
 from mfsweep.analysis.study import Analysis, ReportStudy
 from mfsweep.quantities import MetricPath
@@ -42,7 +41,7 @@ def bars(name: str, wanted: Bars, study: ReportStudy, analysis: Analysis) -> Pic
     methods = {one.method for one in members}
     shown = [one for of_group in groups.values() for one in of_group.values()]
     capped = any(one.capped for one in shown)
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas(wide=sum(map(len, groups.values())) > WIDE_ABOVE, scales="linear-linear")
         colours = [study.palette.look(dict(zip(wanted.bars, kind, strict=True))).colour for kind in kinds]
         _draw(axes, kinds, list(groups.values()), colours)
@@ -60,7 +59,9 @@ def bars(name: str, wanted: Bars, study: ReportStudy, analysis: Analysis) -> Pic
     return Picture(name, caption(wanted.title, main, unbalanced(shown), said), figure)
 
 
-def _draw(axes: Axes, kinds: Sequence[Values], groups: Sequence[dict[Values, Spread]], colours: Sequence[str]) -> None:
+def _draw(
+    axes: PlotAxes, kinds: Sequence[Values], groups: Sequence[dict[Values, Spread]], colours: Sequence[str]
+) -> None:
     width = min(WIDEST, FILLED / max(map(len, groups)))
     for at, group in enumerate(groups):
         # A group need not have every kind: its own stand side by side about its middle.

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeGuard
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-
 from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import metric_label
 from mfsweep.analysis.kinds.caption import BARS, HOLLOW, caption, unbalanced
 from mfsweep.analysis.palette import INK, Series
+from mfsweep.analysis.plotting import PlotAxes
 from mfsweep.analysis.selection import (
     MeasuredCell,
     Spread,
@@ -67,7 +65,7 @@ def curve(name: str, wanted: Curve, study: ReportStudy, analysis: Analysis) -> P
     if not any(found):
         raise FitError(f"none of {len(own)} cells has {' or '.join(wanted.y)} yet")
     lines = list(_lines(wanted, found, references))
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas(scales="log-log" if wanted.log else "linear-log")
         names = _names(lines)
         looks = [study.palette.look(_named(line, wanted, study)) for line in lines]
@@ -145,7 +143,7 @@ def _named(line: CurveLine, wanted: Curve, study: ReportStudy) -> dict[str, Axis
 
 def _names(lines: Sequence[CurveLine]) -> list[str]:
     several = len({line.path for line in lines}) > 1
-    made = []
+    made: list[str] = []
     for line in lines:
         metric = metric_label(line.path, line.path.method)
         values = label(line.values)
@@ -153,7 +151,7 @@ def _names(lines: Sequence[CurveLine]) -> list[str]:
     return made
 
 
-def _draw(axes: Axes, line: CurveLine, text: str, look: Series, place: Callable[[float], float]) -> None:
+def _draw(axes: PlotAxes, line: CurveLine, text: str, look: Series, place: Callable[[float], float]) -> None:
     style_of = LINES[line.metric % len(LINES)]
     where = [place(x) for x, _ in line.knots]
     axes.plot(where, [knot.value for _, knot in line.knots], color=look.colour, linestyle=style_of)
@@ -165,7 +163,7 @@ def _draw(axes: Axes, line: CurveLine, text: str, look: Series, place: Callable[
 
 
 def _draw_references(
-    axes: Axes, lines: Sequence[CurveLine], looks: Sequence[Series], names: Sequence[str], reference: str
+    axes: PlotAxes, lines: Sequence[CurveLine], looks: Sequence[Series], names: Sequence[str], reference: str
 ) -> None:
     """Draw the references dashed, in black where all lines share one."""
     values = list(dict.fromkeys(line.reference.value for line in lines if line.reference))
@@ -180,7 +178,7 @@ def _draw_references(
 
 def _reference_name(wanted: Curve) -> str:
     """Return the reference's values, numbers with their axis."""
-    named = []
+    named: list[str] = []
     for axis, value in (wanted.reference or {}).items():
         values = value if isinstance(value, tuple) else (value,)
         named.append(

@@ -52,7 +52,7 @@ def gradients(name: str, wanted: Gradients, study: ReportStudy, analysis: Analys
     Raises:
         FitError: a path that none of the cells has.
     """
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for fit in wanted.fits:
         for row in law_of_cells(study, analysis, fit, wanted.where).as_rows():
             group = ", ".join(text(scalar(value)) for value in row["values"].values()) or row["group"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import matplotlib as mpl
-
 from mfsweep.analysis import style
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.figures import path_label
@@ -43,7 +41,7 @@ def pareto(name: str, wanted: Pareto, study: ReportStudy, analysis: Analysis) ->
         raise FitError("costs: the labels of every cell cost nothing")
     path = MetricPath.parse(wanted.y)
     methods = {one.method for one in members}
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas()
         lines = list(grouped(members, wanted.lines))
         spread = max(place.error.replicates for place in places)
@@ -95,7 +93,7 @@ def label_cost(cell: CellRecord, costs: Mapping[str, float]) -> float:
 
 def _places(members: Sequence[MeasuredCell], wanted: Pareto) -> list[ParetoPoint]:
     axes = list(dict.fromkeys(axis for one in members for axis in one.cell.values if axis not in SEED_AXES))
-    places = []
+    places: list[ParetoPoint] = []
     for of_setting in grouped(members, axes).values():
         costs = {label_cost(one.cell, wanted.numbers) for one in of_setting}
         line = next(iter(grouped(of_setting, wanted.lines)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
@@ -30,7 +29,7 @@ def residuals(name: str, wanted: Residuals, study: ReportStudy, analysis: Analys
     found = study.differences.get(name)
     if found is None:
         raise FitError("the labels of the data file are not at hand")
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas(scales="linear-linear")
         colours = palette((), {*found.methods, *study.methods})
         edges = np.linspace(np.quantile(found.values, TAIL), np.quantile(found.values, 1 - TAIL), BINS)

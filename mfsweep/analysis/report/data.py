@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import AutoMinorLocator, MaxNLocator
 
 from mfsweep.analysis import style
@@ -14,6 +12,7 @@ from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.facts import SubsetPart
 from mfsweep.analysis.page.blocks import PageBlock, Paragraph, Pictures, SortableTable
 from mfsweep.analysis.palette import of_names
+from mfsweep.analysis.plotting import PlotFigure
 from mfsweep.analysis.study import ReportStudy
 
 
@@ -54,8 +53,8 @@ def _table(parts: Sequence[SubsetPart]) -> SortableTable:
     return SortableTable("Structures of each part", head, rows, frozenset({0}))
 
 
-def _sizes(parts: Sequence[SubsetPart]) -> Figure:
-    with mpl.rc_context(style.STYLE):
+def _sizes(parts: Sequence[SubsetPart]) -> PlotFigure:
+    with style.styled():
         figure, axes = style.canvas(scales="linear-linear")
         first = min(min(part.sizes) for part in parts)
         last = max(max(part.sizes) for part in parts)
@@ -73,9 +72,9 @@ def _sizes(parts: Sequence[SubsetPart]) -> Figure:
     return figure
 
 
-def _elements(parts: Sequence[SubsetPart]) -> Figure:
+def _elements(parts: Sequence[SubsetPart]) -> PlotFigure:
     elements = _in_order(parts)
-    with mpl.rc_context(style.STYLE):
+    with style.styled():
         figure, axes = style.canvas(scales="linear-linear")
         width = 0.8 / len(parts)
         for place, (part, colour) in enumerate(zip(parts, _colours(parts), strict=True)):

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from matplotlib.figure import Figure
-
 from mfsweep.analysis.breakdown import Mean, by_group, by_number, mean_of
 from mfsweep.analysis.drawn import Picture
 from mfsweep.analysis.facts import Floats, Integers
 from mfsweep.analysis.leading import Leading, leading
 from mfsweep.analysis.page.blocks import PageBlock, Paragraph, Pictures, SortableTable
 from mfsweep.analysis.palette import INK, Palette
+from mfsweep.analysis.plotting import PlotFigure
 from mfsweep.analysis.predicted import PredictedStructures, predicted
 from mfsweep.analysis.report.rows import axes_of, fields, names
 from mfsweep.analysis.selection import text
@@ -121,7 +120,7 @@ def _of_forces(prefix: str, sides: list[Side]) -> list[Picture]:
     ]
 
 
-def _by(sides: list[Side], values: Sequence[Floats | Integers], x: str) -> Figure:
+def _by(sides: list[Side], values: Sequence[Floats | Integers], x: str) -> PlotFigure:
     """Return the energy error over bins of a number that each structure has, (S,) for each side."""
     bins = [
         (side.shown, by_number(side.found.error, side.found.formula, own))
@@ -131,7 +130,7 @@ def _by(sides: list[Side], values: Sequence[Floats | Integers], x: str) -> Figur
 
 
 def _with_element(own: PredictedStructures) -> dict[str, Mean]:
-    means = {}
+    means: dict[str, Mean] = {}
     for place, element in enumerate(own.elements):
         has = own.counts[:, place] > 0
         if has.any():
@@ -144,7 +143,7 @@ def _elements(sides: list[Side]) -> SortableTable:
     head = ["setting", *names(axes), "element", "structures with it", "formulae", "energy MAE, meV/atom"]
     forces = all(side.found.forces is not None for side in sides)
     head += ["95 % interval", *(["atoms", "force MAE, meV/Å"] if forces else [])]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for shown, values, own in sides:
         named = [shown.text, *fields(values, axes)]
         for element, mean in _with_element(own).items():
@@ -160,7 +159,7 @@ def _elements(sides: list[Side]) -> SortableTable:
 def _formulae(sides: list[Side]) -> SortableTable:
     axes = axes_of(side.values for side in sides)
     head = ["setting", *names(axes), "formula", "atoms", "structures", "energy MAE, meV/atom", "signed mean, meV/atom"]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for shown, values, own in sides:
         formulae = own.formula.tolist()
         means, signed = (by_group(of, own.formula, formulae) for of in (own.error, own.predicted - own.reference))

@@ -27,7 +27,7 @@ def blocks(law: Law) -> list[PageBlock]:
     rows: list[tuple[str, ...]] = []
     for row in law.as_rows():
         # A row that is of no group (the pooled line) has its name in the first column.
-        own = fields(row["values"], axes) if row["values"] else [row["group"], *[""] * (len(axes) - 1)]
+        own: list[str] = fields(row["values"], axes) if row["values"] else [row["group"], *[""] * (len(axes) - 1)]
         if row["gradient"] is None:
             rows.append((*own, "", "", "", "", "", str(row["n"]), "", "", row["reason"]))
             continue

@@ -48,7 +48,7 @@ def _stages(study: ReportStudy, named: dict[str, str], records: dict[str, Record
     values = stage_values(study.cells)
     axes = axes_of(values[key] for key in named)
     head = ["stage", *names(axes), "key", *NUMBERS]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for key, name in sorted(named.items(), key=lambda item: (item[1], item[0])):
         own = [name, *fields(values[key], axes), key]
         record = records.get(key)

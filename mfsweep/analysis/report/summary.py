@@ -13,7 +13,7 @@ from mfsweep.analysis.selection import text
 from mfsweep.analysis.study import Analysis, ReportStudy, Result
 from mfsweep.analysis.table import scalar
 from mfsweep.quantities import RESULT, MetricPath, count
-from mfsweep.records import ClaimRecord
+from mfsweep.report_records import ClaimRecord
 
 CUT = 0.1
 """By how much the error of x falls in the sentence that says what a law makes of y."""

@@ -15,7 +15,6 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from mfsweep.cli.main import main
 from mfsweep.data import dataset
 from mfsweep.data.units import BOHR, HARTREE
 
@@ -37,16 +36,8 @@ SPEC = {
 
 
 @pytest.fixture
-def mfsweep(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, args)])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+def mfsweep(called_in_folder):
+    return called_in_folder
 
 
 def ani(path, energy=1.0, forces=1.0, per_atom=False, part=None):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 
 import h5py
@@ -7,23 +8,15 @@ import numpy as np
 import pytest
 
 from mfsweep.cli.data.info_tables import size_rows
-from mfsweep.cli.main import main
 from mfsweep.data import dataset
 
 MINI = "bundled:mini-ccx"
 
 
 @pytest.fixture
-def info(capsys):
+def info(called):
     """Give a function that runs the command; it returns exit code, output and errors."""
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main(["data", "info", *map(str, args)])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+    return functools.partial(called, "data", "info")
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import pytest
 from rich.console import Console
 
 from mfsweep.cli.data import labelling
-from mfsweep.cli.main import main
 from mfsweep.data import dataset, journal
 from mfsweep.data.labellers import parse
 from mfsweep.run.labelling import LabelSummary, Request
@@ -57,14 +56,12 @@ def data_store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def label(capsys):
+def label(called):
     """Give a function that runs the command here; it returns exit code, output and errors."""
 
     def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main(["data", "label", *map(str, args)])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, " ".join(err.split())
+        code, out, err = called("data", "label", *args)
+        return code, out, " ".join(err.split())
 
     return run
 

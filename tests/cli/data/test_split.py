@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
 import pytest
 import yaml
 
-from mfsweep.cli.main import main
 from mfsweep.data.dataset import Chunk, Writer
 from mfsweep.data.splits import partition
 from mfsweep.data.survey.opening import open_file
@@ -18,16 +18,9 @@ CC = "cc=ccsd(t)_631gd.energy"
 
 
 @pytest.fixture
-def split(capsys):
+def split(called):
     """Give a function that runs the command; it returns exit code, output and errors."""
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main(["data", "split", *map(str, args)])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+    return functools.partial(called, "data", "split")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from water_group import exchange, put
 
 from mfsweep.data import dataset
 from mfsweep.data.importing import ani as reader
@@ -136,22 +137,6 @@ def test_large_molecules_pass(importing, tmp_path):
     assert importing(path).structures.sizes.tolist() == [300, 300]
 
 
-def _set(key, value):
-    def change(file):
-        group = file["H2O"]
-        del group[key]
-        group[key] = value
-
-    return change
-
-
-def _put(key, place, value):
-    def change(file):
-        file["H2O"][key][place] = value
-
-    return change
-
-
 def _unwritten(file):
     del file["H2O"]["coordinates"]
     file["H2O"].create_dataset("coordinates", shape=(6, 3, 3), dtype="f4")
@@ -167,18 +152,18 @@ def _partly_written(file):
     [
         (lambda file: file["H2O"].pop("coordinates"), "group '/H2O' has no dataset 'coordinates'"),
         (lambda file: file.create_dataset("loose", data=[1]), "got the dataset 'loose'"),
-        (_set("cc.energy", np.zeros(5)), r"'/H2O', key 'cc.energy': expected shape \(6,\).*got \(5,\)"),
-        (_set("dft.forces", np.zeros((6, 9))), r"expected shape \(6, 3, 3\).*got \(6, 9\)"),
-        (_set("atomic_numbers", np.array([300, 1, 1])), "hold 1 to 300"),
-        (_set("cc.energy", ["a"] * 6), "expected numbers"),
-        (_set("coordinates", np.zeros((6, 3, 3))), "'/H2O', conformer 0: all its atoms are in one place"),
+        (exchange("cc.energy", np.zeros(5)), r"'/H2O', key 'cc.energy': expected shape \(6,\).*got \(5,\)"),
+        (exchange("dft.forces", np.zeros((6, 9))), r"expected shape \(6, 3, 3\).*got \(6, 9\)"),
+        (exchange("atomic_numbers", np.array([300, 1, 1])), "hold 1 to 300"),
+        (exchange("cc.energy", ["a"] * 6), "expected numbers"),
+        (exchange("coordinates", np.zeros((6, 3, 3))), "'/H2O', conformer 0: all its atoms are in one place"),
         (_unwritten, "'/H2O/coordinates' was made but not wholly written"),
         (_partly_written, "'/H2O/coordinates' was made but not wholly written"),
-        (_put("coordinates", (4, 1, 2), np.nan), "'/H2O', conformer 4: its positions are not finite"),
-        (_put("cc.energy", 3, np.inf), "'/H2O', conformer 3: its cc energy is infinite"),
-        (_put("dft.forces", (5, 0), np.inf), "'/H2O', conformer 5: its dft forces are infinite"),
-        (_put("dft.forces", (2, 1), np.nan), "'/H2O', conformer 2: its dft forces are NaN for a part of it"),
-        (_put("dft.forces", (2, 1, 0), np.nan), "'/H2O', conformer 2: its dft forces are NaN for a part of it"),
+        (put("coordinates", (4, 1, 2), np.nan), "'/H2O', conformer 4: its positions are not finite"),
+        (put("cc.energy", 3, np.inf), "'/H2O', conformer 3: its cc energy is infinite"),
+        (put("dft.forces", (5, 0), np.inf), "'/H2O', conformer 5: its dft forces are infinite"),
+        (put("dft.forces", (2, 1), np.nan), "'/H2O', conformer 2: its dft forces are NaN for a part of it"),
+        (put("dft.forces", (2, 1, 0), np.nan), "'/H2O', conformer 2: its dft forces are NaN for a part of it"),
         (lambda file: file["H2O"].create_dataset("charge", data=[0.5] * 6), "'charge': expected whole numbers"),
         (lambda file: file["H2O"].create_dataset("charge", data=[70000] * 6), "'charge': expected whole numbers"),
         (lambda file: file["H2O"].create_dataset("charge", data=[np.nan] * 6), "'charge': expected whole numbers"),

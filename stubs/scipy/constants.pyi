@@ -1,0 +1,3 @@
+e: float
+N_A: float
+calorie: float
