@@ -4,6 +4,9 @@ PyYAML reads YAML 1.1, in which 020 is 16, `on` is true, 1:30 is 90 and 1e-3 a t
 the core schema of YAML 1.2.2 (section 10.3.2) says. Beside it only `<<` is taken, which merges mappings.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# PyYAML's types leave its nodes open; what comes out of here is typed.
+
 from __future__ import annotations
 
 import re
@@ -108,7 +111,7 @@ class _Loader(yaml.SafeLoader):
     """A SafeLoader whose scalars are those of the core schema."""
 
     yaml_implicit_resolvers: dict[str | None, list[tuple[str, re.Pattern[str]]]] = {}
-    yaml_constructors: dict[str | None, Any] = {}
+    yaml_constructors: dict[str | None, Any] = {}  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

@@ -1,1 +1,0 @@
-# What mfsweep calls of SciPy, which has no types of its own. tests/test_stubs.py holds each name against SciPy.

@@ -1,3 +1,0 @@
-e: float
-N_A: float
-calorie: float

@@ -1,4 +1,0 @@
-from yaml import YAMLError
-
-class ReaderError(YAMLError):
-    position: int
