@@ -254,6 +254,7 @@ class LookRecord(Plain):
     cells: int
     """That count."""
     value: float | None = None
+    """A gradient; of a decision its expected regret, a share."""
     low: float | None = None
     high: float | None = None
     """The ends of the interval of a look; None: without bounds, or no law yet."""
@@ -267,6 +268,8 @@ class UntilRecord(Plain):
     condition: str
     named: str
     """What has to lie below a target."""
+    options: list[str] = []
+    """What of the command line belongs to it beside the condition."""
     chosen: list[dict[str, Any]]
     """Axis values of the cells that were chosen so far."""
     looks: list[LookRecord] = []

@@ -1,38 +1,53 @@
 #!/usr/bin/env bash
-# One round of the loop on mini-ani, from nothing, in an empty folder: bash /path/to/mfsweep/docs/snippets/loop.sh
+# The loop from nothing, in an empty folder: bash /path/to/mfsweep/docs/snippets/loop.sh [mini-ani | mini-ccx]
 # `lab.h5` stands for the one who computes CC labels: it has all of them, and is asked for a few.
 set -euo pipefail
-clone=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+data=${1:-mini-ani}
+bundled=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/mfsweep/data/bundled/$data.h5
 export MFSWEEP_STORE=loop-store
-cell='{"pretrain_size": 300, "finetune_size": 240, "seed": 0}'
-key="import json, sys; print(next(row['key'] for row in json.load(sys.stdin)['stages'] if row['values'] == json.loads(sys.argv[1])))"
-small='{architecture: mace, channels: 16, max_L: 0, max_ell: 2, correlation: 2, radial_hidden: [32, 32]}'
-ani=$clone/mfsweep/data/bundled/mini-ani.h5
+case $data in # keys in the file; structures of which the CC labels are known; sizes; labels to buy; prices as they were measured
+mini-ani)
+    keys=(--labels cc=ani1ccx.energy --labels dft=ani1x.energy,ani1x.forces) first=4000
+    pretrain=30,100,300 finetune=60,240 number=60
+    money=(--budget 6000 --unit core-seconds --cost cc=45 --cost dft=13.7) ;;
+mini-ccx)
+    keys=(--labels 'cc=ccsd(t)_631gd.energy' --labels dft=wb97x_631gd.energy,wb97x_631gd.forces) first=4500
+    pretrain=20,60,180 finetune=20,60 number=20
+    money=(--budget 100 --unit core-seconds --cost cc=1.15 --cost dft=2.89) ;;
+*) echo "$data: expected mini-ani or mini-ccx" >&2; exit 2 ;;
+esac
 
-# The pool: DFT labels of all structures, CC labels of the first 4,000, which are about half of the formulae.
-mfsweep data import "$ani" lab.h5 --labels cc=ani1ccx.energy --labels dft=ani1x.energy,ani1x.forces
-mfsweep data import "$ani" pool.h5 --labels dft=ani1x.energy,ani1x.forces
+# The pool: DFT labels of all structures that have them, CC labels of the first ones, of about half of the formulae.
+mfsweep data import "$bundled" lab.h5 "${keys[@]}"
+mfsweep data import "$bundled" pool.h5 "${keys[@]:2}"
 mfsweep data export lab.h5 lab.xyz --labels cc
-mfsweep data import lab.xyz@:4000 bought.h5 --labels cc=cc_energy
-mfsweep data add pool.h5 bought.h5 --labels cc
+mfsweep data import "lab.xyz@:$first" known.h5 --labels cc=cc_energy
+mfsweep data add pool.h5 known.h5 --labels cc
 
-# A first spec, with a smaller model and smaller sizes than it proposes, and its sweep.
-mfsweep init pool.h5 -o first.yaml --target cc
-sed -i -e 's/^  pretrain_size: .*/  pretrain_size: [0, 60, 300]/' -e 's/^  finetune_size: .*/  finetune_size: [60, 240]/' \
-    -e 's/^  split_seed: .*/  seed: [0, 1, 2]/' -e "s/^model: .*/model: $small/" first.yaml
-mfsweep run first.yaml
+# 1. What are these labels good for? The spec that comes with the answer, with a smaller model and grid than it proposes.
+mfsweep advise pool.h5 --target cc --name first --output first.yaml --json > advice.json
+sed -i -e "s/^  pretrain_size: .*/  pretrain_size: [0, $pretrain]/" -e "s/^  finetune_size: .*/  finetune_size: [$finetune]/" \
+    -e 's/^  fold: .*/  fold: [0, 1, 2]/' -e 's/    max_steps: .*/    max_steps: 4000/' \
+    -e 's/^model: .*/model: {architecture: mace, channels: 16, max_L: 0, max_ell: 2, correlation: 2, radial_hidden: [32, 32]}/' first.yaml
 
-# 60 structures whose CC labels would help the best cell most; the lab labels them; they come back beside the old ones.
-stage=$(mfsweep status first.yaml --json | python -c "$key" "$cell")
-mfsweep select pool.h5 --method cc --n 60 --by "$stage" --how committee --out chosen
+# 2. As much of it as it takes for the decision, and the decision.
+mfsweep run first.yaml --until "budget.regret < 5 %" "${money[@]}" --json > run.json
+mfsweep budget first.yaml "${money[@]}" --json > decision.json
+
+# 3. The structures whose CC labels would help the best stage most. The lab labels them; they come back beside the old ones.
+mfsweep select pool.h5 --method cc --n "$number" --best result.test.cc.energy_mae --out chosen --json > selection.json
 mfsweep data add chosen.h5 lab.h5 --labels cc
 mfsweep data add pool.h5 chosen.h5 --labels cc --as cc_2
 
-# The second spec: one label method and one set more. Pre-trainings are those of the first.
+# 4. The second spec: one label method and one set more, at the largest sizes. Its pre-trainings are those of the first.
 sed -e 's/^  splits:/    cc_2: {energy: "cc_2.energy"}   # cc, and what was bought\n  splits:/' \
     -e 's/labels: cc, subset: a, size: "${finetune_size}"}/labels: cc_2, subset: a, size: "${finetune_size}"}, {labels: cc_2, subset: b, size: labelled}/' \
-    -e 's/^  pretrain_size: .*/  pretrain_size: [300]/' -e 's/^  finetune_size: .*/  finetune_size: [240]/' \
-    -e 's/{labels: cc, subset: t}/{labels: cc_2, subset: t}/' -e 's/test\.cc\./test.cc_2./' -e '/^fits:/,/^  transfer:/d' \
-    -e 's/^name: .*/name: second/' first.yaml > second.yaml
-mfsweep plan second.yaml
-mfsweep run second.yaml
+    -e "s/^  pretrain_size: .*/  pretrain_size: [${pretrain##*,}]/" -e "s/^  finetune_size: .*/  finetune_size: [${finetune##*,}]/" \
+    -e 's/{labels: cc, subset: t}/{labels: cc_2, subset: t}/' -e '/^fits:/,/^  transfer:/d' -e 's/^name: first/name: second/' \
+    first.yaml > second.yaml
+mfsweep run second.yaml --json > second.json
+
+# 5. What the rest of the grid would have said.
+mfsweep run first.yaml --json > rest.json
+mfsweep budget first.yaml "${money[@]}" --against decision.json --json > whole.json
+mfsweep budget first.yaml "${money[@]}" --against decision.json

@@ -17,7 +17,7 @@ labels; n_pre is 0 where there are no auxiliary labels. Errors are of any unit, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -264,13 +264,31 @@ def _told_apart(logs: Floats, terms: Sequence[Term]) -> tuple[Term, ...]:
     return tuple(kept)
 
 
-def shared(cells: MeasuredCells) -> list[Floats]:
-    """Return the components beside the residual: of replicates, and of pre-trainings where these are not the same."""
-    found: list[Floats] = []
-    for labels in filter(None, (cells.replicate, cells.pretraining)):
-        number = {label: place for place, label in enumerate(dict.fromkeys(labels))}
-        part = reml.groups_of(np.array([number[label] for label in labels], dtype=np.int64))
+def sharing(cells: MeasuredCells) -> dict[str, Sequence[Hashable]]:
+    """Return the components beside the residual, `replicate` and `pretraining`, with what each cell shares (N,).
+
+    Of pre-trainings only where these are not the same.
+    """
+    found: dict[str, Sequence[Hashable]] = {}
+    parts: list[Floats] = []
+    for name, labels in (("replicate", cells.replicate), ("pretraining", cells.pretraining)):
         # One label a cell is the residual; one label in all is an intercept.
-        if 1 < len(number) < len(labels) and not any(np.array_equal(part, other) for other in found):
-            found.append(part)
+        if labels is None or not 1 < len(set(labels)) < len(labels):
+            continue
+        part = alike(labels, labels)
+        if not any(np.array_equal(part, other) for other in parts):
+            found[name] = labels
+            parts.append(part)
     return found
+
+
+def alike(ones: Sequence[Hashable], others: Sequence[Hashable]) -> Floats:
+    """Return (N, M): 1 where two labels are the same, else 0."""
+    number = {label: place for place, label in enumerate(dict.fromkeys([*ones, *others]))}
+    first, second = (np.array([number[label] for label in own], dtype=np.int64) for own in (ones, others))
+    return (first[:, None] == second[None, :]).astype(np.float64)
+
+
+def shared(cells: MeasuredCells) -> list[Floats]:
+    """Return the covariances (N, N) of the components beside the residual, in the order of `sharing`."""
+    return [alike(labels, labels) for labels in sharing(cells).values()]

@@ -4,75 +4,48 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, looked_at, spec_and_store
+from mfsweep.cli.options import as_json, console, decision_options, looked_at, spec_and_store
 
 if TYPE_CHECKING:
     from mfsweep.analysis.budget.advice import Advice
 
 
-def _pair(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
-    """Return METHOD=NUMBER as a dictionary."""
-    found: dict[str, float] = {}
-    for text in given:
-        method, equals, number = text.partition("=")
-        try:
-            found[method.strip()] = float(number)
-        except ValueError:
-            equals = ""
-        if not equals or not method.strip():
-            raise click.BadParameter(f"{text!r}: expected METHOD=NUMBER, for example cc=0.5")
-    return found
-
-
 @click.command()
 @spec_and_store
-@click.option("--budget", "amount", type=float, help="To be spent. Default: what the dearest trained cell has cost.")
-@click.option("--unit", help="Of the budget and of --cost: core-hours, or any word. Default: that of the spec's costs.")
+@decision_options
 @click.option("--target", "targets", multiple=True, help="An error to get below at the least cost: cc=1.0kcal/mol.")
 @click.option(
-    "--cost",
-    "costs",
-    multiple=True,
-    callback=_pair,
-    help="METHOD=NUMBER, the cost of one label, in place of the spec's; may be repeated.",
-)
-@click.option("--hour", type=float, help="Cost of an hour of training on a core (or GPU). Default: a core-hour is one.")
-@click.option("--error", help="Path of the error that is to be low: result.test.cc.energy_mae.")
-@click.option(
-    "--reach", type=float, default=10.0, show_default=True, help="Times the largest trained size that is considered."
-)
+    "--against", type=click.Path(path_type=Path),
+    help="What --json has printed of fewer cells: say what that decision would lose by the cells of now.",
+)  # fmt: skip
 @as_json
 def budget(
     spec: Path,
     store: Path,
     *,
-    amount: float | None,
-    unit: str | None,
+    decision: dict[str, Any],
     targets: tuple[str, ...],
-    costs: dict[str, float],
-    hour: float | None,
-    error: str | None,
-    reach: float,
+    against: Path | None,
     as_json: bool,
 ) -> None:
     """Say which labels to buy for a budget, by the trained cells of SPEC: methods, sizes, and how sure that is.
 
-    Costs of labels are those of the spec's figure of kind pareto, as `mfsweep data label` measured them, or given here.
+    Without --budget it is what the dearest trained cell has cost. Costs of labels are those of the spec's figure of
+    kind pareto, as `mfsweep data label` measured them, or given here.
 
     \b
     Examples:  mfsweep budget search_spaces/mini/figS4.yaml --budget 2 --unit core-hours
                mfsweep budget spec.yaml --budget 2000 --unit core-hours --target cc=1.0kcal/mol
                mfsweep budget spec.yaml --budget 500 --unit EUR --cost cc=2 --cost dft=0.05 --hour 0.4
     """  # noqa: D301
-    sweep = looked_at(spec, store)
-    found = sweep.budget(amount, unit=unit, costs=costs, targets=targets, error=error, hour=hour, reach=reach)
+    found = looked_at(spec, store).budget(targets=targets, against=against, **decision)
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=1))
     else:

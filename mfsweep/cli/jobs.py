@@ -20,6 +20,8 @@ address_option = click.option(
     envvar="RAY_API_SERVER_ADDRESS",
     help="Address of the cluster's dashboard, http://HEAD:8265.  [env: RAY_API_SERVER_ADDRESS]",
 )
+_OPTIONS = {"costs": "cost"}
+"""Name of a value -> that of its option, where it is not the same."""
 job_argument = click.argument("job")
 
 
@@ -62,8 +64,11 @@ def option_words(options: Mapping[str, Any]) -> list[str]:
     for name, value in options.items():
         if value is None or value is False:
             continue
-        option = f"--{name.replace('_', '-')}"
-        words += [option] if value is True else [option, str(value)]
+        option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
+        if isinstance(value, Mapping):
+            words += [word for key, number in value.items() for word in (option, f"{key}={number}")]
+        else:
+            words += [option] if value is True else [option, str(value)]
     return words
 
 

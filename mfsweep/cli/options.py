@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -18,6 +19,7 @@ from mfsweep.sweep.store import Store
 if TYPE_CHECKING:
     from mfsweep.prepare import Plan
     from mfsweep.sweep.sweep import Sweep
+    from mfsweep.sweep.until import RunEnding
 
 _P = ParamSpec("_P")
 
@@ -49,7 +51,8 @@ verify_option = click.option(
 until_option = click.option(
     "--until",
     metavar="CONDITION",
-    help="Train only as much of the grid as it takes: 'FIT.gradient.half_width < 0.1', of a fit of the spec.",
+    help="Train only as much of the grid as it takes: 'FIT.gradient.half_width < 0.1', of a fit of the spec, or "
+    "'budget.regret < 5 %', of what --budget should buy.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
 
@@ -57,6 +60,57 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in pl
 def spec_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:
     """Give a command one SPEC and the store."""
     return click.argument("spec", type=click.Path(path_type=Path))(store_option(command))
+
+
+def _costs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
+    """Return METHOD=NUMBER as a dictionary."""
+    found: dict[str, float] = {}
+    for text in given:
+        method, equals, number = text.partition("=")
+        try:
+            found[method.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not method.strip():
+            raise click.BadParameter(f"{text!r}: expected METHOD=NUMBER, for example cc=0.5")
+    return found
+
+
+_DECISION = (
+    click.option("--budget", type=float, help="To be spent on labels. See `mfsweep budget`."),
+    click.option(
+        "--unit", help="Of the budget and of --cost: core-hours, or any word. Default: that of the spec's costs."
+    ),
+    click.option(
+        "--cost",
+        "label_costs",
+        multiple=True,
+        callback=_costs,
+        metavar="METHOD=NUMBER",
+        help="The cost of one label, in place of the spec's; may be repeated.",
+    ),
+    click.option(
+        "--hour", type=float, help="Cost of an hour of training on a core (or GPU). Default: a core-hour is one."
+    ),
+    click.option("--error", metavar="PATH", help="The error that is to be low: result.test.cc.energy_mae."),
+    click.option("--reach", type=float, help="Times the largest trained size that is considered. Default: 10."),
+)
+
+
+def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what a decision is of, as `decision`: those arguments of `Sweep.budget` that were given."""
+    names = {name: name for name in ("budget", "unit", "hour", "error", "reach")} | {"costs": "label_costs"}
+
+    @functools.wraps(command)
+    def with_decision(*args: Any, **given: Any) -> Any:
+        decision = {name: given.pop(option) for name, option in names.items()}
+        return command(
+            *args, decision={name: value for name, value in decision.items() if value not in (None, {})}, **given
+        )
+
+    for option in reversed(_DECISION):
+        with_decision = option(with_decision)
+    return with_decision
 
 
 def specs_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:
@@ -77,6 +131,19 @@ def prepared(
 ) -> Plan:
     """Return a spec's plan; only with `without_data` also where a data file is not at hand. `keep`: as of prepare."""
     return opened(spec, store, resources=overrides, verify=verify).plan(without_data=without_data, keep=keep)
+
+
+def ending(plans: Sequence[Plan], until: str | None, decision: Mapping[str, Any]) -> RunEnding | None:
+    """Return at which the run of some plans ends, by the options of a command; None: with the whole grid."""
+    if until is None:
+        if decision:
+            given = ", ".join(f"--{'cost' if name == 'costs' else name}" for name in decision)
+            raise click.UsageError(f"{given} without --until 'budget.regret < 5 %': the whole grid has no use for it.")
+        return None
+    from mfsweep.sweep.budget import BudgetOptions
+    from mfsweep.sweep.until import ending_of
+
+    return ending_of(until, plans, BudgetOptions(**decision))
 
 
 def opened(spec: Path, store: Path, **options: Any) -> Sweep:

@@ -6,11 +6,21 @@ import gc
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mfsweep.cli.options import as_json, console, prepared, specs_and_store, until_option, verify_option, writable
+from mfsweep.cli.options import (
+    as_json,
+    console,
+    decision_options,
+    ending,
+    prepared,
+    specs_and_store,
+    until_option,
+    verify_option,
+    writable,
+)
 
 if TYPE_CHECKING:
     from mfsweep.prepare import Plan
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--price", type=click.FloatRange(0), help="Price of a device-hour, in any currency.")
 @until_option
+@decision_options
 @verify_option
 def plan(
     specs: tuple[Path, ...],
@@ -41,6 +52,7 @@ def plan(
     assume_steps: int | None,
     price: float | None,
     until: str | None,
+    decision: dict[str, Any],
     verify: bool,
 ) -> None:
     """Show what each SPEC would train: cells, stages, what they share, what is done, and the cost.
@@ -58,7 +70,7 @@ def plan(
     from mfsweep.sweep.estimate import EstimateOptions, estimate
 
     estimated = estimate(plans, EstimateOptions(costs, device, assume_steps, price))
-    begins = _until(plans, until) if until is not None else []
+    begins = _begins(plans, until, decision)
     if as_json:
         click.echo(json.dumps(estimated.as_json() | ({"until": begins} if begins else {}), indent=1))
         return
@@ -73,10 +85,13 @@ def plan(
         console().print(line, soft_wrap=True, markup=False, highlight=False)
 
 
-def _until(plans: Sequence[Plan], until: str) -> list[str]:
-    from mfsweep.sweep.until import condition_of, foreseen
+def _begins(plans: Sequence[Plan], until: str | None, decision: dict[str, Any]) -> list[str]:
+    ends = ending(plans, until, decision)
+    if ends is None:
+        return []
+    from mfsweep.sweep.until import foreseen
 
-    return foreseen(plans[0], condition_of(until, plans))
+    return foreseen(plans[0], ends)
 
 
 @click.command()

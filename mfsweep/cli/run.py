@@ -13,6 +13,8 @@ from mfsweep.cli.jobs import detach as submit_run
 from mfsweep.cli.options import (
     as_json,
     console,
+    decision_options,
+    ending,
     prepared,
     show_ray_the_token,
     specs_and_store,
@@ -38,6 +40,7 @@ from mfsweep.cli.options import (
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of tracking.uri.  [env: MLFLOW_TRACKING_URI]"
 )
 @until_option
+@decision_options
 @verify_option
 @click.option(
     "--notify", multiple=True, metavar="COMMAND|URL", envvar="MFSWEEP_NOTIFY",
@@ -55,6 +58,7 @@ def run(
     smoke: bool,
     tracking_uri: str | None,
     until: str | None,
+    decision: dict[str, Any],
     verify: bool,
     notify: tuple[str, ...],
     detach: bool,
@@ -76,7 +80,7 @@ def run(
                ray job submit --address http://head:8265 -- mfsweep run spec.yaml --store /shared/store
     """  # noqa: D301
     if detach:
-        given = {"smoke": smoke, "verify": verify, "json": as_json, **over}
+        given = {"smoke": smoke, "verify": verify, "json": as_json, "until": until, **over, **decision}
         submit_run(address, specs, store, given | {"tracking_uri": tracking_uri, "notify": notify})
         return
     show_ray_the_token()
@@ -88,9 +92,7 @@ def run(
         plans = [prepared(spec, store, overrides, verify=verify, keep=True) for spec in specs]
     if smoke and until is not None:
         raise click.UsageError("--smoke and --until: only one of them; a smoke test measures nothing.")
-    from mfsweep.sweep.until import condition_of
-
-    condition = condition_of(until, plans) if until is not None else None
+    ends = ending(plans, until, decision)
     with screen.status("Loading Ray ..."):
         from mfsweep.cli.planned import print_plan
         from mfsweep.run.signals import as_interrupts
@@ -107,7 +109,7 @@ def run(
         outcome = (
             several.smoke(plans, screen)
             if smoke
-            else several.run(plans, screen, tracking_uri, failed=notifier.failed, condition=condition)
+            else several.run(plans, screen, tracking_uri, failed=notifier.failed, ending=ends)
         )
         notifier.tell("ended", outcome.sentence(), **outcome.as_json())
     if as_json:

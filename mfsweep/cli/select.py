@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, readable, require_store, store_option
+from mfsweep.cli.options import as_json, console, looked_at, open_store, readable, store_option
 from mfsweep.store import StoreFolder
 
 if TYPE_CHECKING:
@@ -25,7 +25,12 @@ _SHOWN = 10
 @click.argument("source", metavar="DATASET", type=str)
 @click.option("--method", required=True, help="Label method that is to be bought, as the stage or DATASET names it.")
 @click.option("--n", "count", required=True, type=click.IntRange(1), help="How many structures.")
-@click.option("--by", "stage", required=True, metavar="STAGE", help="Trained stage: the first letters of its key.")
+@click.option("--by", "stage", metavar="STAGE", help="Trained stage: the first letters of its key.")
+@click.option(
+    "--best",
+    metavar="METRIC",
+    help="In place of --by: the stage with the lowest METRIC, result.test.cc.energy_mae; with --spec, of that sweep.",
+)
 @click.option(
     "--how",
     type=click.Choice(["features", "committee", "random"]),
@@ -68,7 +73,8 @@ def select(
     *,
     method: str,
     count: int,
-    stage: str,
+    stage: str | None,
+    best: str | None,
     how: How,
     head: str | None,
     power: float | None,
@@ -101,17 +107,23 @@ def select(
 
     \b
     Examples:  mfsweep select pool.h5 --method cc --n 200 --by 4f1c
+               mfsweep select pool.h5 --method cc --n 200 --best result.test.cc.energy_mae
                mfsweep select pool.h5 --method cc --n 200 --by 4f1c --how committee --cost-power 7
                mfsweep select bundled:mini-ani --method cc --n 40 --by 4f1c --among
     """  # noqa: D301
-    require_store(store)
+    if (stage is None) == (best is None):
+        raise click.UsageError("--by STAGE or --best METRIC, and not both.")
+    opened = open_store(store)
+    found = None
+    if best is not None:
+        found = (opened if spec is None else looked_at(spec, store)).best(best)
     from mfsweep.sweep.candidates import PoolRequest
     from mfsweep.sweep.select import SelectionRequest
     from mfsweep.sweep.select import select as choose
     from mfsweep.sweep.selection_files import require_free, write
 
     place = StoreFolder(store.absolute())
-    folder = place.find(stage)
+    folder = found.folder if found else place.find(stage or "")
     stem = out or Path(f"select-{method}-{folder.key[:8]}")
     require_free(stem, overwrite=overwrite)
     plan = None if spec is None else readable(spec, store)
@@ -124,6 +136,8 @@ def select(
         files = {name: str(path) for name, path in written._asdict().items()}
         click.echo(json.dumps({**selection.as_json(), "files": files}, indent=1))
         return
+    if found:
+        click.echo(f"stage {folder.key[:8]}, {found.said}")
     _print(selection, written)
 
 

@@ -26,11 +26,6 @@ class Condition(NamedTuple):
     target: float
     """Above 0; 0.05 of a regret is 5 %."""
 
-    @property
-    def named(self) -> str:
-        """Return what has to lie below the target."""
-        return f"{self.fit}.{HALF_WIDTH}" if self.fit else REGRET
-
 
 def parse(text: str, spec: Spec) -> Condition:
     """Return a condition on a spec's laws or decision.

@@ -1,18 +1,18 @@
-"""What a run until a condition aims at: the half-width of a law's gradient, as the cells of a plan give it."""
+"""What a run until a condition aims at; of a gradient its half-width, as the cells of a plan give it."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mfsweep.analysis.law_grid import GridSlot, LawGrid
-from mfsweep.analysis.looks import Foreseen, Met, Round, Seen, Unmet, decide, foresee, see
+from mfsweep.analysis.looks import Met, Round, Seen, Unmet, decide, foresee, see
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.replicates import by_partition, labels, text
 from mfsweep.analysis.sharpen import CellChoice
 from mfsweep.analysis.table import points, scalar, stage_key
 from mfsweep.errors import SpecError
-from mfsweep.plan.condition import Condition
+from mfsweep.plan.condition import HALF_WIDTH, Condition
 from mfsweep.prepare import Plan
 from mfsweep.quantities import MINIMUM_X, RESULT, MetricPath, count
 from mfsweep.records import LookRecord
@@ -47,6 +47,33 @@ class TrainedSoFar(NamedTuple):
     prices: StagePrices
 
 
+class RunAim(Protocol):
+    """What a condition aims at, on the grid of a plan."""
+
+    named: str
+    """What has to lie below the target: choices that were made for something else are made anew."""
+    options: tuple[str, ...]
+    """What of the command line belongs to it beside the condition."""
+    nothing: str
+    """What there is before the first look, in words."""
+
+    def follow(self, now: TrainedSoFar) -> tuple[LookRecord, list[Step] | Outcome]:
+        """Return what the records say, and the cells to be trained next, or why it ends."""
+        ...
+
+    def expect(self, now: TrainedSoFar) -> str:
+        """Return what the run is expected to come to, in a sentence."""
+        ...
+
+    def standing(self, look: LookRecord) -> str | None:
+        """Return in a few words what a look has seen; None: nothing yet."""
+        ...
+
+    def effect(self, step: Step) -> str:
+        """Return in a few words what a step is for."""
+        ...
+
+
 class GradientAim:
     """The half-width of the gradient that all groups of a fit share.
 
@@ -60,6 +87,7 @@ class GradientAim:
 
     def __init__(self, plan: Plan, condition: Condition) -> None:
         assert condition.fit is not None
+        self.named, self.options, self.nothing = f"{condition.fit}.{HALF_WIDTH}", (), "no interval yet"
         self._plan = plan
         self._condition = condition
         self._fit = plan.spec.experiment.fits[condition.fit]
@@ -92,11 +120,28 @@ class GradientAim:
             return look, [self._step(choice) for choice in said.choices]
         return look, Outcome(isinstance(said, Met), self._ended(said, seen, now.prices, grid.price(present)))
 
-    def foresee(self, now: TrainedSoFar) -> tuple[Foreseen, float, float]:
-        """Return what the run is expected to come to, the price of all that is then trained, and that of the grid."""
+    def expect(self, now: TrainedSoFar) -> str:
+        """Return what the run is expected to come to, and what of the grid is trained then."""
         grid, present, possible, seen = self._look(now)
         found = foresee(grid, present, now.have, possible, seen, self._condition.target)
-        return found, grid.price(found.slots), grid.price(range(len(grid.slots)))
+        spent, whole = grid.price(found.slots), grid.price(range(len(grid.slots)))
+        share = (
+            f"{now.prices.text(spent)} of the grid's {now.prices.text(whole)} ({spent / whole:.0%})"
+            if whole
+            else "nothing"
+        )
+        rounds = f"{count(found.rounds, 'round')}, {len(found.slots)} of {len(self.cells)} cells, {share}"
+        rests = "as they have so far" if seen is not None else "by 10 % a training, which is assumed"
+        ends = f"it is met after {rounds}" if found.half_width < self._condition.target else f"it is not met: {rounds}"
+        return f"If points lie apart {rests}, {ends}; half-width {found.half_width:.2g}."
+
+    def standing(self, look: LookRecord) -> str | None:
+        """Return the half-width; None while there is no interval."""
+        return None if look.low is None or look.high is None else f"half-width {(look.high - look.low) / 2:.2g}"
+
+    def effect(self, step: Step) -> str:
+        """Return the half-widths before and after."""
+        return f"{step.before:.2g} -> {step.after:.2g} expected" if step.before < math.inf else "identify the law"
 
     def _look(self, now: TrainedSoFar) -> tuple[LawGrid, frozenset[int], frozenset[int], Seen | None]:
         records = Records(self._plan.store, self._cells)

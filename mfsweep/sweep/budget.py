@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mfsweep.analysis.budget.advice import Advice, advice
+from mfsweep.analysis.budget.against import read
 from mfsweep.analysis.budget.costs import CORE_TIME, Prices
 from mfsweep.analysis.budget.decide import REACH
 from mfsweep.analysis.budget.targets import Target
@@ -42,6 +44,20 @@ class BudgetOptions:
     """Cost of an hour of training on a core, or a GPU."""
     reach: float = REACH
     """Times the largest trained size that a design may have."""
+    against: Path | None = None
+    """What `mfsweep budget --json` has printed of fewer cells."""
+
+    def words(self) -> tuple[str, ...]:
+        """Return the options that were given, as words of a command line."""
+        plain = {"--budget": self.budget, "--unit": self.unit, "--error": self.error, "--hour": self.hour}
+        plain["--reach"] = None if self.reach == REACH else self.reach
+        words = [word for name, value in plain.items() if value is not None for word in (name, _written(value))]
+        for name, values in (
+            ("--cost", [f"{method}={cost:.12g}" for method, cost in self.costs.items()]),
+            ("--target", self.targets),
+        ):
+            words += [word for value in values for word in (name, value)]
+        return tuple(words)
 
 
 def budget(plan: Plan, options: BudgetOptions) -> Advice:
@@ -50,9 +66,8 @@ def budget(plan: Plan, options: BudgetOptions) -> Advice:
     Raises:
         FitError: an option that cannot be meant, or cells of which nothing can be said, with the reason.
     """
-    _check(options)
     targets = [Target.parse(text) for text in options.targets]
-    prices = _prices(plan, options)
+    prices = prices_of(plan, options)
     cells = plan.cells()
     records = Records(plan.store, cells)
     path = options.error or default_error(plan, cells)
@@ -65,6 +80,7 @@ def budget(plan: Plan, options: BudgetOptions) -> Advice:
         budget=options.budget,
         targets=targets,
         reach=options.reach,
+        against=None if options.against is None else read(options.against),
         notes=notes,
     )
 
@@ -136,6 +152,10 @@ def notes_of(
     return found
 
 
+def _written(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.12g}"
+
+
 def _check(options: BudgetOptions) -> None:
     asked = [("--budget", options.budget, math.ulp(0.0), math.inf, "a number above 0")]
     asked += [("--hour", options.hour, 0.0, math.inf, "a number from 0 on")]
@@ -146,7 +166,13 @@ def _check(options: BudgetOptions) -> None:
             raise FitError(f"{name}: expected {expected}, got {value:g}")
 
 
-def _prices(plan: Plan, options: BudgetOptions) -> Prices:
+def prices_of(plan: Plan, options: BudgetOptions) -> Prices:
+    """Return what labels and training cost: as it is given, else by the spec, else as it was measured.
+
+    Raises:
+        FitError: an option that cannot be meant, or no cost is known.
+    """
+    _check(options)
     known = known_prices(plan)
     labels = plan.spec.experiment.data.labels
     for method in options.costs:

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from mfsweep.files import near
 from mfsweep.models import overlay
-from mfsweep.plan.condition import Condition
 from mfsweep.plan.smoke import smoke_graph
 from mfsweep.prepare import Plan
 from mfsweep.prepare.inventory import Inventory
@@ -43,7 +42,7 @@ def run(
     tracking_uri: str | None,
     among: Sequence[Plan] = (),
     failed: Callable[[str, str, str], object] | None = None,
-    condition: Condition | None = None,
+    ending: until.RunEnding | None = None,
 ) -> RunSummary:
     """Train what the store lacks, fit, report, and say what came out and how to go on.
 
@@ -53,7 +52,7 @@ def run(
         tracking_uri: in place of the spec's and the store's own.
         among: the plans of the whole command, where there are several: an interrupt ends them all.
         failed: is told the name of the spec, the stage and the reason as soon as a stage fails.
-        condition: at which it ends, with only a part of the grid trained.
+        ending: at which it ends, with only a part of the grid trained.
 
     Raises:
         SpecError: the grid cannot give what the condition names.
@@ -63,7 +62,7 @@ def run(
     """
     plan.store.prepare()
     require_same_versions(plan, here=True)
-    with _growing(plan, condition, console) as growing:
+    with _growing(plan, ending, console) as growing:
         summary, sentences = _run(plan, growing, console, tracking_uri, among or [plan], failed)
     _say_end(plan, console, summary, among or [plan])
     for sentence in sentences:
@@ -111,14 +110,14 @@ def _run(
 
 
 @contextlib.contextmanager
-def _growing(plan: Plan, condition: Condition | None, console: Console) -> Iterator[Growing | None]:
+def _growing(plan: Plan, ending: until.RunEnding | None, console: Console) -> Iterator[Growing | None]:
     """Give what adds to a plan while it runs, held against other processes: a search, or a run until a condition."""
 
     def say(text: str, style: str | None = "yellow") -> None:
         console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
 
-    if condition is not None:
-        with until.opened(plan, condition, lambda text: say(text, None)) as part:
+    if ending is not None:
+        with until.opened(plan, ending, lambda text: say(text, None)) as part:
             yield part
         return
     plan.store.sweep(plan.name).write_until(None)
@@ -253,7 +252,8 @@ def _say_end(plan: Plan, console: Console, summary: RunSummary, among: Sequence[
             "What was pruned keeps its checkpoint: with `pruner: none` the next run trains it to its end.",
             soft_wrap=True,
         )
-    asked = f" --until {shlex.quote(summary.until.condition)}" if summary.until else ""
+    words = ["--until", summary.until.condition, *summary.until.options] if summary.until else []
+    asked = "".join(f" {shlex.quote(word)}" for word in words)
     if summary.full:
         console.print(
             f"The disk of {plan.store.root} is full. What was done stays. Make room and go on with: "

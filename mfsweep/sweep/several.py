@@ -15,13 +15,13 @@ from mfsweep.analysis.index import write_index
 from mfsweep.errors import MfsweepError
 from mfsweep.files import FULL_DISK, near
 from mfsweep.masking import masked
-from mfsweep.plan.condition import Condition
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
 from mfsweep.run.sweep import RunSummary
 from mfsweep.sweep import running
 from mfsweep.sweep.places import refuse_relative_databases, refuse_relative_store
 from mfsweep.sweep.reports import refuse_same_names
+from mfsweep.sweep.until import RunEnding
 
 WRONG = 2
 """Exit code of a spec whose resources or tracking server were refused, or that a defect of ours broke off."""
@@ -106,7 +106,7 @@ def run(
     console: Console,
     tracking_uri: str | None,
     failed: Callable[[str, str, str], object] | None = None,
-    condition: Condition | None = None,
+    ending: RunEnding | None = None,
 ) -> SweepsOutcome:
     """Run plans, each on what the ones before it have left to do; write the page of all their reports.
 
@@ -117,7 +117,7 @@ def run(
         console: where it is said.
         tracking_uri: in place of the specs' own.
         failed: is told the name of the spec, the stage and the reason as soon as a stage fails.
-        condition: of a single plan, at which it ends.
+        ending: at which a single plan ends.
 
     Raises:
         MfsweepError: a single plan could not begin.
@@ -125,7 +125,7 @@ def run(
     outcome = SweepsOutcome()
     if len(plans) == 1:
         outcome.summaries[plans[0].name] = running.run(
-            plans[0].again(), console, tracking_uri, failed=failed, condition=condition
+            plans[0].again(), console, tracking_uri, failed=failed, ending=ending
         )
         return outcome
     try:

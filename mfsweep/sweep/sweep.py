@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mfsweep.errors import SpecError
 from mfsweep.prepare import Plan, prepare
 from mfsweep.spec.load import Spec
 from mfsweep.store import DEFAULT_STORE, StoreFolder
@@ -122,7 +123,12 @@ class Sweep:
         return estimate([self.plan(without_data=True)], EstimateOptions(costs, device, assumed_steps, price))
 
     def run(
-        self, console: Console | None = None, *, tracking_uri: str | None = None, until: str | None = None
+        self,
+        console: Console | None = None,
+        *,
+        tracking_uri: str | None = None,
+        until: str | None = None,
+        **decision: Any,
     ) -> RunSummary:
         """Train what the store lacks, fit, report, and say what goes on and what came out.
 
@@ -134,7 +140,9 @@ class Sweep:
             console: where it is said; default: the standard output, also of a notebook's cell.
             tracking_uri: MLflow's, in place of the spec's and the store's own.
             until: a condition at which it ends, with as much of the grid as that takes:
-                `transfer.gradient.half_width < 0.1`. How it ended is in the summary's `until`.
+                `transfer.gradient.half_width < 0.1`, or `budget.regret < 5 %`. How it ended is in the summary's
+                `until`.
+            decision: what the regret is of, as `budget` takes it: budget, unit, costs, error, hour, reach.
 
         Raises:
             MfsweepError: the run cannot begin: as of `plan`, or the store, the resources, the tracking server.
@@ -142,14 +150,18 @@ class Sweep:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in a notebook without ipywidgets
             from mfsweep.sweep import several
+        from mfsweep.sweep.budget import BudgetOptions
         from mfsweep.sweep.screen import console as on_standard_output
-        from mfsweep.sweep.until import condition_of
+        from mfsweep.sweep.until import ending_of
 
+        options = BudgetOptions(**decision)
+        if until is None and (words := options.words()):
+            raise SpecError(f"{words[0]} without `until`: a run of the whole grid has no use for it")
         screen = console or on_standard_output()
         plan = self.plan(keep=True, say=lambda text: screen.print(text, soft_wrap=True, markup=False))
-        condition = condition_of(until, [plan]) if until is not None else None
+        ending = ending_of(until, [plan], options) if until is not None else None
         several.admit([plan], self._named, tracking_uri)
-        return several.run([plan], screen, tracking_uri, condition=condition).summaries[plan.name]
+        return several.run([plan], screen, tracking_uri, ending=ending).summaries[plan.name]
 
     def status(self) -> list[StageStatus]:
         """Return how far each stage is, parents first.
@@ -322,6 +334,7 @@ class Sweep:
         error: str | None = None,
         hour: float | None = None,
         reach: float = 10.0,
+        against: str | Path | None = None,
     ) -> Advice:
         """Return which labels to buy, by the trained cells: what, how sure that is, and what would change it.
 
@@ -333,6 +346,7 @@ class Sweep:
             error: path of the metric that is to be low. Default: that of the spec's figure of costs.
             hour: what an hour of training costs on a core, or a GPU, in `unit`. Default: a core-hour is one.
             reach: times the largest trained size that is considered.
+            against: a file with what `mfsweep budget --json` has printed of fewer cells: what that would lose.
 
         Raises:
             MfsweepError: as of `plan`.
@@ -341,7 +355,9 @@ class Sweep:
         from mfsweep.sweep.budget import BudgetOptions
         from mfsweep.sweep.budget import budget as look
 
-        return look(self.plan(tell_damage=True), BudgetOptions(budget, unit, costs or {}, targets, error, hour, reach))
+        before = None if against is None else Path(against)
+        options = BudgetOptions(budget, unit, costs or {}, targets, error, hour, reach, before)
+        return look(self.plan(tell_damage=True), options)
 
     def frame(self) -> pd.DataFrame:
         """Return one row a cell, whether it is trained yet or not (analysis/frame.py has the columns).

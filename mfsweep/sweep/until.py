@@ -1,7 +1,7 @@
-"""`mfsweep run --until`: a grid is trained in rounds, first what narrows the named quantity most for its price.
+"""`mfsweep run --until`: a grid is trained in rounds, first what sharpens the named quantity most for its price.
 
-Each round ends in a look at the records (analysis/looks.py). What was chosen is kept in the store, so that the same
-command goes on where it stopped; what else the store has of the grid counts too.
+Each round ends in a look at the records (analysis/looks.py, analysis/budget/rounds.py). What was chosen is kept in the
+store, so that the same command goes on where it stopped; what else the store has of the grid counts too.
 """
 
 from __future__ import annotations
@@ -9,49 +9,69 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mfsweep.errors import SpecError, StoreError
-from mfsweep.plan.condition import Condition, parse
+from mfsweep.plan.condition import REGRET, Condition, parse
 from mfsweep.plan.graph import StageGraph
 from mfsweep.prepare import Plan
 from mfsweep.prepare.inventory import take
 from mfsweep.quantities import count
 from mfsweep.records import LookRecord, UntilRecord
 from mfsweep.run.growing import Growing
-from mfsweep.sweep.aims import GradientAim, Outcome, Step, TrainedSoFar
+from mfsweep.sweep.aims import GradientAim, Outcome, RunAim, Step, TrainedSoFar
+from mfsweep.sweep.budget import BudgetOptions
 from mfsweep.sweep.prices import StagePrices, prices
+from mfsweep.sweep.regret_aim import RegretAim
 
 
-def condition_of(text: str, plans: Sequence[Plan]) -> Condition:
-    """Return the condition of a command on some plans.
+class RunEnding(NamedTuple):
+    """At which a run ends."""
+
+    condition: Condition
+    decision: BudgetOptions
+    """What is asked of the budget whose regret is named."""
+
+
+def ending_of(text: str, plans: Sequence[Plan], decision: BudgetOptions | None = None) -> RunEnding:
+    """Return at which the run of some plans ends.
+
+    Args:
+        text: the condition of the command.
+        plans: of the command.
+        decision: what else it says of the budget; None: nothing.
 
     Raises:
-        SpecError: it is none, names what there is not, or cannot be asked of these plans.
+        SpecError: it is no condition, names what there is not, or cannot be asked of these plans.
+        FitError: of the budget.
     """
     if len(plans) > 1:
         raise SpecError(f"--until {text!r}: got {len(plans)} specs, expected one: a condition is of one spec's law")
     (plan,) = plans
     if plan.spec.searched:
         raise SpecError(f"--until {text!r}: {plan.spec.document.path} is a search, which chooses its points itself")
-    condition = parse(text, plan.spec)
-    aim_of(plan, condition)
-    return condition
+    condition, decision = parse(text, plan.spec), decision or BudgetOptions()
+    if condition.fit is not None and (words := decision.words()):
+        raise SpecError(f"--until {text!r}: got {words[0]}, which is of `{REGRET}`, not of a gradient: leave it out")
+    ending = RunEnding(condition, decision)
+    aim_of(plan, ending)
+    return ending
 
 
-def aim_of(plan: Plan, condition: Condition) -> GradientAim:
-    """Return what a condition aims at.
+def aim_of(plan: Plan, ending: RunEnding) -> RunAim:
+    """Return what a run aims at.
 
     Raises:
         SpecError: the grid cannot give it.
+        FitError: of the budget.
     """
-    if condition.fit is None:
-        raise SpecError(f"--until {condition.text!r}: the regret of a decision is not reckoned yet: name a gradient")
-    return GradientAim(plan, condition)
+    if ending.condition.fit is None:
+        return RegretAim(plan, ending.condition, ending.decision)
+    return GradientAim(plan, ending.condition)
 
 
 @contextlib.contextmanager
-def opened(plan: Plan, condition: Condition, say: Callable[[str], object]) -> Iterator[Until]:
+def opened(plan: Plan, ending: RunEnding, say: Callable[[str], object]) -> Iterator[Until]:
     """Give the run of a plan until a condition, held against other processes.
 
     Raises:
@@ -64,7 +84,7 @@ def opened(plan: Plan, condition: Condition, say: Callable[[str], object]) -> It
             raise StoreError(
                 f"{folder.path}: another process runs this sweep. Wait for its end: two would choose twice"
             )
-        yield Until(plan, condition, say)
+        yield Until(plan, ending, say)
 
 
 class Until(Growing):
@@ -72,23 +92,24 @@ class Until(Growing):
 
     Args:
         plan: of the whole grid.
-        condition: at which it ends.
+        ending: at which it ends.
         say: is told what is chosen, and why.
     """
 
-    def __init__(self, plan: Plan, condition: Condition, say: Callable[[str], object]) -> None:
+    def __init__(self, plan: Plan, ending: RunEnding, say: Callable[[str], object]) -> None:
         self._whole = plan
-        self._condition = condition
+        self._condition = condition = ending.condition
         self._say = say
-        self._aim = aim_of(plan, condition)
+        self._aim = aim_of(plan, ending)
         self._folder = plan.store.sweep(plan.name)
         self._lost: set[str] = set()
         """Keys of stages that ended in this run and are not done."""
         before = self._folder.until()
-        mine = before is not None and before.named == condition.named
+        mine = before is not None and before.named == self._aim.named
         self.record = UntilRecord(
             condition=condition.text,
-            named=condition.named,
+            named=self._aim.named,
+            options=list(self._aim.options),
             chosen=before.chosen if before and mine else [],
             looks=before.looks if before and mine else [],
         )
@@ -105,9 +126,9 @@ class Until(Growing):
     def progress(self) -> str:
         """Return how far it is."""
         looks = self.record.looks
-        width = _half_width(looks[-1]) if looks else None
+        standing = self._aim.standing(looks[-1]) if looks else None
         said = f"round {len(looks)} until {self._condition.text}"
-        return said if width is None else f"{said}, now {width:.2g}"
+        return said if standing is None else f"{said}, now {standing}"
 
     def advance(self, ended: Iterable[str] = ()) -> None:
         """Look, and choose what comes next, when all that was chosen has ended."""
@@ -126,7 +147,8 @@ class Until(Growing):
         if isinstance(said, Outcome):
             self._keep(looks=looks, outcome=said.said, met=said.met)
             return
-        self._say("\n".join(_lines(self._whole, self._condition, look, said, priced, len(looks))))
+        head = f"round {len(looks)} until {self._condition.text}"
+        self._say("\n".join(_lines(self._whole, self._aim, head, look, said, priced)))
         self._take(cell for step in said for cell in step.cells)
         chosen = [dict(self._whole.graph.cells[place].cell.values) for place in sorted(self._chosen)]
         self._keep(looks=looks, chosen=chosen)
@@ -148,39 +170,26 @@ class Until(Growing):
         self._folder.write_until(self.record)
 
 
-def foreseen(plan: Plan, condition: Condition) -> list[str]:
+def foreseen(plan: Plan, ending: RunEnding) -> list[str]:
     """Return what a run until a condition would begin with, and what it is expected to come to, in lines."""
-    aim, priced = aim_of(plan, condition), prices(plan)
+    aim, priced = aim_of(plan, ending), prices(plan)
     now = TrainedSoFar(plan.done, frozenset(), priced)
     look, said = aim.follow(now)
     if isinstance(said, Outcome):
         return [said.said]
-    expected, spent, whole = aim.foresee(now)
-    rests = "as they have so far" if look.value is not None else "by 10 % a training, which is assumed"
-    share = f"{priced.text(spent)} of the grid's {priced.text(whole)} ({spent / whole:.0%})" if whole else "nothing"
-    rounds = f"{count(expected.rounds, 'round')}, {len(expected.slots)} of {len(aim.cells)} cells, {share}"
-    ends = f"it is met after {rounds}" if expected.half_width < condition.target else f"it is not met: {rounds}"
-    lines = _lines(plan, condition, look, said, priced, 1)
-    return [*lines, f"If points lie apart {rests}, {ends}; half-width {expected.half_width:.2g}."]
+    return [*_lines(plan, aim, f"round 1 until {ending.condition.text}", look, said, priced), aim.expect(now)]
 
 
 def _lines(
-    plan: Plan, condition: Condition, look: LookRecord, steps: Sequence[Step], priced: StagePrices, number: int
+    plan: Plan, aim: RunAim, head: str, look: LookRecord, steps: Sequence[Step], priced: StagePrices
 ) -> list[str]:
     """Return what is chosen in a round, a line a choice, and why."""
-    width = _half_width(look)
-    now = f"half-width {width:.2g} of {count(look.cells, 'cell')}" if width is not None else "no interval yet"
+    standing = aim.standing(look)
+    now = f"{standing} by {count(look.cells, 'cell')}" if standing is not None else aim.nothing
     total = priced.text(sum(step.price for step in steps))
     cells = count(sum(len(step.cells) for step in steps), "cell")
-    lines = [f"round {number} until {condition.text}: {now}; {cells} for {total} are next"]
-    for step in steps:
-        after = f"{step.before:.2g} -> {step.after:.2g} expected" if step.before < float("inf") else "identify the law"
-        lines.append(f"  {_text(plan, step.cells)}: {after}, {priced.text(step.price)}")
-    return lines
-
-
-def _half_width(look: LookRecord) -> float | None:
-    return None if look.low is None or look.high is None else (look.high - look.low) / 2
+    lines = [f"{head}: {now}; {cells} for {total} are next"]
+    return lines + [f"  {_text(plan, step.cells)}: {aim.effect(step)}, {priced.text(step.price)}" for step in steps]
 
 
 def _text(plan: Plan, places: Sequence[int]) -> str:

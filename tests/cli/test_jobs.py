@@ -40,6 +40,15 @@ def submit(command, api, spec, *words):
     return said
 
 
+def test_a_condition_goes_along_with_what_its_decision_is_of(api, command, write_spec):
+    words = ["--until", "budget.regret < 5 %", "--unit", "core hours", "--budget", "500.0", "--cost", "cc=10.0"]
+    submit(command, api, write_spec(), *words, "--cost", "dft=0.5")
+    (job,) = api.jobs.values()
+    asked = shlex.split(job["entrypoint"])[5:]
+    pairs = set(zip(asked[::2], asked[1::2], strict=True))
+    assert pairs == {*zip(words[::2], words[1::2], strict=True), ("--cost", "dft=0.5")}
+
+
 def test_a_run_is_shipped_with_its_spec_and_its_options_and_can_be_followed_and_ended(api, command, write_spec):
     spec = write_spec()
     said = submit(

@@ -7,6 +7,10 @@ import json
 import pytest
 from performed import stage, store
 
+from mfsweep.export.measured import measured
+
+METRIC = "validation.cc.energy_mae"
+
 
 @pytest.fixture
 def run(called_in_folder):
@@ -42,10 +46,25 @@ def test_a_choice_is_printed_written_and_labelled_by_what_it_says(run, tmp_path)
     assert (code, json.loads(out)["structures"]) == (0, 7)
 
 
+def test_the_best_stage_of_a_store_can_choose(run, tmp_path):
+    stage("two heads")
+    asked = ["select", "bundled:mini-ccx", "--method", "cc", "--n", 2, "--how", "random", "--among", "--json"]
+    code, out, err = run(*asked, "--best", METRIC, "--store", store().root, "--out", "best")
+    assert (code, err) == (0, "")
+    errors = {
+        folder.key: measured(folder, folder.record()).get(METRIC) for folder in store().stages() if folder.record()
+    }
+    least = min((found.value, key) for key, found in errors.items() if found)
+    assert json.loads(out)["stage"] == least[1]
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (["--by", "zzz"], "no stage of"),
+        ([], "--by STAGE or --best METRIC"),
+        (["--by", "STAGE", "--best", METRIC], "and not both"),
+        (["--best", "test.ccc.energy_mae"], "no trained stage of"),
         (["--by", "STAGE", "--method", "ccc"], "Did you mean 'cc'?"),
         (["--by", "STAGE", "--n", "100000"], "expected at most"),
         (["--by", "STAGE", "--n", "0"], "x>=1"),

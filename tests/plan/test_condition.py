@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from mfsweep.errors import SpecError
-from mfsweep.plan.condition import HALF_WIDTH, REGRET, parse
+from mfsweep.plan.condition import HALF_WIDTH, parse
 from mfsweep.spec.load import load
 
 WITHOUT = "resources:"
@@ -32,14 +32,13 @@ def spec(write_spec):
 def test_a_gradient_is_read_however_it_is_spaced(spec, target, sign, spaces):
     before, left, right, behind = spaces
     found = parse(f"{before}transfer.{HALF_WIDTH}{left}{sign}{right}{target!r}{behind}", spec)
-    assert (found.fit, found.target, found.named) == ("transfer", target, f"transfer.{HALF_WIDTH}")
+    assert (found.fit, found.target) == ("transfer", target)
 
 
 @pytest.mark.parametrize("text", ["budget.regret < 5 %", "budget.regret<5%", "budget.regret < 0.05"])
 def test_a_regret_is_a_share(spec, text):
     found = parse(text, spec)
     assert found.fit is None
-    assert found.named == REGRET
     assert found.target == pytest.approx(0.05)
 
 

@@ -140,6 +140,45 @@ def test_a_cost_that_is_no_number_is_refused_by_the_command(write_spec, capsys):
     assert "'cc': expected METHOD=NUMBER" in capsys.readouterr().err
 
 
+def test_an_earlier_decision_is_held_against_the_cells_of_now(swept, tmp_path, capsys):
+    sweep = swept(("resources:", COSTS))
+    money = ["--budget", "0.2", "--unit", "core-hours"]
+    command = ["budget", str(sweep.spec), "--store", str(tmp_path / "store"), *money, "--json"]
+    with pytest.raises(SystemExit):
+        main(command)
+    text = capsys.readouterr().out
+    path = tmp_path / "before.json"
+    path.write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--against", str(path)])
+    assert not ended.value.code
+    against = json.loads(capsys.readouterr().out)["against"]
+    assert against["loss"] == pytest.approx(0, abs=1e-9), "it is the same decision"
+    found = json.loads(text)
+    other = found["best_trained"]
+    path.write_text(json.dumps(found | {"recommended": other}))
+    advice = sweep.budget(0.2, unit="core-hours", against=path)
+    assert advice.earlier.loss >= 0, "nothing within the budget is better"
+    assert any("The decision in before.json" in text for text in advice.parts["How sure"])
+    for changed, said in (
+        ({"budget": 7.0}, "its budget is 7.0, and here it is 0.2"),
+        ({"metric": "x"}, "its metric is x, and here it is result.test.cc.energy_mae"),
+        (
+            {"recommended": other | {"way": {"strategy": "pre-traning", "method": "dft"}}},
+            "Did you mean 'pre-training o",
+        ),
+        ({"recommended": {"n_pre": 3}}, "got JSON without its `recommended`"),
+    ):
+        path.write_text(json.dumps(found | changed))
+        with pytest.raises(FitError, match=said):
+            sweep.budget(0.2, unit="core-hours", against=path)
+    path.write_text("{")
+    with pytest.raises(FitError, match="got no JSON"):
+        sweep.budget(0.2, unit="core-hours", against=path)
+    with pytest.raises(FitError, match="No such file or directory; expected a file with what `mfsweep budget SPEC"):
+        sweep.budget(0.2, unit="core-hours", against=tmp_path / "none.json")
+
+
 @pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     store = tmp_path / "store"

@@ -15,7 +15,8 @@ from mfsweep.plan.condition import parse
 from mfsweep.plan.graph import StageGraph
 from mfsweep.prepare import prepare
 from mfsweep.sweep import results
-from mfsweep.sweep.until import Until, condition_of, foreseen, opened
+from mfsweep.sweep.budget import BudgetOptions
+from mfsweep.sweep.until import RunEnding, Until, ending_of, foreseen, opened
 
 GRID = ("[0, 20, 40]", "[0, 20, 40, 80, 160]"), ("[20, 60]", "[20, 60]\n  seed: [0, 1, 2, 3, 4, 5]")
 CONDITION = "transfer.gradient.half_width < {}"
@@ -36,7 +37,11 @@ def planted(node, spread=0.05):
 
 def begin(plan, target):
     said: list[str] = []
-    return Until(plan, parse(CONDITION.format(target), plan.spec), said.append), said
+    return Until(plan, ending(plan, target), said.append), said
+
+
+def ending(plan, target):
+    return RunEnding(parse(CONDITION.format(target), plan.spec), BudgetOptions())
 
 
 def run(until, error=planted):
@@ -137,11 +142,10 @@ def test_stages_that_fail_are_replaced_where_the_law_needs_them(plan):
 
 def test_it_is_held_against_another_process(plan, store):
     store.sweep(plan.name).path.mkdir(parents=True, exist_ok=True)
-    condition = parse(CONDITION.format(1), plan.spec)
     with (
-        opened(plan, condition, print),
+        opened(plan, ending(plan, 1), print),
         pytest.raises(StoreError, match="another process"),
-        opened(plan, condition, print),
+        opened(plan, ending(plan, 1), print),
     ):
         pass
 
@@ -157,23 +161,23 @@ def test_a_damaged_file_of_choices_is_said_and_chosen_anew(plan, store):
 
 
 def test_a_plan_tells_the_first_round_and_how_many_to_expect(plan, store):
-    lines = foreseen(plan, parse(CONDITION.format(0.3), plan.spec))
+    lines = foreseen(plan, ending(plan, 0.3))
     assert lines[0].startswith("round 1 until transfer.gradient.half_width < 0.3: no interval yet; 12 cells for ")
     assert "which is assumed, it is met after" in lines[-1]
     assert not (store.sweep(plan.name).path / "until.json").exists(), "a plan leaves nothing behind"
     until, _ = begin(plan, 0.3)
     run(until)
-    assert foreseen(plan.again(), parse(CONDITION.format(0.3), plan.spec)) == [until.record.outcome]
+    assert foreseen(plan.again(), ending(plan, 0.3)) == [until.record.outcome]
 
 
 def test_what_cannot_be_run_until_a_condition_is_refused(write_spec, store, plan):
     with pytest.raises(SpecError, match="got 2 specs"):
-        condition_of(CONDITION.format(1), [plan, plan])
+        ending_of(CONDITION.format(1), [plan, plan])
     one_size = prepare(write_spec(("[0, 20, 40]", "[0, 40]"), name="one.yaml"), store.root)
     with pytest.raises(SpecError, match="1 training size of the stage of x"):
-        condition_of(CONDITION.format(1), [one_size])
+        ending_of(CONDITION.format(1), [one_size])
     one_seed = prepare(write_spec(("[0, 20, 40]", "[0, 20, 40, 80]"), name="one.yaml"), store.root)
     with pytest.raises(SpecError, match="1 replicate, and a line needs three sizes and four pre-trainings"):
-        condition_of(CONDITION.format(1), [one_seed])
-    with pytest.raises(SpecError, match="regret"):
-        condition_of("budget.regret < 5 %", [plan])
+        ending_of(CONDITION.format(1), [one_seed])
+    with pytest.raises(SpecError, match=r"got --budget, which is of `budget\.regret`, not of"):
+        ending_of(CONDITION.format(1), [plan], BudgetOptions(budget=1.0))

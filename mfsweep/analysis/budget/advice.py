@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfsweep.analysis.budget import say
+from mfsweep.analysis.budget.against import EarlierDecision, earlier
 from mfsweep.analysis.budget.costs import Prices
 from mfsweep.analysis.budget.decide import REACH, Decision, decide
 from mfsweep.analysis.budget.measured import measured
@@ -22,6 +23,8 @@ class Advice:
     decision: Decision
     targets: tuple[Aim, ...] = ()
     """The cheapest way to each target."""
+    earlier: EarlierDecision | None = None
+    """A decision of before, by the cells that are there now."""
     notes: tuple[str, ...] = ()
     """What is not in the cells: of offsets, and of labels that nobody counts."""
 
@@ -30,14 +33,15 @@ class Advice:
         """Return the sentences, under what each part is about, the decision first."""
         return {
             "What to buy": [say.buy(self.decision), *say.aims(self.decision, self.targets)],
-            "How sure": [*say.sure(self.decision), *say.warnings(self.decision)],
+            "How sure": [*say.sure(self.decision, self.earlier), *say.warnings(self.decision)],
             "What would change it": [say.more(self.decision), *say.change(self.decision)],
             "What it rests on": [*say.rests_on(self.decision), *self.notes],
         }
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain data, with the sentences."""
-        return {**say.as_json(self.decision, self.targets), "says": {k: list(v) for k, v in self.parts.items()}}
+        told = {"against": self.earlier.as_json()} if self.earlier else {}
+        return {**say.as_json(self.decision, self.targets), **told, "says": {k: list(v) for k, v in self.parts.items()}}
 
 
 def advice(
@@ -49,6 +53,7 @@ def advice(
     budget: float | None = None,
     targets: Sequence[Target] = (),
     reach: float = REACH,
+    against: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> Advice:
     """Return what to buy, by the trained cells of a study.
@@ -61,6 +66,7 @@ def advice(
         budget: in the prices' unit. Default: what the dearest trained cell has cost.
         targets: errors to get below, at the least cost.
         reach: times the largest measured size that a design may have.
+        against: an earlier decision, of against.read.
         notes: what else there is to say.
 
     Raises:
@@ -72,4 +78,5 @@ def advice(
         same = target.path == str(found.measured.path)
         own = found if same else decide(measured(records, cells, target.path), prices, budget, reach=reach)
         aims.append(aim(own, target))
-    return Advice(found, tuple(aims), tuple(notes))
+    before = None if against is None else earlier(found, against)
+    return Advice(found, tuple(aims), before, tuple(notes))

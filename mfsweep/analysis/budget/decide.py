@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mfsweep.analysis.budget.catalogue import ROUNDING, Catalogue, Design
 from mfsweep.analysis.budget.costs import Prices
@@ -100,13 +101,19 @@ class Decision:
     @cached_property
     def regret(self) -> float:
         """Return the expected error of the best one over that of the truly best, less 1."""
+        places, chosen = self.compared
+        return regret(self.catalogue, places, chosen)
+
+    @cached_property
+    def compared(self) -> tuple[NDArray[np.int64], int]:
+        """Return the designs that the regret is taken over, places in the catalogue, and which of them is taken."""
         catalogue = self.catalogue
         paid = np.flatnonzero(catalogue.cost <= self.budget * (1 + ROUNDING))
         near = paid[np.argsort(catalogue.mean[paid])]
         each = COMPARED // len(catalogue.ways)
         compared = [near[catalogue.way[near] == way][:each] for way in range(len(catalogue.ways))]
         places = np.unique(np.append(np.concatenate(compared), self.place))
-        return regret(catalogue, places, int(np.searchsorted(places, self.place)))
+        return places, int(np.searchsorted(places, self.place))
 
     @cached_property
     def more(self) -> Design:

@@ -50,6 +50,8 @@ class MeasuredWays:
     """How many and of what, in words."""
     left_out: Sequence[str] = ()
     """A sentence for each kind of cell that is left out."""
+    keys: Sequence[str] = ()
+    """(N,) stage keys of the results; none of cells that come from a table."""
 
 
 class _Cell(NamedTuple):
@@ -138,6 +140,7 @@ def _measured(
         device=max((device for _, device in hours), key=[device for _, device in hours].count),
         replicates=text(replicate.values(), by_partition(replicate)),
         left_out=left_out,
+        keys=[one.outcome.key for one in used],
     )
 
 

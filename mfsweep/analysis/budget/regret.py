@@ -2,19 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mfsweep.analysis.budget.catalogue import Catalogue
+from mfsweep.analysis.error_model import Floats
+from mfsweep.analysis.measured_cells import Way
 
 DRAWS = 400
 
 
-def regret(catalogue: Catalogue, places: NDArray[np.int64], chosen: int, *, draws: int = DRAWS, seed: int = 0) -> float:
-    """Return the expected error of a design over that of the best one, less 1.
+class Truths(NamedTuple):
+    """Truths that the measured cells leave possible, `M` of them."""
 
-    Truths are drawn as the model leaves them possible: the effects by Student's t with the degrees of freedom of the
-    residual, and for each way one of its alternatives. In each another design is the best.
+    errors: Floats
+    """(D, M) log errors of designs: the model's lines."""
+    noise: Floats
+    """(P, M) by which the effects are off."""
+    scale: Floats
+    """(M,) standard deviations over those that were fitted: how far off these may be by the freedom of the residual."""
+    taken: Mapping[Way, NDArray[np.int64]]
+    """Way -> (M,) which of its alternatives holds."""
+
+
+def truths(
+    catalogue: Catalogue, places: NDArray[np.int64], *, draws: int = DRAWS, seed: int = 0, spread: float = 1.0
+) -> Truths:
+    """Draw truths: the effects by Student's t with the freedom of the residual, and one alternative for each way.
+
+    Args:
+        catalogue: of designs.
+        places: (D,) those that are meant.
+        draws: M.
+        seed: of the draws.
+        spread: factor of all standard deviations of the effects.
+    """
+    generator, model = np.random.default_rng(seed), catalogue.model
+    # The covariance may be singular to rounding: its root by eigenvectors.
+    values, vectors = np.linalg.eigh(model.covariance)
+    freedom = max(model.fitted.freedom, 1)
+    scale = spread * np.sqrt(freedom / generator.chisquare(freedom, draws))
+    noise = vectors * np.sqrt(np.maximum(values, 0.0)) @ generator.standard_normal((len(values), draws)) * scale
+    errors = catalogue.rows(places) @ noise
+    taken: dict[Way, NDArray[np.int64]] = {}
+    for number, way in enumerate(catalogue.ways):
+        here = np.flatnonzero(catalogue.way[places] == number)
+        if len(here):
+            sizes = catalogue.n_pre[places[here]], catalogue.n_ft[places[here]]
+            weights, each = model.each(*sizes, way.method, way.strategy)
+            taken[way] = generator.choice(len(weights), draws, p=weights)
+            errors[here] += each[taken[way]].T
+    return Truths(errors, noise, scale, taken)
+
+
+def losses(errors: Floats, chosen: int | NDArray[np.int64]) -> Floats:
+    """Return the error of a design over that of the best one, less 1, in each truth: (M,).
+
+    Args:
+        errors: (D, M) log errors.
+        chosen: which design is taken, or (M,) which in each truth.
+    """
+    taken = errors[chosen, np.arange(errors.shape[1])]
+    return np.expm1(taken - errors.min(axis=0))
+
+
+def regret(catalogue: Catalogue, places: NDArray[np.int64], chosen: int, *, draws: int = DRAWS, seed: int = 0) -> float:
+    """Return the expected error of a design over that of the best one, less 1; arguments as of `truths`.
+
+    Truths are drawn as the model leaves them possible. In each another design is the best.
 
     Args:
         catalogue: of designs.
@@ -23,17 +81,4 @@ def regret(catalogue: Catalogue, places: NDArray[np.int64], chosen: int, *, draw
         draws: of truths.
         seed: of the draws.
     """
-    generator, model = np.random.default_rng(seed), catalogue.model
-    # The covariance may be singular to rounding: its root by eigenvectors.
-    values, vectors = np.linalg.eigh(model.covariance)
-    freedom = max(model.fitted.freedom, 1)
-    scale = np.sqrt(freedom / generator.chisquare(freedom, draws))
-    noise = vectors * np.sqrt(np.maximum(values, 0.0)) @ generator.standard_normal((len(values), draws)) * scale
-    errors = catalogue.rows(places) @ noise
-    for number, way in enumerate(catalogue.ways):
-        here = np.flatnonzero(catalogue.way[places] == number)
-        if len(here):
-            sizes = catalogue.n_pre[places[here]], catalogue.n_ft[places[here]]
-            weights, each = model.each(*sizes, way.method, way.strategy)
-            errors[here] += each[generator.choice(len(weights), draws, p=weights)].T
-    return float(np.expm1(errors[chosen] - errors.min(axis=0)).mean())
+    return float(losses(truths(catalogue, places, draws=draws, seed=seed).errors, chosen).mean())

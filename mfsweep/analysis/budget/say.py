@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mfsweep.analysis.budget.against import EarlierDecision
 from mfsweep.analysis.budget.catalogue import Design
 from mfsweep.analysis.budget.costs import CORE_TIME
 from mfsweep.analysis.budget.decide import MORE, Decision, TrainedSetting
@@ -24,8 +25,8 @@ def buy(decision: Decision) -> str:
     return f"{said}, {_cost(best, decision)}. Predicted {_metric(decision.measured.path)}: {_error(best, decision)}."
 
 
-def sure(decision: Decision) -> list[str]:
-    """Return how sure that is."""
+def sure(decision: Decision, earlier: EarlierDecision | None = None) -> list[str]:
+    """Return how sure that is, and what an earlier decision loses against it."""
     other, path = decision.runner_up, decision.measured.path
     found: list[str] = []
     if other is None or decision.probability is None:
@@ -40,6 +41,13 @@ def sure(decision: Decision) -> list[str]:
         found.append(f"The best trained setting within the budget is {_trained(trained, decision)}.")
     else:
         found.append("No trained setting is within the budget.")
+    if earlier is not None:
+        auxiliary = f"{earlier.n_pre:,} {earlier.way.method} and " if earlier.n_pre else ""
+        found.append(
+            f"The decision in {earlier.origin} ({earlier.way} with {auxiliary}{earlier.n_ft:,} "
+            f"{decision.measured.target} labels, predicted {earlier.predicted:.3g} {path.quantity.unit} then) is "
+            f"predicted {earlier.error:.3g} {path.quantity.unit} now, {earlier.loss:+.1%} against this one."
+        )
     return found
 
 
