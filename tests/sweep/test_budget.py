@@ -167,13 +167,13 @@ def test_an_earlier_decision_is_held_against_the_cells_of_now(swept, tmp_path, c
             {"recommended": other | {"way": {"strategy": "pre-traning", "method": "dft"}}},
             "Did you mean 'pre-training o",
         ),
-        ({"recommended": {"n_pre": 3}}, "got JSON without its `recommended`"),
+        ({"recommended": {"n_pre": 3}}, "recommended.way: Field required"),
     ):
         path.write_text(json.dumps(found | changed))
         with pytest.raises(FitError, match=said):
             sweep.budget(0.2, unit="core-hours", against=path)
     path.write_text("{")
-    with pytest.raises(FitError, match="got no JSON"):
+    with pytest.raises(FitError, match="the file: Invalid JSON"):
         sweep.budget(0.2, unit="core-hours", against=path)
     with pytest.raises(FitError, match="No such file or directory; expected a file with what `mfsweep budget SPEC"):
         sweep.budget(0.2, unit="core-hours", against=tmp_path / "none.json")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfsweep.analysis.budget import say
-from mfsweep.analysis.budget.against import EarlierDecision, earlier
+from mfsweep.analysis.budget.against import EarlierDecision, WrittenDecision, earlier
 from mfsweep.analysis.budget.costs import Prices
 from mfsweep.analysis.budget.decide import REACH, Decision, decide
 from mfsweep.analysis.budget.measured import measured
@@ -53,7 +53,7 @@ def advice(
     budget: float | None = None,
     targets: Sequence[Target] = (),
     reach: float = REACH,
-    against: Mapping[str, Any] | None = None,
+    against: WrittenDecision | None = None,
     notes: Sequence[str] = (),
 ) -> Advice:
     """Return what to buy, by the trained cells of a study.

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
 
 from mfsweep.analysis.budget.decide import Decision
 from mfsweep.analysis.measured_cells import Way
 from mfsweep.errors import FitError, nearest
 
-_NUMBERS = ("n_pre", "n_ft", "error")
+
+class _Design(BaseModel):
+    way: Way
+    n_pre: int
+    n_ft: int
+    error: float
+
+
+class WrittenDecision(BaseModel):
+    """What `mfsweep budget --json` writes, as far as it is read again."""
+
+    metric: str
+    unit: str
+    budget: float
+    recommended: _Design
+    origin: str = ""
+    """Name of its file."""
 
 
 class EarlierDecision(NamedTuple):
@@ -35,7 +51,7 @@ class EarlierDecision(NamedTuple):
         return self._asdict() | {"way": self.way._asdict()}
 
 
-def read(path: Path) -> Mapping[str, Any]:
+def read(path: Path) -> WrittenDecision:
     """Return what `mfsweep budget --json` has written into a file.
 
     Raises:
@@ -43,20 +59,17 @@ def read(path: Path) -> Mapping[str, Any]:
     """
     expected = "what `mfsweep budget SPEC --json` prints"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = WrittenDecision.model_validate_json(path.read_bytes())
     except OSError as error:
         raise FitError(f"--against {path}: {error.strerror}; expected a file with {expected}") from error
-    except ValueError as error:
-        raise FitError(f"--against {path}: expected {expected}, got no JSON ({error})") from error
-    design = found.get("recommended") if isinstance(found, dict) else None
-    way = design.get("way") if isinstance(design, dict) else None
-    whole = isinstance(way, dict) and all(isinstance(way.get(name), str) for name in Way._fields)
-    if not whole or not all(isinstance(design.get(name), int | float) for name in _NUMBERS):
-        raise FitError(f"--against {path}: expected {expected}, got JSON without its `recommended`")
-    return {"origin": path.name, **found}
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise FitError(f"--against {path}: expected {expected}; {place}: {first['msg']}") from error
+    return found.model_copy(update={"origin": path.name})
 
 
-def earlier(decision: Decision, found: Mapping[str, Any]) -> EarlierDecision:
+def earlier(decision: Decision, found: WrittenDecision) -> EarlierDecision:
     """Return an earlier decision beside the one now.
 
     Args:
@@ -66,24 +79,24 @@ def earlier(decision: Decision, found: Mapping[str, Any]) -> EarlierDecision:
     Raises:
         FitError: it is of another error, budget or unit, or recommends what no cell tells of.
     """
-    now = {"metric": str(decision.measured.path), "unit": decision.prices.unit, "budget": decision.budget}
-    for name, value in now.items():
-        same = math.isclose(found.get(name, 0), value) if name == "budget" else found.get(name) == value
-        if not same:
+    both: dict[str, tuple[object, object]] = {
+        "metric": (found.metric, str(decision.measured.path)),
+        "unit": (found.unit, decision.prices.unit),
+        "budget": (found.budget, decision.budget),
+    }
+    for name, (then, now) in both.items():
+        if then != now:
             raise FitError(
-                f"--against {found['origin']}: its {name} is {found.get(name)}, and here it is {value}: expected a "
-                "decision on the same"
+                f"--against {found.origin}: its {name} is {then}, and here it is {now}: expected a decision on the same"
             )
-    design = found["recommended"]
-    way = Way(design["way"]["strategy"], design["way"]["method"])
-    model = decision.catalogue.model
+    design, model = found.recommended, decision.catalogue.model
+    way = design.way
     if way not in model.terms:
         known = list(map(str, model.terms))
         raise FitError(
-            f"--against {found['origin']}: it recommends {way}, of which no cell is trained here; there are "
+            f"--against {found.origin}: it recommends {way}, of which no cell is trained here; there are "
             f"{'; '.join(known)}.{nearest(str(way), known)}"
         )
-    n_pre, n_ft = int(design["n_pre"]), int(design["n_ft"])
-    error = math.exp(model.predict(n_pre, n_ft, way.method, way.strategy).mean[0])
+    error = math.exp(model.predict(design.n_pre, design.n_ft, way.method, way.strategy).mean[0])
     loss = error / decision.best.error - 1
-    return EarlierDecision(found["origin"], way, n_pre, n_ft, float(design["error"]), error, loss)
+    return EarlierDecision(found.origin, way, design.n_pre, design.n_ft, design.error, error, loss)

@@ -66,10 +66,9 @@ class Foresight:
             for number, name in enumerate(decision.catalogue.ways):
                 if name in model.alternatives and name in drawn.taken:
                     here = np.flatnonzero(way == number)
-                    sizes = (
-                        values[places[kept[here]]] for values in (decision.catalogue.n_pre, decision.catalogue.n_ft)
-                    )
-                    weights, off = model.each(*sizes, name.method, name.strategy)
+                    at = places[kept[here]]
+                    n_pre, n_ft = decision.catalogue.n_pre[at], decision.catalogue.n_ft[at]
+                    weights, off = model.each(n_pre, n_ft, name.method, name.strategy)
                     off, other = off - weights @ off, cells.bent[name]
                     self._cross[here] += (weights * off.T) @ other
                     self._own += (weights * other.T) @ other

@@ -84,7 +84,7 @@ class DecisionGrid:
         for parts in (spanning, {replicate: frozenset(own) for replicate, own in every.items()}):
             order = sorted(filter(None, parts.values()), key=lambda own: round(self.price(own, have), 9))
             for number in range(min(REPLICATES, len(order)), len(order) + 1):
-                chosen = frozenset().union(*order[:number])
+                chosen = frozenset[int]().union(*order[:number])
                 if self.freedom(chosen) >= FREEDOM:
                     return chosen
         return frozenset(possible)
