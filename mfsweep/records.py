@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from mfsweep.record_shapes import EvaluationShape, Metrics, TrainingShape, holds
+from mfsweep.usage_record import UsageRecord
 
 RECORD_SCHEMA: Literal[1] = 1
 
@@ -159,6 +160,8 @@ class Record(Finite):
     """The different ones of the group that finished the training; none in records of before they were kept."""
     execution: ExecutionRecord | None = None
     """How the group that finished the training ran; None in records of before it was kept."""
+    usage: UsageRecord | None = None
+    """What it used of its devices; None where no counter was watched, and in records of before they were."""
     interruptions: list[Interruption] = []
     """Lost workers and nodes, in time order."""
 

@@ -61,11 +61,19 @@ class Cluster(NamedTuple):
 
         return start
 
-    def add_node(self, **resources: int) -> None:
-        """Start one more raylet."""
+    def add_node(self, *, node_id: str = "", **resources: int) -> None:
+        """Start one more raylet, of this id (56 hex digits) where one is given."""
         _ray(
             "start", f"--address={self.address}", "--node-ip-address=127.0.0.1", f"--object-store-memory={STORE_BYTES}",
             f"--num-cpus={resources.get('CPU', 0)}", f"--num-gpus={resources.get('GPU', 0)}", folder=self.folder,
+            **({"RAY_OVERRIDE_NODE_ID_FOR_TESTING": node_id} if node_id else {}),
+        )  # fmt: skip
+
+    def drain(self, node_id: str, seconds: int) -> None:
+        """Announce that a node will be taken back, as a cloud does of a spot machine."""
+        _ray(
+            "drain-node", f"--address={self.address}", f"--node-id={node_id}", f"--deadline-remaining-seconds={seconds}",
+            "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=taken back", folder=self.folder,
         )  # fmt: skip
 
 
@@ -196,7 +204,7 @@ def _ray(*arguments: str, folder: Path, **more: str) -> None:
         env={**_environment(folder), **more},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     if done.returncode:

@@ -33,14 +33,15 @@ ALLOWED: dict[str, set[str]] = {
     "models": BASE | {"spec.base"},
     "spec": BASE | {"spec.base", "models"},
     "record_shapes": set(),
-    "records": {"record_shapes"},
+    "usage_record": set(),
+    "records": {"record_shapes", "usage_record"},
     "physics_record": {"records"},
     "report_records": {"records"},
     "passport": BASE,
     "plan": BASE | {"spec", "models"},
     "data": BASE | {"spec"},
     # data: neighbours lie in the store, and are verified with the rest of it.
-    "store": BASE | {"metrics_file", "records", "physics_record", "report_records", "spec", "data"},
+    "store": BASE | {"metrics_file", "records", "physics_record", "report_records", "usage_record", "spec", "data"},
     # records and store: a trained stage predicts (trained.py).
     "train": BASE | {"metrics_file", "spec", "data", "models", "records", "store", "passport"},
     "physics": BASE | {"spec", "data", "models", "train", "store", "physics_record"},
@@ -50,11 +51,12 @@ ALLOWED: dict[str, set[str]] = {
     "analysis": BASE | {"metrics_file", "records", "physics_record", "report_records", "store", "spec"},
     # models: to name the heads of a model file that stages start from.
     "prepare": BASE | {"spec", "plan", "records", "store", "data", "models"},
-    "run": BASE | {"metrics_file", "spec", "plan", "records", "store", "data", "models", "train", "prepare"},
+    "run": BASE
+    | {"metrics_file", "usage_record", "spec", "plan", "records", "store", "data", "models", "train", "prepare"},
     "sweep": BASE
     | {"spec", "plan", "records", "store", "data", "models", "train", "analysis", "prepare", "run"}
     # A public store exports models and checks their physics.
-    | {"export", "physics", "passport", "physics_record", "report_records"},
+    | {"export", "physics", "passport", "physics_record", "report_records", "usage_record"},
 }
 ALLOWED["cli"] = set(ALLOWED) - {"__main__", "__init__"}
 

@@ -23,6 +23,7 @@ from mfsweep.analysis.mixed import Mixed, mixed
 from mfsweep.analysis.palette import Palette, palette
 from mfsweep.analysis.records import Records, score_of
 from mfsweep.analysis.search import SearchedStudy
+from mfsweep.analysis.spent import UNPRICED, CostRates
 from mfsweep.analysis.suite import settled
 from mfsweep.analysis.table import Point, Points, as_records, points
 from mfsweep.analysis.transfer import RESAMPLES, FitRequest, fit
@@ -106,6 +107,8 @@ class ReportStudy:
     """Who trains and tests on what, of the first partition; empty where the data are not at hand."""
     basis: DecisionBasis | str = ""
     """What a decision takes, or a text that says what is missing for one. Empty: none is asked for."""
+    rates: CostRates = UNPRICED
+    """Prices of device-hours and energy."""
     look: Look | None = None
     """Tells what the data say of predicted structures; None where they are not at hand."""
 

@@ -30,6 +30,7 @@ WATCH_SECONDS = 30.0
     help="Write a page; with --watch it is kept up to date, and a browser that shows it reads it again.",
 )  # fmt: skip
 @click.option("--price", type=click.FloatRange(0), help="What a device-hour costs, in any currency.")
+@click.option("--co2", type=click.FloatRange(0), help="Grams of CO2 of a kWh, for the energy that was measured.")
 @address_option
 def status(
     spec: Path,
@@ -39,9 +40,10 @@ def status(
     watch: float | None,
     html: Path | None,
     price: float | None,
+    co2: float | None,
     address: str | None,
 ) -> None:
-    """Show where SPEC stands: its stages and their errors, speed, time left, cost, and what failed and why.
+    """Show where SPEC stands: its stages and their errors, speed, use of GPUs, time left, cost, what failed and why.
 
     All of it is read from the store, by whoever sees it; no run is asked. A stage is done, failed or pruned, skipped,
     running (with its step), begun (it goes on when SPEC is run again), or to do. With --address, the jobs of SPEC on
@@ -53,7 +55,7 @@ def status(
     """  # noqa: D301
     sweep = looked_at(spec, store)
     while True:
-        found = sweep.standing(price=price)
+        found = sweep.standing(price=price, co2=co2)
         if html:
             from mfsweep.sweep.status_page import write_status_page
 

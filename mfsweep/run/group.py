@@ -1,8 +1,8 @@
 """A stage in worker groups: one that was kept from the stage before, or a new one, and others after failures.
 
 Ray counts the failures of a whole stage, while here those count that come without a validation in between, and a node
-that went away is none. So Ray is given no second try of its own; after each failure the trial starts a new group, whose
-workers go on from the last checkpoint.
+that went away, or is about to, is none. So Ray is given no second try of its own; after each failure the trial starts a
+new group, whose workers go on from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def perform_in_group(job: Job, scratch: str, begun: Callable[[], None], is_lost:
     while True:
         group, error = _perform(job, scratch, begun, is_lost)
         if error is None:
-            return
+            if group.leaving is None or group.leaving.is_end or job.is_over():
+                return
+            _go_on(job, group.step or step, f"{group.leaving}; its state is saved")
+            continue
         if disk.is_full(job.folder.path):
             raise error
         if group.step is not None:
@@ -54,9 +57,14 @@ def perform_in_group(job: Job, scratch: str, begun: Callable[[], None], is_lost:
         if failures > job.resources.max_failures:
             raise TrainingError(f"the group failed {failures} times without a validation in between, at last: {what}")
         count = "not counted as a failure" if gone else f"failure {failures} since the last validation"
-        job.folder.say(f"{what}; the group starts again from its last checkpoint ({count})\n{error}")
-        job.folder.add_interruption(Interruption(time=time.time(), step=step, what=what))
-        tune.report({LOST: what})
+        _go_on(job, step, what, f"{count})\n{error}")
+
+
+def _go_on(job: Job, step: int | None, what: str, count: str = "not counted as a failure)") -> None:
+    """Say why a stage needs another group."""
+    job.folder.say(f"{what}; the group starts again from its last checkpoint ({count}")
+    job.folder.add_interruption(Interruption(time=time.time(), step=step, what=what))
+    tune.report({LOST: what})
 
 
 def _perform(
@@ -73,7 +81,7 @@ def _perform(
     except BaseException:  # a stop, which arrives as an exception of tune.report
         group.kill()
         raise
-    if error is None and job.resources.keep_workers:
+    if error is None and job.resources.keep_workers and group.leaving is None:
         _KEPT.keep(group)
     else:
         group.close()

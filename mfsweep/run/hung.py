@@ -13,6 +13,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
+import ray
+from ray.exceptions import RayError
+
 BEATS = 10
 """Pulses within the limit, at least."""
 BEAT_SECONDS = 2.0
@@ -43,6 +46,7 @@ class Heart:
         self._rank = rank
         self._seconds = min(BEAT_SECONDS, limit / BEATS)
         self._entered = 0
+        self._leaves = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="mfsweep-heart", daemon=True)
 
@@ -60,12 +64,24 @@ class Heart:
         """Count a collective that this rank is about to enter."""
         self._entered += 1
 
+    def is_leaving(self) -> bool:
+        """Return whether the group was asked to save its state and to end, as the answer to a pulse says."""
+        return self._leaves
+
     def _beat(self) -> None:
         beats = 0
         while not self._ended.is_set():
             beats += 1
-            self._mailbox.beat.remote(self._rank, Pulse(beats, self._entered))
+            answer = self._mailbox.beat.remote(self._rank, Pulse(beats, self._entered))
             self._ended.wait(self._seconds)
+            self._leaves = self._leaves or self._answered(answer)
+
+    def _answered(self, answer: Any) -> bool:
+        """Return what the mailbox has answered by now; one that does not answer has asked for nothing."""
+        try:
+            return bool(ray.get(answer, timeout=0))
+        except RayError:
+            return False
 
 
 class Watch:

@@ -38,6 +38,12 @@ class Job(Frozen):
         """Return the file of each source."""
         return {name: Path(path) for name, path in self.sources.items()}
 
+    def is_over(self) -> bool:
+        """Return whether there is nothing left to do of it: it is done, or a search has given it up."""
+        if self.folder.is_done([own.identity() for own in self.evaluations]):
+            return True
+        return self.judged and self.folder.pruning() is not None
+
     @property
     def folder(self) -> StageFolder:
         """Return the stage's folder in the store."""

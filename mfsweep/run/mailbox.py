@@ -36,6 +36,7 @@ class Mailbox:
         self._pulses: dict[int, Pulse] = {}
         self._ends: dict[int, str | None] = {}
         """Rank -> the text of the error that ended the job there, or None."""
+        self._leaves = False
         self._answers: list[bool] = []
         """To the progress of a job that a search judges: whether it goes on."""
         self._changed = asyncio.Condition()
@@ -44,6 +45,7 @@ class Mailbox:
         """Give the group its next job, a dumped one; None lets the workers go home."""
         self._jobs.append(job)
         self._items, self._nodes, self._ends, self._answers, self._pulses = [], {}, {}, [], {}
+        self._leaves = False
         await self._tell()
 
     async def job(self, number: int) -> dict[str, Any] | None:
@@ -79,9 +81,14 @@ class Mailbox:
         if len(self._nodes) == self._ranks:
             await self.put({COMPLETE: self._nodes})
 
-    async def beat(self, rank: int, pulse: Pulse) -> None:
-        """Note a rank's pulse."""
+    async def beat(self, rank: int, pulse: Pulse) -> bool:
+        """Note a rank's pulse; return whether the group is to save its state and to end the job."""
         self._pulses[rank] = pulse
+        return self._leaves
+
+    async def leave(self) -> None:
+        """Let the ranks save their state and end the job where it is."""
+        self._leaves = True
 
     async def pulses(self) -> dict[int, Pulse]:
         """Return the last pulse of each rank that is at the job, once all ranks have begun it."""

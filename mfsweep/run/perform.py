@@ -24,6 +24,7 @@ from mfsweep.quantities import Quantity
 from mfsweep.records import BestCheckpoint, EvaluationRecord, ExecutionRecord, InheritanceRecord, Machine, Record, Share
 from mfsweep.run.job import Job
 from mfsweep.run.machine import machine, machines
+from mfsweep.run.meter import Meter
 from mfsweep.run.stage_log import warnings_to
 from mfsweep.run.weights import sound_weights
 from mfsweep.spec.stage import Evaluation
@@ -32,6 +33,7 @@ from mfsweep.train.checkpoint import load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
 from mfsweep.train.loop import KeptCheckpoint, Progress, TrainingOutcome, train
 from mfsweep.train.world import World
+from mfsweep.usage_record import together
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,19 +64,21 @@ def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool
         if world.rank == 0:
             write_text(folder.training, job.training.model_dump_json(indent=1))
         started = time.time()
-        outcome = train(
-            job.training,
-            view,
-            checkpoints=folder.checkpoints,
-            metrics=folder.metrics,
-            parent=_parent(job, store),
-            world=world,
-            report=report,
-            execution=job.execution,
-        )
+        share = job.resources.gpus_per_worker
+        with Meter(folder.usage, world.rank, world.device, shared=0 < share < 1):
+            outcome = train(
+                job.training,
+                view,
+                checkpoints=folder.checkpoints,
+                metrics=folder.metrics,
+                parent=_parent(job, store),
+                world=world,
+                report=report,
+                execution=job.execution,
+            )
         if outcome is None:
             return False
-        found = machines(world)
+        found = machines(world)  # after which every rank has written what it used
         if world.rank == 0:
             folder.write_record(_record(job, outcome, started, found, world))
     if world.rank == 0:
@@ -163,6 +167,7 @@ def _record(job: Job, outcome: TrainingOutcome, started: float, found: list[Mach
         versions=versions(),
         machines=found,
         execution=ExecutionRecord(**outcome.ran._asdict()),
+        usage=together(job.folder.usage_parts()),
         interruptions=job.folder.interruptions(),
     )
 

@@ -54,6 +54,8 @@ ENDED = "ended"
 """Key of the last result that a trial reports, whether its stage went well or failed."""
 CLAIMED = "claimed"
 """Beside `ENDED`: another sweep performs the stage, and the trial has done nothing."""
+STOPPED = "stopped"
+"""Beside `ENDED`: the run is to end, and the trial has saved the stage's state."""
 GIVEN_UP = "given_up"
 """Beside `ENDED`: a search has given the stage up, and the trial has left it there."""
 LOST = "lost"
@@ -77,6 +79,7 @@ class StageQueue(SearchAlgorithm):
         max_failures: times Tune starts a trial again whose actor died.
         supply: takes the keys of the stages that have ended and returns the graph, which may have grown, as `parents`.
         spared: whether only points that a search has given up need a stage, as far as is known now.
+        seconds: stage key -> what it is expected to take, in any unit.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class StageQueue(SearchAlgorithm):
         max_failures: int,
         supply: Callable[[Sequence[str]], Mapping[str, str | None]] | None = None,
         spared: Callable[[str], bool] = lambda _: False,
+        seconds: Callable[[str], float] = lambda _: 1.0,
     ) -> None:
         self._parents: dict[str, str | None] = {}
         self._config = config
@@ -100,10 +104,11 @@ class StageQueue(SearchAlgorithm):
         self._max_failures = max_failures
         self._supply = supply
         self._spared = spared
+        self._seconds = seconds
         self._children: dict[str, list[str]] = {}
-        self._rank: dict[str, tuple[int, int]] = {}
+        self._rank: dict[str, tuple[float, int]] = {}
         """The stage with the longest chain below it goes first, then in the order in which they came."""
-        self._ready: list[tuple[int, int, str]] = []
+        self._ready: list[tuple[float, int, str]] = []
         self._running: set[str] = set()
         self._begun: set[str] = set()
         """Those of them that have their workers."""
@@ -257,7 +262,7 @@ class StageQueue(SearchAlgorithm):
         if last.get(GIVEN_UP):
             # Meanwhile something else may have come to need it.
             return Status.PRUNED if self._spared(key) else Status.WAITING
-        if not last.get(ENDED):
+        if not last.get(ENDED) or last.get(STOPPED):
             return Status.STOPPED
         if last.get(CLAIMED):
             return Status.HELD
@@ -357,9 +362,9 @@ class StageQueue(SearchAlgorithm):
         self._unreleased -= 1
         self._end(key)
 
-    def _heights(self, parents: Mapping[str, str | None]) -> dict[str, int]:
-        """Return the stages in the chain below and including each, in the graph's order."""
-        heights: dict[str, int] = {}
+    def _heights(self, parents: Mapping[str, str | None]) -> dict[str, float]:
+        """Return what the longest chain below and including each stage takes, in the graph's order."""
+        heights: dict[str, float] = {}
         for key in reversed(list(parents)):
-            heights[key] = 1 + max((heights[child] for child in self._children[key]), default=0)
+            heights[key] = self._seconds(key) + max((heights[child] for child in self._children[key]), default=0.0)
         return {key: heights[key] for key in parents}

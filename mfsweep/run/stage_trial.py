@@ -9,6 +9,8 @@ import ray
 from ray.exceptions import ActorUnavailableError
 from ray.tune.experiment import Trial
 
+from mfsweep.run.leaving import draining
+
 UNREACHABLE_SECONDS = 90.0
 """How long a node of which nothing is heard may still be shown as alive: Ray gives it up after five looks that fail."""
 POLL_SECONDS = 0.5
@@ -18,7 +20,8 @@ class StageTrial(Trial):
     """A trial that is given up after `max_failures` failures without a validation in between.
 
     What a stage has validated is in its checkpoint: each failure after that costs the steps since, and says nothing of
-    the next. A trial whose node went away, as spot machines do, has not failed at all, also where that is known later.
+    the next. A trial whose node went away, or is about to, as spot machines do, has not failed at all, also where that
+    is known later.
     """
 
     node: str | None = None
@@ -50,8 +53,8 @@ class StageTrial(Trial):
 
 
 def is_gone(node: str) -> bool:
-    """Return whether a node, by its id, has left the cluster."""
-    return not any(entry["NodeID"] == node and entry["Alive"] for entry in ray.nodes())
+    """Return whether a node, by its id, has left the cluster, or is about to."""
+    return not any(entry["NodeID"] == node and entry["Alive"] for entry in ray.nodes()) or node in draining()
 
 
 def last_line(text: str) -> str:

@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mfsweep.models.overlay import overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.records import UntilRecord
-from mfsweep.run import cluster, disk, orphans
+from mfsweep.run import cluster, disk, leaving, orphans
 from mfsweep.run.growing import Growing
 from mfsweep.run.job import Job
 from mfsweep.run.mirror import Mirror
@@ -31,6 +31,7 @@ from mfsweep.run.stage_queue import StageQueue, Status
 from mfsweep.run.tracking import Tracker, Untracked
 from mfsweep.run.watcher import SweepWatcher, take_in
 from mfsweep.spec.resources import Resources
+from mfsweep.spec.stage import Training
 from mfsweep.store import StageFolder
 from mfsweep.store.lease import Observer
 
@@ -86,7 +87,12 @@ class RunSummary:
 
 
 def run(
-    plan: Plan, room: Room | None, display: SweepDisplay, tracker: Tracker | Untracked, growing: Growing | None = None
+    plan: Plan,
+    room: Room | None,
+    display: SweepDisplay,
+    tracker: Tracker | Untracked,
+    growing: Growing | None = None,
+    seconds: Callable[[Training], float] = lambda _: 1.0,
 ) -> RunSummary:
     """Run every stage of a plan that has no record, once, parents first.
 
@@ -96,6 +102,7 @@ def run(
         display: shows it.
         tracker: mirrors it; open.
         growing: adds to the plan as stages come to an end.
+        seconds: what a stage is expected to take, in any unit: the longest chain goes first.
 
     Raises:
         ResourceError: the cluster's autoscaler has come to say that it can never serve a stage.
@@ -133,6 +140,7 @@ def run(
         resources.max_failures,
         supply if growing else None,
         growing.is_spared if growing else lambda _: False,
+        lambda key: seconds(node(key).training),
     )
     for key, status in queue.status.items():
         if status is Status.REUSED:
@@ -140,7 +148,15 @@ def run(
     full = False
     if not queue.is_complete:
         assert room is not None, "there is something to train"
-        watcher = SweepWatcher(queue, room, display, mirror, store, growing.judge if growing else None)
+        watcher = SweepWatcher(
+            queue,
+            room,
+            display,
+            mirror,
+            store,
+            growing.judge if growing else None,
+            lambda: leaving.stop(scratch),
+        )
         full = _tune(queue, watcher, scratch, in_groups=resources.workers > 1)
     return _summary(queue, now(), growing, full=full)
 

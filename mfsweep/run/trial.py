@@ -11,6 +11,8 @@ How it can end otherwise than well:
     a search's pruner           the trial ends at the validation that decided, undone; its checkpoint stays
     another sweep's claim       the trial ends at once, undone; the queue holds the stage back. Likewise at a validation
                                 where another has taken the stage over, because this process was stopped for long
+    a node that is to go        the stage saves its state and goes on on another; no failure
+    a run that is to end        the trial ends where it is, its state saved
     a full disk                 the stage waits for room and goes on from its last checkpoint
     anything else               the stage is started again from its last checkpoint: `max_failures` times without a
                                 validation in between, then it has failed
@@ -35,14 +37,16 @@ from mfsweep.errors import MfsweepError
 from mfsweep.run import disk
 from mfsweep.run.group import perform_in_group
 from mfsweep.run.job import Job
+from mfsweep.run.leaving import Leaving, Notice, Stopped, has_stopped
 from mfsweep.run.lost import WORD_SECONDS, TakenOver
 from mfsweep.run.perform import perform
-from mfsweep.run.stage_queue import BEGUN, CLAIMED, ENDED, GIVEN_UP, PAUSED
+from mfsweep.run.stage_queue import BEGUN, CLAIMED, ENDED, GIVEN_UP, PAUSED, STOPPED
 from mfsweep.run.stage_trial import last_line
 from mfsweep.store.lease import Holding
 from mfsweep.train.loop import Progress
 from mfsweep.train.world import World
 
+ENDED_WITH_RUN = "stopped with the run; the next one goes on from its last checkpoint"
 TAKEN_OVER = "stopped: meanwhile another run has taken the stage over"
 
 
@@ -52,19 +56,24 @@ def run_stage(config: dict[str, Any]) -> None:
     end: dict[str, Any] = {ENDED: True}
 
     def work() -> None:
+        if has_stopped(config["scratch"]):  # its turn came too late
+            end[STOPPED] = True
+            return
         with job.folder.claim() as mine:
             if not mine or job.folder.is_done([own.identity() for own in job.evaluations]):
                 end[CLAIMED] = True
                 return
             with _logged(job, mine):
                 if job.resources.workers == 1:
-                    _in_process(job, mine)
+                    _in_process(job, mine, config["scratch"])
                 else:
                     perform_in_group(job, config["scratch"], begun, mine.is_lost)
             if mine.is_lost():
                 end[CLAIMED] = True
             elif is_given_up(job):
                 end[GIVEN_UP] = True
+            elif has_stopped(config["scratch"]):
+                end[STOPPED] = True
 
     _in_spite_of_full_disks(job, work)
     tune.report(end)
@@ -80,7 +89,7 @@ def begun() -> None:
     tune.report({BEGUN: ray.get_runtime_context().get_node_id()})
 
 
-def _in_process(job: Job, mine: Holding) -> None:
+def _in_process(job: Job, mine: Holding, scratch: str) -> None:
     if job.overlay and job.overlay not in sys.path:
         assert "e3nn" not in sys.modules, "architectures with different packages never share a process"
         sys.path.insert(0, job.overlay)
@@ -92,10 +101,14 @@ def _in_process(job: Job, mine: Holding) -> None:
     def loop() -> None:
         torch.set_num_threads(max(1, int(job.resources.cpus_per_worker)))
         device = "cuda" if job.resources.gpus_per_worker else "cpu"
-        perform(job, World.alone(device), report)
+        perform(job, World.alone(device)._replace(is_leaving=notice.came), report)
 
     begun()
-    TorchTrainer(loop, scaling_config=ScalingConfig(num_workers=0)).fit()
+    here = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
+    with Notice(lambda: {0: here}, scratch) as notice:
+        TorchTrainer(loop, scaling_config=ScalingConfig(num_workers=0)).fit()
+    if notice.going and not notice.is_end and not job.is_over():
+        raise Leaving(f"{notice}; its state is saved")
 
 
 def _in_spite_of_full_disks(job: Job, work: Callable[[], None]) -> None:
@@ -128,10 +141,20 @@ def _logged(job: Job, mine: Holding) -> Iterator[None]:
         job.folder.fail(str(error))
     except TakenOver:
         say(TAKEN_OVER)
+    except Stopped:
+        say(ENDED_WITH_RUN)
+    except Leaving as leaving:
+        say(str(leaving))
+        raise
     except Exception as error:
         full = f"the disk of {job.store} is full: {last_line(str(error))}"
         say(full if disk.is_why(error) else traceback.format_exc())
         raise
     else:
         pruning = job.folder.pruning() if job.judged else None
-        say(TAKEN_OVER if mine.is_lost() else f"{pruning.reason}; its checkpoint stays" if pruning else "done")
+        if mine.is_lost():
+            say(TAKEN_OVER)
+        elif pruning:
+            say(f"{pruning.reason}; its checkpoint stays")
+        else:
+            say("done" if job.is_over() else ENDED_WITH_RUN)

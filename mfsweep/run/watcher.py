@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 from mfsweep.errors import ResourceError
 from mfsweep.records import Interruption
 from mfsweep.run import orphans
+from mfsweep.run.leaving import Leaving
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import SweepDisplay
 from mfsweep.run.room import Room
@@ -24,7 +25,9 @@ from mfsweep.run.stage_queue import BEGUN, LOST, StageQueue, Status
 from mfsweep.run.stage_trial import last_line
 from mfsweep.store import StageFolder, StoreFolder
 
-STOPPING = "Stopping: each stage ends at its next checkpoint, which may take a minute. Ctrl-C again does not wait."
+STOPPING = "Stopping: each stage saves its state and ends, which may take a minute. Ctrl-C again does not wait."
+STOP_SECONDS = 30.0
+"""How long the stages have for that: then Tune ends them, and they go on from their last checkpoint next time."""
 LOOK_SECONDS = 15.0
 """Between two looks for worker groups that lost their trial, and at what the autoscaler refuses."""
 
@@ -40,6 +43,7 @@ class SweepWatcher(tune.Callback, tune.Stopper):
         mirror: Mirror,
         store: StoreFolder,
         judge: Callable[[str, dict[str, Any]], None] | None = None,
+        stop: Callable[[], None] = lambda: None,
     ) -> None:
         """Watch nothing yet.
 
@@ -50,6 +54,7 @@ class SweepWatcher(tune.Callback, tune.Stopper):
             mirror: is told.
             store: has the stages' logs.
             judge: takes a stage's key and progress at each validation, and may give the stage up.
+            stop: asks the stages to save their state and to end.
         """
         self._queue = queue
         self._room = room
@@ -57,6 +62,10 @@ class SweepWatcher(tune.Callback, tune.Stopper):
         self._mirror = mirror
         self._store = store
         self._judge = judge
+        self._stop = stop
+        self._interrupt: Callable[[], object] | None = None
+        """What Tune does at an interrupt, once there was one."""
+        self._interrupted = 0.0
         self._orphans = orphans.Orphans()
         self._looked = time.monotonic()
         self._refusals = 0
@@ -80,7 +89,20 @@ class SweepWatcher(tune.Callback, tune.Stopper):
         """Have an interrupt answered at once: Tune takes seconds to bring its trials to an end."""
         if not self._answers:
             self._answers = True
-            answer_interrupts(lambda: self._display.say(STOPPING))
+            answer_interrupts(self._answer)
+        if self._interrupt and time.monotonic() - self._interrupted > STOP_SECONDS:
+            interrupt, self._interrupt = self._interrupt, None
+            interrupt()
+
+    def _answer(self, interrupt: Callable[[], object]) -> None:
+        """Let the stages end by themselves at the first interrupt; leave the second to Tune."""
+        if self._interrupted or not self._queue.begun:
+            interrupt()
+            return
+        self._display.say(STOPPING)
+        self._interrupt, self._interrupted = interrupt, time.monotonic()
+        self._queue.stop()
+        self._stop()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -165,17 +187,16 @@ class SweepWatcher(tune.Callback, tune.Stopper):
             self._display.say(f"cannot write the log of {key}: {error.strerror or error}")
 
 
-def answer_interrupts(say: Callable[[], None]) -> None:
-    """Say something when SIGINT comes, before whoever handles it now; in the main thread, where signals are handled."""
+def answer_interrupts(answer: Callable[[Callable[[], object]], None]) -> None:
+    """Let `answer` have SIGINT, with what whoever handles it now would do; in the main thread, where signals are."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         return
 
-    def answer(number: int, frame: FrameType | None) -> None:
-        say()
-        handler(number, frame)
+    def first(number: int, frame: FrameType | None) -> None:
+        answer(lambda: handler(number, frame))
 
-    signal.signal(signal.SIGINT, answer)
+    signal.signal(signal.SIGINT, first)
 
 
 def _why(trial: Trial) -> str:
@@ -186,7 +207,8 @@ def _why(trial: Trial) -> str:
             # As text: to unpickle the error itself might import torch here.
             text = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2]
             error = last_line(text.partition("\n")[2]) or error
-    return f"lost the worker: {error}"
+    _, left, why = error.partition(f"{Leaving.__name__}: ")
+    return why if left else f"lost the worker: {error}"
 
 
 def take_in(folder: StageFolder, mirror: Mirror) -> None:

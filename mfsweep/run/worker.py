@@ -50,7 +50,7 @@ def _perform(job: Job, world: World, mailbox: Any) -> None:
     ray.get(mailbox.begin.remote(world.rank, node, runtime.current_actor))
     try:
         with Heart(mailbox, world.rank, job.resources.hung_after_s) as heart:
-            perform(job, world._replace(enter=heart.enter), report)
+            perform(job, world._replace(enter=heart.enter, is_leaving=heart.is_leaving), report)
     except MfsweepError as error:
         ray.get(mailbox.end.remote(world.rank, str(error)))
         if not ray.get(mailbox.all_ended.remote(TOGETHER_SECONDS)):

@@ -27,6 +27,7 @@ from mfsweep.errors import TrainingError
 from mfsweep.run.cluster import worker_resources
 from mfsweep.run.hung import Watch
 from mfsweep.run.job import Job
+from mfsweep.run.leaving import Notice, Stopped
 from mfsweep.run.lost import Nodes, TakenOver, host_of, waiting
 from mfsweep.run.mailbox import COMPLETE, Mailbox
 from mfsweep.run.worker import work
@@ -62,6 +63,8 @@ class WorkerGroup:
         """Where the ranks are, once they have begun."""
         self.hung = ""
         """Which ranks were ended because they hung, and why."""
+        self.leaving: Notice | None = None
+        """What asked its job's ranks to save their state and to end there."""
         # Beside this process: a node of the group may go, and take its actors with it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._mailbox: Any = Mailbox.options(scheduling_strategy=here).remote(self.size)
@@ -77,6 +80,8 @@ class WorkerGroup:
     def perform(self, job: Job, begun: Callable[[], None], is_lost: Callable[[], bool]) -> TrainingFailedError | None:
         """Perform a stage and relay its progress; return what ended the group before the stage was done.
 
+        A stage that is asked to leave (`leaving`) ends with its state saved, done or not.
+
         Args:
             job: the stage.
             begun: called in this process when all workers have begun it.
@@ -85,19 +90,37 @@ class WorkerGroup:
         Raises:
             TrainingError: of a rank.
             TakenOver: it has.
+            Stopped: the run is to end, and not all workers have begun the stage.
         """
-        self.step = None
+        self.step = self.leaving = None
         self.stages += 1
         ray.get(self._mailbox.give.remote(job.model_dump(mode="json")))
+        with Notice(lambda: self.nodes, self.kind[-1]) as notice:
+            self._relay(job, begun, is_lost, notice)
+        if error := ray.get(self._mailbox.error.remote()):
+            raise TrainingError(error)
+        if not self._failure:
+            return None
+        if isinstance(self._failure[0], TrainingFailedError):
+            return self._failure[0]
+        raise self._failure[0]
+
+    def _relay(self, job: Job, begun: Callable[[], None], is_lost: Callable[[], bool], notice: Notice) -> None:
+        """Relay a job's progress until it has ended, and what it is asked; arguments as of `perform`."""
         spoken = looked = time.monotonic()
         watch = Watch(job.resources.hung_after_s)
-        ended = False
+        complete = ended = False
         while not ended:
             looked = self._end_hung(watch, looked)
+            if notice.is_end and not complete:
+                raise Stopped
+            if notice.came() and not self.leaving and self.is_alive:
+                self.leaving = notice
+                ray.get(self._mailbox.leave.remote())
             ended = not self.is_alive or ray.get(self._mailbox.all_ended.remote(0))
             for item in ray.get(self._mailbox.take.remote(0 if ended else POLL_SECONDS)) or waiting(spoken):
                 if nodes := item.get(COMPLETE):
-                    self.nodes = nodes
+                    self.nodes, complete = nodes, True
                     begun()
                 else:
                     tune.report(item)
@@ -107,13 +130,6 @@ class WorkerGroup:
                     if job.judged and "step" in item:
                         ray.get(self._mailbox.answer.remote(job.folder.pruning() is None))
                 spoken = time.monotonic()
-        if error := ray.get(self._mailbox.error.remote()):
-            raise TrainingError(error)
-        if not self._failure:
-            return None
-        if isinstance(self._failure[0], TrainingFailedError):
-            return self._failure[0]
-        raise self._failure[0]
 
     def _end_hung(self, watch: Watch, looked: float) -> float:
         """End the ranks that hang, with which the group fails as it does when they die; return when this was."""

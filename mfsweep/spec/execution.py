@@ -1,4 +1,4 @@
-"""`execution:` of a spec: by which kernels a stage's steps are computed. Never part of a stage's identity."""
+"""`execution:` of a spec: by which kernels a stage's steps are computed, and when it is saved. Never its identity."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from mfsweep.spec.base import Bool, Frozen
+from mfsweep.spec.base import Bool, Frozen, NonNegativeFloat
 
 
 class Execution(Frozen):
@@ -27,6 +27,10 @@ class Execution(Frozen):
     pad: Literal["dynamic", "bucketed"] | None = None
     """`bucketed`: batches are filled up with atoms that count nothing, to few sizes (data/padding.py).
     `dynamic`: each batch as large as it is. Default: bucketed for CUDA graphs."""
+
+    checkpoint_every_minutes: NonNegativeFloat = 10
+    """Minutes after which a stage that was not validated meanwhile saves its state, to go on from where its worker
+    dies. It is written beside the steps. 0: at validations alone."""
 
     @property
     def graphs(self) -> bool:

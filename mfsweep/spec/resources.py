@@ -32,6 +32,11 @@ class Resources(Frozen):
     starts its own."""
     memory_per_worker_gib: NonNegativeFloat = 0
     """Memory that Ray reserves for each worker; 0: none."""
+    price_per_hour: NonNegativeFloat | None = None
+    """What a device-hour (an hour of one worker) costs, in any currency: `status`, `fit` and the report tell what was
+    spent. `--price` of a command goes before it."""
+    co2_g_per_kwh: NonNegativeFloat | None = None
+    """Grams of CO2 of a kWh where the sweep runs, for what is said of measured energy."""
 
     @model_validator(mode="after")
     def _refuse_shared_gpus(self) -> Self:

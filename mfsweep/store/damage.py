@@ -15,13 +15,13 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mfsweep.files import sha256
-from mfsweep.records import RECORD_SCHEMA, Plain
+from mfsweep.records import RECORD_SCHEMA
 from mfsweep.spec.wording import problems
 
-_PlainT = TypeVar("_PlainT", bound=Plain)
+_PlainT = TypeVar("_PlainT", bound=BaseModel)
 _SHOWN = 40
 """Characters of a value that a message shows."""
 
@@ -133,7 +133,7 @@ def _validated(path: Path, found: Any, kind: type[_PlainT]) -> _PlainT | Damage:
         return _damaged(path, _said(error, kind, found))
 
 
-def _said(error: ValidationError, kind: type[Plain], found: Any) -> str:
+def _said(error: ValidationError, kind: type[BaseModel], found: Any) -> str:
     """Return the first thing that is wrong with plain data, in the words in which errors of specs are told."""
     first = problems(error.errors(), kind, found)[0]
     place = ".".join(map(str, first.place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from mfsweep.records import BestCheckpoint, EvaluationRecord, Interruption, Prun
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
 from mfsweep.store.lease import Holding, holding, is_held
+from mfsweep.usage_record import UsagePart
 
 
 class StageFolder:
@@ -40,6 +42,7 @@ class StageFolder:
         self.last = self.checkpoints / "last.pt"
         self.evaluations = path / "evaluations"
         self.physics = path / "physics"
+        self.usage = path / "usage"
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[Holding]:
@@ -127,6 +130,11 @@ class StageFolder:
                     found.append(Interruption.model_validate_json(line))
         return found
 
+    def usage_parts(self) -> list[UsagePart]:
+        """Return what the processes of the stage have used so far; a file that is damaged is left out."""
+        read = (damage.read(path, UsagePart) for path in sorted(self.usage.glob("*.json")))
+        return [found for found in read if isinstance(found, UsagePart)]
+
     @property
     def record_path(self) -> Path:
         """Return where the record lies once the training is done."""
@@ -150,7 +158,7 @@ class StageFolder:
     @property
     def is_tidy(self) -> bool:
         """Return whether nothing lies there that only a training that goes on needs."""
-        return not (self.last.exists() or self.metrics.exists())
+        return not (self.last.exists() or self.metrics.exists() or self.usage.exists())
 
     def tidy(self) -> None:
         """Remove what a trained stage no longer needs: last.pt, and the plain metrics file for its compressed one.
@@ -165,6 +173,7 @@ class StageFolder:
         if record is None or any(map(self.damaged_weights, record.kept)):
             return
         self.last.unlink(missing_ok=True)  # first: it makes room for the other
+        shutil.rmtree(self.usage, ignore_errors=True)  # the record has the sum
         pack(self.metrics)
 
     def evaluation_paths(self, evaluation: dict[str, Any]) -> tuple[Path, Path]:

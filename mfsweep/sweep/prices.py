@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from mfsweep.plan.cost import HOUR, Estimator
+from mfsweep.analysis.spent import CostRates
+from mfsweep.errors import SpecError
+from mfsweep.plan.cost import HOUR, OWN, Estimator
 from mfsweep.prepare import Plan
+from mfsweep.spec.stage import Training
 from mfsweep.sweep.cost_tables import tables
 
 
@@ -53,6 +56,35 @@ def prices(plan: Plan) -> StagePrices:
         else:
             found[key] = expected[key] * factor.get(node.name, rest)
     return StagePrices(found, "h")
+
+
+def expected(plan: Plan) -> Callable[[Training], float]:
+    """Return what tells how long a stage will take: by the cost model, or in steps where that knows too little."""
+    try:
+        estimator = Estimator(tables(plan.store, None, None))
+    except SpecError:  # a table of seconds is no reason not to run
+        estimator = Estimator([OWN])
+    in_steps = any(estimator.cost(node.training).hours is None for node in plan.graph.nodes.values())
+
+    def seconds(training: Training) -> float:
+        cost = estimator.cost(training)
+        return float(cost.steps) if in_steps or cost.hours is None else HOUR * sum(cost.hours.values())
+
+    return seconds
+
+
+def rates_of(plan: Plan, price: float | None = None, grams: float | None = None) -> CostRates:
+    """Return what a device-hour costs and a kWh emits, by the spec where the user does not say it.
+
+    Args:
+        plan: of the spec.
+        price: of a device-hour.
+        grams: CO2 of a kWh.
+    """
+    resources = plan.spec.experiment.resources
+    return CostRates(
+        resources.price_per_hour if price is None else price, resources.co2_g_per_kwh if grams is None else grams
+    )
 
 
 def _measured(plan: Plan) -> Iterable[tuple[str, float]]:

@@ -19,6 +19,7 @@ from mfsweep.analysis.figures import Residual
 from mfsweep.analysis.frame import frame
 from mfsweep.analysis.gallery import gallery
 from mfsweep.analysis.law import Law
+from mfsweep.analysis.spent import ALL, Spent, spent_by_law, spent_in_all
 from mfsweep.analysis.table import points_csv
 from mfsweep.analysis.tables import claim_table, gain_table, law_table
 from mfsweep.analysis.transfer import FitRequest
@@ -30,6 +31,7 @@ from mfsweep.report_records import ClaimRecord
 from mfsweep.store import SweepFolder
 from mfsweep.sweep import facts, residuals, searching
 from mfsweep.sweep.budget import basis
+from mfsweep.sweep.prices import rates_of
 from mfsweep.sweep.requirements import require_same_versions
 from mfsweep.sweep.unpaid import unpaid
 
@@ -76,9 +78,17 @@ class Results:
         return frame(self.plan.store, [(self.plan.name, self.study.cells)])
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the fits as JSON rows, and behind them what a search has found, a row a study."""
+        """Return the fits as JSON rows; behind them what a search has found, a row a study, and what was spent."""
         rows = [row for law in self.analysis.laws for row in law.as_rows()]
-        return rows + [{"search": study.name, **study.as_json()} for study in self.study.search]
+        rows += [{"search": study.name, **study.as_json()} for study in self.study.search]
+        return rows + [{"spent": what, **one.as_json()} for what, one in self.spent.items()]
+
+    @cached_property
+    def spent(self) -> dict[str, Spent]:
+        """Return what all trained stages have cost, and what each law of the spec rests on."""
+        records, rates = self.analysis.records, self.study.rates
+        whole = spent_in_all(records, self.study.cells, rates)
+        return {ALL: whole, **spent_by_law(records, self.analysis.laws, rates)}
 
     def print(self, console: Console) -> None:
         """Print a table for each law, with its verdict, and what pre-training changed."""
@@ -92,6 +102,10 @@ class Results:
         searching.print_found(self.study.search, console)
         if self.analysis.claims:
             console.print(claim_table(self.analysis.claims))
+        for what, one in self.spent.items():
+            if one.stages:
+                said = one.sentence("All stages" if what == ALL else f"What {what} rests on")
+                console.print(f"{said}.", soft_wrap=True, markup=False, highlight=False)
         for one in self.analysis.mixed:
             console.print(one.sentence, style="yellow", soft_wrap=True, markup=False)
 
@@ -147,6 +161,7 @@ def analyse(plan: Plan) -> Results:
         unpaid=unpaid(plan),
         search=searching.found_by(plan),
         parts=facts.parts(plan),
+        rates=rates_of(plan),
         look=facts.look(plan),
     )
     return Results(plan, replace(study, basis=basis(plan, study)))

@@ -29,6 +29,7 @@ from mfsweep.run.tracking import Tracker, Untracked
 from mfsweep.store import DEFAULT_STORE, StoreFolder
 from mfsweep.sweep import results, searching, until
 from mfsweep.sweep.came_out import CameOut, came_out
+from mfsweep.sweep.prices import expected
 from mfsweep.sweep.requirements import require_same_versions
 from mfsweep.sweep.tracking import loading, mirror_others, tracked, uri_of_spec
 
@@ -216,7 +217,7 @@ def _trained(
             display.failed = lambda key, stage: failed(plan.name, stage, plan.store.stage(key).failure() or "no word")
         if growing:
             display.grow(plan.graph, growing.progress)
-        return sweep.run(plan, room, display, tracker, growing)
+        return sweep.run(plan, room, display, tracker, growing, expected(plan))
 
 
 def _show_results(plan: Plan, console: Console) -> tuple[list[Path], CameOut]:

@@ -5,22 +5,24 @@ Whoever sees the store can tell it, on any machine, and no run is asked.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mfsweep.analysis.spent import Spent, device_of, spent
 from mfsweep.plan.cost import HOUR, Estimator, steps
 from mfsweep.plan.graph import Node
 from mfsweep.plan.left import COVERED, Left, StageToCome, left
 from mfsweep.prepare import Plan
 from mfsweep.quantities import count, span
-from mfsweep.records import Record
+from mfsweep.records import CellRecord
 from mfsweep.store.pace import Pace, read_pace
 from mfsweep.sweep.cost_tables import tables
+from mfsweep.sweep.prices import rates_of
 from mfsweep.sweep.status import StageStatus, status
+from mfsweep.usage_record import UsagePart
 
 MOST_DONE = 0.98
 """Share of a stage that goes on which is taken as done at most: it may still be evaluated."""
@@ -43,8 +45,17 @@ class Standing:
     at_a_time: int
     spent: Mapping[str, float]
     """Device -> hours of it, all workers of all stages."""
-    price: float | None = None
-    """What a device-hour costs."""
+    trained: Spent
+    """What the trained stages have cost."""
+    cells: Sequence[tuple[CellRecord, Spent]]
+    """The same of each cell's."""
+    usage: Mapping[str, tuple[UsagePart, ...]]
+    """Key -> what each process of a stage that goes on uses of its device."""
+
+    @property
+    def price(self) -> float | None:
+        """Return what a device-hour costs."""
+        return self.trained.rates.price
 
     @property
     def counts(self) -> dict[str, int]:
@@ -71,6 +82,11 @@ class Standing:
         if not self.is_over:
             yield self._left()
         yield self._cost()
+        if self.trained.energy:
+            yield f"Energy of trained stages: {self.trained.energy}"
+        for one in self.stages:
+            if parts := self.usage.get(one.key):
+                yield f"on its devices: {one.title}: {'; '.join(map(_use, parts))}"
         for one in self.stages:
             if one.state == "failed":
                 yield f"failed: {one.title}: {(one.reason or '').strip().splitlines()[0]} ({one.log})"
@@ -101,7 +117,7 @@ class Standing:
         money = {} if self.price is None else {"price": self.price, "spent_cost": self.price * sum(self.spent.values())}
         if money and self.hours_to_come is not None:
             money["cost_to_come"] = self.price * self.hours_to_come  # pyright: ignore[reportOptionalOperand] (has a price)
-        rows = [one.as_json() | (self.paces[one.key]._asdict() if one.key in self.paces else {}) for one in self.stages]
+        rows = [self._row(one) for one in self.stages]
         return {
             "name": self.name,
             "time": self.time,
@@ -112,18 +128,35 @@ class Standing:
             "device_hours": dict(self.spent),
             "device_hours_to_come": self.hours_to_come,
             **money,
+            "spent": self.trained.as_json(),
             "stages": rows,
+            "cells": [{"values": dict(cell.values), **own.as_json()} for cell, own in self.cells],
         }
 
+    def _row(self, one: StageStatus) -> dict[str, Any]:
+        row = one.as_json() | (self.paces[one.key]._asdict() if one.key in self.paces else {})
+        if one.record:
+            row["usage"] = one.record.usage and one.record.usage.model_dump(mode="json")
+            row["spent"] = spent([one.record], self.trained.rates).as_json()
+        elif one.key in self.usage:
+            row["devices"] = [part.model_dump(mode="json") for part in self.usage[one.key]]
+        return row
 
-def standing(plan: Plan, price: float | None = None) -> Standing:
+
+def standing(plan: Plan, price: float | None = None, co2: float | None = None) -> Standing:
     """Return where a plan's sweep stands now.
 
     Args:
         plan: as the store is now.
-        price: of a device-hour, in any currency.
+        price: of a device-hour, in any currency; default: the spec's.
+        co2: grams of a kWh; default: the spec's.
     """
     rows = status(plan)
+    rates = rates_of(plan, price, co2)
+    records = {row.key: row.record for row in rows if row.record}
+    cells = [
+        (cell, spent([records[key] for key in cell.stages.values() if key in records], rates)) for cell in plan.cells()
+    ]
     paces = {
         row.key: pace
         for row in rows
@@ -142,7 +175,9 @@ def standing(plan: Plan, price: float | None = None) -> Standing:
         left=_left(plan, rows, to_do, paces, at_a_time),
         at_a_time=at_a_time,
         spent=_spent(rows, paces, plan),
-        price=price,
+        trained=spent(records.values(), rates),
+        cells=cells,
+        usage={row.key: parts for row in rows if row.state == "running" and (parts := _used(plan, row.key))},
     )
 
 
@@ -191,7 +226,7 @@ def _spent(rows: Sequence[StageStatus], paces: Mapping[str, Pace], plan: Plan) -
     spent: dict[str, float] = {}
     for row in rows:
         if row.record:
-            device = _device(row.record)
+            device = device_of(row.record)
             spent[device] = spent.get(device, 0.0) + row.record.seconds * row.record.workers / HOUR
     usual = max(spent, key=lambda device: spent[device], default="an unknown device")
     going_on = sum(pace.seconds for pace in paces.values()) * plan.spec.experiment.resources.workers / HOUR
@@ -200,8 +235,21 @@ def _spent(rows: Sequence[StageStatus], paces: Mapping[str, Pace], plan: Plan) -
     return spent
 
 
-def _device(record: Record) -> str:
-    with contextlib.suppress(IndexError):
-        machine = record.machines[0]
-        return machine.name if machine.device == "cuda" else f"CPU workers on {machine.name}"
-    return "an unknown device"
+def _used(plan: Plan, key: str) -> tuple[UsagePart, ...]:
+    """Return the newest part of each rank of a stage that says something of its device."""
+    newest: dict[int, UsagePart] = {}
+    for part in sorted(plan.store.stage(key).usage_parts(), key=lambda part: part.time):
+        newest[part.rank] = part
+    return tuple(part for _, part in sorted(newest.items()) if part.now is not None or part.joules is not None)
+
+
+def _use(part: UsagePart) -> str:
+    """Say what one process uses of its device."""
+    said = [f"rank {part.rank} on {part.host}"]
+    if part.now is not None and part.utilisation is not None:
+        said.append(f"GPU {part.now:.0%} busy now, {part.utilisation:.0%} on average")
+    if part.memory_gib is not None:
+        said.append(f"{part.memory_gib:.1f} GiB at most")
+    if part.joules is not None and part.seconds > 0:
+        said.append(f"{part.joules / part.seconds:.0f} W on average")
+    return ", ".join(said)

@@ -9,9 +9,10 @@ from mfsweep.analysis.page.blocks import BulletList, LargeNumbers, Section, Sort
 from mfsweep.analysis.page.render import page
 from mfsweep.files import write_text
 from mfsweep.sweep.standing import Standing
+from mfsweep.sweep.status import StageStatus
 
-HEAD = ("stage", "state", "step", "of", "structures/s", "validation", "key", "why")
-_TEXT = frozenset({0, 1, 5, 6, 7})
+HEAD = ("stage", "state", "step", "of", "structures/s", "GPU busy", "validation", "key", "why")
+_TEXT = frozenset({0, 1, 6, 7, 8})
 
 
 def write_status_page(path: Path, standing: Standing, every: float | None) -> None:
@@ -43,7 +44,16 @@ def _rows(standing: Standing) -> Iterator[list[str]]:
             f"{record.steps:,}" if record else f"{pace.step:,}" if pace else "",
             f"{pace.limit:,}" if pace and not record else "",
             f"{pace.structures_per_second:,.0f}" if pace and not record else "",
+            _busy(standing, one),
             f"{error[0]} {error[1]:.4g}" if error else "",
             one.key,
             (one.reason or "").strip().partition("\n")[0],
         ]
+
+
+def _busy(standing: Standing, one: StageStatus) -> str:
+    """Return the share of the time in which the GPUs of a stage computed: now, or of a trained one on average."""
+    used = [part.now for part in standing.usage.get(one.key, ()) if part.now is not None]
+    if one.record and one.record.usage and one.record.usage.utilisation is not None:
+        used = [one.record.usage.utilisation]
+    return f"{sum(used) / len(used):.0%}" if used else ""

@@ -173,18 +173,19 @@ class Sweep:
 
         return status(self.plan(tell_damage=True))
 
-    def standing(self, *, price: float | None = None) -> Standing:
+    def standing(self, *, price: float | None = None, co2: float | None = None) -> Standing:
         """Return where it stands: how far and how fast its stages are, the time left, the cost, what failed.
 
         Args:
-            price: of a device-hour, in any currency.
+            price: of a device-hour, in any currency; default: the spec's.
+            co2: grams of a kWh; default: the spec's.
 
         Raises:
             MfsweepError: as of `plan`.
         """
         from mfsweep.sweep.standing import standing
 
-        return standing(self.plan(tell_damage=True), price)
+        return standing(self.plan(tell_damage=True), price, co2)
 
     def audit(
         self,

@@ -69,6 +69,26 @@ def save(path: Path, content: dict[str, Any]) -> None:
     write_file(path, write)
 
 
+def copied(content: Any) -> Any:
+    """Return plain data of which nothing changes any more: every tensor, copied to the CPU's memory.
+
+    Tensors that are one stay one.
+    """
+    known: dict[tuple[Any, ...], Tensor] = {}
+
+    def copy(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            same = value.data_ptr(), value.dtype, value.shape, value.stride()
+            if same not in known or not value.numel():
+                known[same] = value.detach().to("cpu", copy=True)
+            return known[same]
+        if isinstance(value, dict):
+            return {key: copy(inner) for key, inner in value.items()}
+        return [copy(inner) for inner in value] if isinstance(value, list) else value
+
+    return copy(content)
+
+
 def load(path: Path) -> dict[str, Any]:
     """Read a file written by `save`, its tensors on the CPU.
 

@@ -1,7 +1,8 @@
 """One training from start, or from its last checkpoint, to its end.
 
-Between validations the steps run without looking up; at a validation everything is decided, logged and saved, in this
-order: metrics file, last.pt, report. So whenever the process is killed, what last.pt says is in the metrics file.
+At a validation everything is decided, logged and saved, in this order: metrics file, last.pt, report. Between
+validations the steps run without looking up, but for a checkpoint now and then (between.py), in the same order. So
+whenever the process is killed, what last.pt says is in the metrics file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from mfsweep.files import set_aside
 from mfsweep.metrics_file import append, cut, line
 from mfsweep.spec.execution import Execution
 from mfsweep.spec.stage import Training
-from mfsweep.train.checkpoint import load, load_step, save, save_weights
+from mfsweep.train.between import Due, StateWriter
+from mfsweep.train.checkpoint import copied, load, load_step, save, save_weights
 from mfsweep.train.execution import Ran, choose
 from mfsweep.train.inheritance import Inheritance
 from mfsweep.train.schedule import HeadReason, Reason, head_reason
@@ -110,10 +112,10 @@ def train(
         parent: the selected.pt of the stage to start from, or the model file (`training.file`).
         world: this rank among its group.
         report: called on rank 0 at every validation, when the state is saved; False stops the training there.
-        execution: by which kernels its steps are computed.
+        execution: by which kernels its steps are computed, and how often its state is saved between validations.
 
     Returns:
-        What it gave, or None on every rank where `report` stopped it.
+        What it gave, or None on every rank where `report` stopped it, or the machine of a rank is about to go.
 
     Raises:
         TrainingError: a loss that is not finite, a parent or checkpoint that does not fit, an unknown `select_on`.
@@ -132,21 +134,39 @@ def train(
         cut(metrics, state.step)
     chosen = choose(execution, state, view, world)
     earlier = state.seconds
-    while state.stop_reason is None:
-        period = optimise(state, view, _next_validation(training, state.step), world, chosen)
-        found = validate(state, view, validations, world)
-        rate = state.plateau.learning_rate
-        state.observe(found)
-        state.seconds = earlier + time.monotonic() - began
-        go_on = True
-        if world.rank == 0:
-            speed = float(period.counts.sum() / period.seconds)
-            append(metrics, _lines(state, period, {**found, "learning_rate": rate, "structures_per_second": speed}))
-            save(checkpoints / LAST, state.dump())
-            limit = training.recipe.max_steps
-            go_on = report(Progress(state.step, limit, period.mean_loss, rate, speed, found))
-        if not world.agree(flag=go_on):
-            return None
+    with StateWriter(metrics, checkpoints / LAST) as writer:
+        due = Due(execution.checkpoint_every_minutes, world, lambda: writer.is_busy)
+        while state.stop_reason is None:
+            until = _next_validation(training, state.step)
+            period = optimise(state, view, until, world, chosen, due.is_due)
+            whole = state.unvalidated = period.after(state.unvalidated)
+            lines = _step_lines(state, period) if world.rank == 0 else []
+            state.seconds = earlier + time.monotonic() - began
+            if state.step < until:
+                if world.rank == 0:
+                    writer.begin(lines, copied(state.dump()))
+                due.saved()
+                if not due.is_leaving:
+                    continue
+                writer.wait()
+                world.agree(flag=False)  # no rank leaves before rank 0 has written
+                return None
+            found = validate(state, view, validations, world)
+            rate = state.plateau.learning_rate
+            state.observe(found)
+            state.seconds = earlier + time.monotonic() - began
+            go_on = True
+            if world.rank == 0:
+                speed = whole.structures_per_second
+                writer.wait()
+                measured = {**found, "learning_rate": rate, "structures_per_second": speed}
+                append(metrics, [*lines, _validation_line(state, measured)])
+                save(checkpoints / LAST, state.dump())
+                limit = training.recipe.max_steps
+                go_on = report(Progress(state.step, limit, whole.mean_loss, rate, speed, found))
+            due.saved()
+            if not world.agree(flag=go_on):
+                return None
     return _finish(state, checkpoints, world, chosen.ran)
 
 
@@ -168,8 +188,8 @@ def _next_validation(training: Training, step: int) -> int:
     return until if limit is None else min(until, limit)
 
 
-def _lines(state: TrainingState, period: Period, validation: dict[str, float]) -> list[str]:
-    """Return the metrics file's lines of one period: one a step, then the validation's."""
+def _step_lines(state: TrainingState, period: Period) -> list[str]:
+    """Return the metrics file's lines of some steps, one for each."""
     lines = []
     for row, time_ in enumerate(period.times):
         losses, counts = period.losses[row], period.counts[row]
@@ -184,7 +204,12 @@ def _lines(state: TrainingState, period: Period, validation: dict[str, float]) -
             found[f"{path}.expected"] = float(finished.expected)
             found[f"{path}.fill"] = finished.fill
         lines.append(line(period.first + row + 1, found, time_))
-    return [*lines, line(state.step, validation | _shares(state.sampler.shares()), time.time())]
+    return lines
+
+
+def _validation_line(state: TrainingState, validation: dict[str, float]) -> str:
+    """Return the metrics file's line of a validation."""
+    return line(state.step, validation | _shares(state.sampler.shares()), time.time())
 
 
 def _shares(sets: list[SetShare]) -> dict[str, float]:

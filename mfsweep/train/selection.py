@@ -90,16 +90,16 @@ class Selection(NamedTuple):
 
     def state(self) -> dict[str, Any]:
         """Return plain data and tensors."""
-        assert self.selected is not None, "saved after a validation"
         return {
-            "selected": self.selected._asdict(),
+            "selected": self.selected._asdict() if self.selected else None,
             "heads": {head: best._asdict() for head, best in self.heads.items()},
         }
 
     def restored(self, state: Mapping[str, Any]) -> Selection:
         """Return the selection whose `state` this is."""
         heads = {head: BestWeights(**best) for head, best in state["heads"].items()}
-        return self._replace(selected=BestWeights(**state["selected"]), heads=heads)
+        selected = BestWeights(**state["selected"]) if state["selected"] else None
+        return self._replace(selected=selected, heads=heads)
 
 
 def selection(

@@ -21,6 +21,7 @@ from mfsweep.models.base import Potential
 from mfsweep.models.registry import build
 from mfsweep.spec.data import TEST_SUBSET
 from mfsweep.spec.stage import Training
+from mfsweep.train.between import Unvalidated
 from mfsweep.train.checkpoint import DTYPES, Weights
 from mfsweep.train.inheritance import Inheritance, compare
 from mfsweep.train.parameters import Flat, trained
@@ -78,6 +79,8 @@ class TrainingState:
         self.step = 0
         self.seconds = 0.0
         """Wall time so far, of all processes that worked on it."""
+        self.unvalidated: Unvalidated | None = None
+        """What the steps since the last validation gave; None at a validation."""
 
     def _model(self, view: DataView, path: Path | None, world: World) -> Potential:
         """Return the model before the first step, on the device."""
@@ -118,6 +121,7 @@ class TrainingState:
 
     def observe(self, metrics: Mapping[str, float]) -> None:
         """Take in a validation: keep weights that are better, drop the learning rates, or stop."""
+        self.unvalidated = None
         self.selection = self.selection.updated(self.step, metrics, self.flat.snapshot())
         schedule, before = self.training.recipe.schedule, self.plateau.learning_rate
         self.plateau = advance(self.plateau, schedule, self.step, self.selection.select_on.value(metrics))
@@ -153,6 +157,7 @@ class TrainingState:
             "sampler": self.sampler.state(),
             "tally": self.tally.state(),
             "selection": self.selection.state(),
+            "unvalidated": self.unvalidated.state() if self.unvalidated else None,
         }
 
     def restore(self, content: Mapping[str, Any]) -> None:
@@ -180,6 +185,8 @@ class TrainingState:
         self.sampler.restore(content["sampler"])
         self.tally.restore(content["tally"])
         self.selection = self.selection.restored(content["selection"])
+        period = content.get("unvalidated")
+        self.unvalidated = Unvalidated.restored(period) if period else None
 
 
 def average_neighbours(view: DataView, cutoff: float) -> float:

@@ -1,4 +1,4 @@
-"""The optimiser steps between two validations.
+"""The optimiser steps between two validations, or up to a checkpoint between them.
 
 No DistributedDataParallel: it averages gradients over ranks and wants the same graph on each. Here a step's batches
 are fixed before they are shared out (rank r of W takes every W-th), they differ in head and in whether forces are
@@ -23,6 +23,7 @@ from mfsweep.data.batch import Batch, assemble
 from mfsweep.data.sampler import DrawnBatch, Pass
 from mfsweep.data.view import DataView
 from mfsweep.errors import TrainingError
+from mfsweep.train.between import Unvalidated
 from mfsweep.train.execution import Chosen, Ran, task_of
 from mfsweep.train.loss import summed_loss
 from mfsweep.train.state import TrainingState
@@ -33,7 +34,7 @@ from mfsweep.train.world import World
 
 
 class Period(NamedTuple):
-    """What the steps between two validations gave. M label methods, K steps."""
+    """What some steps between two validations gave. M label methods, K steps."""
 
     first: int
     """The step before them."""
@@ -49,10 +50,13 @@ class Period(NamedTuple):
     """Structures that all ranks together trained on in each of these passes."""
     seconds: float
 
-    @property
-    def mean_loss(self) -> float:
-        """Return the mean loss of all structures of the period."""
-        return float(self.losses.sum() / self.counts.sum())
+    def after(self, earlier: Unvalidated | None) -> Unvalidated:
+        """Return what these steps and those before them gave."""
+        if earlier is None:
+            return Unvalidated(self.losses, self.counts, self.seconds)
+        losses = np.concatenate([earlier.losses, self.losses])
+        counts = np.concatenate([earlier.counts, self.counts])
+        return Unvalidated(losses, counts, earlier.seconds + self.seconds)
 
 
 class _Predicted(NamedTuple):
@@ -88,8 +92,15 @@ EAGER = Chosen(None, Ran())
 """Eager PyTorch, batch by batch."""
 
 
-def optimise(state: TrainingState, view: DataView, until: int, world: World, chosen: Chosen = EAGER) -> Period:
-    """Run optimiser steps up to and with step `until`, on every rank together.
+def optimise(
+    state: TrainingState,
+    view: DataView,
+    until: int,
+    world: World,
+    chosen: Chosen = EAGER,
+    pauses: Callable[[], bool] = lambda: False,
+) -> Period:
+    """Run optimiser steps up to and with step `until`, or fewer, on every rank together.
 
     Args:
         state: the training; it moves on.
@@ -97,6 +108,7 @@ def optimise(state: TrainingState, view: DataView, until: int, world: World, cho
         until: the step to stop after.
         world: this rank among its group.
         chosen: what computes the batches.
+        pauses: whether the steps end after the next one, which is asked before each; the same on every rank.
 
     Raises:
         TrainingError: a loss that is not finite (the text names step, method and structures), or a pass that did not
@@ -125,7 +137,7 @@ def optimise(state: TrainingState, view: DataView, until: int, world: World, cho
         return _Step(step, state.sampler.passes(), [ready(drawn) for drawn in step[world.rank :: world.size]])
 
     began = time.monotonic()
-    for row, step in enumerate(_ahead(prepare, number, world)):
+    for row, step in enumerate(_ahead(prepare, number, world, pauses)):
         for drawn in step.drawn:
             counts[row, methods.index(drawn.method)] += len(drawn.indices)
         count = int(counts[row].sum())
@@ -141,6 +153,7 @@ def optimise(state: TrainingState, view: DataView, until: int, world: World, cho
         history.append(step.drawn)
         passes.append(step.passes)
         times.append(time.time())
+    losses, counts = losses[: len(times)], counts[: len(times)]
     world.sum_(losses)
     state.tally.gather({PassId(drawn.set, drawn.number) for step in history for drawn in step}, world)
     finished = [PassId(done.set, done.number) for step in passes for done in step]
@@ -150,19 +163,27 @@ def optimise(state: TrainingState, view: DataView, until: int, world: World, cho
     return period
 
 
-def _ahead(prepare: Callable[[], _Step], number: int, world: World) -> Iterator[_Step]:
-    """Yield so many steps; beside a GPU that computes one, a thread prepares the next."""
+def _ahead(prepare: Callable[[], _Step], number: int, world: World, pauses: Callable[[], bool]) -> Iterator[_Step]:
+    """Yield so many steps, or fewer; beside a GPU that computes one, a thread prepares the next."""
+    # A step that was prepared is computed: the sampler stands behind it.
     if world.device.type != "cuda":
-        for _ in range(number):
-            yield prepare()
+        for row in range(number):
+            step = prepare()
+            last = row + 1 < number and pauses()
+            yield step
+            if last:
+                return
         return
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(prepare)
         for row in range(number):
             step = coming.result()
-            if row + 1 < number:
+            last = row + 1 == number or pauses()
+            if not last:
                 coming = thread.submit(prepare)
             yield step
+            if last:
+                return
 
 
 def _computation(state: TrainingState, chosen: Chosen) -> Callable[[Labelled, Task, int], tuple[Tensor, Tensor]]:

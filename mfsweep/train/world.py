@@ -18,6 +18,8 @@ class World(NamedTuple):
     device: torch.device
     enter: Callable[[], object] = lambda: None
     """Called before each collective: how whoever watches the ranks knows which of them the others wait for."""
+    is_leaving: Callable[[], bool] = lambda: False
+    """Whether this rank's machine is about to go: then the training saves its state and ends here."""
 
     @classmethod
     def alone(cls, device: str | torch.device = "cpu") -> World:

@@ -239,6 +239,35 @@ def test_a_lost_node_is_no_failure_and_is_said_in_log_screen_and_record(spec, tm
     assert same(weights(store), weights(tmp_path / "undisturbed"))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_node_that_is_about_to_go_is_left_with_the_state_saved(spec, tmp_path, workers):
+    path, store, first = spec(sizes="[20]", steps=600), tmp_path / "store", "a" * 56
+    text = (
+        path.read_text()
+        .replace("validate_every: 5", "validate_every: 500")
+        .replace("workers: 2", f"workers: {workers}")
+    )
+    path.write_text(text + "execution: {checkpoint_every_minutes: 0.02}\n")
+    with cluster() as made:
+        made.add_node(node_id=first, CPU=2)
+        submit(made, path, store, "spot", wait=False)
+        until(lambda: any(metrics.stat().st_size for metrics in (store / "stages").glob("*/metrics.jsonl")))
+        made.add_node(CPU=2)
+        made.drain(first, 600)
+        until(lambda: "succeeded" in job(made, "status", "spot").stdout, 240)
+        said = job(made, "logs", "spot").stdout
+        (folder,) = StoreFolder(store).stages()
+        path.write_text(text + "execution: {checkpoint_every_minutes: 0}\n")
+        undisturbed = submit(made, path, tmp_path / "undisturbed", "undisturbed")
+        assert undisturbed.returncode == 0, undisturbed.stdout
+    (left,) = folder.record().interruptions
+    assert "is about to go; its state is saved" in left.what
+    assert f"again  pretrain pretrain_size=20: {left.what}" in said
+    steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
+    assert steps == list(range(1, 601)), "no step lost, none twice"
+    assert same(weights(store), weights(tmp_path / "undisturbed"))
+
+
 def test_the_same_spec_run_twice_at_once_trains_and_shows_each_stage_once(spec, tmp_path):
     path, store = spec(sizes="[20, 30, 40, 60]", steps=100), tmp_path / "store"
     store.mkdir()

@@ -1,6 +1,7 @@
 """What is said of lost workers, and which of them count as failures; the groups are played, the trial's part is real."""
 
 import json
+import sys
 from types import MappingProxyType, SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from mfsweep.errors import TrainingError
 from mfsweep.run import group, lost
+from mfsweep.run.leaving import Notice
 from mfsweep.store import StageFolder
 
 DIED = WorkerHealthCheckFailedError("A worker health check failed.", ActorDiedError())
@@ -28,6 +30,7 @@ class Played:
         self._end = self.script.pop(0)
         self.step = self._end.get("step")
         self.hung = self._end.get("hung", "")
+        self.leaving = self._end.get("leaving")
 
     def perform(self, _job, begun, _is_lost):
         begun()
@@ -49,7 +52,7 @@ def follow(patch, script, report):
 
 def stage_in(folder, max_failures):
     resources = SimpleNamespace(max_failures=max_failures, workers=2, keep_workers=False)
-    return SimpleNamespace(folder=folder, resources=resources, overlay=None)
+    return SimpleNamespace(folder=folder, resources=resources, overlay=None, is_over=lambda: False)
 
 
 @pytest.fixture
@@ -92,6 +95,36 @@ def test_a_node_that_went_away_is_no_failure(play):
         "lost the node host-0 with rank 0 and host-1 with rank 1"
     ] * 5
     assert folder.log.read_text().count("not counted as a failure") == 5
+
+
+def noticed(*, going=None, is_end=False):
+    notice = Notice(dict, "scratch")
+    notice.going, notice.is_end = going or {}, is_end
+    return notice
+
+
+def test_a_node_that_is_about_to_go_is_left_and_no_failure(play):
+    leaves = {"leaving": noticed(going={"host-0": [0], "host-1": [1, 2]}), "step": 7}
+    folder, reported = play(*[leaves] * 4, {}, max_failures=0)
+    why = "the node host-0 with rank 0 and host-1 with rank 1, 2 is about to go; its state is saved"
+    assert [(one.what, one.step) for one in folder.interruptions()] == [(why, 7)] * 4
+    assert reported == [{group.LOST: why}] * 4
+    assert folder.log.read_text().count("starts again from its last checkpoint (not counted as a failure)") == 4
+
+
+def test_a_stage_that_is_over_or_ends_with_its_run_starts_no_other_group(play, monkeypatch):
+    ends = {"leaving": noticed(going={"host-0": [0]}, is_end=True)}
+    folder, reported = play(ends)
+    assert (folder.interruptions(), reported) == ([], [])
+    monkeypatch.setattr(
+        sys.modules[__name__], "stage_in", lambda *own, made=stage_in: vary(made(*own), is_over=lambda: True)
+    )
+    folder, reported = play({"leaving": noticed(going={"host-0": [0]})}, name="over")
+    assert (folder.interruptions(), reported) == ([], [])
+
+
+def vary(space, **fields):
+    return SimpleNamespace(**{**vars(space), **fields})
 
 
 def test_a_rank_that_was_ended_because_it_hung_is_named_with_the_reason_and_counts(play):

@@ -1,10 +1,14 @@
 """Which rank is said to hang: of ranks that are played, by their pulses alone."""
 
 import threading
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.exceptions import GetTimeoutError, RayActorError
 
+from mfsweep.run import hung
 from mfsweep.run.hung import LONGEST_LOOK, Heart, Pulse, Watch
 
 LIMIT = 10
@@ -84,8 +88,14 @@ def test_one_that_has_ended_its_job_is_not_missed():
         assert watch.look({0: ranks.pulses[0]}, 1) == {}, "rank 0 evaluates alone"
 
 
-def test_a_heart_beats_until_it_ends_and_counts_collectives():
+def test_a_heart_beats_until_it_ends_and_counts_collectives(monkeypatch):
     said, beaten = [], threading.Event()
+
+    def answered(answer, timeout):
+        assert timeout == 0, "a mailbox that is slow holds no beat up"
+        return answer
+
+    monkeypatch.setattr(hung, "ray", SimpleNamespace(get=answered))
 
     class Beat:
         @staticmethod
@@ -93,6 +103,7 @@ def test_a_heart_beats_until_it_ends_and_counts_collectives():
             said.append((rank, pulse))
             if len(said) > 3:
                 beaten.set()
+            return len(said) == 2  # once is enough
 
     class Mailbox:
         beat = Beat
@@ -100,8 +111,21 @@ def test_a_heart_beats_until_it_ends_and_counts_collectives():
     with Heart(Mailbox, 1, 0.01) as heart:
         heart.enter()
         assert beaten.wait(10)
+        assert heart.is_leaving()
     beats = len(said)
     assert [pulse.beats for _, pulse in said] == list(range(1, beats + 1))
     assert {rank for rank, _ in said} == {1}
     assert said[-1][1].entered == 1
     assert not heart._thread.is_alive()
+
+
+@pytest.mark.parametrize("error", [GetTimeoutError(), RayActorError()])
+def test_a_mailbox_that_does_not_answer_asks_for_nothing(monkeypatch, error):
+    def refuse(answer, timeout):
+        raise error
+
+    monkeypatch.setattr(hung, "ray", SimpleNamespace(get=refuse))
+    heart = Heart(None, 0, 1.0)
+    assert not heart._answered("answer")
+    monkeypatch.setattr(hung, "ray", SimpleNamespace(get=lambda answer, timeout: answer))  # noqa: ARG005
+    assert heart._answered(True)

@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
@@ -22,7 +22,9 @@ class FakeTrials(StageQueue):
         )
 
 
-def queue(parents, done=(), slots=2, supply=None, config=lambda _: {}, claimed=(), room=None, spared=()):
+def queue(
+    parents, done=(), slots=2, supply=None, config=lambda _: {}, claimed=(), room=None, spared=(), seconds=lambda _: 1.0
+):
     records = set(done)
     resources = PlacementGroupFactory([{"CPU": 1}])
     made = FakeTrials(
@@ -35,6 +37,7 @@ def queue(parents, done=(), slots=2, supply=None, config=lambda _: {}, claimed=(
         0,
         supply,
         lambda key: key in spared,
+        seconds,
     )
     return made, records
 
@@ -45,6 +48,7 @@ def forests(draw):
     return {str(i): draw(st.sampled_from([None, *map(str, range(i))])) for i in range(size)}
 
 
+@settings(deadline=None)  # of a machine with other work
 @given(forests(), st.integers(1, 5), st.sets(st.integers(0, 24)), st.randoms())
 def test_every_stage_ends_once_and_never_before_its_parent(parents, slots, bad, random):
     made, records = queue(parents, slots=slots)
@@ -84,6 +88,24 @@ def test_a_lost_parent_is_trained_again_only_for_a_child_that_lacks_its_record()
     made, _ = queue({"a": None, "b": "a"}, done=["b"])
     assert made.key_of(made.next_trial()) == "a"
     assert made.status["b"] is Status.REUSED
+
+
+@settings(deadline=None)  # of a machine with other work
+@given(forests(), st.lists(st.floats(0.1, 100), min_size=25, max_size=25))
+def test_the_chain_that_takes_longest_goes_first(parents, seconds):
+    """By what its stages are expected to take: a long one goes before two short ones in a chain."""
+    made, records = queue(parents, slots=1, seconds=lambda key: seconds[int(key)])
+
+    def chain(key):
+        return seconds[int(key)] + max((chain(child) for child, parent in parents.items() if parent == key), default=0)
+
+    while (trial := made.next_trial()) is not None:
+        key = made.key_of(trial)
+        ready = [one for one, parent in parents.items() if one not in records and (not parent or parent in records)]
+        assert chain(key) >= max(map(chain, ready)) - 1e-9
+        records.add(key)
+        trial.finished = True
+    assert len(records) == len(parents)
 
 
 def test_the_longest_chain_goes_first():

@@ -10,11 +10,14 @@ import pytest
 from finished import finish
 
 from mfsweep.cli.main import main
+from mfsweep.files import write_json
 from mfsweep.metrics_file import append, line
 from mfsweep.prepare import prepare
 from mfsweep.store.lease import holding
 from mfsweep.sweep.standing import standing
 from mfsweep.sweep.status_page import write_status_page
+from mfsweep.sweep.sweep import Sweep
+from mfsweep.usage_record import UsagePart, UsageRecord
 
 
 @pytest.fixture
@@ -82,6 +85,49 @@ def test_the_page_is_read_again_while_it_is_written_and_no_longer(plan, tmp_path
     assert "loss is not finite" in page.read_text()
     write_status_page(page, standing(plan), None)
     assert "refresh" not in page.read_text()
+
+
+def test_it_tells_what_stages_use_of_their_devices_and_what_was_measured(plan, tmp_path):
+    plan, (running, *_) = plan
+    folder = plan.store.stage(running)
+    for rank, busy in ((0, 0.9), (1, 0.7)):
+        for number, time_ in enumerate((10.0, 20.0)):
+            used = UsagePart(
+                rank=rank, host=f"node-{rank}", time=time_, seconds=100.0, samples=50, utilisation=0.8,
+                now=busy if number else 0.0, memory_gib=12.0, joules=3e4, source="nvml",
+            )  # fmt: skip
+            write_json(folder.usage / f"{rank}.{number}.json", used.model_dump(mode="json"))
+    (folder.usage / "2.damaged.json").write_text("{")
+    done = next(node for node in plan.graph.nodes.values() if node.name == "pretrain")
+    measured = UsageRecord(seconds=1.0, utilisation=0.6, joules=3.6e6, source="nvml")
+    record = plan.store.stage(done.key).record()
+    plan.store.stage(done.key).write_record(record.model_copy(update={"usage": measured}))
+    with holding(folder.path):
+        found = standing(plan.again(), price=2.0, co2=300.0)
+        write_status_page(tmp_path / "status.html", found, None)
+    said = "\n".join(found.sentences())
+    assert "rank 0 on node-0, GPU 90% busy now, 80% on average, 12.0 GiB at most, 300 W on average" in said
+    assert "rank 1 on node-1, GPU 70% busy now" in said
+    assert "Energy of trained stages: 1 kWh (0.3 kg CO2 at 300 g/kWh), measured in 0.00 of " in said
+    plain = json.loads(json.dumps(found.as_json()))
+    row = next(row for row in plain["stages"] if row["key"] == running)
+    assert [one["now"] for one in row["devices"]] == [0.9, 0.7]
+    row = next(row for row in plain["stages"] if row["key"] == done.key)
+    assert (row["spent"]["kwh"], row["usage"]["utilisation"]) == (1.0, 0.6)
+    assert {cell["kwh"] for cell in plain["cells"]} == {1.0, None}
+    page = (tmp_path / "status.html").read_text()
+    assert "80%" in page
+    assert "60%" in page
+
+
+def test_prices_of_the_spec_are_those_of_the_command_where_it_gives_none(write_spec, tmp_path):
+    spec = write_spec(("resources: {", "resources: {price_per_hour: 3, co2_g_per_kwh: 50, "))
+    plan = prepare(spec, tmp_path / "store")
+    finish(plan)
+    assert standing(plan.again()).trained.rates == (3, 50)
+    assert standing(plan.again(), price=0.0, co2=1.0).trained.rates == (0.0, 1.0)
+    found = Sweep(spec, store=tmp_path / "store").results().rows()
+    assert next(row["spent"] for row in found if "spent" in row) == "all stages"
 
 
 def test_watching_ends_when_nothing_is_left_to_do(write_spec, tmp_path, capsys):

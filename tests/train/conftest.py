@@ -12,6 +12,7 @@ from mfsweep.data.view import DataView, open_view
 from mfsweep.models.mace import Mace
 from mfsweep.spec.batching import Batching
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits, Subset
+from mfsweep.spec.execution import Execution
 from mfsweep.spec.stage import LabelledSet, LossWeights, Recipe, Schedule, Training
 from mfsweep.train import TrainingOutcome, World, train
 
@@ -111,13 +112,16 @@ def ranks():
         parent: Path | None = None,
         kill_at: int | None = None,
         device: str = "cpu",
+        execution: Execution | None = None,
+        leave_at: int | None = None,
     ) -> list[int | None]:
         folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         common = {"training_json": training.model_dump_json(), "source": str(SOURCE), "folder": str(folder)}
-        common |= {"parent": str(parent) if parent else None, "device": device}
+        common |= {"parent": str(parent) if parent else None, "device": device, "leave_at": leave_at}
+        common |= {"execution": (execution or Execution(backend="eager")).model_dump_json()}
         script = str(Path(__file__).with_name("rank.py"))
         processes = []
         for rank in range(size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mfsweep.analysis.page.blocks import BulletList, Code, Heading, PageBlock, Paragraph, SortableTable
 from mfsweep.analysis.report.rows import axes_of, fields, names, stage_values
+from mfsweep.analysis.spent import ALL, SPENT_HEAD, spent_by_cell, spent_by_law, spent_in_all
 from mfsweep.analysis.study import Analysis, ReportStudy
 from mfsweep.masking import masked
 from mfsweep.records import Record
@@ -30,10 +31,24 @@ def blocks(study: ReportStudy, analysis: Analysis) -> list[PageBlock]:
     if analysis.mixed:
         found.append(Paragraph("Not all stages ran alike: numbers may differ by this too."))
         found.append(BulletList([f"{one.sentence}." for one in analysis.mixed]))
-    found.append(_stages(study, named, records))
+    found += [_costs(study, analysis), _stages(study, named, records)]
     if study.commands:
         found += [Heading("To make this again"), Code("\n".join(study.commands))]
     return [*found, Heading("The spec"), Code(masked(study.spec_text))]
+
+
+def _costs(study: ReportStudy, analysis: Analysis) -> SortableTable:
+    """Return what everything, each law and each cell has cost."""
+    axes = axes_of(cell.values for cell in study.cells)
+    nothing = [""] * len(axes)
+    rows = [(ALL, *nothing, *spent_in_all(analysis.records, study.cells, study.rates).fields())]
+    for name, own in spent_by_law(analysis.records, analysis.laws, study.rates).items():
+        rows.append((f"law {name}", *nothing, *own.fields()))
+    for cell, own in spent_by_cell(analysis.records, study.cells, study.rates):
+        if own.stages:
+            rows.append(("cell", *fields(cell.values, axes), *own.fields()))
+    text = frozenset(range(len(axes) + 1))
+    return SortableTable("What it has cost", ["", *names(axes), *SPENT_HEAD], rows, text, fold="Hours and energy")
 
 
 def _packages(records: list[Record]) -> str:
