@@ -61,6 +61,11 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
 
 
+def before_of(path: Path) -> Path:
+    """Return where the content stays that a file had before it was written last, of a file for which that is kept."""
+    return path.with_name(f"{path.name}.before")
+
+
 def write_hashed(path: Path, write: Callable[[Path], object]) -> str:
     """Write a file as `write_file` does; return the sha256 of its content, 64 hex digits."""
     found = ""

@@ -35,6 +35,8 @@ METHODS = {
         "mend",
         "passport",
         "predictions",
+        "pull",
+        "push",
         "sweep_names",
         "usage",
         "validate",

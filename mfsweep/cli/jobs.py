@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfsweep.cli.options import as_json, console, show_ray_the_token
+from mfsweep.store.remote import name_of_store
 
 if TYPE_CHECKING:
     from mfsweep.run.jobs import Jobs, Submitted
@@ -53,7 +54,7 @@ def detach(address: str | None, specs: Sequence[Path], store: Path, options: Map
         f"Submitted as {job}.",
         f"Follow it:  mfsweep logs {job} --address {address} --follow",
         f"End it:     mfsweep cancel {job} --address {address}",
-        f"Its stages: mfsweep status {specs[0]} --store {store}, where the store can be seen",
+        f"Its stages: mfsweep status {specs[0]} --store {name_of_store(store)}, where the store can be seen",
     ):
         out.print(line, soft_wrap=True, markup=False, highlight=False)
 

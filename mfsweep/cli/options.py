@@ -13,8 +13,9 @@ import click
 
 from mfsweep.errors import StoreError
 from mfsweep.store import DEFAULT_STORE, StoreFolder
+from mfsweep.store.remote import is_url
 from mfsweep.sweep.screen import console as console  # noqa: PLC0414 (for the commands)
-from mfsweep.sweep.store import Store
+from mfsweep.sweep.store import Store, place
 
 if TYPE_CHECKING:
     from mfsweep.prepare import Plan
@@ -35,15 +36,22 @@ def _at_home(_: click.Context, __: click.Parameter, path: Path) -> Path:
     return path
 
 
+class _StorePlace(click.Path):
+    """A folder, or a URL, which stands for the folder of its working copy."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return place(value) if isinstance(value, str) and is_url(value) else super().convert(value, param, ctx)
+
+
 store_option = click.option(
     "--store",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_StorePlace(file_okay=False, path_type=Path),
     callback=_at_home,
     default=DEFAULT_STORE,
     envvar="MFSWEEP_STORE",
     show_default=True,
     show_envvar=True,
-    help="Folder of the trained stages and their results.",
+    help="Folder of the trained stages and their results, or s3://bucket/prefix.",
 )
 verify_option = click.option(
     "--verify", is_flag=True, help="Read every data file, also one that looks as it did when it was read last."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from mfsweep.files import near
 from mfsweep.plan.graph import Node, StageGraph
 from mfsweep.prepare import Plan
 from mfsweep.quantities import count
@@ -24,7 +23,7 @@ def print_plan(console: Console, plan: Plan) -> None:
     so_far = " of the points asked for so far" if plan.spec.searched else ""
     console.print(
         f"{stages}{so_far} to train once, in place of {counts['stages_without_sharing']}; "
-        f"{counts['done']} done already. Each has {each}. Store: {near(plan.store.root)}",
+        f"{counts['done']} done already. Each has {each}. Store: {plan.store.name}",
         soft_wrap=True,
     )
     for warning in (*plan.warnings, *plan.damage()):

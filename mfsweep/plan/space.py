@@ -1,7 +1,7 @@
 """Roughly how many bytes stages take, by a stage of the source study's size that was measured (tests/benchmarks).
 
 Of a stage stay its weights, a file of them for each criterion, its compressed metrics, and what MLflow shows of them.
-While it is trained there are its whole state and its plain metrics instead.
+While it is trained there are its whole state, the one before, and its plain metrics instead.
 """
 
 from __future__ import annotations
@@ -55,5 +55,5 @@ def space(nodes: Iterable[Node], known: Mapping[str, int]) -> Space:
         files = 1 if heads == 1 else heads + 1
         rows = min(steps, ROWS * math.log10(steps + 1))
         kept += files * WEIGHTS * parameters + PACKED_LINE * steps + ROW * rows
-        largest = max(largest, STATE * parameters + LINE * steps)
+        largest = max(largest, 2 * STATE * parameters + LINE * steps)  # last.pt, and the one before
     return Space(kept, largest)

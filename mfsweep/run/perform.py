@@ -10,6 +10,7 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -82,7 +83,7 @@ def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool
         if world.rank == 0:
             folder.write_record(_record(job, outcome, started, found, world))
     if world.rank == 0:
-        _tidy(folder)
+        _tidy(folder, job.execution.keep)
         for evaluation in job.evaluations:
             if folder.evaluation(evaluation.identity()) is None:
                 verify_labels(job.paths, job.data.labels, dict(evaluation.contents or ()), store.digests)
@@ -109,10 +110,10 @@ def _is_trained(job: Job, folder: StageFolder, world: World) -> bool:
     return world.agree(flag=folder.record() is not None)
 
 
-def _tidy(folder: StageFolder) -> None:
+def _tidy(folder: StageFolder, keep: Literal["selected", "all"]) -> None:
     """Tidy a trained stage; where that fails its results still stand, and the next run tries again."""
     try:
-        folder.tidy()
+        folder.tidy(keep=keep)
     except OSError as error:
         _LOG.warning("%s keeps files that a trained stage does not need: %s", folder.path, error)
 

@@ -79,10 +79,11 @@ class StageQueue(SearchAlgorithm):
         max_failures: times Tune starts a trial again whose actor died.
         supply: takes the keys of the stages that have ended and returns the graph, which may have grown, as `parents`.
         spared: whether only points that a search has given up need a stage, as far as is known now.
+        take: takes a stage for this sweep before it is handed out; False where another one was quicker.
         seconds: stage key -> what it is expected to take, in any unit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 (each is one thing that the queue asks)
         self,
         parents: Mapping[str, str | None],
         config: Callable[[str], dict[str, Any]],
@@ -93,6 +94,7 @@ class StageQueue(SearchAlgorithm):
         max_failures: int,
         supply: Callable[[Sequence[str]], Mapping[str, str | None]] | None = None,
         spared: Callable[[str], bool] = lambda _: False,
+        take: Callable[[str], bool] = lambda _: True,
         seconds: Callable[[str], float] = lambda _: 1.0,
     ) -> None:
         self._parents: dict[str, str | None] = {}
@@ -104,6 +106,7 @@ class StageQueue(SearchAlgorithm):
         self._max_failures = max_failures
         self._supply = supply
         self._spared = spared
+        self._take = take
         self._seconds = seconds
         self._children: dict[str, list[str]] = {}
         self._rank: dict[str, tuple[float, int]] = {}
@@ -275,15 +278,20 @@ class StageQueue(SearchAlgorithm):
         while self._ready:
             *_, key = heapq.heappop(self._ready)
             if self._claimed(key):
-                self.status[key] = Status.HELD
-                self._held.add(key)
+                self._hold(key)
             elif self._done(key):
                 self._end_as_reused(key)
             elif self._spared(key):
                 self._skip(key)
-            else:
+            elif self._take(key):
                 return key
+            else:
+                self._hold(key)
         return None
+
+    def _hold(self, key: str) -> None:
+        self.status[key] = Status.HELD
+        self._held.add(key)
 
     def _look_at_held(self) -> None:
         """See what became of the stages that other sweeps performed."""

@@ -21,6 +21,7 @@ from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.records import UntilRecord
 from mfsweep.run import cluster, disk, leaving, orphans
+from mfsweep.run.courier import Courier, couriered
 from mfsweep.run.growing import Growing
 from mfsweep.run.job import Job
 from mfsweep.run.mirror import Mirror
@@ -29,11 +30,10 @@ from mfsweep.run.room import Room
 from mfsweep.run.signals import as_interrupts
 from mfsweep.run.stage_queue import StageQueue, Status
 from mfsweep.run.tracking import Tracker, Untracked
+from mfsweep.run.turns import Turns
 from mfsweep.run.watcher import SweepWatcher, take_in
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Training
-from mfsweep.store import StageFolder
-from mfsweep.store.lease import Observer
 
 STALE_SECONDS = 86400.0
 """Age of what a killed sweep left in the scratch folder, at which the next one removes it."""
@@ -107,6 +107,19 @@ def run(
     Raises:
         ResourceError: the cluster's autoscaler has come to say that it can never serve a stage.
     """
+    with couriered(plan.store, display.say) as courier:
+        return _run(plan, room, display, tracker, growing, seconds, courier)
+
+
+def _run(
+    plan: Plan,
+    room: Room | None,
+    display: SweepDisplay,
+    tracker: Tracker | Untracked,
+    growing: Growing | None,
+    seconds: Callable[[Training], float],
+    courier: Courier | None,
+) -> RunSummary:
     store, resources = plan.store, plan.spec.experiment.resources
     mirror = Mirror(tracker, plan.graph, store)
     scratch = store.scratch / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
@@ -129,19 +142,21 @@ def run(
             mirror.grow(growing.plan.graph)
         return _parents(now())
 
-    observer = Observer()
+    turns = Turns(store, courier, lambda key: now().is_done(key))
     queue = StageQueue(
         _parents(plan),
         config,
         lambda key: cluster.trial_resources(resources, node(key).training.model.architecture),
         room.at_a_time if room else lambda _: 0,
         lambda key: now().is_done(key),
-        lambda key: _is_claimed(observer, store.stage(key)),
+        turns.is_held,
         resources.max_failures,
         supply if growing else None,
         growing.is_spared if growing else lambda _: False,
+        lambda key: turns.take(key, node(key).parent),
         lambda key: seconds(node(key).training),
     )
+    turns.begin(plan.done)
     for key, status in queue.status.items():
         if status is Status.REUSED:
             take_in(store.stage(key), mirror)
@@ -155,6 +170,7 @@ def run(
             mirror,
             store,
             growing.judge if growing else None,
+            courier,
             lambda: leaving.stop(scratch),
         )
         full = _tune(queue, watcher, scratch, in_groups=resources.workers > 1)
@@ -193,13 +209,6 @@ def _summary(queue: StageQueue, plan: Plan, growing: Growing | None, *, full: bo
 def _why(growing: Growing | None, key: str) -> str:
     assert growing is not None, "only a search gives stages up"
     return growing.why_spared(key)
-
-
-def _is_claimed(observer: Observer, folder: StageFolder) -> bool:
-    try:
-        return observer.is_held(folder.path)
-    except OSError:  # another user's: its trial meets the same, and says so
-        return False
 
 
 def _parents(plan: Plan) -> dict[str, str | None]:

@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 from mfsweep.errors import ResourceError
 from mfsweep.records import Interruption
 from mfsweep.run import orphans
+from mfsweep.run.courier import Courier
 from mfsweep.run.leaving import Leaving
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import SweepDisplay
@@ -43,6 +44,7 @@ class SweepWatcher(tune.Callback, tune.Stopper):
         mirror: Mirror,
         store: StoreFolder,
         judge: Callable[[str, dict[str, Any]], None] | None = None,
+        courier: Courier | None = None,
         stop: Callable[[], None] = lambda: None,
     ) -> None:
         """Watch nothing yet.
@@ -54,6 +56,7 @@ class SweepWatcher(tune.Callback, tune.Stopper):
             mirror: is told.
             store: has the stages' logs.
             judge: takes a stage's key and progress at each validation, and may give the stage up.
+            courier: carries what came of the stages to a store at a URL.
             stop: asks the stages to save their state and to end.
         """
         self._queue = queue
@@ -62,6 +65,7 @@ class SweepWatcher(tune.Callback, tune.Stopper):
         self._mirror = mirror
         self._store = store
         self._judge = judge
+        self._courier = courier
         self._stop = stop
         self._interrupt: Callable[[], object] | None = None
         """What Tune does at an interrupt, once there was one."""
@@ -118,6 +122,8 @@ class SweepWatcher(tune.Callback, tune.Stopper):
             self._display.lost(key, result[LOST])
         elif "step" in result:
             self._queue.trials[key].validated()
+            if self._courier:
+                self._courier.validated(key)
             if self._judge:  # before the trial is let on, which looks at once whether it was given up
                 self._judge(key, result)
         self._display.reported(key, result)
@@ -149,6 +155,8 @@ class SweepWatcher(tune.Callback, tune.Stopper):
             if status is Status.REUSED:  # another sweep did it
                 take_in(self._store.stage(key), self._mirror)
             elif status is not Status.SKIPPED:
+                if self._courier:
+                    self._courier.ended(key)
                 self._mirror.end(key, failed=status is Status.FAILED, pruned=status is Status.PRUNED)
         self._display.waiting = self._queue.waiting
         self._display.beat()

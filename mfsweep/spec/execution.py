@@ -1,4 +1,4 @@
-"""`execution:` of a spec: by which kernels a stage's steps are computed, and when it is saved. Never its identity."""
+"""`execution:` of a spec: how a stage's steps are computed, when it is saved, what stays of it. Never its identity."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class Execution(Frozen):
     pad: Literal["dynamic", "bucketed"] | None = None
     """`bucketed`: batches are filled up with atoms that count nothing, to few sizes (data/padding.py).
     `dynamic`: each batch as large as it is. Default: bucketed for CUDA graphs."""
+
+    keep: Literal["selected", "all"] = "selected"
+    """Which checkpoints of a finished stage stay. `selected`: the selected weights, and those best for each readout
+    head. `all`: also the whole state at its end, optimiser and all, as `checkpoints/final.pt`: three times as large."""
 
     checkpoint_every_minutes: NonNegativeFloat = 10
     """Minutes after which a stage that was not validated meanwhile saves its state, to go on from where its worker

@@ -9,7 +9,7 @@
         failure.json           why the latest training of it failed; gone once the next one begins
         pruned.json            which search gave up its point, and why; gone once a training of it begins
         .claim, .lease-N       who performs the stage now: a lock, and a lease with a heartbeat (lease.py)
-        checkpoints/last.pt    whole state, to resume from; it goes when the record is there
+        checkpoints/last.pt    whole state, to resume from, and last.pt.before; they go when the record is there
         checkpoints/selected.pt, best.<head>.pt    weights; the record says which file is whose
         record.json            written when all these are there: a stage is trained when it exists
         evaluations/<id>.json  one evaluation of the trained stage, and <id>.npz its predictions
@@ -24,6 +24,8 @@
       edges/                   neighbours of the source files' atoms, by geometry and cutoff
       costs.json               seconds per batch, as `mfsweep bench` measured them
       ray/                     scratch of the runs that are going on
+
+A store may lie at a URL too; then such a folder is its working copy (remote/).
 
 Invariant: files are written under a temporary name in their own folder and renamed; a record names only files that
 exist already. So a reader never sees half a file, and killing any writer at any time loses at most unrecorded work.

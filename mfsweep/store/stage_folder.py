@@ -8,12 +8,12 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from mfsweep.errors import StoreError
-from mfsweep.files import set_aside, write_json
+from mfsweep.files import before_of, set_aside, write_json
 from mfsweep.fingerprint import fingerprint
 from mfsweep.masking import masked
 from mfsweep.metrics_file import pack
@@ -23,6 +23,11 @@ from mfsweep.store import damage
 from mfsweep.store.damage import Damage
 from mfsweep.store.lease import Holding, holding, is_held
 from mfsweep.usage_record import UsagePart
+
+SHARED = ".shared.json"
+"""File of a working copy that names the files which the store at its URL has of a stage (remote/)."""
+ELSEWHERE = ".elsewhere"
+"""File of a working copy that says which other machine trained the stage when it was looked at last."""
 
 
 class StageFolder:
@@ -40,6 +45,8 @@ class StageFolder:
         self.checkpoints = path / "checkpoints"
         self.selected = self.checkpoints / "selected.pt"
         self.last = self.checkpoints / "last.pt"
+        self.before = before_of(self.last)
+        self.final = self.checkpoints / "final.pt"
         self.evaluations = path / "evaluations"
         self.physics = path / "physics"
         self.usage = path / "usage"
@@ -158,13 +165,16 @@ class StageFolder:
     @property
     def is_tidy(self) -> bool:
         """Return whether nothing lies there that only a training that goes on needs."""
-        return not (self.last.exists() or self.metrics.exists() or self.usage.exists())
+        return not (self.last.exists() or self.before.exists() or self.metrics.exists() or self.usage.exists())
 
-    def tidy(self) -> None:
+    def tidy(self, *, keep: Literal["selected", "all"] = "selected") -> None:
         """Remove what a trained stage no longer needs: last.pt, and the plain metrics file for its compressed one.
 
         Without a sound record and sound weights nothing is touched: last.pt makes them again within seconds. Killed at
         any point, it does the rest when it is called again. The caller holds the stage.
+
+        Args:
+            keep: `all`: the whole state stays too, as final.pt.
 
         Raises:
             OSError: the disk is full, or the files are not ours.
@@ -172,7 +182,10 @@ class StageFolder:
         record = None if self.is_tidy else self.record()
         if record is None or any(map(self.damaged_weights, record.kept)):
             return
-        self.last.unlink(missing_ok=True)  # first: it makes room for the other
+        self.before.unlink(missing_ok=True)  # first: it makes room for the other
+        if keep == "all" and self.last.exists():
+            self.last.replace(self.final)
+        self.last.unlink(missing_ok=True)
         shutil.rmtree(self.usage, ignore_errors=True)  # the record has the sum
         pack(self.metrics)
 
@@ -237,14 +250,33 @@ class StageFolder:
         found = [self._read_record(), *map(self._read_evaluation, evaluations)]
         return [one for one in found if isinstance(one, Damage)]
 
-    def damaged_weights(self, best: BestCheckpoint, *, whole: bool = True) -> Damage | None:
-        """Return what is wrong with a checkpoint that the record names; arguments as of `damage.of_weights`."""
+    def damaged_weights(self, best: BestCheckpoint, *, whole: bool = True, fetch: bool = True) -> Damage | None:
+        """Return what is wrong with a checkpoint that the record names.
+
+        In a working copy of a store at a URL it may not have been copied yet: then it is, before it is read whole.
+
+        Args:
+            best: the checkpoint.
+            whole: as of `damage.of_weights`.
+            fetch: whether to copy it; else one that was not copied is missing.
+
+        Raises:
+            StoreError: the storage cannot be used, or what it has is damaged.
+        """
         path = self.path / best.file
         if path.parent != self.checkpoints or path.name in (
             "",
             "..",
         ):  # a store is shared: what is set aside is its own
             return Damage(self.record_path, f"is damaged (it names {best.file!r} as a checkpoint)")
+        if fetch and not path.exists() and (self.path / SHARED).exists():
+            from mfsweep.store.remote.fetching import fetch_weights, has_weights
+
+            if not has_weights(self, best.file):
+                return Damage(path, "is missing")
+            if not whole:
+                return None
+            fetch_weights(self)
         return damage.of_weights(path, best.sha256, whole=whole)
 
     def set_aside(self, damaged: Iterable[Damage]) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mfsweep.errors import StoreError, nearest
-from mfsweep.files import FULL_DISK
+from mfsweep.files import FULL_DISK, near
 from mfsweep.store.sqlite_uris import sqlite_uri
-from mfsweep.store.stage_folder import StageFolder
+from mfsweep.store.stage_folder import ELSEWHERE, StageFolder
 from mfsweep.store.sweep_folder import CELLS, SweepFolder
 
 DEFAULT_STORE = Path("mfsweep-store")
@@ -25,6 +25,13 @@ class StoreFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @property
+    def name(self) -> str:
+        """Return what a person calls it: its URL where it is the working copy of one, else its path."""
+        from mfsweep.store.remote.urls import origin
+
+        return str(origin(self.root) or near(self.root))
 
     def stage(self, key: str) -> StageFolder:
         """Return the folder of a stage key; it need not exist."""
@@ -63,10 +70,10 @@ class StoreFolder:
         )
 
     def is_abandoned(self, key: str) -> bool:
-        """Return whether the store has begun a stage that no process is at now."""
+        """Return whether the store has begun a stage that no process is at now, also on another machine."""
         folder = self.stage(key)
         try:
-            return folder.path.exists() and not folder.is_claimed()
+            return folder.path.exists() and not folder.is_claimed() and not (folder.path / ELSEWHERE).exists()
         except OSError:
             return False
 
@@ -163,7 +170,12 @@ class StoreFolder:
         Raises:
             StoreError: with the store near it that was meant, perhaps.
         """
+        from mfsweep.store.remote import copied_from
+
         if self.is_there:
+            return
+        if (remote := copied_from(self)) is not None:
+            remote.require_there()
             return
         beside = [entry for entry in self.root.absolute().parent.glob("*/") if StoreFolder(entry).is_there]
         near = nearest(self.root.absolute().name, [entry.name for entry in beside])

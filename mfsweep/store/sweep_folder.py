@@ -37,7 +37,7 @@ class SweepFolder:
         self.figures = path / "figures"
         self.search = path / "search.json"
         self._cells = path / CELLS
-        self._asked = path / "asked.json"
+        self.asked_path = path / "asked.json"
         self._until = path / "until.json"
         self._claims = path / "claims.json"
         self._drawn = path / "figures.json"
@@ -55,8 +55,8 @@ class SweepFolder:
     def write_asked(self, points: Iterable[Mapping[str, Value]]) -> None:
         """Write the points that a search has asked for so far, in that order; a damaged file is set aside."""
         if self.damaged():
-            set_aside(self._asked)
-        write_text(self._asked, json.dumps([dict(point) for point in points], indent=1))
+            set_aside(self.asked_path)
+        write_text(self.asked_path, json.dumps([dict(point) for point in points], indent=1))
 
     def asked(self) -> list[dict[str, Value]]:
         """Return the points that a search has asked for: a value for each axis but the seeds. Damaged: none."""
@@ -80,13 +80,13 @@ class SweepFolder:
         return [one for one in found if isinstance(one, Damage)]
 
     def _read_asked(self) -> list[dict[str, Value]] | Damage:
-        found = damage.read_json(self._asked)
+        found = damage.read_json(self.asked_path)
         if found is None or isinstance(found, Damage):
             return found or []
         try:
             return _POINTS.validate_python(found, strict=True)
         except ValidationError:
-            return Damage(self._asked, "is damaged (no list of points)")
+            return Damage(self.asked_path, "is damaged (no list of points)")
 
     def write_until(self, record: UntilRecord | None) -> None:
         """Write how far a run until a condition is; None: the latest run has none."""

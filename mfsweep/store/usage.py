@@ -91,13 +91,16 @@ def _kind(path: Path) -> str:
         return DAMAGED
     top = path.parts[0]
     if top == STAGES and len(path.parts) > 2:
-        return _kind_in_stage(path)
+        return kind_in_stage(path)
     return next((kind for name, kind in _TOP.items() if top == name or top.startswith(f"{name}-")), OTHER)
 
 
-def _kind_in_stage(path: Path) -> str:
+def kind_in_stage(path: Path) -> str:
+    """Return the kind of a file of a stage by its name."""
+    if path.name in ("last.pt", "last.pt.before", "final.pt"):
+        return STATES
     if path.suffix == ".pt":
-        return STATES if path.name == "last.pt" else WEIGHTS
+        return WEIGHTS
     if path.suffix == ".npz":
         return PREDICTIONS
     return METRICS if path.name.startswith("metrics.") else RECORDS

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +49,8 @@ class Verified(NamedTuple):
 
     stages: int
     evaluations: int
-    findings: list[DamagedFile]
+    findings: Sequence[object]
+    """`DamagedFile`, or of a store at a URL `DamagedObject`; in words each is a sentence."""
 
 
 def verify(store: StoreFolder, progress: Callable[[int, int], object] = lambda _done, _total: None) -> Verified:
@@ -128,12 +129,15 @@ def _stage(folder: StageFolder) -> Iterator[DamagedFile]:
 def _weights(folder: StageFolder) -> Iterator[DamagedFile]:
     record = folder.record()
     for best in () if record is None else record.kept:
-        found = folder.damaged_weights(best)
+        found = folder.damaged_weights(best, fetch=False)
         # Who needs no weights of a finished store may remove them.
         if found is not None and not (found.path == folder.path / best.file and not found.path.exists()):
             yield DamagedFile(found, "" if found.whole else AGAIN)
-    if record is None and folder.last.exists() and (found := damage.of_weights(folder.last, None)):
-        yield DamagedFile(found, "" if found.whole else "`mfsweep run` of its spec begins the stage again")
+    for path in (folder.last, folder.before) if record is None else ():
+        if path.exists() and (found := damage.of_weights(path, None)):
+            other = path == folder.last and folder.before.exists()
+            rest = "goes on from the checkpoint before" if other else "begins the stage again"
+            yield DamagedFile(found, "" if found.whole else f"`mfsweep run` of its spec {rest}")
 
 
 def _evaluation(folder: StageFolder, path: Path, made: EvaluationRecord) -> Iterator[DamagedFile]:

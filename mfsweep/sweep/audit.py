@@ -111,7 +111,9 @@ def audit(
         store.prepare()
         nodes = {node.key: node}
         if node.parent is not None:
-            # As it lies there: only its record and its weights are read.
+            # As it lies there: only its record and its weights are read, which a working copy may lack so far.
+            if (record := plan.store.stage(node.parent).record()) is not None:
+                plan.store.stage(node.parent).damaged_weights(record.selected)
             store.stage(node.parent).path.parent.mkdir(exist_ok=True)
             store.stage(node.parent).path.symlink_to(plan.store.stage(node.parent).path.absolute())
             nodes = {node.parent: replace(plan.graph.nodes[node.parent], parent=None, evaluations=[]), **nodes}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mfsweep.errors import StoreError
 from mfsweep.spec.gathered import Gathered
 from mfsweep.spec.load import FieldPath, Spec, load
+from mfsweep.store.remote import name_of_store
 from mfsweep.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def submit(
             name = f"{number}-{name}" if name in files else name
             (Path(shipped) / name).write_text(spec.document.text, encoding="utf-8")
             files[name] = spec.experiment.name
-        return jobs.submit(files, ["--store", str(store), *options], Path(shipped), environment)
+        return jobs.submit(files, ["--store", name_of_store(store), *options], Path(shipped), environment)
 
 
 def checked(path: Path, store: Path) -> Spec:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from rich.console import Console
 from rich.text import Text
 
+from mfsweep.errors import StoreError
 from mfsweep.files import near
 from mfsweep.models import overlay
 from mfsweep.plan.smoke import smoke_graph
@@ -27,6 +28,8 @@ from mfsweep.run.room import Room
 from mfsweep.run.sweep import RunSummary
 from mfsweep.run.tracking import Tracker, Untracked
 from mfsweep.store import DEFAULT_STORE, StoreFolder
+from mfsweep.store.remote import copied_from
+from mfsweep.store.remote.objects import in_sentences
 from mfsweep.sweep import results, searching, until
 from mfsweep.sweep.came_out import CameOut, came_out
 from mfsweep.sweep.prices import expected
@@ -65,6 +68,7 @@ def run(
     require_same_versions(plan, here=True)
     with _growing(plan, ending, console) as growing:
         summary, sentences = _run(plan, growing, console, tracking_uri, among or [plan], failed)
+    _share_sweep(plan, console)
     _say_end(plan, console, summary, among or [plan])
     for sentence in sentences:
         console.print(sentence, style="bold", soft_wrap=True, markup=False)
@@ -129,6 +133,17 @@ def _growing(plan: Plan, ending: until.RunEnding | None, console: Console) -> It
 
     with opened(plan, say) as search:
         yield search
+
+
+def _share_sweep(plan: Plan, console: Console) -> None:
+    """Put the report and what else belongs to the spec beside the stages, where the store is at a URL."""
+    if (remote := copied_from(plan.store)) is None:
+        return
+    try:
+        with in_sentences(remote.url):
+            remote.push_sweep(plan.store.sweep(plan.name))
+    except StoreError as error:
+        console.print(f"The report stays in {plan.store.root}: {error}", style="yellow", soft_wrap=True, markup=False)
 
 
 def smoke(plan: Plan, console: Console) -> RunSummary:
@@ -232,9 +247,9 @@ def _show_results(plan: Plan, console: Console) -> tuple[list[Path], CameOut]:
 
 def _command(plans: Sequence[Plan]) -> str:
     """Return the command that runs specs again, whole grids."""
-    store = near(plans[0].store.root)
+    store = plans[0].store.name
     files = " ".join(str(plan.spec.document.path) for plan in plans)
-    return f"mfsweep run {files}" + ("" if store == DEFAULT_STORE else f" --store {store}")
+    return f"mfsweep run {files}" + ("" if store == str(DEFAULT_STORE) else f" --store {store}")
 
 
 def _say_end(plan: Plan, console: Console, summary: RunSummary, among: Sequence[Plan]) -> None:

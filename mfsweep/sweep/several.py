@@ -18,6 +18,7 @@ from mfsweep.masking import masked
 from mfsweep.prepare import Plan
 from mfsweep.run import cluster
 from mfsweep.run.sweep import RunSummary
+from mfsweep.store.remote import copied_from
 from mfsweep.sweep import running
 from mfsweep.sweep.places import refuse_relative_databases, refuse_relative_store
 from mfsweep.sweep.reports import refuse_same_names
@@ -92,13 +93,15 @@ def admit(plans: Sequence[Plan], store: Path, tracking_uri: str | None) -> None:
 
     Raises:
         SpecError: two specs of one name; inside a Ray job, a database that would be lost with it.
-        StoreError: inside a Ray job, a store that would be lost.
+        StoreError: inside a Ray job, a store that would be lost; a storage that cannot be written.
         TrackingError: likewise an option.
     """
     refuse_same_names(plans)
     refuse_relative_store(store)
     for plan in plans:
         refuse_relative_databases(plan, tracking_uri)
+    if (remote := copied_from(plans[0].store)) is not None:
+        remote.prepare()
 
 
 def run(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mfsweep.store import DEFAULT_STORE, StoreFolder
+from mfsweep.store.remote import copied_from, is_url, working_copy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,29 +21,44 @@ if TYPE_CHECKING:
     from mfsweep.store.predictions import StoredPrediction
     from mfsweep.store.usage import Usage
     from mfsweep.store.verify import Verified
+    from mfsweep.sweep.sharing import SharedStages
     from mfsweep.train.predictor import Precision
+
+
+def place(named: str | Path) -> Path:
+    """Return the folder of a store by its path; by its URL that of its working copy on this machine.
+
+    Raises:
+        StoreError: the URL is none that a store can have.
+    """
+    return working_copy(named) if isinstance(named, str) and is_url(named) else Path(named).expanduser()
 
 
 class Store:
     """A store that is there: its cells as a table, its predictions, its models, its files.
 
     Args:
-        root: the folder.
+        root: the folder, or the URL of a store (`s3://bucket/prefix`).
 
     Raises:
-        StoreError: there is no store at the place; with the one near it that was meant, perhaps.
+        StoreError: there is no store at the place; with the one near it that was meant, perhaps. Or its storage cannot
+            be used.
     """
 
     def __init__(self, root: str | Path = DEFAULT_STORE) -> None:
-        self._folder = StoreFolder(Path(root).expanduser().absolute())
+        from mfsweep.store.remote.refresh import refresh, refresh_sweeps
+
+        self._folder = StoreFolder(place(root).absolute())
         self._folder.require_there()
+        refresh_sweeps(self._folder)
+        refresh(self._folder)
 
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
 
     @property
     def root(self) -> Path:
-        """Return the folder, an absolute path."""
+        """Return the folder, an absolute path; of a store at a URL its working copy on this machine."""
         return self._folder.root
 
     def sweep_names(self) -> list[str]:
@@ -202,7 +218,17 @@ class Store:
         return records
 
     def verify(self) -> Verified:
-        """Read every file whole, and return what is damaged: records, weights, predictions, databases."""
+        """Read every file whole, and return what is damaged: records, weights, predictions, databases.
+
+        Of a store at a URL every object is read, in place of the working copy's files.
+
+        Raises:
+            StoreError: its storage cannot be used.
+        """
+        if remote := copied_from(self._folder):
+            from mfsweep.store.remote import remote_verify
+
+            return remote_verify.verify(remote)
         from mfsweep.store.verify import verify
 
         return verify(self._folder)
@@ -212,13 +238,71 @@ class Store:
 
         Args:
             verified: what `verify` returned.
-        """
-        from mfsweep.store.verify import mend
 
-        return verified._replace(findings=mend(self._folder, verified.findings))
+        Raises:
+            StoreError: the storage of a store at a URL cannot be used.
+        """
+        if remote := copied_from(self._folder):
+            from mfsweep.store.remote import remote_verify
+            from mfsweep.store.remote.remote_verify import DamagedObject
+
+            remote_verify.mend(remote, [one for one in verified.findings if isinstance(one, DamagedObject)])
+            return verified._replace(findings=[])
+        from mfsweep.store.verify import DamagedFile, mend
+
+        files = [one for one in verified.findings if isinstance(one, DamagedFile)]
+        return verified._replace(findings=mend(self._folder, files))
+
+    def push(
+        self, url: str, *names: str, told: Callable[[int, int], object] = lambda _done, _total: None
+    ) -> SharedStages:
+        """Put what a store at a URL lacks of the trained stages here; what is there stays as it is.
+
+        Args:
+            url: `s3://bucket/prefix`; a store is made there where it is missing.
+            names: specs (files or names), or first letters of keys; default: everything.
+            told: how many stages were looked at so far, and how many there are.
+
+        Raises:
+            StoreError: the storage cannot be used, or there is no such spec or stage here.
+        """
+        from mfsweep.sweep.sharing import push
+
+        return push(self._folder, url, names, told)
+
+    @classmethod
+    def pull(
+        cls,
+        url: str,
+        root: str | Path = DEFAULT_STORE,
+        *names: str,
+        told: Callable[[int, int], object] = lambda _done, _total: None,
+    ) -> SharedStages:
+        """Copy what a folder lacks of the trained stages of a store at a URL; it is made where it is missing.
+
+        Args:
+            url: `s3://bucket/prefix`.
+            root: the folder.
+            names: as of `push`.
+            told: as of `push`.
+
+        Raises:
+            StoreError: the storage cannot be used, has no such store, spec or stage, or the folder cannot be written.
+        """
+        from mfsweep.sweep.sharing import pull
+
+        return pull(url, StoreFolder(place(root).absolute()), names, told)
 
     def usage(self) -> Usage:
-        """Return what the store takes on its disk, by kind of file."""
+        """Return what the store takes on its disk, or in its storage, by kind of file.
+
+        Raises:
+            StoreError: the storage cannot be used.
+        """
+        if remote := copied_from(self._folder):
+            from mfsweep.store.remote.remote_verify import held
+
+            return held(remote)
         from mfsweep.store.usage import usage
 
         return usage(self._folder)

@@ -11,7 +11,9 @@ from mfsweep.errors import SpecError
 from mfsweep.prepare import Plan, prepare
 from mfsweep.spec.load import Spec
 from mfsweep.store import DEFAULT_STORE, StoreFolder
-from mfsweep.sweep.store import Store
+from mfsweep.store.remote import copied_from
+from mfsweep.store.remote.refresh import refresh, refresh_sweeps
+from mfsweep.sweep.store import Store, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +38,8 @@ class Sweep:
 
     Args:
         spec: the file, or what `load_spec` has read.
-        store: the folder of trained stages; it need not exist before `run`.
+        store: the folder of trained stages, or the URL of a store (`s3://bucket/prefix`); it need not exist before
+            `run`.
         resources: in place of the spec's `resources`, field by field: `{"workers": 2, "gpus_per_worker": 0}`.
         verify: read every data file, whatever the store remembers of it.
         say: told what takes long: the import of a source.
@@ -54,7 +57,7 @@ class Sweep:
         warn: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.spec = spec if isinstance(spec, Spec) else Path(spec)
-        self._named = store.root if isinstance(store, Store | StoreFolder) else Path(store).expanduser()
+        self._named = store.root if isinstance(store, Store | StoreFolder) else place(store)
         self.store = store if isinstance(store, StoreFolder) else StoreFolder(self._named.absolute())
         self._resources = resources
         self._verify = verify
@@ -85,7 +88,9 @@ class Sweep:
             SpecError: the spec, and what it asks of the data: all that is wrong, each with its line.
             DataError: the data.
             TrainingError: a model file that cannot be read.
+            StoreError: the storage of a store at a URL cannot be used.
         """
+        refresh_sweeps(self.store)
         plan = prepare(
             self.spec,
             self.store.root,
@@ -95,6 +100,9 @@ class Sweep:
             keep=keep,
             say=say or self._say,
         )
+        if copied_from(self.store):
+            refresh(self.store, plan.graph.nodes.keys())
+            plan = plan.again()
         for damage in plan.damage() if tell_damage else ():
             self._warn(str(damage))
         return plan

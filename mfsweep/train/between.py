@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from mfsweep.metrics_file import append
-from mfsweep.train.checkpoint import save
+from mfsweep.train.checkpoint import save_state
 from mfsweep.train.world import World
 
 LOOK_SECONDS = 2.0
@@ -157,4 +157,4 @@ class StateWriter:
 
     def _write(self, lines: list[str], content: dict[str, Any]) -> None:
         append(self._metrics, lines)
-        save(self._last, content)
+        save_state(self._last, content)

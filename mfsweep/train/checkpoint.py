@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from mfsweep.errors import CheckpointError, TrainingError
-from mfsweep.files import write_file
+from mfsweep.files import before_of, write_file
 from mfsweep.models.architecture import Architecture, Shape
 from mfsweep.models.archive import ArchiveError, load_plain
 from mfsweep.models.base import Potential
@@ -67,6 +67,13 @@ def save(path: Path, content: dict[str, Any]) -> None:
             torch.save(content, file)
 
     write_file(path, write)
+
+
+def save_state(last: Path, content: dict[str, Any]) -> None:
+    """Write the whole state of a training as `save` does; the one before stays beside it."""
+    if last.exists():
+        last.replace(before_of(last))
+    save(last, content)
 
 
 def copied(content: Any) -> Any:

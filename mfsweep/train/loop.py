@@ -16,12 +16,12 @@ from typing import NamedTuple
 from mfsweep.data.sampler import SetShare
 from mfsweep.data.view import DataView
 from mfsweep.errors import CheckpointError
-from mfsweep.files import set_aside
+from mfsweep.files import before_of, set_aside
 from mfsweep.metrics_file import append, cut, line
 from mfsweep.spec.execution import Execution
 from mfsweep.spec.stage import Training
 from mfsweep.train.between import Due, StateWriter
-from mfsweep.train.checkpoint import copied, load, load_step, save, save_weights
+from mfsweep.train.checkpoint import copied, load, load_step, save_state, save_weights
 from mfsweep.train.execution import Ran, choose
 from mfsweep.train.inheritance import Inheritance
 from mfsweep.train.schedule import HeadReason, Reason, head_reason
@@ -161,7 +161,7 @@ def train(
                 writer.wait()
                 measured = {**found, "learning_rate": rate, "structures_per_second": speed}
                 append(metrics, [*lines, _validation_line(state, measured)])
-                save(checkpoints / LAST, state.dump())
+                save_state(checkpoints / LAST, state.dump())
                 limit = training.recipe.max_steps
                 go_on = report(Progress(state.step, limit, whole.mean_loss, rate, speed, found))
             due.saved()
@@ -171,12 +171,24 @@ def train(
 
 
 def _resume(state: TrainingState, last: Path, world: World) -> None:
-    """Stand where `last` was saved, if there is one: rank 0 looks, and the others follow it."""
-    if world.rank == 0 and last.exists():
+    """Stand where `last` was saved, if there is one: rank 0 looks, and the others follow it.
+
+    Where it is damaged, or was not written to its end, the one before it takes its place.
+    """
+    before = before_of(last)
+    for path in (last, before) if world.rank == 0 else ():
+        if not path.exists():
+            continue
         try:
-            state.restore(load(last))
+            state.restore(load(path))
         except CheckpointError as error:
-            _LOG.warning(f"{error}. It is set aside as {set_aside(last).name}, and the stage starts from its beginning")
+            rest = "goes on from the one before" if path == last and before.exists() else "starts from its beginning"
+            _LOG.warning(f"{error}. It is set aside as {set_aside(path).name}, and the stage {rest}")
+        else:
+            if path == before:
+                _LOG.warning(f"the stage goes on from {before.name}, of step {state.step}")
+                before.replace(last)
+            break
     step = world.follow(state.step)
     if step != state.step:
         state.restore(load_step(last, step, PATIENCE))

@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
@@ -23,9 +24,18 @@ class FakeTrials(StageQueue):
 
 
 def queue(
-    parents, done=(), slots=2, supply=None, config=lambda _: {}, claimed=(), room=None, spared=(), seconds=lambda _: 1.0
+    parents,
+    done=(),
+    slots=2,
+    supply=None,
+    config=lambda _: {},
+    claimed=(),
+    room=None,
+    spared=(),
+    take=lambda _: True,
+    seconds=lambda _: 1.0,
 ):
-    records = set(done)
+    records = done if isinstance(done, set) else set(done)
     resources = PlacementGroupFactory([{"CPU": 1}])
     made = FakeTrials(
         parents,
@@ -37,6 +47,7 @@ def queue(
         0,
         supply,
         lambda key: key in spared,
+        take,
         seconds,
     )
     return made, records
@@ -75,6 +86,44 @@ def test_every_stage_ends_once_and_never_before_its_parent(parents, slots, bad, 
             assert made.status[key] is Status.SKIPPED
         else:
             assert made.status[key] is (Status.FAILED if int(key) in bad else Status.DONE)
+
+
+class ClaimedByOthers:
+    """The stages that another run has taken."""
+
+    def __init__(self, owners, me):
+        self.owners, self.me = owners, me
+
+    def __contains__(self, key):
+        return self.owners.get(key, self.me) != self.me
+
+
+@given(forests(), st.integers(1, 4), st.randoms())
+def test_runs_that_take_stages_before_they_hand_them_out_train_each_once_between_them(parents, slots, random):
+    records, owners, out, trained = set(), {}, [], []
+
+    def taker(me):
+        return lambda key: key not in records and owners.setdefault(key, me) == me
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage_queue, "LOOK_SECONDS", -1.0)
+        runs = [
+            queue(parents, records, slots, claimed=ClaimedByOthers(owners, me), take=taker(me))[0] for me in range(3)
+        ]
+        for _ in range(10 * len(parents)):
+            for run in random.sample(runs, len(runs)):  # none is left without a turn for ever
+                if (trial := run.next_trial()) is not None:
+                    out.append(trial)
+            if out:
+                trial = out.pop(random.randrange(len(out)))
+                key = trial.config["key"]
+                trained.append(key)
+                records.add(key)
+                del owners[key]
+                trial.finished = True
+        assert all(run.is_finished() for run in runs)
+    assert all(run.is_complete for run in runs)
+    assert sorted(trained) == sorted(parents)
 
 
 def test_what_has_a_record_is_never_handed_out():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mfsweep.files import CLAIM, claimed, has_locks
-from mfsweep.store import StageFolder, lease
+from mfsweep.store import StageFolder, lease, lease_place
 from mfsweep.store.lease import Observer, holding, is_held, read, take
 
 HOSTS = st.integers(0, 3)
@@ -44,7 +44,7 @@ class Leases(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr(lease, "has_locks", lambda _: False)
+        self._patch.setattr(lease_place, "has_locks", lambda _: False)
         self.folder = Path(self._folder.name)
         self.now = 0.0
         self.hosts = [Host(number, 0.0) for number in range(4)]

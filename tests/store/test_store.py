@@ -116,6 +116,16 @@ def test_a_trained_stage_keeps_no_state_to_resume_from_and_its_metrics_compresse
     assert [entry.step for entry in entries(trained.metrics)] == [1]
 
 
+def test_the_whole_state_stays_where_it_is_asked_for_and_the_one_before_goes(trained):
+    write_text(trained.before, "before")
+    trained.tidy(keep="all")
+    assert trained.is_tidy
+    assert names(trained) == {"record.json", "selected.pt", "final.pt", "metrics.jsonl.gz"}
+    assert trained.final.read_text() == "last.pt"
+    trained.tidy()  # of a spec that does not ask for it
+    assert trained.final.exists()
+
+
 def test_a_stage_that_is_not_trained_keeps_all_to_go_on(trained):
     trained.record_path.unlink()
     before = names(trained)

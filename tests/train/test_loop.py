@@ -198,6 +198,47 @@ def test_a_report_that_says_stop_leaves_a_state_to_go_on_from(run, tiny, tmp_pat
     assert resumed._replace(seconds=0) == whole._replace(seconds=0)
 
 
+def cut_short(content):
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "goes_on_from"),
+    [(["last.pt"], 3), (["last.pt", "last.pt.before"], None), (["last.pt.before"], 6)],
+    ids=["the last", "both", "the one before"],
+)
+def test_a_training_whose_last_state_is_damaged_goes_on_from_the_one_before_to_the_same_bits(
+    run, tiny, tmp_path, caplog, damaged, goes_on_from
+):
+    training = tiny("both", max_steps=9)
+    whole = run(training, "whole")
+    assert run(training, "cut", report=lambda progress: progress.step < 6) is None
+    checkpoints = tmp_path / "cut" / "checkpoints"
+    for name in damaged:
+        (checkpoints / name).write_bytes(cut_short((checkpoints / name).read_bytes()))
+    steps = []
+    outcome = run(training, "cut", report=lambda progress: steps.append(progress.step) or True)
+    assert steps == list(range((goes_on_from or 0) + 3, 10, 3))
+    assert outcome._replace(seconds=0) == whole._replace(seconds=0)
+    same = [(tmp_path / name / "checkpoints" / "selected.pt").read_bytes() for name in ("whole", "cut")]
+    assert same[0] == same[1]
+    read_ones = [name for name in damaged if name == "last.pt" or "last.pt" in damaged]
+    assert [(checkpoints / f"{name}.damaged-1").exists() for name in damaged] == [name in read_ones for name in damaged]
+    said = "goes on from the one before" if goes_on_from == 3 or goes_on_from is None else ""
+    assert (said in caplog.text) if said else ("set aside" not in caplog.text)
+    if goes_on_from == 3:
+        assert "the stage goes on from last.pt.before, of step 3" in caplog.text
+
+
+def test_a_training_that_was_killed_between_two_states_goes_on_from_the_one_before(run, tiny, tmp_path):
+    training = tiny("both", max_steps=9)
+    run(training, "cut", report=lambda progress: progress.step < 6)
+    (tmp_path / "cut" / "checkpoints" / "last.pt").unlink()
+    steps = []
+    run(training, "cut", report=lambda progress: steps.append(progress.step) or True)
+    assert steps == [6, 9]
+
+
 def test_a_finished_training_only_writes_what_is_missing(run, tiny, tmp_path):
     first = run(tiny("both"))
     selected = tmp_path / "stage" / "checkpoints" / "selected.pt"

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mfsweep.errors import ResourceError, StoreError
 from mfsweep.prepare import Plan
 from mfsweep.spec.resources import Resources
+from mfsweep.store.remote import name_of_store
 
 Where = Literal["slurm", "kuberay", "aws"]
 FILES: Mapping[Where, str] = {"slurm": "mfsweep-{}.sh", "kuberay": "rayjob-{}.yaml", "aws": "cluster.yaml"}
@@ -110,7 +111,7 @@ def launch(
         nodes = min(MOST_NODES, max(_nodes(plan, gpus, cpus) for plan in plans))
     specs = [str(plan.spec.document.path.absolute()) for plan in plans]
     name = plans[0].name
-    return Launch(name, specs, str(store), nodes, gpus, cpus, options, **more)  # pyright: ignore[reportArgumentType]
+    return Launch(name, specs, name_of_store(store), nodes, gpus, cpus, options, **more)  # pyright: ignore[reportArgumentType]
 
 
 def written(where: Where, launch: Launch) -> str:
