@@ -298,7 +298,8 @@ def test_weights_damaged_beside_a_state_to_resume_from_are_made_again_from_it(go
 
 def test_a_stopped_stage_keeps_its_state(go):
     folder = go(SET, report=False)
-    assert files(folder) == {"training.json", "metrics.jsonl", "checkpoints/last.pt"}
+    (usage,) = (file for file in files(folder) if file.startswith("usage/0."))
+    assert files(folder) == {"training.json", "metrics.jsonl", "checkpoints/last.pt", usage}
     assert files(go(SET)) == DONE
 
 

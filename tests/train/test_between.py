@@ -176,7 +176,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training(monkeypatch, trai
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(between, "save", full)
+    monkeypatch.setattr(between, "save_state", full)
     with pytest.raises(OSError, match="No space left"):
         go(training, view, tmp_path)
 
@@ -246,7 +246,7 @@ def test_what_was_not_validated_comes_back(tmp_path):
 
 def test_a_thread_writes_while_the_steps_go_on(tmp_path, monkeypatch):
     go_on = threading.Event()
-    monkeypatch.setattr(between, "save", lambda path, content: go_on.wait(30) and save(path, content))
+    monkeypatch.setattr(between, "save_state", lambda path, content: go_on.wait(30) and save(path, content))
     with StateWriter(tmp_path / "metrics.jsonl", tmp_path / "last.pt") as writer:
         writer.begin(["{}"], {"step": 1})
         assert writer.is_busy
