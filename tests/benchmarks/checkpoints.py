@@ -1,6 +1,6 @@
 """What a checkpoint between validations costs: the pause of the steps, and the thread that writes beside them.
 
-One process on one thread; a model of the tests' size and one of 3 million parameters, on mini-ccx. The pause is the
+One process on one thread; a model of the tests' size and one of 1.8 million parameters, on mini-ccx. The pause is the
 copy of the state in memory. A save is what a validation does: all of it, before the next step. Steps are timed without a
 checkpoint, and with one after every step, which is some thousand times more often than `checkpoint_every_minutes: 10`.
 
@@ -42,7 +42,7 @@ DATA = ResolvedData(
 )
 MODELS = {
     "tiny": (Mace(channels=4, max_L=0, max_ell=1, correlation=1, radial_hidden=(8,), readout_hidden=4), 60),
-    "3 M": (Mace(channels=192, max_L=1), 12),
+    "1.8 M": (Mace(channels=192, max_L=1), 12),
 }
 ROUNDS = 5
 

@@ -111,9 +111,8 @@ def test_runs_that_take_stages_before_they_hand_them_out_train_each_once_between
             queue(parents, records, slots, claimed=ClaimedByOthers(owners, me), take=taker(me))[0] for me in range(3)
         ]
         for _ in range(10 * len(parents)):
-            for run in random.sample(runs, len(runs)):  # none is left without a turn for ever
-                if (trial := run.next_trial()) is not None:
-                    out.append(trial)
+            turns = random.sample(runs, len(runs))  # none is left without a turn for ever
+            out.extend(trial for run in turns if (trial := run.next_trial()) is not None)
             if out:
                 trial = out.pop(random.randrange(len(out)))
                 key = trial.config["key"]
