@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import SPEC
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from mutations import Mutation, gone, misspelt, spots, wrong_reference, wrong_type
@@ -135,8 +136,6 @@ MISTAKES = (
 @given(st.sets(st.sampled_from(MISTAKES), min_size=1))
 @QUICK
 def test_all_mistakes_are_told_at_once(tmp_path_factory, mistakes):
-    from conftest import SPEC
-
     text = SPEC
     for old, new, _ in mistakes:
         assert old in text
