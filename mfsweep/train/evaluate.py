@@ -23,6 +23,9 @@ from mfsweep.train.tensors import Sender
 from mfsweep.train.world import World
 
 _MILLI = 1000.0
+_ROOM, _ENOUGH = 4, 512
+"""Atoms that go through the model at a time for each that a training step may have, which keeps what the gradients of
+its forces need; and where more at a time are no quicker."""
 
 
 class Predictions(NamedTuple):
@@ -70,8 +73,9 @@ def predict(
         head: readout head that predicts. Default: `method`.
         base: label method whose own energies and forces are added (delta-learning): head and offsets are then those of
             the difference. Every structure has to carry it, with forces where they are asked for.
-        max_atoms: atoms in a batch at most (a larger structure is a batch of its own).
-        max_edges: edges in a batch at most; None: any.
+        max_atoms: atoms in a batch of a training step at most. Here up to four times as many go through the model at a
+            time, as far as that is quicker (a larger structure alone).
+        max_edges: edges that go through the model at a time at most; None: any.
         world: ranks that share the work, each structure going to one of them; all return the whole.
 
     Raises:
@@ -83,6 +87,7 @@ def predict(
     first = np.concatenate([[0], np.cumsum(sizes)])
     dtype = next(model.parameters()).dtype
     sender = Sender(model.shape.elements, dtype, world.device)
+    max_atoms = max(max_atoms, min(_ROOM * max_atoms, _ENOUGH))
     energy = torch.zeros(len(indices), dtype=torch.float64, device=world.device)
     force = torch.zeros((first[-1], 3) if forces else (0, 3), dtype=dtype, device=world.device)
     training = model.training

@@ -46,6 +46,21 @@ def test_predictions_do_not_depend_on_the_batches(view, model):
     assert np.array_equal(one.forces_reference[: one.atoms[0]], reference)
 
 
+@pytest.mark.parametrize(("cap", "most"), [(20, 80), (200, 512), (600, 600)])
+def test_more_atoms_go_through_at_a_time_than_in_a_training_step(view, model, monkeypatch, cap, most):
+    indices, offsets = np.tile(view.validation("dft", ["a", "b"]), 8), view.offsets("dft", ())
+    sizes, forward = [], model.forward
+
+    def counted(graph, *own, **more):
+        sizes.append(len(graph.positions))
+        return forward(graph, *own, **more)
+
+    monkeypatch.setattr(model, "forward", counted)
+    predict(model, view, indices, "dft", offsets=offsets, forces=False, max_atoms=cap)
+    assert sum(sizes) == view.structures.sizes[indices].sum()
+    assert max(most // 2, cap // 2) < max(sizes) <= most
+
+
 def test_batches_of_predictions_keep_to_a_cap_of_edges(view, model, monkeypatch):
     indices, offsets = view.validation("dft", ["a", "b"]), view.offsets("dft", ())
     graphs = []
