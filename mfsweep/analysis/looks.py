@@ -23,7 +23,7 @@ from mfsweep.analysis.gradient import Gradient, LawSpread, gradient, instrument,
 from mfsweep.analysis.interval import Interval
 from mfsweep.analysis.law_grid import LawGrid
 from mfsweep.analysis.pooled import pooled_sample
-from mfsweep.analysis.sharpen import CellChoice, GridPlaces, first_design, next_cells
+from mfsweep.analysis.sharpen import CellChoice, DesignProblem, GridPlaces, first_design, next_cells
 from mfsweep.analysis.table import Points
 
 ALPHA = 0.025
@@ -125,8 +125,9 @@ def decide(
     # Where the interval came out wider than its design has it, the design has to be that much better.
     expected = grid.half_width(present, seen.spread, ALPHA)
     aim = target * min(1.0, expected / seen.interval.half_width)
-    choices = next_cells(grid, present, have, possible, seen.spread, ALPHA, aim, grid.price(present))
-    choices = choices or next_cells(grid, present, have, possible, seen.spread, ALPHA, 0.0, 0.0)
+    problem = DesignProblem(grid, possible, seen.spread, ALPHA)
+    choices = next_cells(problem, present, have, aim, grid.price(present))
+    choices = choices or next_cells(problem, present, have, 0.0, 0.0)
     if not choices:  # nothing narrows it by itself
         left = tuple(sorted(possible - present))
         choices = [CellChoice(left, expected, whole, grid.price(left, have))]
@@ -167,7 +168,7 @@ def foresee(
         if at < target:
             break
         if math.isfinite(at):
-            choices = next_cells(grid, now, trained, possible, own, ALPHA, target, grid.price(now))
+            choices = next_cells(DesignProblem(grid, possible, own, ALPHA), now, trained, target, grid.price(now))
         else:
             first = decide(grid, now, trained, possible, None, target)
             choices = list(first.choices) if isinstance(first, Round) else []

@@ -35,6 +35,22 @@ class CellChoice(NamedTuple):
     """What the missing stages cost."""
 
 
+class DesignProblem(NamedTuple):
+    """What stays as it is while cells are chosen."""
+
+    grid: LawGrid
+    possible: GridPlaces
+    """Slots that can be had."""
+    spread: LawSpread
+    """What points lie apart by."""
+    alpha: float
+    """Of the interval."""
+
+    def half_width(self, present: AbstractSet[int]) -> float:
+        """Return the expected half-width of some slots."""
+        return self.grid.half_width(present, self.spread, self.alpha)
+
+
 def first_design(
     grid: LawGrid, spread: LawSpread, have: AbstractSet[str], possible: GridPlaces
 ) -> tuple[int, ...] | None:
@@ -57,14 +73,7 @@ def first_design(
 
 
 def next_cells(
-    grid: LawGrid,
-    present: AbstractSet[int],
-    have: AbstractSet[str],
-    possible: GridPlaces,
-    spread: LawSpread,
-    alpha: float,
-    target: float,
-    limit: float,
+    problem: DesignProblem, present: AbstractSet[int], have: AbstractSet[str], target: float, limit: float
 ) -> list[CellChoice]:
     """Return what to add, best first, until the expected half-width meets the target.
 
@@ -73,16 +82,13 @@ def next_cells(
     far apart (`LEAST_SPANS`), the one that meets the target for the least is taken.
 
     Args:
-        grid: of the law.
+        problem: of the law.
         present: slots that are there; their interval has bounds.
         have: keys of the stages that are there.
-        possible: slots that can be had.
-        spread: what points lie apart by.
-        alpha: of the interval.
         target: half-width.
         limit: on the price; the first is chosen in any case.
     """
-    plans = [_greedy(grid, present, have, possible, spread, alpha, target, least) for least in LEAST_SPANS]
+    plans = [_greedy(problem, present, have, target, least) for least in LEAST_SPANS]
     made = min(plans, key=lambda plan: _cost(plan, target))
     kept, spent = made[:1], 0.0
     for choice in made[1:]:
@@ -94,60 +100,47 @@ def next_cells(
 
 
 def _greedy(
-    grid: LawGrid,
-    present: AbstractSet[int],
-    have: AbstractSet[str],
-    possible: GridPlaces,
-    spread: LawSpread,
-    alpha: float,
-    target: float,
-    least: float,
+    problem: DesignProblem, present: AbstractSet[int], have: AbstractSet[str], target: float, least: float
 ) -> list[CellChoice]:
     """Return choices, each the one worth most for its price, until they meet the target or nothing helps."""
     made: list[CellChoice] = []
-    at = grid.half_width(present, spread, alpha)
+    at = problem.half_width(present)
     while at >= target:
-        best = max(_options(grid, present, have, possible, spread, alpha, at, least), key=_worth, default=None)
+        best = max(_options(problem, present, have, at, least), key=_worth, default=None)
         if best is None or best.after >= at:
             break
         made.append(best)
-        present, have, at = present | set(best.slots), have | grid.stages(best.slots), best.after
+        present, have, at = present | set(best.slots), have | problem.grid.stages(best.slots), best.after
     return made
 
 
 def _options(
-    grid: LawGrid,
-    present: AbstractSet[int],
-    have: AbstractSet[str],
-    possible: GridPlaces,
-    spread: LawSpread,
-    alpha: float,
-    at: float,
-    least: float,
+    problem: DesignProblem, present: AbstractSet[int], have: AbstractSet[str], at: float, least: float
 ) -> Iterator[CellChoice]:
+    """Yield what may be added to slots of the half-width `at`."""
+    grid, possible, spread, alpha = problem
     carried = grid.carried(present)
     parts = grid.parts(present, spread)
-    for replicate in _unlike(grid, present, have, possible, carried):
+    free = possible - present
+    for replicate in _unlike(grid, present, have, free, carried):
         there = {place for place in grid.members[replicate] if place in present and grid.group(place) in carried}
-        for more in _within(grid, replicate, present, possible, carried, least):
+        for more in _within(grid, replicate, present, free, carried, least):
             changed = {**parts, replicate: grid.part(there | set(more), spread)}
             yield CellChoice(more, at, half_width_of(changed, spread, alpha), grid.price(more, have))
     trained = {grid.slots[place].cluster for place in present}
     for group in dict.fromkeys(slot.group for slot in grid.slots if slot.group not in carried):
         more = tuple(
-            place
-            for place in sorted(possible - present)
-            if grid.group(place) == group and grid.slots[place].cluster in trained
+            place for place in sorted(free) if grid.group(place) == group and grid.slots[place].cluster in trained
         )
         if more:
-            yield CellChoice(more, at, grid.half_width(present | set(more), spread, alpha), grid.price(more, have))
+            yield CellChoice(more, at, problem.half_width(present | set(more)), grid.price(more, have))
 
 
 def _within(
     grid: LawGrid,
     replicate: SplitSeed,
     present: AbstractSet[int],
-    possible: GridPlaces,
+    free: AbstractSet[int],
     carried: AbstractSet[Group],
     least: float,
 ) -> Iterator[tuple[int, ...]]:
@@ -156,21 +149,21 @@ def _within(
     That is a pre-training, or two new ones, in one group or in all; or one group of what is pre-trained.
     Two new ones lie apart by at least a share `least` of the span of new ones.
     """
-    free: dict[str, list[int]] = {}
+    own: dict[str, list[int]] = {}
     for place in grid.members[replicate]:
-        if place in possible and place not in present and grid.group(place) in carried:
-            free.setdefault(grid.slots[place].cluster, []).append(place)
+        if place in free and grid.group(place) in carried:
+            own.setdefault(grid.slots[place].cluster, []).append(place)
     begun = {grid.slots[place].cluster for place in grid.members[replicate] if place in present}
     beside: dict[Group, list[int]] = {}
-    for cluster in free.keys() & begun:
-        for place in free[cluster]:
+    for cluster in own.keys() & begun:
+        for place in own[cluster]:
             beside.setdefault(grid.group(place), []).append(place)
     yield from (tuple(sorted(places)) for places in beside.values() if len(places) > 1)
-    for places in free.values():
+    for places in own.values():
         yield tuple(places)
         if len(places) > 1:
             yield from ((place,) for place in places)
-    new = [places for cluster, places in free.items() if cluster not in begun]
+    new = [places for cluster, places in own.items() if cluster not in begun]
     new.sort(key=lambda places: grid.slots[places[0]].z)
     span = grid.slots[new[-1][0]].z - grid.slots[new[0][0]].z if new else 0.0
     pairs = [(low, new[-1]) for low in new[:-1]] + [(new[0], high) for high in new[1:-1]]
@@ -184,13 +177,17 @@ def _within(
 
 
 def _unlike(
-    grid: LawGrid, present: AbstractSet[int], have: AbstractSet[str], possible: GridPlaces, carried: AbstractSet[Group]
+    grid: LawGrid,
+    present: AbstractSet[int],
+    have: AbstractSet[str],
+    free: AbstractSet[int],
+    carried: AbstractSet[Group],
 ) -> list[SplitSeed]:
     """Return the replicates, of those in which all is alike the first."""
     first: dict[Any, SplitSeed] = {}
     for replicate, places in grid.members.items():
         mine = [place for place in places if grid.group(place) in carried]
-        left = [place for place in mine if place in possible and place not in present]
+        left = [place for place in mine if place in free]
         state = (
             frozenset(grid.marks[place] for place in mine if place in present),
             frozenset(grid.marks[place] for place in left),

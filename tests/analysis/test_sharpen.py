@@ -12,7 +12,7 @@ from scipy import stats
 
 from mfsweep.analysis.gradient import LawSpread
 from mfsweep.analysis.law_grid import GridSlot, LawGrid
-from mfsweep.analysis.sharpen import first_design, next_cells
+from mfsweep.analysis.sharpen import DesignProblem, first_design, next_cells
 
 SPREAD = LawSpread(residual=0.01, cluster=0.02, slopes=0.0, per_z=-0.4)
 ALPHA = 0.05
@@ -145,7 +145,7 @@ def test_choices_lead_to_the_target_each_for_what_it_lacks(made, spread, share):
     start, whole = made.half_width(present, spread, ALPHA), made.half_width(every, spread, ALPHA)
     target = start + share * (whole - start) if whole < start else start * share
     at, mine, paid = start, set(present), set(have)
-    for choice in next_cells(made, present, have, every, spread, ALPHA, target, math.inf):
+    for choice in next_cells(DesignProblem(made, every, spread, ALPHA), present, have, target, math.inf):
         assert not mine & set(choice.slots)
         assert at >= target
         assert choice.before == at
@@ -162,7 +162,7 @@ def test_of_sizes_that_cost_alike_the_outermost_are_chosen():
     made = grid((10, 40, 160), (20,), 6)
     every = frozenset(range(len(made.slots)))
     present = frozenset(first_design(made, SPREAD, frozenset(), every))
-    first = next_cells(made, present, made.stages(present), every, SPREAD, ALPHA, 0.0, 0.0)[0]
+    first = next_cells(DesignProblem(made, every, SPREAD, ALPHA), present, made.stages(present), 0.0, 0.0)[0]
     assert {made.slots[place].z for place in first.slots} == {math.log(10), math.log(160)}
 
 
@@ -171,14 +171,14 @@ def test_a_limit_holds_for_all_but_the_first():
     every = frozenset(range(len(made.slots)))
     present = frozenset(first_design(made, SPREAD, frozenset(), every))
     have = made.stages(present)
-    one, *more = next_cells(made, present, have, every, SPREAD, ALPHA, 1e-6, 9.0)
+    one, *more = next_cells(DesignProblem(made, every, SPREAD, ALPHA), present, have, 1e-6, 9.0)
     assert one.price + sum(choice.price for choice in more) <= 9.0
-    assert len(next_cells(made, present, have, every, SPREAD, ALPHA, 1e-6, 0.0)) == 1
+    assert len(next_cells(DesignProblem(made, every, SPREAD, ALPHA), present, have, 1e-6, 0.0)) == 1
 
 
 def test_what_cannot_be_had_is_not_chosen():
     made = grid((10, 20, 40, 160), (20, 60), 4)
     possible = frozenset(place for place, slot in enumerate(made.slots) if slot.replicate != 2)
     present = frozenset(first_design(made, SPREAD, frozenset(), possible))
-    chosen = next_cells(made, present, made.stages(present), possible, SPREAD, ALPHA, 1e-6, math.inf)
+    chosen = next_cells(DesignProblem(made, possible, SPREAD, ALPHA), present, made.stages(present), 1e-6, math.inf)
     assert {place for choice in chosen for place in choice.slots} | present == possible
