@@ -102,24 +102,17 @@ class ProductBasis(nn.Module):
             for contraction in contractions
         ]
         linear = torch.cat([self._coefficients(f"{number}_1", own[0]) for number, own in enumerate(weights)], 2)
+        linear = linear.unflatten(2, (-1, features.shape[1]))
+        sums = list(_by_element(linear, features, sizes).split([target.size for target in self._targets], 1))
         rows = self._rows(weights) if self._correlation > 1 else []
-        parts = features.split(sizes, 2)
-        pairs = [self._pairs(features, parity).split(sizes, 2) for parity in range(len(rows))]
-        thirds = [features.index_select(1, self.get_buffer(f"_third{parity}")).split(sizes, 2) for parity in (0, 1)]
-        made: list[list[Tensor]] = [[] for _ in self._targets]
-        for element in range(len(present)):
-            coefficients = linear[element].view(len(features), -1, features.shape[1])
-            sums = list((coefficients @ parts[element]).split([target.size for target in self._targets], 1))
-            for parity, (table, kinds) in enumerate(rows):
-                contracted = (table[element] @ pairs[parity][element]).split([kind.rows for kind in kinds], 1)
-                for (target, order, _), part in zip(kinds, contracted, strict=True):
-                    if order == 3:
-                        third = thirds[(self._targets[target].parity + parity) % 2][element].unsqueeze(1)
-                        part = (part.unflatten(1, (-1, third.shape[2])) * third).sum(2)  # noqa: PLW2901
-                    sums[target] = sums[target] + part
-            for target, values in enumerate(sums):
-                made[target].append(values)
-        return [torch.cat(values, 2) for values in made]
+        for parity, (table, kinds) in enumerate(rows):
+            contracted = _by_element(table, self._pairs(features, parity), sizes)
+            for (target, order, _), part in zip(kinds, contracted.split([kind.rows for kind in kinds], 1), strict=True):
+                if order == 3:
+                    third = features.index_select(1, self._third(self._targets[target].parity, parity)).unsqueeze(1)
+                    part = (part.unflatten(1, (-1, third.shape[2])) * third).sum(2)  # noqa: PLW2901
+                sums[target] = sums[target] + part
+        return sums
 
     def _rows(self, weights: Sequence[Sequence[Tensor]]) -> list[tuple[Tensor, list[_Rows]]]:
         """Return for the pairs of each parity their (Z, C, rows, pairs) coefficients, and what the rows are."""
@@ -179,6 +172,12 @@ class _Rows(NamedTuple):
     order: int
     """2: they are added as they are; 3: each is multiplied by a third component."""
     rows: int
+
+
+def _by_element(table: Tensor, values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return (C, rows, A): each atom's values (C, X, A) times the coefficients (Z, C, rows, X) of its element."""
+    parts = zip(table.unbind(), values.split(list(sizes), 2), strict=True)
+    return torch.cat([own @ part for own, part in parts], 2)
 
 
 def _weights(contraction: Any) -> list[Tensor]:
