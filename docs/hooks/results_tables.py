@@ -2,14 +2,15 @@
 
 Text between `<!-- begin NAME -->` and `<!-- end -->` is replaced, all else is left as it stands:
 
-    mini, real              how many statements each suite judges, and how
-    mini_laws, real_laws    its transfer laws, a line for each group
     mini/fig3, real/fig3    the statements of one experiment, and its first figures
+    mini_laws, real_laws    the transfer laws of a suite, a line for each group
+    mini, real              how many statements each suite judges, and how
     differ                  the statements that both suites judge
     advice                  the source's recommendations, each with its test
     headline                the ten rows of README
 
-The first three stay where the store has no report of them. The others are made of the page's own rows.
+What the first two say of an experiment stays where the store has no report of it. The others are made of the page's own
+rows.
 
     python docs/hooks/results_tables.py mfsweep-store
 """
@@ -27,7 +28,7 @@ from typing import NamedTuple
 from mfsweep import Sweep
 from mfsweep.analysis.index import ReportEntry, reported
 from mfsweep.analysis.law import FittedLine, Law
-from mfsweep.analysis.suite import needed_text, summary
+from mfsweep.analysis.suite import needed_text
 from mfsweep.quantities import count
 from mfsweep.report_records import ClaimRecord
 from mfsweep.spec.load import load
@@ -38,6 +39,7 @@ SUITES = {"mini": "mini-ani", "real": "mini-ccx"}
 """Folder of search_spaces -> the data set that its specs ask."""
 RESULTS, README = Path("docs/results.md"), Path("README.md")
 FIGURES = Path("docs/figures/results")
+CANNOT_TELL = "cannot tell"
 SHOWN = 2
 """Figures of an experiment on the page."""
 HEAD = ("the study states", "came out here, 95 % interval", "verdict")
@@ -111,9 +113,8 @@ def updated(page: str, suites: Suites, fits: Laws = MappingProxyType({})) -> str
     writers: dict[str, Callable[[], str]] = {}
     for suite, entries in suites.items():
         if entries:
-            writers[suite] = lambda entries=entries: counted(entries)
             writers[f"{suite}_laws"] = lambda suite=suite: laws(
-                {key: one for key, one in fits.items() if key[0] == suite}
+                {key: one for key, one in fits.items() if key[0] == suite}, _rows(page, f"{suite}_laws")
             )
         for stem, entry in entries.items():
             writers[f"{suite}/{stem}"] = lambda suite=suite, stem=stem, entry=entry: experiment(suite, stem, entry)
@@ -121,10 +122,11 @@ def updated(page: str, suites: Suites, fits: Laws = MappingProxyType({})) -> str
 
 
 def compared(page: str, statements: Statements) -> str:
-    """Return a page with its blocks of what both suites say written anew."""
+    """Return a page with its blocks of what the suites say in all written anew."""
     return _replaced(
         page,
         {
+            **{suite: lambda own=own: counted(own) for suite, own in statements.items()},
             "differ": lambda: differ(statements),
             "advice": lambda: advice(statements),
             "headline": lambda: headline(statements),
@@ -138,6 +140,16 @@ def _replaced(page: str, writers: Mapping[str, Callable[[], str]]) -> str:
         return f"{found[1]}\n{writers[name]()}\n" if name in writers else found[0]
 
     return _BLOCK.sub(block, page)
+
+
+def _rows(page: str, name: str) -> list[tuple[str, ...]]:
+    """Return the rows of a block's table."""
+    return next((_rows_of(block[0]) for block in _BLOCK.finditer(page) if block["name"] == name), [])
+
+
+def _rows_of(block: str) -> list[tuple[str, ...]]:
+    cells = [line.removeprefix("| ").removesuffix(" |") for line in block.splitlines() if line.startswith("|")]
+    return [tuple(line.split(" | ")) for line in cells[2:]]
 
 
 def stated(page: str) -> Statements:
@@ -154,7 +166,7 @@ def stated(page: str) -> Statements:
         path = ROOT / "search_spaces" / suite / f"{stem}.yaml"
         if not path.is_file():
             raise SystemExit(f"{RESULTS}: {block['name']!r} is no experiment of {', '.join(SUITES)}")
-        rows = [tuple(line.strip("| ").split(" | ")) for line in block[0].splitlines() if line.startswith("|")][2:]
+        rows = _rows_of(block[0])
         claims = load(path).experiment.claims
         if [row[0] for row in rows] != [claim.says for claim in claims.values()]:
             raise SystemExit(
@@ -167,16 +179,14 @@ def stated(page: str) -> Statements:
     return found
 
 
-def counted(entries: Mapping[str, ReportEntry]) -> str:
+def counted(statements: Sequence[Statement]) -> str:
     """Return in words how many statements a suite judges, and how."""
-    claims = [one for entry in entries.values() for one in entry.claims]
-    stages = {key for entry in entries.values() for cell in entry.cells for key in cell.stages.values()}
-    cells = sum(len(entry.cells) for entry in entries.values())
-    verdicts = [one.verdict for one in claims]
-    told = ", ".join(f"{verdicts.count(one)} {one}" for one in ("agree", "disagree", "cannot tell"))
+    verdicts = [one.verdict for one in statements]
+    untold = verdicts.count(CANNOT_TELL)
+    told = " and ".join(f"{verdicts.count(one)} {one}" for one in ("agree", "disagree"))
     return (
-        f"{count(len(entries), 'experiment')}, {count(cells, 'cell')}, {count(len(stages), 'stage')}. "
-        f"{summary(claims)} By verdict: {told}.\n"
+        f"{count(len({one.stem for one in statements}), 'experiment')}, {count(len(statements), 'statement')}: "
+        f"{len(statements) - untold} told ({told}), {untold} not.\n"
     )
 
 
@@ -200,7 +210,7 @@ def came_out(claim: ClaimRecord) -> str:
 
 def verdict(claim: ClaimRecord) -> str:
     """Return the verdict, with what would decide it, or keeps it from one."""
-    if claim.verdict != "cannot tell":
+    if claim.verdict != CANNOT_TELL:
         return f"**{claim.verdict}**"
     if claim.usable:
         return f"{claim.verdict}: {needed_text(claim)}" if needed_text(claim) else claim.verdict
@@ -217,15 +227,23 @@ def differ(statements: Statements) -> str:
     return table(("experiment", "stated", "mini-ani", "verdict", "mini-ccx", "verdict"), rows)
 
 
-def laws(fits: Laws) -> str:
-    """Return a row for each group of each fit, and one for the gradient that its groups share."""
-    rows: list[tuple[str, ...]] = []
+def laws(fits: Laws, before: Sequence[tuple[str, ...]] = ()) -> str:
+    """Return a row for each group of each fit, and one for the gradient that its groups share.
+
+    Args:
+        fits: suite and experiment -> its fits.
+        before: rows, of which those of other experiments stay.
+    """
+    rows = [row for row in before if row[1] not in {stem for _, stem in fits}]
     for (suite, stem), found in fits.items():
         for law in found:
             lines = [*law.lines, *([law.pooled] if law.pooled else [])]
-            rows += [(SUITES[suite], stem, *line_cells(law, line)) for line in lines]
-            rows += [(SUITES[suite], stem, one.group, "", f"refused: {one.reason}", "", "") for one in law.refused]
-    return table(("set", "experiment", "of", "points", "gradient", "x on the test set", "verdict"), rows)
+            which = f"{law.name}: " if len(found) > 1 else ""
+            cells = [line_cells(law, line) for line in lines]
+            cells += [(one.group, "", f"refused: {one.reason}", "", "") for one in law.refused]
+            rows += [(SUITES[suite], stem, f"{which}{group}", *others) for group, *others in cells]
+    head = ("set", "experiment", "of", "points", "gradient", "x on the test set", "verdict")
+    return table(head, sorted(rows, key=lambda row: row[1]))
 
 
 def line_cells(law: Law, line: FittedLine) -> tuple[str, ...]:

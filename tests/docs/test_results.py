@@ -83,6 +83,15 @@ def test_laws_have_a_row_a_group_and_one_for_all():
     assert all(row[4].startswith("0.5") and row[6] == "law" for row in rows(made))
 
 
+def test_laws_of_experiments_that_are_not_in_the_store_stay():
+    law = fit_transfer([1.0, 2.0, 4.0, 8.0] * 4, [1.0, 1.5, 2.1, 2.9] * 4, replicate=[p // 4 for p in range(16)])
+    both = updated(
+        "<!-- begin mini_laws -->\n<!-- end -->\n", suites(), {("mini", name): [law] for name in ("fig4", "fig9")}
+    )
+    anew = updated(both, suites(), {("mini", "fig3"): [law], ("mini", "fig9"): [law]})
+    assert [row[1] for row in rows(anew)] == sorted(2 * ["fig3", "fig4", "fig9"])
+
+
 def test_what_keeps_a_statement_from_a_verdict_stands_beside_it():
     capped = claim("cannot tell", usable=False, detail="3 of 4 cells capped")
     page = "<!-- begin mini/fig3 -->\n<!-- end -->\n"
