@@ -27,6 +27,8 @@ _IMPORT = "mfsweep data import "
 """The command that makes a data set of a file; errors name it with all its options."""
 
 
+ENOUGH = 500
+"""Structures that a validation needs at most: they tell a mean error to a few per cent, and more cost steps."""
 SMALLEST = StarterSizes(train=4, validation=2, test=4, auxiliary=2, seed=0)
 
 
@@ -128,8 +130,9 @@ def proposals(start: Start, folds: int | None = None) -> Iterator[StarterSizes]:
             left = (rest - test - train - validation if together else rest * (1 - share / 2)) / 2
         if min(train, test) < 4 or validation < 2:
             return
+        validation, auxiliary = min(validation, ENOUGH), max(2, min(round(left * 0.2), ENOUGH))
         for seed in range(3):
-            yield StarterSizes(train, validation, test, max(2, round(left * 0.2)), seed, folds)
+            yield StarterSizes(train, validation, test, auxiliary, seed, folds)
 
 
 def fitting(start: Start, output: Path, folds: int | None = None, said: Sequence[str] = ()) -> str:
