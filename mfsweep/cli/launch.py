@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfsweep.cli.jobs import option_words
-from mfsweep.cli.options import console, prepared, specs_and_store
+from mfsweep.cli.options import console, prepared, resources_options, specs_and_store
 
 if TYPE_CHECKING:
     from mfsweep.sweep.launching import Where
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 @click.option("--spot", is_flag=True, help="Nodes that cost less and may be taken away (AWS).")
 @click.option("--image", help="Container with the package (KubeRay).")
 @click.option("--environment", help="Virtual environment with the package, on the shared storage (Slurm).")
-@click.option("--workers", type=click.IntRange(1), help="In place of resources.workers.")
-@click.option("--gpus-per-worker", type=click.FloatRange(0, 1), help="In place of resources.gpus_per_worker.")
-@click.option(
-    "--cpus-per-worker", type=click.FloatRange(0, min_open=True), help="In place of resources.cpus_per_worker."
-)
+@resources_options
 def launch(
     specs: tuple[Path, ...],
     store: Path,

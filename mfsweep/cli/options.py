@@ -121,6 +121,26 @@ def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_decision
 
 
+_RESOURCES = (
+    click.option("--workers", type=click.IntRange(1), help="In place of resources.workers, of all stages."),
+    click.option(
+        "--gpus-per-worker", type=click.FloatRange(0, 1), help="In place of resources.gpus_per_worker, of all stages."
+    ),
+    click.option(
+        "--cpus-per-worker",
+        type=click.FloatRange(0, min_open=True),
+        help="In place of resources.cpus_per_worker, of all stages. None of the three changes a result's identity.",
+    ),
+)
+
+
+def resources_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command say what each stage is given: it goes before `resources:` of the spec and of its stages."""
+    for option in reversed(_RESOURCES):
+        command = option(command)
+    return command
+
+
 def specs_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:
     """Give a command one or several SPECs and the store."""
     return click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))(

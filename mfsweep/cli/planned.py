@@ -6,8 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mfsweep.plan.graph import Node, StageGraph
+from mfsweep.plan.kinds import kinds
 from mfsweep.prepare import Plan
 from mfsweep.quantities import count
+from mfsweep.spec.resources import Resources
 from mfsweep.sweep.search_costs import at_most
 
 
@@ -17,17 +19,28 @@ def print_plan(console: Console, plan: Plan) -> None:
     console.print(_title(plan), style="italic", soft_wrap=True)
     console.print(_search_table(plan) if plan.spec.searched else _table(plan))
     counts, stages = plan.summary(), count(len(plan.graph.nodes), "stage")
-    resources = plan.spec.experiment.resources
-    each = f"{resources.workers} worker{'s' if resources.workers > 1 else ''} with {resources.cpus_per_worker:g} CPU"
-    each += f" and {resources.gpus_per_worker:g} GPU" if resources.gpus_per_worker else ""
     so_far = " of the points asked for so far" if plan.spec.searched else ""
     console.print(
         f"{stages}{so_far} to train once, in place of {counts['stages_without_sharing']}; "
-        f"{counts['done']} done already. Each has {each}. Store: {plan.store.name}",
+        f"{counts['done']} done already. {_given(plan)}. Store: {plan.store.name}",
         soft_wrap=True,
     )
     for warning in (*plan.warnings, *plan.damage()):
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False)
+
+
+def _given(plan: Plan) -> str:
+    """Say what stages are given, each kind of them where they differ."""
+    graph = plan.tried if plan.spec.searched else plan.graph
+    said = {called: _each(own) for called, own in kinds(graph.nodes.values()).items()}
+    if len(set(said.values())) == 1:
+        return f"Each has {next(iter(said.values()))}"
+    return "; ".join(f"{called} has {each}" for called, each in said.items())
+
+
+def _each(resources: Resources) -> str:
+    each = f"{count(resources.workers, 'worker')} with {resources.cpus_per_worker:g} CPU"
+    return each + (f" and {resources.gpus_per_worker:g} GPU" if resources.gpus_per_worker else "")
 
 
 def _title(plan: Plan) -> str:

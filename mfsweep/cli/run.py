@@ -16,6 +16,7 @@ from mfsweep.cli.options import (
     decision_options,
     ending,
     prepared,
+    resources_options,
     show_ray_the_token,
     specs_and_store,
     until_option,
@@ -28,13 +29,7 @@ from mfsweep.cli.options import (
 @specs_and_store
 @as_json
 @click.option("--smoke", is_flag=True, help="Try 20 steps and one evaluation of each kind of stage. Nothing is kept.")
-@click.option(
-    "--workers", type=click.IntRange(1), help="In place of resources.workers; never changes a result's identity."
-)
-@click.option("--gpus-per-worker", type=click.FloatRange(0, 1), help="In place of resources.gpus_per_worker.")
-@click.option(
-    "--cpus-per-worker", type=click.FloatRange(0, min_open=True), help="In place of resources.cpus_per_worker."
-)
+@resources_options
 @click.option("--groups", type=click.IntRange(1), help="In place of resources.groups: stages at a time.")
 @click.option(
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="In place of tracking.uri.  [env: MLFLOW_TRACKING_URI]"

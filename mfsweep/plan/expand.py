@@ -18,6 +18,7 @@ from mfsweep.spec import axes
 from mfsweep.spec.axes import PlaceError, Value
 from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import FieldPath, Spec, dotted
+from mfsweep.spec.resources import OwnResources, Resources
 from mfsweep.spec.stage import FILE, Evaluation, Stage
 from mfsweep.spec.templates import CONTINUED_NEVER
 from mfsweep.spec.tree import below
@@ -40,6 +41,8 @@ class LiveStage:
     """Path of the model file that it starts from in place of one, as the spec writes it."""
     axes: frozenset[str]
     """The axes on which it or its ancestors depend."""
+    resources: Resources
+    """What it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,10 @@ class _Expander:
             name: {key: item for key, item in template.items() if key != "continued"}
             for name, template in self.experiment.stages.items()
         }
+        self.axes = {name: _identifying(template) for name, template in self.plain.items()}
+        """Stage -> the axes that make further ones of it."""
+        self.continued_axes = {name: _identifying(template) for name, template in self.experiment.stages.items()}
+        """The same, where it has a parent."""
         check_grid(spec, found)
 
     def cells(self) -> Iterator[Cell]:
@@ -144,7 +151,9 @@ class _Expander:
             raise self._error(place, " -> ".join(map(str, (*below, name))), "stages that do not start from themselves")
         template, plain = self.experiment.stages[name], self.plain[name]
         try:
-            fresh, own = self._filled(f"stage {name}", plain, place, labels, values, lambda t: self._fresh(t, place))
+            fresh, own, resources = self._filled(
+                f"stage {name}", plain, place, labels, values, lambda t: self._fresh(t, place)
+            )
         except SpecError:
             # What it starts from is looked at all the same: all errors are told at once.
             above = template.get("start_from")
@@ -152,7 +161,7 @@ class _Expander:
                 with self.found.errors():
                     self._live(above, labels, values, live, (*below, name))
             raise
-        depends = self.templates[f"stage {name}"][0]
+        depends = self.axes[name]
         if not own.sets:
             return
         above, file = fresh.start_from, None
@@ -169,11 +178,11 @@ class _Expander:
                 f"continued {name}", template, place, labels, values, lambda t: self._continued(t, place)
             )
             if parent or file:
-                depends |= self.templates[f"continued {name}"][0]
+                depends = self.continued_axes[name]
                 stage = continued
         if parent:
             depends |= live[parent].axes
-        live[name] = LiveStage(name, stage, own, parent, file, depends)
+        live[name] = LiveStage(name, stage, own, parent, file, depends, resources)
 
     def _filled(
         self,
@@ -263,9 +272,14 @@ class _Expander:
     def _evaluations(self, trees: list[Any]) -> tuple[Evaluation, ...]:
         return self.spec.document.build(tuple[Evaluation, ...], trees, ("evaluate",))
 
-    def _fresh(self, tree: dict[str, Any], place: FieldPath) -> tuple[Stage, Mixture]:
+    def _fresh(self, tree: dict[str, Any], place: FieldPath) -> tuple[Stage, Mixture, Resources]:
         stage = self._stage(tree, place)
-        return stage, mixture(self.spec, stage, place)
+        return stage, mixture(self.spec, stage, place), self._resources(stage.resources, (*place, "resources"))
+
+    def _resources(self, own: OwnResources, place: FieldPath) -> Resources:
+        common = self.experiment.resources
+        whole = own.over(common, self.spec.forced)
+        return self.spec.document.build(Resources, whole, place) if own.identity() else common
 
     def _stage(self, tree: dict[str, Any], place: FieldPath) -> Stage:
         return self.spec.document.build(Stage, tree, place)
@@ -287,6 +301,11 @@ class _Expander:
 
     def _error(self, place: FieldPath, got: Any, expected: str) -> SpecError:
         return self.spec.document.error(place, got, expected)
+
+
+def _identifying(template: dict[str, Any]) -> frozenset[str]:
+    """Return the axes to which a stage refers, but for its `resources`."""
+    return axes.references({key: item for key, item in template.items() if key != "resources"})
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

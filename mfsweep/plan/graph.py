@@ -15,11 +15,19 @@ from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.heads import Widths, resolve_heads, widths
 from mfsweep.plan.recipe import recipe
 from mfsweep.plan.resolved import DataOf
-from mfsweep.plan.rules import check_evaluation, check_stage, resolved_needs, test_subsets, tested_methods
+from mfsweep.plan.rules import (
+    check_evaluation,
+    check_same_resources,
+    check_stage,
+    resolved_needs,
+    test_subsets,
+    tested_methods,
+)
 from mfsweep.spec.axes import SEEDS, Value
 from mfsweep.spec.data import Content
 from mfsweep.spec.gathered import Gathered, gathering
 from mfsweep.spec.load import FieldPath, Spec
+from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, Head, LabelledSet, Recipe, Training
 
 _SEEDS = frozenset(SEEDS)
@@ -40,6 +48,8 @@ class Node:
     evaluations: list[Evaluation] = field(default_factory=list)
     cells: int = 0
     """Cells that need it."""
+    resources: Resources = field(default_factory=Resources)
+    """What it is given."""
 
 
 @dataclass(slots=True)
@@ -153,6 +163,8 @@ class _Builder:
         """Key -> the stage's evaluations, filled in, and where each stands in the spec."""
         self.known: dict[tuple[object, ...], str | None] = {}
         """(stage name, parent's key, axis values) -> key; None of a stage with an error."""
+        self.given: dict[str, tuple[LiveStage, Cell]] = {}
+        """Key -> where its resources are from."""
         self.parts: dict[tuple[int, int], _Parts] = {}
         """Checked once for each filled-in template, which many cells share."""
         self.heads: dict[tuple[object, ...], dict[str, Head] | None] = {}
@@ -190,9 +202,13 @@ class _Builder:
                 node = self._node(cell, live, parent, values)
                 self.known[short] = node.key
                 self.nodes.setdefault(node.key, node)
+                self.given.setdefault(node.key, (live, cell))
         if (key := self.known[short]) is None:
             return None
         node = self.nodes[key]
+        if live.resources is not node.resources:
+            with self.found.errors():
+                check_same_resources(self.spec, self.given[key], (live, cell))
         node.cells += 1
         places = self.places.setdefault(key, {})
         for place, evaluation in asked_of(cell, live):
@@ -235,7 +251,7 @@ class _Builder:
             file=self._file(cell, live),
             heads=self._heads(cell, live, parent),
         )
-        return Node(training.key, live.name, training, parent, values)
+        return Node(training.key, live.name, training, parent, values, resources=live.resources)
 
     def _own(self, live: LiveStage) -> _Parts:
         """Return what a stage has of its own, once it is checked."""

@@ -31,9 +31,11 @@ class StageToCome(NamedTuple):
     """Key of a parent that is not done either, None: there is none."""
     kind: Hashable
     seconds: float
-    """By estimate, for all of it."""
+    """What it takes of one device, by estimate, for all of it."""
     left: float = 1.0
     """Share of it that is left."""
+    workers: int = 1
+    """Which share its seconds."""
 
 
 class Left(NamedTuple):
@@ -45,7 +47,7 @@ class Left(NamedTuple):
     high: float | None
     """Bounds of the middle 80 %; None where fewer than two stages are done to tell a spread by."""
     busy: float
-    """Sum over the stages: of the median draw."""
+    """Seconds of devices, over all stages: of the median draw."""
 
 
 def left(
@@ -71,7 +73,8 @@ def left(
     for draw in range(draws):
         again = {kind: random.choice(found, len(found)) for kind, found in of_kind.items()}
         seconds = {key: task.seconds * task.left * random.choice(again[task.kind]) for key, task in tasks.items()}
-        ends[draw], busy[draw] = makespan(tasks, seconds.__getitem__, at_a_time), sum(seconds.values())
+        spans = {key: taken / tasks[key].workers for key, taken in seconds.items()}
+        ends[draw], busy[draw] = makespan(tasks, spans.__getitem__, at_a_time), sum(seconds.values())
     low, middle, high = np.quantile(ends, [(1 - COVERED) / 2, 0.5, (1 + COVERED) / 2]).tolist()
     known = len(everything) > 1
     return Left(middle, low if known else None, high if known else None, float(np.median(busy)))

@@ -14,9 +14,10 @@ from mfsweep.plan.expand import Cell, LiveStage
 from mfsweep.plan.names import has_forces, known_method, known_subset
 from mfsweep.plan.recipe import loss_weights
 from mfsweep.quantities import Quantity
+from mfsweep.spec.axes import references
 from mfsweep.spec.data import TEST_SUBSET, Difference, SubsetName, parts
 from mfsweep.spec.gathered import Gathered
-from mfsweep.spec.load import FieldPath, Spec
+from mfsweep.spec.load import FieldPath, Spec, shown
 from mfsweep.spec.stage import Evaluation, LabelledSet, Rates
 
 _FORCES = (Quantity.FORCE_MAE, Quantity.FORCE_RMSE)
@@ -199,10 +200,34 @@ def check_evaluation(
 
 
 def _check_workers(spec: Spec, live: LiveStage, place: FieldPath) -> None:
-    workers, batches = spec.experiment.resources.workers, live.stage.batch.batches_per_step
+    workers, batches = live.resources.workers, live.stage.batch.batches_per_step
     if batches % workers:
         expected = f"a multiple of resources.workers ({workers}), which share the batches of a step"
         raise _error(spec, (*place, "batch", "batches_per_step"), batches, expected)
+
+
+def check_same_resources(spec: Spec, first: tuple[LiveStage, Cell], other: tuple[LiveStage, Cell]) -> None:
+    """Refuse one stage for which two places of the spec, or two cells, ask for different resources.
+
+    Args:
+        spec: for errors.
+        first: as it was met first, and in which cell.
+        other: as it was met again.
+
+    Raises:
+        SpecError: with both places.
+    """
+    (was, before), (live, cell) = first, other
+    if was.resources == live.resources:
+        return
+    where = f"stages.{was.name} (line {spec.document.line(('stages', was.name, 'resources'))}) has"
+    if was.name == live.name:
+        names = sorted(references(spec.experiment.stages[live.name]["resources"]))
+        there, here = ({axis: one.values[axis] for axis in names if axis in one.values} for one in (before, cell))
+        where = f"the cell with {there} has, in that with {here} too"
+    got, wanted = live.resources.unlike(was.resources), was.resources.unlike(live.resources)
+    expected = f"{shown(wanted)}, as {where}: it is one stage, trained once"
+    raise _error(spec, ("stages", live.name, "resources"), got, expected)
 
 
 def _check_loss(spec: Spec, live: LiveStage, derived: Collection[str], place: FieldPath) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mfsweep.plan.graph import Node, StageGraph
 
 
@@ -27,5 +29,5 @@ def smoke_graph(graph: StageGraph, steps: int = 20) -> StageGraph:
             parent = renamed[node.parent] if node.parent else None
             training = node.training.but(recipe=recipe, parent=parent)
             renamed[key] = training.key
-            nodes[training.key] = Node(training.key, node.name, training, parent, node.values, node.evaluations, 1)
+            nodes[training.key] = replace(node, key=training.key, training=training, parent=parent, cells=1)
     return StageGraph(nodes, [])

@@ -57,6 +57,11 @@ class Plan:
         """Return the keys of the stages that the store has already."""
         return self.inventory.done
 
+    @property
+    def in_groups(self) -> bool:
+        """Return whether a stage has several workers; of a search also where it was checked before it asked."""
+        return any(node.resources.workers > 1 for graph in (self.graph, self.tried) for node in graph.nodes.values())
+
     def is_done(self, key: str) -> bool:
         """Return whether the store has a stage by now, with its weights where a stage to be run starts from them."""
         return is_done(self.store, self.graph.nodes[key], with_weights=key in self.inventory.needed)

@@ -44,7 +44,7 @@ def prepare(
     Args:
         source: the spec, or the file that has it.
         store: the store; it need not exist.
-        resources: in place of the spec's `resources`, field by field.
+        resources: in place of the spec's `resources` and of its stages', field by field.
         allow_missing_data: plan also where a data file is not at hand; then nothing is checked against it.
         verify: read every data file, whatever the store remembers of it.
         keep: keep what is made of the sources in the store also where it is not there yet.
@@ -92,7 +92,7 @@ def _spec(source: Path | Spec, resources: Mapping[str, Any], found: Gathered) ->
     if isinstance(source, Spec):
         changed = source.experiment.resources.model_dump() | dict(resources)
         experiment = source.experiment.but(resources=source.document.build(Resources, changed, ("resources",)))
-        return source._replace(experiment=experiment)
+        return source._replace(experiment=experiment, forced={**source.forced, **resources})
     spec = read(source, {"resources": dict(resources)} if resources else {}, found)
     if spec is None:
         found.tell()

@@ -22,56 +22,10 @@ from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue]
 from ray.core.generated import autoscaler_pb2
 
 from mfsweep.run.cluster import HEAD
+from mfsweep.run.shapes import Limits, NodeKind
 
 PROBE_SECONDS = 60.0
 """How long the head is given to answer: its first worker process is started for it."""
-
-
-class NodeKind(NamedTuple):
-    """A kind of node that an autoscaler starts."""
-
-    resources: dict[str, float]
-    """What one node has."""
-    nodes: float
-    """How many of this kind there are at most; inf: any number."""
-
-
-class Limits(NamedTuple):
-    """How far a cluster may grow."""
-
-    kinds: tuple[NodeKind, ...]
-    """The kinds of nodes, the head left out."""
-    nodes: float
-    """How many nodes of all kinds there are at most, the head left out."""
-
-    def workers(self, each: Mapping[str, float]) -> float:
-        """Return how many workers that hold `each` fit on all the nodes that may be started; inf: any number."""
-        left, workers = self.nodes, 0.0
-        for kind, fit in sorted(
-            ((kind, room_on(kind.resources, each)) for kind in self.kinds), key=lambda own: -own[1]
-        ):
-            if fit:
-                nodes = min(kind.nodes, left)
-                workers += fit * nodes
-                left -= nodes
-        return workers
-
-    def most(self, name: str) -> float:
-        """Return the most of a resource that the nodes of all kinds can have together."""
-        return self.workers({name: 1.0})
-
-
-def room_on(node: Mapping[str, float], each: Mapping[str, float]) -> int:
-    """Return how many workers that hold `each` fit on a node."""
-    return min(_fit(node.get(name, 0.0), amount, whole=name == "GPU") for name, amount in each.items())
-
-
-def _fit(there: float, amount: float, *, whole: bool) -> int:
-    """Return how often an amount is there; of what comes in whole pieces, a part of one lies within one."""
-    if whole and amount < 1:
-        return math.floor(there) * _fit(1.0, amount, whole=False)
-    # Amounts are sums of tenths and hundredths: 0.3 / 0.1 is to count as three.
-    return math.floor(there / amount + 1e-9)
 
 
 class Autoscaler(NamedTuple):

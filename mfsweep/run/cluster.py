@@ -110,15 +110,26 @@ def worker_resources(resources: Resources) -> dict[str, float]:
     return {name: amount for name, amount in asked.items() if amount}
 
 
-def trial_resources(resources: Resources, architecture: str) -> PlacementGroupFactory:
+def holds_workers_place(holds: PlacementGroupFactory) -> bool:
+    """Return whether a trial holds what its worker needs, and not a place on the head alone."""
+    return not holds.required_resources.keys() <= HEAD.keys()
+
+
+def trial_resources(resources: Resources, architecture: str, kind: int = 0) -> PlacementGroupFactory:
     """Return what the trial itself holds: the worker's share where it is the worker, else a place on the head.
+
+    Args:
+        resources: what the stage is given.
+        architecture: of its model.
+        kind: a number of the worker groups that can take its stages after each other.
 
     Tune runs a trial in the process of an earlier one if what they hold is equal. A process that imported one
     architecture cannot import one with an overlay, so that the two must differ: by the strategy, which says nothing
     about a single bundle.
 
-    A trial that waits for its group must hold nothing that a group needs.
+    A trial that waits for its group must hold nothing that a group needs. Of the head it holds the more the higher its
+    kind, so that a process with a group that stays is used again for stages of that kind.
     """
     if resources.workers > 1:
-        return PlacementGroupFactory([HEAD])
+        return PlacementGroupFactory([{name: amount * (1 + kind / 10) for name, amount in HEAD.items()}])
     return PlacementGroupFactory([worker_resources(resources)], strategy="SPREAD" if architecture in PINS else "PACK")

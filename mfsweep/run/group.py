@@ -18,7 +18,7 @@ from mfsweep.records import Interruption
 from mfsweep.run import disk
 from mfsweep.run.job import Job
 from mfsweep.run.lost import loss, lost_nodes
-from mfsweep.run.stage_queue import LOST
+from mfsweep.run.stage_status import LOST
 from mfsweep.run.worker_group import KeptGroup, WorkerGroup
 
 _KEPT = KeptGroup()

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mfsweep.plan.graph import Node, StageGraph
 from mfsweep.quantities import Quantity, span
-from mfsweep.run.stage_queue import PAUSED
+from mfsweep.run.stage_status import PAUSED
 from mfsweep.spec.axes import Value
 
 HEARTBEAT_SECONDS = 30.0

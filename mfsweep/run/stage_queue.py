@@ -13,55 +13,20 @@ is never finished while a search has a point to come.
 
 from __future__ import annotations
 
-import heapq
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import SearchAlgorithm
 
-from mfsweep.run.stage_trial import StageTrial
+from mfsweep.run.dispatch import Admitting, Dispatch
+from mfsweep.run.shapes import StageShape
+from mfsweep.run.stage_status import CLAIMED, ENDED, GIVEN_UP, STOPPED, Status
+from mfsweep.run.stage_trial import StageTrial, trial_of
 
-
-class Status(StrEnum):
-    """Where a stage stands in this run."""
-
-    WAITING = "waiting"
-    """A parent is not done."""
-    READY = "ready"
-    HELD = "held"
-    """Another sweep performs it."""
-    RUNNING = "running"
-    """Handed to Tune; it may still wait for a worker."""
-    DONE = "done"
-    REUSED = "reused"
-    """Done before this run began, or by another sweep meanwhile."""
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    """An ancestor failed, or its point was given up before it began."""
-    PRUNED = "pruned"
-    """A search gave it up while it was trained; its checkpoint stays."""
-    STOPPED = "stopped"
-    """Cut short by an interrupt: it goes on in the next run."""
-
-
-BEGUN = "begun"
-"""Key of the first result that a trial reports, when its stage has all its workers; the value is the trial's node."""
-ENDED = "ended"
-"""Key of the last result that a trial reports, whether its stage went well or failed."""
-CLAIMED = "claimed"
-"""Beside `ENDED`: another sweep performs the stage, and the trial has done nothing."""
-STOPPED = "stopped"
-"""Beside `ENDED`: the run is to end, and the trial has saved the stage's state."""
-GIVEN_UP = "given_up"
-"""Beside `ENDED`: a search has given the stage up, and the trial has left it there."""
-LOST = "lost"
-"""Key of a result that says which workers the stage has lost, and why; it goes on from its last checkpoint."""
-PAUSED = "paused"
-"""Key of a result that says why the stage waits."""
 LOOK_SECONDS = 1.0
 """Between two looks at whether another sweep still performs a stage."""
 
@@ -73,10 +38,11 @@ class StageQueue(SearchAlgorithm):
         parents: stage key -> parent's key or None, parents before children.
         config: stage key -> the trial's config.
         resources: stage key -> what its trial holds.
-        room: takes how many stages have their workers, and returns how many may be out at a time.
+        shape: stage key -> what the stage and its workers hold.
+        room: for them; None where nothing is to be handed out.
         done: whether the store says that a stage is done.
         claimed: whether another sweep performs a stage now.
-        max_failures: times Tune starts a trial again whose actor died.
+        max_failures: stage key -> times Tune starts its trial again, where its actor died.
         supply: takes the keys of the stages that have ended and returns the graph, which may have grown, as `parents`.
         spared: whether only points that a search has given up need a stage, as far as is known now.
         take: takes a stage for this sweep before it is handed out; False where another one was quicker.
@@ -88,10 +54,11 @@ class StageQueue(SearchAlgorithm):
         parents: Mapping[str, str | None],
         config: Callable[[str], dict[str, Any]],
         resources: Callable[[str], PlacementGroupFactory],
-        room: Callable[[int], int],
+        shape: Callable[[str], StageShape],
+        room: Admitting | None,
         done: Callable[[str], bool],
         claimed: Callable[[str], bool],
-        max_failures: int,
+        max_failures: Callable[[str], int],
         supply: Callable[[Sequence[str]], Mapping[str, str | None]] | None = None,
         spared: Callable[[str], bool] = lambda _: False,
         take: Callable[[str], bool] = lambda _: True,
@@ -100,7 +67,6 @@ class StageQueue(SearchAlgorithm):
         self._parents: dict[str, str | None] = {}
         self._config = config
         self._resources = resources
-        self._room = room
         self._done = done
         self._claimed = claimed
         self._max_failures = max_failures
@@ -109,14 +75,9 @@ class StageQueue(SearchAlgorithm):
         self._take = take
         self._seconds = seconds
         self._children: dict[str, list[str]] = {}
-        self._rank: dict[str, tuple[float, int]] = {}
-        """The stage with the longest chain below it goes first, then in the order in which they came."""
-        self._ready: list[tuple[float, int, str]] = []
-        self._running: set[str] = set()
-        self._begun: set[str] = set()
-        """Those of them that have their workers."""
+        self._dispatch = Dispatch(shape, room)
         self._performed: set[str] = set()
-        """Those that had them at some time of this run."""
+        """Those that had their workers at some time of this run."""
         self._given_up: set[str] = set()
         """Those that were pruned, or skipped because of that."""
         self._held: set[str] = set()
@@ -137,17 +98,17 @@ class StageQueue(SearchAlgorithm):
     @property
     def is_complete(self) -> bool:
         """Return whether every stage has come to an end, good or bad."""
-        return not self._finished and not self._unreleased and not self._running
+        return not self._finished and not self._unreleased and not self._dispatch.out
 
     @property
     def begun(self) -> int:
         """Return how many stages have their workers."""
-        return len(self._begun)
+        return len(self._dispatch.begun)
 
     @property
-    def waiting(self) -> int:
-        """Return how many stages wait for their workers."""
-        return len(self._running) - len(self._begun)
+    def waiting(self) -> Counter[StageShape]:
+        """Return the shapes of the stages that wait for their workers, with how many each."""
+        return self._dispatch.waiting()
 
     def key_of(self, trial: Trial) -> str:
         """Return the stage key of a trial."""
@@ -159,13 +120,13 @@ class StageQueue(SearchAlgorithm):
 
     def begin(self, key: str, node: str) -> None:
         """Take in that a stage has its workers, and the node of its trial."""
-        self._begun.add(key)
+        self._dispatch.begin(key)
         self._performed.add(key)
         self.trials[key].node = node
 
     def lose(self, key: str) -> None:
         """Take in that a stage has lost its workers and waits for others."""
-        self._begun.discard(key)
+        self._dispatch.lose(key)
 
     def stop(self) -> None:
         """Hand out nothing more."""
@@ -185,8 +146,7 @@ class StageQueue(SearchAlgorithm):
         for key, parent in new.items():
             if parent is not None:
                 self._children[parent].append(key)
-        first = len(self._rank)
-        self._rank |= {key: (-height, first + order) for order, (key, height) in enumerate(self._heights(new).items())}
+        self._dispatch.rank(new, self._children, self._seconds)
         for key in new:
             self.status[key] = Status.REUSED if self._done(key) else Status.WAITING
             if self.status[key] is Status.WAITING:
@@ -206,10 +166,9 @@ class StageQueue(SearchAlgorithm):
 
     def reconcile(self) -> None:
         """Read the statuses of all trials that are out, release what their ends allow, and let the graph grow."""
-        ended = [key for key in self._running if self.trials[key].is_finished()]
+        ended = [key for key in self._dispatch.out if self.trials[key].is_finished()]
         for key in ended:
-            self._running.discard(key)
-            self._begun.discard(key)
+            self._dispatch.end(key)
             self.status[key] = self._end_of(key)
             if self.status[key] is Status.STOPPED:
                 self._finished = True
@@ -222,6 +181,7 @@ class StageQueue(SearchAlgorithm):
                 self._end(key)
         self._look_at_held()
         self._grow()
+        self._dispatch.tell()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its parts for `Tuner.restore`, and a run is resumed from the store instead."""
@@ -234,15 +194,11 @@ class StageQueue(SearchAlgorithm):
         (self._experiment,) = experiments if isinstance(experiments, list) else [experiments]
 
     def next_trial(self) -> Trial | None:
-        """Return a trial for the ready stage with the longest chain below it, or None when nothing can start now."""
+        """Return a trial for the stage whose turn it is, or None when nothing can start now."""
         self.reconcile()
-        if len(self._running) >= self._room(len(self._begun)):
-            return None
-        key = self._next_ready()
-        if key is None:
+        if (key := self._next_ready()) is None:
             return None
         self._unreleased -= 1
-        self._running.add(key)
         self.status[key] = Status.RUNNING
         self.trials[key] = self._trial(key)
         return self.trials[key]
@@ -274,19 +230,20 @@ class StageQueue(SearchAlgorithm):
         return Status.WAITING if more else Status.FAILED
 
     def _next_ready(self) -> str | None:
-        """Take the ready stage with the longest chain below it; what another sweep performs is held back."""
-        while self._ready:
-            *_, key = heapq.heappop(self._ready)
+        """Take the stage whose turn it is; what another sweep performs is held back."""
+        while (key := self._dispatch.take()) is not None:
             if self._claimed(key):
-                self._hold(key)
+                instead = self._hold
             elif self._done(key):
-                self._end_as_reused(key)
+                instead = self._end_as_reused
             elif self._spared(key):
-                self._skip(key)
+                instead = self._skip
             elif self._take(key):
                 return key
             else:
-                self._hold(key)
+                instead = self._hold
+            self._dispatch.end(key)
+            instead(key)
         return None
 
     def _hold(self, key: str) -> None:
@@ -304,21 +261,12 @@ class StageQueue(SearchAlgorithm):
                 self._end_as_reused(key)
             else:
                 self.status[key] = Status.READY
-                heapq.heappush(self._ready, (*self._rank[key], key))
+                self._dispatch.put(key)
 
     def _trial(self, key: str) -> StageTrial:
         assert self._experiment is not None
-        before = self.trials.get(key)
-        return StageTrial(
-            self._experiment.spec["run"],
-            config={"key": key, **self._config(key)},
-            trial_id=f"{before.trial_id}-again" if before else key,  # Tune wants each once
-            storage=self._experiment.spec["storage"],
-            placement_group_factory=self._resources(key),
-            max_failures=self._max_failures,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-            trial_name_creator=lambda trial: trial.trial_id,
-        )
+        config = {"key": key, **self._config(key)}
+        return trial_of(self._experiment, config, self._resources(key), self._max_failures(key), self.trials.get(key))
 
     def _grow(self) -> None:
         """Tell the supply of the ends until they bring nothing new: what it adds may have ended already."""
@@ -358,7 +306,7 @@ class StageQueue(SearchAlgorithm):
             return
         if above in (Status.DONE, Status.REUSED):
             self.status[key] = Status.READY
-            heapq.heappush(self._ready, (*self._rank[key], key))
+            self._dispatch.put(key)
         elif above in (Status.FAILED, Status.SKIPPED, Status.PRUNED):
             self._skip(key)
 
@@ -369,10 +317,3 @@ class StageQueue(SearchAlgorithm):
         self.status[key] = Status.SKIPPED
         self._unreleased -= 1
         self._end(key)
-
-    def _heights(self, parents: Mapping[str, str | None]) -> dict[str, float]:
-        """Return what the longest chain below and including each stage takes, in the graph's order."""
-        heights: dict[str, float] = {}
-        for key in reversed(list(parents)):
-            heights[key] = self._seconds(key) + max((heights[child] for child in self._children[key]), default=0.0)
-        return {key: heights[key] for key in parents}

@@ -7,7 +7,8 @@ from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError
-from ray.tune.experiment import Trial
+from ray.tune import PlacementGroupFactory
+from ray.tune.experiment import Experiment, Trial
 
 from mfsweep.run.leaving import draining
 
@@ -50,6 +51,34 @@ class StageTrial(Trial):
     def _forget_gone(self) -> None:
         self._nodes = tuple(node for node in self._nodes if not node or not is_gone(node))
         self.run_metadata.num_failures = len(self._nodes)
+
+
+def trial_of(
+    experiment: Experiment,
+    config: dict[str, Any],
+    holds: PlacementGroupFactory,
+    max_failures: int,
+    before: StageTrial | None,
+) -> StageTrial:
+    """Return the trial of a stage.
+
+    Args:
+        experiment: to which it belongs.
+        config: the trial's, with the stage's key.
+        holds: what its process holds.
+        max_failures: times Tune starts it again, where its actor died.
+        before: an earlier trial of the stage in this run.
+    """
+    return StageTrial(
+        experiment.spec["run"],
+        config=config,
+        trial_id=f"{before.trial_id}-again" if before else config["key"],  # Tune wants each once
+        storage=experiment.spec["storage"],
+        placement_group_factory=holds,
+        max_failures=max_failures,
+        trial_dirname_creator=lambda trial: trial.trial_id,
+        trial_name_creator=lambda trial: trial.trial_id,
+    )
 
 
 def is_gone(node: str) -> bool:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from mfsweep.models.overlay import overlay_path
+from mfsweep.models.overlay import PINS, overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.records import UntilRecord
@@ -26,17 +27,19 @@ from mfsweep.run.growing import Growing
 from mfsweep.run.job import Job
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import SweepDisplay, describe
-from mfsweep.run.room import Room
+from mfsweep.run.room import Room, shape_of
 from mfsweep.run.signals import as_interrupts
-from mfsweep.run.stage_queue import StageQueue, Status
+from mfsweep.run.stage_queue import StageQueue
+from mfsweep.run.stage_status import Status
 from mfsweep.run.tracking import Tracker, Untracked
 from mfsweep.run.turns import Turns
 from mfsweep.run.watcher import SweepWatcher, take_in
-from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Training
 
 STALE_SECONDS = 86400.0
 """Age of what a killed sweep left in the scratch folder, at which the next one removes it."""
+IDLE_SECONDS = 1.0
+"""How long a process of a stage waits for the next one."""
 INTERRUPTED = 130
 """Exit code of a process that SIGINT ended, by the shells' convention."""
 
@@ -102,7 +105,7 @@ def run(
         display: shows it.
         tracker: mirrors it; open.
         growing: adds to the plan as stages come to an end.
-        seconds: what a stage is expected to take, in any unit: the longest chain goes first.
+        seconds: what a stage is expected to take of one device, in any unit: the longest chain goes first.
 
     Raises:
         ResourceError: the cluster's autoscaler has come to say that it can never serve a stage.
@@ -120,7 +123,7 @@ def _run(
     seconds: Callable[[Training], float],
     courier: Courier | None,
 ) -> RunSummary:
-    store, resources = plan.store, plan.spec.experiment.resources
+    store, kinds = plan.store, dict[object, int]()
     mirror = Mirror(tracker, plan.graph, store)
     scratch = store.scratch / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
 
@@ -132,8 +135,13 @@ def _run(
 
     def config(key: str) -> dict[str, Any]:
         judged = growing is not None and growing.has_pruner
-        job = _job(now(), node(key), resources, judged=judged)
+        job = _job(now(), node(key), judged=judged)
         return {"job": job.model_dump(mode="json"), "scratch": str(scratch)}
+
+    def holds(key: str) -> PlacementGroupFactory:
+        own, architecture = node(key).resources, node(key).training.model.architecture
+        kind = kinds.setdefault((own, architecture in PINS), len(kinds))
+        return cluster.trial_resources(own, architecture, kind)
 
     def supply(ended: Sequence[str]) -> dict[str, str | None]:
         if growing:
@@ -146,15 +154,16 @@ def _run(
     queue = StageQueue(
         _parents(plan),
         config,
-        lambda key: cluster.trial_resources(resources, node(key).training.model.architecture),
-        room.at_a_time if room else lambda _: 0,
+        holds,
+        lambda key: shape_of(node(key).resources),
+        room,
         lambda key: now().is_done(key),
         turns.is_held,
-        resources.max_failures,
+        lambda key: node(key).resources.max_failures,
         supply if growing else None,
         growing.is_spared if growing else lambda _: False,
         lambda key: turns.take(key, node(key).parent),
-        lambda key: seconds(node(key).training),
+        lambda key: seconds(node(key).training) / node(key).resources.workers,
     )
     turns.begin(plan.done)
     for key, status in queue.status.items():
@@ -173,7 +182,7 @@ def _run(
             courier,
             lambda: leaving.stop(scratch),
         )
-        full = _tune(queue, watcher, scratch, in_groups=resources.workers > 1)
+        full = _tune(queue, watcher, scratch, in_groups=lambda: now().in_groups)
     return _summary(queue, now(), growing, full=full)
 
 
@@ -215,7 +224,7 @@ def _parents(plan: Plan) -> dict[str, str | None]:
     return {key: node.parent for key, node in plan.graph.nodes.items()}
 
 
-def _tune(queue: StageQueue, watcher: SweepWatcher, scratch: Path, *, in_groups: bool) -> bool:
+def _tune(queue: StageQueue, watcher: SweepWatcher, scratch: Path, *, in_groups: Callable[[], bool]) -> bool:
     """Train; return whether that was broken off while the disk was full.
 
     Stages that meet a full disk wait for room, until the user has waited enough. Tune itself does not.
@@ -245,7 +254,7 @@ def _tune(queue: StageQueue, watcher: SweepWatcher, scratch: Path, *, in_groups:
         if not full:
             raise
     finally:
-        if in_groups:
+        if in_groups():
             orphans.release_at_end()
         shutil.rmtree(scratch, ignore_errors=True)
     if watcher.refused:
@@ -270,13 +279,29 @@ def _trial(config: dict[str, Any]) -> None:
 
 
 class _InOrder(FIFOScheduler):
-    """Leaves the choice to Tune's own pass over pending trials: the queue has put them in order already."""
+    """Leaves the choice to Tune's own pass over pending trials: the queue has put them in order already.
+
+    Tune keeps the last process without a stage for the next one, with its workers' place, as long as the run lasts: a
+    larger stage, or another run, would wait for that place. So it is let go where nothing comes.
+    """
+
+    _idle: float | None = None
+    """Since when a process waits for a stage."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        controller = tune_controller._tune_controller  # noqa: SLF001 (what is given here lacks it)
+        held = [holds for holds, kept in controller._actor_cache._cached_objects.items() if kept]  # noqa: SLF001
+        # One on the head, that of a worker group, holds nothing that others need.
+        if not any(cluster.holds_workers_place(holds) for holds in held) or controller._pending_trials:  # noqa: SLF001
+            self._idle = None
+        elif self._idle is None:
+            self._idle = time.monotonic()
+        elif time.monotonic() - self._idle > IDLE_SECONDS:
+            controller._cleanup_cached_actors(force_all=True)  # noqa: SLF001
         return None
 
 
-def _job(plan: Plan, node: Node, resources: Resources, *, judged: bool = False) -> Job:
+def _job(plan: Plan, node: Node, *, judged: bool = False) -> Job:
     return Job(
         name=node.name,
         training=node.training,
@@ -285,7 +310,7 @@ def _job(plan: Plan, node: Node, resources: Resources, *, judged: bool = False) 
         parent_file=str(plan.files[node.training.file]) if node.training.file else None,
         store=str(plan.store.root),
         evaluations=tuple(node.evaluations),
-        resources=resources,
+        resources=node.resources,
         execution=plan.spec.experiment.execution,
         judged=judged,
         overlay=str(path) if (path := overlay_path(node.training.model.architecture)) else None,

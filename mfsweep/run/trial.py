@@ -40,7 +40,7 @@ from mfsweep.run.job import Job
 from mfsweep.run.leaving import Leaving, Notice, Stopped, has_stopped
 from mfsweep.run.lost import WORD_SECONDS, TakenOver
 from mfsweep.run.perform import perform
-from mfsweep.run.stage_queue import BEGUN, CLAIMED, ENDED, GIVEN_UP, PAUSED, STOPPED
+from mfsweep.run.stage_status import BEGUN, CLAIMED, ENDED, GIVEN_UP, PAUSED, STOPPED
 from mfsweep.run.stage_trial import last_line
 from mfsweep.store.lease import Holding
 from mfsweep.train.loop import Progress

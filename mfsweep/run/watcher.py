@@ -22,7 +22,8 @@ from mfsweep.run.leaving import Leaving
 from mfsweep.run.mirror import Mirror
 from mfsweep.run.progress import SweepDisplay
 from mfsweep.run.room import Room
-from mfsweep.run.stage_queue import BEGUN, LOST, StageQueue, Status
+from mfsweep.run.stage_queue import StageQueue
+from mfsweep.run.stage_status import BEGUN, LOST, Status
 from mfsweep.run.stage_trial import last_line
 from mfsweep.store import StageFolder, StoreFolder
 
@@ -158,7 +159,7 @@ class SweepWatcher(tune.Callback, tune.Stopper):
                 if self._courier:
                     self._courier.ended(key)
                 self._mirror.end(key, failed=status is Status.FAILED, pruned=status is Status.PRUNED)
-        self._display.waiting = self._queue.waiting
+        self._display.waiting = self._queue.waiting.total()
         self._display.beat()
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._look()

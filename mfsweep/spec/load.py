@@ -92,6 +92,8 @@ class Spec(typing.NamedTuple):
     document: Document
     searched: dict[str, Distribution] = {}
     """The axes that are distributions."""
+    forced: Mapping[str, Any] = {}
+    """Fields of `resources` from the command line: all stages have them, whatever the spec says of one."""
 
     def studies(self) -> list[dict[str, Value]]:
         """Return what a search is made for, one study each: the combinations of the other axes but the seeds."""
@@ -183,7 +185,8 @@ def read(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None, found: G
         other = "a `search:` block beside it (objective, trials)" if searched else "an axis that is a distribution"
         found.add(document.error(place, got, other))
         return None
-    return None if mended.is_guess else Spec(experiment, blocks, document, searched)
+    forced = (overrides or {}).get("resources", {})
+    return None if mended.is_guess else Spec(experiment, blocks, document, searched, forced)
 
 
 def shown(value: Any) -> str:

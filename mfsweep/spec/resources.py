@@ -1,12 +1,25 @@
-"""`resources:` of a spec: what one stage is given. Never part of a stage's identity."""
+"""`resources:` of a spec and of a stage: what one stage is given. Never part of its identity.
+
+A stage has what the spec says, but for the fields that it has of its own; a command's options go before both.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, cast
 
 from pydantic import Field, model_validator
 
-from mfsweep.spec.base import Bool, Float, Frozen, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from mfsweep.spec.base import (
+    Bool,
+    Float,
+    Frozen,
+    MisplacedError,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 
 class Resources(Frozen):
@@ -38,8 +51,51 @@ class Resources(Frozen):
     co2_g_per_kwh: NonNegativeFloat | None = None
     """Grams of CO2 of a kWh where the sweep runs, for what is said of measured energy."""
 
+    def unlike(self, other: Resources) -> dict[str, Any]:
+        """Return the fields in which it differs from another."""
+        return {name: own for name in type(self).model_fields if (own := getattr(self, name)) != getattr(other, name)}
+
     @model_validator(mode="after")
     def _refuse_shared_gpus(self) -> Self:
         if self.workers > 1 and 0 < self.gpus_per_worker < 1:
-            raise ValueError("gpus_per_worker: 0 or 1 with several workers, which cannot share a GPU (NCCL)")
+            expected = "0 or 1 with several workers, which cannot share a GPU (NCCL)"
+            raise MisplacedError(("gpus_per_worker",), self.gpus_per_worker, expected)
         return self
+
+
+class OwnResources(Frozen):
+    """What one stage has in place of the spec's `resources`; what it leaves out is as there."""
+
+    workers: PositiveInt | None = None
+    """In place of `resources.workers`."""
+    gpus_per_worker: Annotated[Float, Field(ge=0, le=1)] | None = None
+    """In place of `resources.gpus_per_worker`."""
+    cpus_per_worker: PositiveFloat | None = None
+    """In place of `resources.cpus_per_worker`."""
+    memory_per_worker_gib: NonNegativeFloat | None = None
+    """In place of `resources.memory_per_worker_gib`."""
+    max_failures: NonNegativeInt | None = None
+    """In place of `resources.max_failures`."""
+    hung_after_s: PositiveFloat | None = None
+    """In place of `resources.hung_after_s`."""
+    keep_workers: Bool | None = None
+    """In place of `resources.keep_workers`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_fields_of_the_sweep(cls, tree: Any) -> Any:
+        written = cast("dict[str, Any]", tree) if isinstance(tree, dict) else {}
+        for name in written.keys() & Resources.model_fields.keys() - cls.model_fields.keys():
+            expected = f"{name} in the spec's own `resources:`: it holds for the whole sweep"
+            raise MisplacedError((name,), written[name], expected)
+        return cast("Any", tree)
+
+    def over(self, common: Resources, forced: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of what the stage is given, to be validated.
+
+        Args:
+            common: the spec's.
+            forced: fields that go before both.
+        """
+        own = {name: forced.get(name, value) for name, value in self.identity().items()}
+        return common.model_dump() | own

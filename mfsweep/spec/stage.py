@@ -29,6 +29,7 @@ from mfsweep.spec.base import (
 )
 from mfsweep.spec.batching import AnyBatching, Batching
 from mfsweep.spec.data import RESERVED, Difference, LabelKeys, ResolvedData, Shuffled, SubsetName
+from mfsweep.spec.resources import OwnResources
 
 SCHEMA = 1
 """Raised when the same training would give other numbers than before: every key changes."""
@@ -246,6 +247,8 @@ class Stage(Recipe):
     """Scores of this stage, beside those of the spec's `evaluate:`, which are the result's."""
     heads: dict[Name, Head] = {}
     """Readout head -> where it comes from, and its width."""
+    resources: OwnResources = OwnResources()
+    """What this stage is given. Never part of its identity, so that axes in it make no further stages."""
 
     def recipe(self) -> Recipe:
         """Return the recipe alone."""

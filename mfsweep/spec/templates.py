@@ -17,7 +17,7 @@ from mfsweep.spec.stage import FILE, Evaluation, Stage
 from mfsweep.spec.tree import Tree
 from mfsweep.spec.wording import FieldPath, Problem
 
-CONTINUED_NEVER = ("start_from", "train", "continued", "evaluate")
+CONTINUED_NEVER = ("start_from", "train", "continued", "evaluate", "resources")
 """Fields of a stage that hold with a parent and without."""
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}|\$\{[^}]*$|\$(\w[\w-]*)")
 """`${name}`, one that is not closed, or one without braces."""

@@ -16,6 +16,7 @@ from rich.text import Text
 from mfsweep.errors import StoreError
 from mfsweep.files import near
 from mfsweep.models import overlay
+from mfsweep.plan.kinds import kinds
 from mfsweep.plan.smoke import smoke_graph
 from mfsweep.prepare import Plan
 from mfsweep.prepare.inventory import Inventory
@@ -91,7 +92,7 @@ def _run(
     plan = search.plan if search else plan
     folder.write_cells(plan.cells())
     uri = tracking_uri or uri_of_spec(plan)
-    with _room(part, console, loading(plan, uri)) as room, tracked(plan, uri, console) as tracker:
+    with _room(part, console, loading(plan, uri), plan) as room, tracked(plan, uri, console) as tracker:
         summary = _trained(part, room, console, tracker.tracker, growing, failed)
         if isinstance(growing, until.Until):
             summary = replace(summary, until=growing.record)
@@ -176,7 +177,10 @@ def _tried(plan: Plan) -> Plan:
 
 @contextlib.contextmanager
 def _room(
-    plan: Plan, console: Console, beside: contextlib.AbstractContextManager[None] | None = None
+    plan: Plan,
+    console: Console,
+    beside: contextlib.AbstractContextManager[None] | None = None,
+    whole: Plan | None = None,
 ) -> Iterator[Room | None]:
     """Give the room on the cluster, which is there meanwhile; with nothing to do, none is started.
 
@@ -186,6 +190,7 @@ def _room(
         plan: what is to be run.
         console: where it is said.
         beside: what is done while the cluster starts.
+        whole: what `plan` may grow to; by default it does not.
 
     Raises:
         ResourceError: the cluster can never serve a stage, or a stage's overlay is missing.
@@ -193,18 +198,20 @@ def _room(
     if len(plan.done) == len(plan.graph.nodes):
         yield None
         return
-    resources = plan.spec.experiment.resources
+    whole = whole or plan
+    missing = [node for key, node in whole.graph.nodes.items() if key not in whole.done]
     require_overlays(plan)
     with contextlib.ExitStack() as stack:
         with (
             waiting(console, "Looking for a Ray cluster, or starting one here ..."),
             beside or contextlib.nullcontext(),
         ):
-            where = stack.enter_context(cluster.connected(dashboard=resources.workers > 1))
-            room = Room(resources)
+            where = stack.enter_context(cluster.connected(dashboard=whole.in_groups))
+            room = Room(kinds([*missing, *whole.tried.nodes.values()]))
         console.print(f"On {where}: {room}", soft_wrap=True)
         if leaked := orphans.release_leaked():
             console.print(f"Gave back what {leaked} worker group(s) of ended jobs still held.")
+        stack.callback(room.leave)
         yield room
 
 

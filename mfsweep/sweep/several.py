@@ -180,7 +180,7 @@ def _one_cluster(plans: Sequence[Plan]) -> Iterator[None]:
     if len(plans) == 1 or all(len(plan.done) == len(plan.graph.nodes) for plan in plans):
         yield
         return
-    with cluster.connected(dashboard=any(plan.spec.experiment.resources.workers > 1 for plan in plans)):
+    with cluster.connected(dashboard=any(plan.in_groups for plan in plans)):
         yield
 
 

@@ -193,7 +193,6 @@ def _left(
     plan: Plan, rows: Sequence[StageStatus], to_do: frozenset[str], paces: Mapping[str, Pace], at_a_time: int
 ) -> Left | None:
     estimator = Estimator(tables(plan.store, None, None))
-    workers = plan.spec.experiment.resources.workers
 
     def estimated(node: Node) -> tuple[Hashable, float]:
         """Return the kind of a stage, and its device-seconds by estimate, or steps where its model is unknown."""
@@ -212,13 +211,8 @@ def _left(
             pace = paces.get(row.key)
             share = 1 - min(MOST_DONE, pace.step / pace.limit) if pace else 1.0
             parent = node.parent if node.parent in tasks else None
-            tasks[row.key] = StageToCome(parent, kind, seconds, share)
-    found = left(tasks, ratios, at_a_time)
-    if found is None:
-        return None
-    # Ratios are of device-seconds: the workers of a stage share them.
-    low, high = (None if bound is None else bound / workers for bound in (found.low, found.high))
-    return Left(found.seconds / workers, low, high, found.busy)
+            tasks[row.key] = StageToCome(parent, kind, seconds, share, node.resources.workers)
+    return left(tasks, ratios, at_a_time)
 
 
 def _spent(rows: Sequence[StageStatus], paces: Mapping[str, Pace], plan: Plan) -> dict[str, float]:
@@ -229,7 +223,8 @@ def _spent(rows: Sequence[StageStatus], paces: Mapping[str, Pace], plan: Plan) -
             device = device_of(row.record)
             spent[device] = spent.get(device, 0.0) + row.record.seconds * row.record.workers / HOUR
     usual = max(spent, key=lambda device: spent[device], default="an unknown device")
-    going_on = sum(pace.seconds for pace in paces.values()) * plan.spec.experiment.resources.workers / HOUR
+    nodes = plan.graph.nodes
+    going_on = sum(pace.seconds * nodes[key].resources.workers for key, pace in paces.items()) / HOUR
     if going_on:
         spent[usual] = spent.get(usual, 0.0) + going_on
     return spent

@@ -40,7 +40,8 @@ class Sweep:
         spec: the file, or what `load_spec` has read.
         store: the folder of trained stages, or the URL of a store (`s3://bucket/prefix`); it need not exist before
             `run`.
-        resources: in place of the spec's `resources`, field by field: `{"workers": 2, "gpus_per_worker": 0}`.
+        resources: in place of the spec's `resources` and of its stages', field by field:
+            `{"workers": 2, "gpus_per_worker": 0}`.
         verify: read every data file, whatever the store remembers of it.
         say: told what takes long: the import of a source.
         warn: told what is damaged in the store, and left out; `plan().damage()` has it too.

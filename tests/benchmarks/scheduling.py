@@ -41,6 +41,7 @@ resources: {{workers: 1, gpus_per_worker: 0, groups: {slots}}}
 def main() -> None:
     from rich.console import Console
 
+    from mfsweep.plan.kinds import kinds
     from mfsweep.prepare import prepare
     from mfsweep.run import cluster, sweep
     from mfsweep.run.cpus import usable
@@ -60,7 +61,7 @@ def main() -> None:
             screen = Console(file=io.StringIO(), width=120)
             before, main_thread, everything = _memory(), time.thread_time(), time.process_time()
             with SweepDisplay(screen, plan.graph, plan.done) as display:
-                summary = sweep.run(plan, Room(plan.spec.experiment.resources), display, tracker)
+                summary = sweep.run(plan, Room(kinds(plan.graph.nodes.values())), display, tracker)
             main_thread, everything = time.thread_time() - main_thread, time.process_time() - everything
             after = _memory()
             closing = time.perf_counter()
@@ -96,7 +97,7 @@ def _trial(config: dict[str, Any]) -> None:
 
     from mfsweep.records import BestCheckpoint, Record
     from mfsweep.run.job import Job
-    from mfsweep.run.stage_queue import BEGUN, ENDED
+    from mfsweep.run.stage_status import BEGUN, ENDED
 
     job = Job.model_validate(config["job"])
     with job.folder.claim():

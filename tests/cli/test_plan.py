@@ -192,3 +192,14 @@ def test_a_search_that_has_asked_for_nothing_is_bounded_by_its_trials_and_seeds(
     _, out, _ = mfsweep("plan", path, "--costs", costs)
     assert "2 studies of 5 points, 3 cells each: only the 0 asked for so far" in out
     assert "at most 60 stages" in out
+
+
+def test_what_stages_are_given_is_said_of_each_kind_where_it_differs(mfsweep, write_spec):
+    assert "Each has 1 worker with 1 CPU. Store" in mfsweep("plan", write_spec())[1]
+    own = (
+        "    start_from: pretrain\n",
+        '    start_from: pretrain\n    resources: {workers: 2, cpus_per_worker: "${finetune_size}"}\n',
+    )
+    out = mfsweep("plan", write_spec(own))[1]
+    assert "finetune finetune_size=20 has 2 workers with 20 CPU; " in out
+    assert "; pretrain has 1 worker with 1 CPU" in out

@@ -217,8 +217,8 @@ def _losses(folder):
 
 def test_resources_that_the_cluster_can_never_give_are_refused(ray_cluster):
     with pytest.raises(ResourceError, match=r"needs 4 GPU \(it has 0 at most\)"):
-        Room(Resources(workers=4, gpus_per_worker=1, cpus_per_worker=1))
-    assert Room(Resources(workers=1, gpus_per_worker=0, cpus_per_worker=1)).at_a_time(0) == 4
+        Room({"train": Resources(workers=4, gpus_per_worker=1, cpus_per_worker=1)})
+    assert Room({"train": Resources(workers=1, gpus_per_worker=0, cpus_per_worker=1)}).at_a_time(0) == 4
 
 
 def test_a_relative_store_is_refused_inside_a_job(monkeypatch, tmp_path):

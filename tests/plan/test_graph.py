@@ -15,8 +15,8 @@ DIGEST = "0" * 64
 
 @pytest.fixture
 def graph_of(write_spec):
-    def plan(*changes, digest=DIGEST, parts=None):
-        spec = load(write_spec(*changes))
+    def plan(*changes, digest=DIGEST, parts=None, over=None):
+        spec = load(write_spec(*changes), {"resources": over or {}})
         return build(spec, expand(spec), Content(digest=digest, parts=parts or {}))
 
     return plan
@@ -40,6 +40,82 @@ def test_parents_come_before_their_children(graph_of):
         seen.add(node.key)
 
 
+def what_is_given(changes, graph_of):
+    return {
+        (node.name, node.resources.workers, node.resources.cpus_per_worker)
+        for node in graph_of(*changes).nodes.values()
+    }
+
+
+def of_finetune(text, *more):
+    return [("    start_from: pretrain\n", f"    start_from: pretrain\n    resources: {text}\n"), *more]
+
+
+def test_a_stage_is_given_what_it_says_and_else_what_the_spec_says(graph_of):
+    assert what_is_given([], graph_of) == {("pretrain", 1, 1.0), ("finetune", 1, 1.0)}
+    assert what_is_given(of_finetune("{workers: 2}"), graph_of) == {("pretrain", 1, 1.0), ("finetune", 2, 1.0)}
+    by_axis = of_finetune('{cpus_per_worker: "${finetune_size}"}')
+    assert what_is_given(by_axis, graph_of) == {("pretrain", 1, 1.0), ("finetune", 1, 60.0), ("finetune", 1, 20.0)}
+
+
+ARM = ("axes:\n", "axes:\n  arm: {one: {given: {workers: 4, cpus_per_worker: 3}}}\n")
+
+
+@pytest.mark.parametrize(("text", "more"), [("{workers: 4, cpus_per_worker: 3}", []), ("'${arm.given}'", [ARM])])
+def test_the_command_line_goes_before_the_resources_of_all_stages(graph_of, text, more):
+    found = graph_of(*of_finetune(text, *more), over={"workers": 2})
+    assert {(node.name, node.resources.workers, node.resources.cpus_per_worker) for node in found.nodes.values()} == {
+        ("pretrain", 2, 1),
+        ("finetune", 2, 3),
+    }
+
+
+def test_axes_of_resources_alone_make_no_further_stages(graph_of):
+    axis = ("axes:\n", "axes:\n  cpus: {one: {number: 2}, other: {number: 2.0}}\n")
+    graph = graph_of(*of_finetune('{cpus_per_worker: "${cpus.number}"}', axis))
+    assert (keys(graph), len(graph.cells)) == (keys(graph_of()), 12)
+    assert all("cpus" not in node.values for node in graph.nodes.values())
+
+
+def test_one_stage_for_which_two_cells_or_two_places_ask_for_different_resources_is_refused(graph_of):
+    axis = ("axes:\n", "axes:\n  cpus: [2, 3]\n")
+    with pytest.raises(SpecError) as refused:
+        graph_of(*of_finetune('{cpus_per_worker: "${cpus}"}', axis))
+    assert (
+        "stages.finetune.resources: got {cpus_per_worker: 3.0}, expected {cpus_per_worker: 2.0}, as the cell with "
+        "{'cpus': 2} has, in that with {'cpus': 3} too: it is one stage, trained once"
+    ) in str(refused.value)
+    twin = (
+        "  finetune:\n",
+        '  twin: {train: [{labels: dft, subset: b, size: "${pretrain_size}"}], max_steps: 4, validate_every: 2, resources: {workers: 2}}\n  finetune:\n',
+    )
+    mixed = ("start_from: pretrain", "start_from: '${first}'"), ("axes:\n", "axes:\n  first: [pretrain, twin]\n")
+    with pytest.raises(
+        SpecError,
+        match=r"stages.twin.resources: got {workers: 2}, expected {workers: 1}, as stages.pretrain \(line \d+\) has",
+    ):
+        graph_of(twin, *mixed)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{groups: 2}", "stages.finetune.resources.groups: got 2, expected groups in the spec's own `resources:`"),
+        ("{price_per_hour: 2}", "resources.price_per_hour: got 2, expected price_per_hour in the spec's own"),
+        ("{co2_g_per_kwh: 2}", "resources.co2_g_per_kwh: got 2, expected co2_g_per_kwh in the spec's own"),
+        ("{worker: 2}", "Did you mean 'workers'?"),
+        ("{workers: 2, gpus_per_worker: 0.5}", "stages.finetune.resources.gpus_per_worker: got 0.5, expected 0 or 1 with several"),
+        ("{workers: 3}", "stages.finetune.batch.batches_per_step: got 4, expected a multiple of resources.workers (3)"),
+        ('{workers: "${nothing}"}', "expected ${...} to name an axis"),
+        ('{cpus_per_worker: "${pretrain_size}"}', "axes.pretrain_size[0]: got 0, expected a number above 0"),
+    ],
+)  # fmt: skip
+def test_resources_of_a_stage_that_cannot_be_are_refused_at_their_place(graph_of, text, says):
+    with pytest.raises(SpecError) as refused:
+        graph_of(*of_finetune(text))
+    assert says in str(refused.value)
+
+
 def test_the_keys_are_what_they_were(graph_of):
     # These change only with spec.stage.SCHEMA, since every store in use would be trained again.
     names = {(n.name, *n.values.values()): n.key for n in graph_of().nodes.values()}
@@ -53,6 +129,8 @@ def test_the_keys_are_what_they_were(graph_of):
     [
         [("workers: 1", "workers: 2")],
         [("gpus_per_worker: 0", "gpus_per_worker: 1")],
+        [("    start_from: pretrain\n", "    start_from: pretrain\n    resources: {workers: 2, cpus_per_worker: 3, keep_workers: false}\n")],
+        [("    start_from: pretrain\n", '    start_from: pretrain\n    resources: {cpus_per_worker: "${finetune_size}"}\n')],
         [("resources:", "tracking: {uri: 'http://host:5000', steps_per_decade: 10}\nresources:")],
         [("name: small", "name: other")],
         [("pretrain_size", "n_dft"), ("finetune_size", "n_cc")],
@@ -69,7 +147,7 @@ def test_the_keys_are_what_they_were(graph_of):
           '    train: [{labels: cc, subset: a, size: "${finetune_size}", probability: 1}]\n    max_steps: 4\n    loss: {cc: {energy: 100, forces: 0}}\n    select_on: validation.loss')],
         [("architecture: mace,", "architecture: mace, conditioning: heads,")],
     ],
-    ids=["workers", "devices", "tracking", "name", "axis-names", "stage-names", "unused-method", "evaluations", "path", "fits", "order", "by-formula", "subset-order", "defaults-written-out", "heads-said"],
+    ids=["workers", "devices", "of-a-stage", "of-a-stage-by-axis", "tracking", "name", "axis-names", "stage-names", "unused-method", "evaluations", "path", "fits", "order", "by-formula", "subset-order", "defaults-written-out", "heads-said"],
 )  # fmt: skip
 def test_what_is_not_identity_does_not_matter(graph_of, changes):
     assert keys(graph_of(*changes)) == keys(graph_of())

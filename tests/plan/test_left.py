@@ -80,3 +80,8 @@ def test_more_places_never_take_longer_where_nothing_waits_for_a_parent():
     tasks = {str(number): StageToCome(None, "x", float(1 + number % 4)) for number in range(20)}
     ends = [left(tasks, {"x": [1.0, 1.0]}, places).seconds for places in range(1, 21)]
     assert all(more <= fewer for fewer, more in itertools.pairwise(ends))
+
+
+def test_workers_share_the_seconds_of_their_own_stage():
+    tasks = {"a": StageToCome(None, "x", 40.0, workers=4), "b": StageToCome("a", "x", 10.0)}
+    assert left(tasks, {"x": [1.0, 1.0]}, 1) == (20.0, pytest.approx(20.0), pytest.approx(20.0), 50.0)

@@ -20,6 +20,14 @@ def test_tune_reuses_a_trials_process_for_the_same_architecture_only():
     assert trial_resources(four, "mace") == trial_resources(four, "allegro"), "it imports no model"
 
 
+def test_tune_reuses_the_process_of_a_worker_group_for_groups_of_its_kind_only():
+    large, small = trial_resources(of(4, 1), "mace", 0), trial_resources(of(2, 1), "mace", 1)
+    assert large != small
+    assert trial_resources(of(2, 1), "mace", 1) == small
+    assert not cluster.holds_workers_place(small)
+    assert cluster.holds_workers_place(trial_resources(of(1, 1), "mace"))
+
+
 def test_a_variable_that_the_job_sets_is_left_to_the_job(monkeypatch):
     assert cluster._worker_settings().keys() >= {"OMP_NUM_THREADS", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"}
     monkeypatch.setenv(

@@ -32,7 +32,7 @@ def trial(config):
     tune.report({"done": True})
 
 with connected(dashboard=False):
-    room = Room(resources).at_a_time(0)
+    room = Room({"stage": resources}).at_a_time(0)
     trials = tune.with_resources(trial, trial_resources(resources, "mace"))
     results = tune.Tuner(
         trials,

@@ -7,7 +7,9 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
 from mfsweep.run import stage_queue
-from mfsweep.run.stage_queue import CLAIMED, ENDED, GIVEN_UP, StageQueue, Status
+from mfsweep.run.shapes import StageShape
+from mfsweep.run.stage_queue import StageQueue
+from mfsweep.run.stage_status import CLAIMED, ENDED, GIVEN_UP, Status
 
 
 class FakeTrials(StageQueue):
@@ -21,6 +23,27 @@ class FakeTrials(StageQueue):
             finished=False,
             is_finished=lambda: self.trials[key].finished,
         )
+
+
+class Slots:
+    """Room for so many stages at a time, of which so many have begun."""
+
+    patience = float("inf")
+
+    def __init__(self, at_a_time):
+        self.at_a_time = at_a_time
+
+    def admits(self, _, out, begun):
+        return sum(out.values()) < self.at_a_time(begun)
+
+    def serves(self, _):
+        return True
+
+    def has_turn(self, *_):
+        return True
+
+    def tell(self, *_):
+        pass
 
 
 def queue(
@@ -41,10 +64,11 @@ def queue(
         parents,
         config,
         lambda _: resources,
-        room or (lambda _: slots),
+        lambda _: StageShape(1, (("CPU", 1.0),)),
+        Slots(room or (lambda _: slots)),
         records.__contains__,
         lambda key: key in claimed,
-        0,
+        lambda _: 0,
         supply,
         lambda key: key in spared,
         take,
@@ -185,10 +209,10 @@ def test_a_large_graph_is_handed_out_in_little_time():
     parents = {str(i): None if i < 100 else str(i % 100) for i in range(10_000)}
     made, records = queue(parents, slots=8)
     begin = time.process_time()
-    while not made.is_finished() or made._running:
+    while not made.is_finished() or made._dispatch.out:
         while made.next_trial() is not None:
             pass
-        for key in list(made._running):
+        for key in list(made._dispatch.out):
             records.add(key)
             made.trials[key].finished = True
     assert made.is_complete
@@ -333,7 +357,7 @@ def test_the_room_is_asked_with_those_that_have_begun():
     first, second = made.next_trial(), made.next_trial()
     assert made.next_trial() is None
     made.begin(made.key_of(first), "node")
-    assert (made.begun, made.waiting) == (1, 1)
+    assert (made.begun, made.waiting.total()) == (1, 1)
     assert made.next_trial() is not None
     made.lose(made.key_of(first))
     made.begin(made.key_of(second), "node")

@@ -187,6 +187,16 @@ def test_nodes_are_as_large_and_as_many_as_the_stages_need(command, write_spec, 
     assert "--detach --address http://localhost:8265" in said
 
 
+def test_nodes_hold_the_largest_stage(command, write_spec):
+    own = ("    start_from: pretrain\n", "    start_from: pretrain\n    resources: {workers: 4, gpus_per_worker: 1}\n")
+    code, text = command("--on", "slurm", write_spec(own), "--store", STORE, "--out", "-", "--gpus-per-node", "2")
+    assert code == 0, text
+    assert "#SBATCH --nodes=4\n" in text, "two direct trainings, of four GPUs each, go at once beside two pre-trainings"
+    code, said = command("--on", "slurm", write_spec(own), "--store", STORE, "--out", "-", "--gpus-per-node", "0")
+    assert code == 2
+    assert "a worker needs 1 GPU and 1 CPUs (resources), and a node has 0 GPUs" in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

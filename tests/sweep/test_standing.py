@@ -120,6 +120,26 @@ def test_it_tells_what_stages_use_of_their_devices_and_what_was_measured(plan, t
     assert "60%" in page
 
 
+OWN = ("    start_from: pretrain\n", "    start_from: pretrain\n    resources: {workers: 2}\n")
+
+
+def test_what_goes_on_counts_the_workers_of_its_own_stage(write_spec, tmp_path):
+    hours = {}
+    for name, changes in (("common", ()), ("own", (OWN,))):
+        plan = prepare(write_spec(*changes), tmp_path / name)
+        finish(plan)
+        running = next(node for node in plan.graph.nodes.values() if node.name == "finetune")
+        folder = plan.store.stage(running.key)
+        folder.record_path.unlink()
+        (folder.path / "metrics.jsonl.gz").unlink()
+        for step, moment in ((1, 1000.0), (2, 4600.0)):
+            append(folder.metrics, [line(step, {"structures_per_second": 1.0, "validation.loss": 0.1}, moment)])
+        found = standing(plan.again())
+        hours[name] = sum(found.spent.values()), found.paces[running.key].seconds / 3600
+    (common, pace), (own, _) = hours["common"], hours["own"]
+    assert own - common == pytest.approx(pace)
+
+
 def test_prices_of_the_spec_are_those_of_the_command_where_it_gives_none(write_spec, tmp_path):
     spec = write_spec(("resources: {", "resources: {price_per_hour: 3, co2_g_per_kwh: 50, "))
     plan = prepare(spec, tmp_path / "store")

@@ -208,7 +208,7 @@ def _room(cpus: int) -> Iterator[tuple[str, int]]:
     with cluster.connected(dashboard=False) as where:
         if (has := most_of_each(autoscaler.find()).get("CPU", 0)) < cpus:
             raise ResourceError(f"--cpus-per-task {cpus}: {where} has {has:g} CPUs at most")
-        yield where, Room(Resources(workers=1, gpus_per_worker=0, cpus_per_worker=cpus)).at_a_time(0)
+        yield where, Room({"calls": Resources(workers=1, gpus_per_worker=0, cpus_per_worker=cpus)}).at_a_time(0)
 
 
 def _add(request: Request, geometry: str, collected: Collected) -> None:

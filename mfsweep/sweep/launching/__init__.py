@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -18,6 +18,8 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mfsweep.errors import ResourceError, StoreError
+from mfsweep.plan.graph import Node
+from mfsweep.plan.kinds import kinds
 from mfsweep.prepare import Plan
 from mfsweep.spec.resources import Resources
 from mfsweep.store.remote import name_of_store
@@ -94,13 +96,14 @@ def launch(
     """
     if not store.is_absolute():
         raise StoreError(f"--store {store}: expected an absolute path on the cluster's shared storage")
-    resources = [plan.spec.experiment.resources for plan in plans]
+    every = [(plan, own) for plan in plans for own in kinds(_stages(plan)).values()]
+    resources = [own for _, own in every]
     gpus = _gpus(resources, where) if gpus is None else gpus
     if where == "aws" and gpus not in INSTANCES:
         raise ResourceError(f"--gpus-per-node {gpus}: on AWS expected one of {', '.join(map(str, INSTANCES))}")
     usual = INSTANCES[gpus][1] if where == "aws" else gpus * CPUS_PER_GPU or max(CPUS, *map(_cpus, resources))
     cpus = usual if cpus is None else cpus
-    for plan, each in zip(plans, resources, strict=True):
+    for plan, each in every:
         if each.gpus_per_worker > gpus or each.cpus_per_worker > cpus:
             raise ResourceError(
                 f"{plan.spec.document.path}: a worker needs {each.gpus_per_worker:g} GPU and {each.cpus_per_worker:g} "
@@ -136,12 +139,21 @@ def next_step(where: Where, path: Path, launch: Launch) -> list[str]:
     ]
 
 
+def _stages(plan: Plan) -> list[Node]:
+    """Return the stages of a plan; of a search also those where it was checked, for it may have asked for none yet."""
+    return [*plan.graph.nodes.values(), *plan.tried.nodes.values()]
+
+
 def _gpus(resources: Sequence[Resources], where: Where) -> int:
     """Return the GPUs of a usual node that holds a stage's workers together if any does."""
-    needed = max(math.ceil(each.workers * each.gpus_per_worker) for each in resources)
+    needed = max(math.ceil(_gpus_of(each)) for each in resources)
     if not needed:
         return 0
     return next((size for size in (4, 8) if size >= needed), 8 if where == "aws" else 4)
+
+
+def _gpus_of(resources: Resources) -> float:
+    return resources.workers * resources.gpus_per_worker
 
 
 def _cpus(resources: Resources) -> int:
@@ -149,12 +161,15 @@ def _cpus(resources: Resources) -> int:
 
 
 def _nodes(plan: Plan, gpus: int, cpus: int) -> int:
-    """Return the nodes for all stages of a plan that may run side by side."""
-    resources = plan.spec.experiment.resources
-    first = sum(node.parent is None for node in plan.graph.nodes.values())
-    stages = resources.groups or max(1, first)
-    on_gpus = stages * resources.workers * resources.gpus_per_worker / gpus if gpus else 0
-    return max(1, math.ceil(on_gpus), math.ceil(stages * _cpus(resources) / cpus))
+    """Return the nodes for the stages of a plan that can start at once, and for the largest of all."""
+    first = [node.resources for node in plan.graph.nodes.values() if node.parent is None]
+
+    def together(own: Callable[[Resources], float]) -> float:
+        largest = max(own(node.resources) for node in _stages(plan))
+        groups = plan.spec.experiment.resources.groups
+        return groups * largest if groups else max(largest, sum(map(own, first)))
+
+    return max(1, math.ceil(together(_gpus_of) / gpus) if gpus else 0, math.ceil(together(_cpus) / cpus))
 
 
 @cache
