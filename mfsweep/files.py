@@ -106,7 +106,7 @@ def set_aside(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool, patience: float = math.inf) -> Iterator[bool]:
+def locked(path: Path, *, wait: bool, patience: float = math.inf, shared: bool = False) -> Iterator[bool]:
     """Hold the lock that a file or folder stands for, which the system gives back when its holder dies.
 
     On a file system without locks everyone holds it.
@@ -115,19 +115,21 @@ def locked(path: Path, *, wait: bool, patience: float = math.inf) -> Iterator[bo
         path: a folder, or a file, which is made where it is missing. To be read is enough.
         wait: until it is free; else yield False at once where another process holds it.
         patience: seconds to wait at most, then yield False: whoever holds it may have been stopped, as by Ctrl-Z.
+        shared: beside others who share it; nobody then holds it alone.
     """
     handle = _opened(path)
     try:
-        yield _lock(handle, (time.monotonic() + patience) if wait else 0.0)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        yield _lock(handle, kind, (time.monotonic() + patience) if wait else 0.0)
     finally:
         os.close(handle)
 
 
-def _lock(handle: int, deadline: float) -> bool:
+def _lock(handle: int, kind: int, deadline: float) -> bool:
     """Take the lock of an open file; return whether it was free in time."""
     while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if deadline == math.inf else fcntl.LOCK_NB))
+            fcntl.flock(handle, kind | (0 if deadline == math.inf else fcntl.LOCK_NB))
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 return False

@@ -7,7 +7,9 @@ machine is left alone. Unix sockets lie in the folder, so its name is short.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -17,9 +19,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
+import pytest
 import yaml
 
 RAY = Path(sys.executable).with_name("ray")
@@ -45,9 +48,8 @@ class Cluster(NamedTuple):
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """Return the cluster's processes whose command line holds all of these words."""
-        return [
-            process for process in _processes(self.folder) if all(word in " ".join(process.cmdline()) for word in words)
-        ]
+        lines = {process: command_line(process) for process in _processes(self.folder)}
+        return [process for process, line in lines.items() if all(word in line for word in words)]
 
     def kill_head(self) -> Callable[[], subprocess.Popen[bytes]]:
         """Kill the head's GCS; return a function that starts it again as it was."""
@@ -60,6 +62,15 @@ class Cluster(NamedTuple):
                 return subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
 
         return start
+
+    def kill_node(self) -> None:
+        """Kill the raylet of the latest node, with all that it has started."""
+        raylets = self.processes("raylet/raylet", "--raylet_socket_name")
+        numbers = {one: re.findall(r"/raylet\.(\d+)", command_line(one)) for one in raylets}
+        latest = max(raylets, key=lambda one: max(map(int, numbers[one]), default=0))  # the head's has no number
+        for process in (latest, *latest.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def add_node(self, *, node_id: str = "", **resources: int) -> None:
         """Start one more raylet, of this id (56 hex digits) where one is given."""
@@ -142,6 +153,45 @@ def _started(config: dict | None = None, *, hidden: bool = False, keeps_state: b
         if monitor:
             monitor.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def watching(made: Cluster) -> Iterator[Callable[[], list[dict[str, int]]]]:
+    """Connect to the cluster in a process of its own, which says what it sees; give a function that reads it."""
+    program = """
+import json, sys, time, ray
+from ray.util.placement_group import placement_group_table
+ray.init(log_to_driver=False, logging_level=40)
+while True:
+    groups = [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
+    seen = {
+        "nodes": sum(node["Alive"] for node in ray.nodes()),
+        "groups": sum(group["state"] == "CREATED" and len(group["bundles"]) == 2 for group in groups),
+        "waiting": sum(group["state"] in ("PENDING", "PREPARED") for group in groups),
+        "all": len(groups),
+    }
+    print(json.dumps(seen), flush=True)
+    time.sleep(0.3)
+"""
+    file = made.folder / "watched"
+    with file.open("w") as out:
+        process = subprocess.Popen([sys.executable, "-c", program], env=made.environment(), stdout=out)
+    try:
+        # Ray has a word there, too; and the last line may be half written.
+        yield lambda: [json.loads(line) for line in re.findall(r"^\{.*\}$", file.read_text(), re.MULTILINE)]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(condition: Callable[[], Any], seconds: float = 180) -> Any:
+    """Wait for a condition; fail where it does not come."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.3)
+    return pytest.fail(f"did not come to pass within {seconds} s")
 
 
 def _config(node: Mapping[str, int], most: int, idle_minutes: float) -> dict:
@@ -229,6 +279,13 @@ def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+def command_line(process: psutil.Process) -> str:
+    """Return the command line of a process, empty of one that has ended."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def _processes(folder: Path) -> list[psutil.Process]:

@@ -30,11 +30,13 @@ METHODS = {
     "Store": [
         "best",
         "calculator",
+        "contents",
         "export",
         "frame",
         "mend",
         "passport",
         "predictions",
+        "prune",
         "pull",
         "push",
         "sweep_names",

@@ -1,7 +1,7 @@
 """What is masked in a text, and what is left as it is."""
 
 import string
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -39,6 +39,32 @@ def test_no_password_is_left_in_any_text(scheme, user, secret, around):
 
 
 @given(
+    scheme=st.sampled_from(["postgresql", "postgresql+psycopg", "mysql+pymysql", "mssql"]),
+    digits=st.text(string.digits, min_size=1, max_size=5),
+    mark=st.sampled_from(["/", "/?", "#", "@", ":"]),
+    around=AROUND,
+)
+def test_no_password_of_a_database_is_left_that_looks_like_a_port_and_a_path(scheme, digits, mark, around):
+    said = masked(around.format(f"{scheme}://anna:{digits}{mark}hunter2@db.lab.edu:5432/sweeps"))
+    assert "hunter2" not in said
+    assert f"{scheme}://***@db.lab.edu:5432/sweeps" in said
+
+
+@given(
+    # As SQLAlchemy, psycopg and urllib read it, where marks of an address stand in a password as they are.
+    parts=st.lists(st.sampled_from(["hunter2", "S3cr%40t", "qwertz"]), min_size=1, max_size=3, unique=True),
+    mark=st.sampled_from("@/?#:"),
+    said=st.sampled_from(["failed to resolve host '{}@db.lab'", 'invalid port number: "{}"', "{}", "got '{}' in it"]),
+)
+def test_no_part_of_a_password_is_left_in_what_a_client_makes_of_it(parts, mark, said):
+    uri = f"postgresql://anna:{mark.join(parts)}@db.lab/sweeps"
+    for shown in (*parts, mark.join(parts), mark.join(parts[1:]), unquote(mark.join(parts))):
+        left = masked(said.format(shown), uri)
+        assert not any(part in left or unquote(part) in left for part in parts)
+    assert masked("connection to db.lab failed: anna", uri) == "connection to db.lab failed: anna"
+
+
+@given(
     name=st.sampled_from(
         ["token", "password", "PASSWORD", "api_key", "access_token", "sslpassword", "auth", "X-Amz-Signature"]
     ),
@@ -59,6 +85,10 @@ def test_a_token_in_the_place_of_a_user_is_masked_too():
     assert masked("https://hf_abcdef@mlflow.lab.edu") == "https://***@mlflow.lab.edu"
 
 
+def test_a_password_with_a_space_is_masked_too():
+    assert masked("at postgresql://anna:my hunter2@db.lab/x: refused") == "at postgresql://***@db.lab/x: refused"
+
+
 def test_an_odbc_string_is_masked_as_a_whole():
     assert "hunter2" not in masked("mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BUID%3Danna%3BPWD%3Dhunter2")
 
@@ -71,6 +101,8 @@ def test_an_odbc_string_is_masked_as_a_whole():
         "http://localhost:5000/#/experiments/1?searchFilter=&orderByKey",
         "see https://host:8080/@anna/page",
         "mail anna@lab.edu, see https://lab.edu",
+        "http://mlflow.lab:5000 does not answer; mail anna@lab.edu",
+        "sqlite:////data/a:b@c/mlflow.db",
         "data: {source: /shared/a@b.h5}\nsplits: {a: {size: 40}}",
         "postgresql://db.lab.edu/sweeps?sslmode=require",
         "name: x\nkey=value",

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.filesize import decimal
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, open_store, store_option
+from mfsweep.cli.options import as_json, console, open_store, store_option, writable
+from mfsweep.cli.stored import seconds, stage_table, sweep_table
 from mfsweep.files import near
 from mfsweep.quantities import count
+from mfsweep.store.contents import STATES
 from mfsweep.sweep.store import Store
 
 if TYPE_CHECKING:
     from mfsweep.store.verify import Verified
     from mfsweep.sweep.sharing import SharedStages
+    from mfsweep.sweep.unneeded import PrunedStore
 
 DAMAGED = 1
 """Exit code where something is damaged, and stays so."""
@@ -84,13 +89,98 @@ def du(store: Path, *, as_json: bool) -> None:
 
 
 _selection = click.argument("names", metavar="[SPEC|STAGE]...", nargs=-1)
+_older_than = click.option(
+    "--older-than", metavar="AGE", callback=seconds, help="Only what was written so long ago: 12h, 30d or 8w."
+)
+
+
+def _between_stores(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the URL of another store, stages by their names, and the store here."""
+    for option in (as_json, store_option, _selection, click.argument("url")):
+        command = option(command)
+    return command
 
 
 @store.command()
-@click.argument("url")
 @_selection
 @store_option
+@click.option("--state", type=click.Choice(STATES), help="Only stages in this state.")
+@_older_than
 @as_json
+def ls(names: tuple[str, ...], store: Path, state: str | None, older_than: float, *, as_json: bool) -> None:
+    """List what the store holds: the sweeps, and the stages, those written longest ago first.
+
+    SPEC is a file, or the name of a spec that was run; STAGE the first letters of a key. `written` is when the record
+    of a stage was written here, or its newest file where it has none. A stage that no spec's latest run needs has no
+    name.
+
+    \b
+    Examples:  mfsweep store ls --store mfsweep-store
+               mfsweep store ls quickstart --state failed
+               mfsweep store ls --older-than 30d --json
+    """  # noqa: D301
+    held = open_store(store).contents(*names)
+    before = time.time() - older_than if older_than else math.inf
+    stages = [one for one in held.stages.values() if state in (None, one.state) and one.written < before]
+    if as_json:
+        rows = {"sweeps": held.sweeps, "stages": stages}
+        click.echo(json.dumps({name: [one.as_json() for one in found] for name, found in rows.items()}, indent=1))
+        return
+    screen = console()
+    if held.sweeps:
+        screen.print(sweep_table(held.sweeps))
+    if stages:
+        screen.print(stage_table(stages))
+    screen.print(f"{count(len(stages), 'stage')}, {decimal(sum(one.bytes for one in stages))}")
+
+
+@store.command()
+@store_option
+@click.option(
+    "--keep", multiple=True, metavar="SPEC|STAGE", help="Every stage may go that this does not need; may be repeated."
+)
+@click.option("--unfinished", is_flag=True, help="Stages may go that were begun, or failed, and are not trained.")
+@_older_than
+@click.option("--yes", is_flag=True, help="Remove it. Without, it is only said what would go.")
+@as_json
+def prune(
+    store: Path,
+    *,
+    keep: tuple[str, ...],
+    unfinished: bool,
+    older_than: float,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Say what nobody needs of the store, and with --yes remove it.
+
+    That is: what was set aside as damaged, the states that finished trainings went on from, what killed processes have
+    left. With --keep also every stage that the specs and stages named there do not need; without it no trained stage
+    goes. What a run is at stays, and all that its spec needs. Reports and MLflow's runs stay. Do not begin a run of a
+    spec whose stages go at the same moment.
+
+    \b
+    Examples:  mfsweep store prune --keep first.yaml --keep quickstart
+               mfsweep store prune --keep first.yaml --older-than 30d --yes
+               mfsweep store prune --unfinished --older-than 2w
+    """  # noqa: D301
+    if yes:
+        writable(store)
+    pruned = open_store(store).prune(*keep, unfinished=unfinished, older_than=older_than, remove=yes)
+    if as_json:
+        click.echo(json.dumps(pruned.as_json(), indent=1))
+    else:
+        screen = console()
+        for one in (*pruned.stages, *pruned.leftovers):
+            said = f"{one.name}: {one.why}, {decimal(one.bytes)}"
+            screen.print(said, soft_wrap=True, markup=False)
+        for sentence in pruned.left:
+            screen.print(sentence, style="yellow", soft_wrap=True, markup=False)
+        screen.print(_said_pruned(pruned), soft_wrap=True)
+
+
+@store.command()
+@_between_stores
 @click.pass_context
 def push(ctx: click.Context, url: str, names: tuple[str, ...], store: Path, *, as_json: bool) -> None:
     """Put the trained stages of the store to URL, s3://bucket/prefix: all of them, or those of SPECs and STAGEs.
@@ -109,10 +199,7 @@ def push(ctx: click.Context, url: str, names: tuple[str, ...], store: Path, *, a
 
 
 @store.command()
-@click.argument("url")
-@_selection
-@store_option
-@as_json
+@_between_stores
 @click.pass_context
 def pull(ctx: click.Context, url: str, names: tuple[str, ...], store: Path, *, as_json: bool) -> None:
     """Copy the trained stages of the store at URL into this one, with weights; arguments as of push.
@@ -147,6 +234,15 @@ def _say_shared(shared: SharedStages, where: str, *, as_json: bool) -> int:
         copied = f"{shared.copied:,} of {count(shared.stages, 'trained stage')} copied{left}"
         screen.print(f"{copied}; the others are {where} already.", soft_wrap=True, markup=False, highlight=False)
     return DAMAGED if shared.damaged else 0
+
+
+def _said_pruned(pruned: PrunedStore) -> str:
+    found = f"{count(len(pruned.stages), 'stage')} and {count(len(pruned.leftovers), 'leftover file')}"
+    if pruned.removed:
+        return f"{found} removed: {decimal(pruned.bytes)} freed."
+    if not pruned.stages and not pruned.leftovers:
+        return "Nothing to remove."
+    return f"{found} to remove, {decimal(pruned.bytes)}. --yes removes them."
 
 
 def _plain(verified: Verified, left: list[str], *, mended: bool) -> dict[str, object]:

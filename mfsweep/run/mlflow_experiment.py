@@ -103,9 +103,9 @@ class MlflowExperiment:
             self._id = self._get_or_create(name, location if database else None)
             if own is not None:
                 mlflow_places.make_movable(own, artifacts)
-        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
             raise TrackingError(
-                f"{given}: the tracking server {uri} cannot be used: {reason(error)}\n"
+                f"{given}: the tracking server {uri} cannot be used: {reason(error, uri)}\n"
                 "Start it, correct that, or leave it out to track into a file of the store."
             ) from error
 
@@ -264,10 +264,10 @@ def is_refusal(error: Exception) -> bool:
     return getattr(error, "error_code", None) in _REFUSALS
 
 
-def reason(error: Exception) -> str:
-    """Return the first line of an error, short and without passwords."""
+def reason(error: Exception, uri: str = "") -> str:
+    """Return the first line of an error, short and without passwords, nor parts of that in an address."""
     first = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {masked(first)[:300]}"
+    return f"{type(error).__name__}: {masked(first, uri)[:300]}"
 
 
 def _is_database(uri: str) -> bool:

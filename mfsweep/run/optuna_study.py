@@ -89,11 +89,15 @@ def open_storage(url: str) -> BaseStorage:
     try:
         return optuna.storages.get_storage(url)
     except RuntimeError as error:
-        # Tables that another version of Optuna made; what it says tells which, and how to upgrade them.
-        raise StoreError(f"the Optuna storage {url} cannot be used: {reason(error)}") from error
+        # Tables that another version of Optuna made, of which it tells how to upgrade them; or MLflow's, which it takes
+        # for such.
+        raise StoreError(
+            f"the Optuna storage {url} cannot be used: {reason(error, url)} (it takes a database that MLflow does not "
+            "use)"
+        ) from error
     except (optuna.exceptions.OptunaError, SQLAlchemyError, OSError, ImportError, ValueError) as error:
         raise StoreError(
-            f"the Optuna storage {url} cannot be used: {reason(error)}\n"
+            f"the Optuna storage {url} cannot be used: {reason(error, url)}\n"
             "Correct `search.storage` in the spec, or leave it out to keep the studies in a file of the store."
         ) from error
 

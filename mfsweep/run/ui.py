@@ -18,12 +18,21 @@ from mfsweep.store import StoreFolder
 LOCALHOST = "127.0.0.1"
 LINKS = 5
 """Sweeps whose tables are linked to, the latest."""
-UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-"""For the process of `ui_command`: without it MLflow starts eight more, for jobs that nobody submits here."""
+
+
+def ui_environment(uri: str) -> dict[str, str]:
+    """Return the variables of the process of `ui_command`; whoever sees command lines would read a password in one.
+
+    Without the first MLflow starts eight more processes, for jobs that nobody submits here.
+    """
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return {**quiet, "MLFLOW_BACKEND_STORE_URI": uri}
 
 
 def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST, artifacts: Path | None = None) -> list[str]:
     """Return the command line of the MLflow UI on a tracking database; only this machine reaches the default host.
+
+    The database is told by `ui_environment`.
 
     Args:
         uri: of the database.
@@ -36,7 +45,7 @@ def ui_command(uri: str, port: int = 5000, host: str = LOCALHOST, artifacts: Pat
     """
     if uri.startswith(("http://", "https://")):
         raise TrackingError(f"{uri} is a tracking server: open that address in a browser")
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     command += ["--artifacts-destination", str(artifacts)] if artifacts else []
     return [*command, "--host", host, "--port", str(port)]
 
@@ -72,4 +81,4 @@ def serve(store: StoreFolder, uri: str | None, port: int) -> NoReturn:
     print(f"MLflow on {server} (Ctrl-C ends it)", flush=True)  # noqa: T201 (a command's answer)
     for line in _links(uri or store.tracking_uri, server):
         print(line, flush=True)  # noqa: T201 (as above)
-    os.execve(command[0], command, os.environ | UI_ENVIRONMENT)  # noqa: S606 (our own arguments)
+    os.execve(command[0], command, os.environ | ui_environment(uri or store.tracking_uri))  # noqa: S606 (our own arguments)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from mfsweep.errors import StoreError
-from mfsweep.files import claimed, set_aside, write_text
+from mfsweep.files import claimed, locked, set_aside, write_text
 from mfsweep.masking import masked
 from mfsweep.records import CellRecord, UntilRecord
 from mfsweep.report_records import ClaimRecord, FigureRecord
@@ -23,6 +23,10 @@ from mfsweep.store.damage import Damage
 _LOG = logging.getLogger(__name__)
 _FoundT = TypeVar("_FoundT")
 CELLS = "cells.json"
+_RUNS = ".run"
+"""Name of the file that stands for the lock which every run of the spec shares."""
+_PATIENCE_SECONDS = 5.0
+"""For which a run waits for that lock: who looks whether there is one holds it for a moment."""
 _POINTS = TypeAdapter(list[dict[str, Value]])
 
 
@@ -36,7 +40,7 @@ class SweepFolder:
         self.report = path / "report.html"
         self.figures = path / "figures"
         self.search = path / "search.json"
-        self._cells = path / CELLS
+        self.cells_path = path / CELLS
         self.asked_path = path / "asked.json"
         self._until = path / "until.json"
         self._claims = path / "claims.json"
@@ -47,6 +51,24 @@ class SweepFolder:
         """Hold the sweep against other processes on this store, as `StageFolder.claim` does."""
         with claimed(self.path) as mine:
             yield mine
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[None]:
+        """Mark that a run of the spec goes on meanwhile, beside others perhaps: its stages stay (`is_run`)."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path / _RUNS, wait=True, patience=_PATIENCE_SECONDS, shared=True):
+            yield
+
+    def is_run(self) -> bool:
+        """Return whether a run of the spec goes on, of a process whose locks are seen here; nothing is written.
+
+        Raises:
+            OSError: the system does not let us look.
+        """
+        if not (self.path / _RUNS).exists():
+            return False
+        with locked(self.path / _RUNS, wait=False) as free:
+            return not free
 
     def write_spec(self, text: str) -> None:
         """Write the copy of the spec."""
@@ -70,7 +92,7 @@ class SweepFolder:
 
     def every_damage(self) -> list[Damage]:
         """Return what is wrong with any of the files that are read again."""
-        lists = ((self._cells, CellRecord), (self._claims, ClaimRecord), (self._drawn, FigureRecord))
+        lists = ((self.cells_path, CellRecord), (self._claims, ClaimRecord), (self._drawn, FigureRecord))
         found = [
             self._read_asked(),
             damage.read_json(self.search),
@@ -108,7 +130,7 @@ class SweepFolder:
 
     def write_cells(self, cells: list[CellRecord]) -> None:
         """Write the cells of the grid as it was planned."""
-        write_text(self._cells, json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
+        write_text(self.cells_path, json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
 
     def cells(self) -> list[CellRecord]:
         """Return the cells of the latest run.
@@ -116,9 +138,9 @@ class SweepFolder:
         Raises:
             StoreError: no run of a spec of this name wrote them, or the file is damaged.
         """
-        found = damage.read_list(self._cells, CellRecord)
+        found = damage.read_list(self.cells_path, CellRecord)
         if found is None:
-            raise StoreError(f"{self._cells}: no such file: nothing was run under the name {self.path.name!r} here")
+            raise StoreError(f"{self.cells_path}: no such file: nothing was run under the name {self.path.name!r} here")
         if isinstance(found, Damage):
             raise StoreError(f"{found}: `mfsweep run` of its spec writes it anew")
         return found

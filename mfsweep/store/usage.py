@@ -65,7 +65,7 @@ class Usage(NamedTuple):
 def usage(store: StoreFolder) -> Usage:
     """Return what a store takes; it may be written meanwhile."""
     found: dict[str, Held] = {}
-    for path, size in _files(store.root):
+    for path, size in files_below(store.root):
         kind = _kind(path.relative_to(store.root))
         files, before = found.get(kind, Held(0, 0))
         found[kind] = Held(files + 1, before + size)
@@ -74,7 +74,7 @@ def usage(store: StoreFolder) -> Usage:
     return Usage(kinds, trained=sum(has_record), begun=len(has_record) - sum(has_record))
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+def files_below(folder: Path) -> Iterator[tuple[Path, int]]:
     """Yield each file below a folder, and what it takes; a link counts as itself."""
     for place, _, names in os.walk(folder):
         for name in names:

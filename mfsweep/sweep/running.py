@@ -67,7 +67,7 @@ def run(
     """
     plan.store.prepare()
     require_same_versions(plan, here=True)
-    with _growing(plan, ending, console) as growing:
+    with plan.store.sweep(plan.name).run(), _growing(plan, ending, console) as growing:
         summary, sentences = _run(plan, growing, console, tracking_uri, among or [plan], failed)
     _share_sweep(plan, console)
     _say_end(plan, console, summary, among or [plan])

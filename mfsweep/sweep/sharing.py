@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from mfsweep.errors import StoreError, nearest
-from mfsweep.spec.load import load
+from mfsweep.errors import StoreError
 from mfsweep.store import StoreFolder
 from mfsweep.store.remote import RemoteStore, copied_from
 from mfsweep.store.remote.objects import in_sentences
 from mfsweep.store.remote.refresh import at_once
 from mfsweep.store.remote.units import TRAINED
+from mfsweep.sweep.named import chosen, name_of
 
 Told = Callable[[int, int], object]
 """Is told how many stages were looked at, and how many there are."""
@@ -45,7 +44,7 @@ def push(
     """
     remote, source = RemoteStore.at(url), copied_from(store)
     remote.prepare()
-    keys, sweeps = _chosen(names, store, store.keys(), store.sweep_names())
+    keys, sweeps = chosen(names, store, store.keys(), store.sweep_names())
 
     def put(key: str, known: Collection[str]) -> bool:
         if source is not None:
@@ -75,9 +74,9 @@ def pull(
     with in_sentences(remote.url):
         there = {key: units for key, units in remote.stages().items() if TRAINED in units}
         sweeps = remote.sweep_names()
-        wanted = [name for name in map(_name, names) if name in sweeps] if names else sorted(sweeps)
+        wanted = [name for name in map(name_of, names) if name in sweeps] if names else sorted(sweeps)
         at_once(remote.pull_sweep, [(store.sweep(name),) for name in wanted])
-        keys, _ = _chosen(names, store, there.keys(), wanted, str(remote.url))
+        keys, _ = chosen(names, store, there.keys(), wanted, str(remote.url))
 
         def get(key: str, known: Collection[str]) -> bool:
             return remote.pull_stage(store.stage(key), known, weights=True) > 0
@@ -99,36 +98,3 @@ def _each(work: Callable[[str, Collection[str]], bool], stages: list[tuple[str, 
 
     at_once(do, stages)
     return SharedStages(len(stages), sum(copied), sorted(damaged))
-
-
-def _chosen(
-    names: Sequence[str], store: StoreFolder, there: Iterable[str], sweeps: Sequence[str], where: str | None = None
-) -> tuple[set[str], list[str]]:
-    """Return the keys of the stages that are named, and the names of the specs among them.
-
-    Raises:
-        StoreError: one names nothing.
-    """
-    keys = set(there)
-    if not names:
-        return keys, list(sweeps)
-    found: set[str] = set()
-    specs: list[str] = []
-    for given, name in zip(names, map(_name, names), strict=True):
-        if name in sweeps:
-            specs.append(name)
-            found |= {key for cell in store.sweep(name).cells() for key in cell.stages.values()}
-        elif begin := {key for key in keys if key.startswith(given)}:
-            found |= begin
-        else:
-            raise StoreError(
-                f"{given}: {where or store.name} has no run of a spec of this name, and no trained stage whose key "
-                f"begins so.{nearest(name, sweeps)}"
-            )
-    return found, specs
-
-
-def _name(given: str) -> str:
-    """Return the name of a spec by its file, or what was given."""
-    path = Path(given)
-    return load(path).experiment.name if path.suffix in (".yaml", ".yml") and path.is_file() else given

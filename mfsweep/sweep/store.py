@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from mfsweep.export.measured import BestStage
     from mfsweep.passport import Passport
     from mfsweep.physics_record import PhysicsRecord
+    from mfsweep.store.contents import Contents
     from mfsweep.store.predictions import StoredPrediction
     from mfsweep.store.usage import Usage
     from mfsweep.store.verify import Verified
     from mfsweep.sweep.sharing import SharedStages
+    from mfsweep.sweep.unneeded import PrunedStore
     from mfsweep.train.predictor import Precision
 
 
@@ -306,3 +308,29 @@ class Store:
         from mfsweep.store.usage import usage
 
         return usage(self._folder)
+
+    def contents(self, *names: str) -> Contents:
+        """Return the sweeps and stages that the store holds; of specs (files or names) and first letters of keys alone.
+
+        Raises:
+            StoreError: one names nothing, or the storage cannot be used.
+        """
+        from mfsweep.sweep.unneeded import contents
+
+        return contents(self._folder, names)
+
+    def prune(self, *keep: str, unfinished: bool = False, older_than: float = 0, remove: bool = False) -> PrunedStore:
+        """Find what nobody needs; remove it if told to. What a run is at, and all that its spec needs, stays.
+
+        Args:
+            keep: as `names` of `push`: every other stage may go. Default: trained stages stay.
+            unfinished: whether stages may go that were begun and are not trained.
+            older_than: seconds; what was written here since stays.
+            remove: whether to remove it.
+
+        Raises:
+            MfsweepError: no such spec or stage, a spec is wrong or lacks its data, or the storage cannot be used.
+        """
+        from mfsweep.sweep.unneeded import prune
+
+        return prune(self._folder, keep, unfinished=unfinished, older_than=older_than, remove=remove)

@@ -9,16 +9,15 @@ import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-import torch
-from clusters import RAY, autoscaling, cluster
+from clusters import RAY, autoscaling, cluster, until, watching
 from mlflow import MlflowClient
+from trained_weights import same, weights
 
 from mfsweep.metrics_file import entries
 from mfsweep.run.tracking import Tracker
@@ -84,57 +83,6 @@ def submit(made, spec, store, name, *options, wait=True):
         made, "submit", "--submission-id", name, *([] if wait else ["--no-wait"]), "--working-dir", ".",
         "--runtime-env-json", '{"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60"}}', "--", "sh", "-c", command, cwd=spec.parent,
     )  # fmt: skip
-
-
-@contextlib.contextmanager
-def watching(made):
-    """Connect to the cluster in a process of its own, which says what it sees; give a function that reads it."""
-    program = """
-import json, sys, time, ray
-from ray.util.placement_group import placement_group_table
-ray.init(log_to_driver=False, logging_level=40)
-while True:
-    groups = [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
-    seen = {
-        "nodes": sum(node["Alive"] for node in ray.nodes()),
-        "groups": sum(group["state"] == "CREATED" and len(group["bundles"]) == 2 for group in groups),
-        "waiting": sum(group["state"] in ("PENDING", "PREPARED") for group in groups),
-        "all": len(groups),
-    }
-    print(json.dumps(seen), flush=True)
-    time.sleep(0.3)
-"""
-    file = made.folder / "watched"
-    with file.open("w") as out:
-        process = subprocess.Popen([sys.executable, "-c", program], env=made.environment(), stdout=out)
-    try:
-        # Ray has a word there, too; and the last line may be half written.
-        yield lambda: [json.loads(line) for line in re.findall(r"^\{.*\}$", file.read_text(), re.MULTILINE)]
-    finally:
-        process.kill()
-        process.wait()
-
-
-def until(condition, seconds=180):
-    """Wait for a condition; fail where it does not come."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.3)
-    return pytest.fail(f"did not come to pass within {seconds} s")
-
-
-def weights(store):
-    return {
-        folder.key: torch.load(folder.selected, weights_only=True)["state"] for folder in StoreFolder(store).stages()
-    }
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(
-        torch.equal(one[key][name], other[key][name]) for key in one for name in one[key]
-    )
 
 
 def test_from_an_empty_cluster_to_the_report_and_back_to_nothing(spec, tmp_path):
@@ -217,14 +165,7 @@ def test_a_lost_node_is_no_failure_and_is_said_in_log_screen_and_record(spec, tm
     with cluster({"CPU": 2}) as made:
         submit(made, path, store, "spot", wait=False)
         until(lambda: any(metrics.stat().st_size for metrics in (store / "stages").glob("*/metrics.jsonl")))
-        (raylet,) = [
-            process
-            for process in made.processes("raylet/raylet", "--raylet_socket_name")
-            if "raylet.1" in " ".join(process.cmdline())
-        ]
-        for process in (raylet, *raylet.children(recursive=True)):
-            with contextlib.suppress(Exception):
-                process.send_signal(signal.SIGKILL)
+        made.kill_node()
         made.add_node(CPU=2)
         until(lambda: "succeeded" in job(made, "status", "spot").stdout, 240)
         said = job(made, "logs", "spot").stdout

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import socket
-import subprocess
 import threading
 import time
 import urllib.request
@@ -17,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from browser import chromium, look, needs_chromium
+from mlflow_server import MlflowServer, free_port
 
 from mfsweep.errors import TrackingError
 from mfsweep.run import tracking
@@ -25,7 +23,7 @@ from mfsweep.run.mlflow_names import View, link
 from mfsweep.run.mlflow_sweep import SweepRuns
 from mfsweep.run.thinning import keeps
 from mfsweep.run.tracking import TrackedStage, Tracker
-from mfsweep.run.ui import UI_ENVIRONMENT, ui_command
+from mfsweep.run.ui import ui_command
 
 
 @pytest.fixture(scope="session")
@@ -369,64 +367,16 @@ def test_a_deleted_experiment_says_how_to_bring_it_back(open_tracker, uri):
         open_tracker(uri)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    """A real MLflow server, by the command of `mfsweep ui`, that can be killed and started again in its place."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.database = f"sqlite:///{folder}/mlflow.db"
-        self.port = free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.command = ui_command(self.database, self.port)
-        self.process: subprocess.Popen | None = None
-
-    def start(self) -> None:
-        """Start it, unless it runs, and wait until it answers: many seconds on a small machine."""
-        if self.process:
-            return
-        environment = os.environ | UI_ENVIRONMENT
-        log = self.folder / "server.log"
-        with log.open("ab") as out:  # a process group of its own, to be killed whole
-            self.process = subprocess.Popen(
-                self.command, stdout=out, stderr=out, cwd=self.folder, env=environment, start_new_session=True
-            )
-        deadline = time.monotonic() + 120
-        while not self.answers("/health"):
-            assert self.process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        """Kill it as a crash would."""
-        if self.process:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def answers(self, path: str) -> bool:
-        try:
-            with urllib.request.urlopen(self.address + path, timeout=10) as response:
-                return response.status == 200
-        except OSError:
-            return False
-
-
 @pytest.fixture(scope="module")
-def shared_server(empty_database, tmp_path_factory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"))
+def shared_server(empty_database, tmp_path_factory) -> Iterator[MlflowServer]:
+    server = MlflowServer(tmp_path_factory.mktemp("server"))
     shutil.copy(empty_database, server.folder / "mlflow.db")
     yield server
     server.kill()
 
 
 @pytest.fixture
-def server(shared_server) -> Server:
+def server(shared_server) -> MlflowServer:
     """Give the server, running; the tests leave it as they like."""
     shared_server.start()
     return shared_server
@@ -529,7 +479,7 @@ def test_the_ui_shows_the_artifacts_of_a_store_wherever_it_lies(open_tracker, ur
     (moved := tmp_path / "moved").mkdir()
     for name in ("mlflow.db", "artifacts"):
         (tmp_path / name).rename(moved / name)
-    server = Server(moved)
+    server = MlflowServer(moved)
     server.command = ui_command(server.database, server.port, artifacts=moved / "artifacts")
     try:
         server.start()

@@ -33,7 +33,7 @@ from mfsweep.store.sweep_folder import SweepFolder
 
 MARK = "store.json"
 """Object that makes a store."""
-_ASIDE = "damaged"
+ASIDE = "damaged"
 """Below this lies what was damaged."""
 _MARKED = b'{"mfsweep store": 1}\n'
 
@@ -200,10 +200,10 @@ class RemoteStore(NamedTuple):
         """Move a damaged unit below `damaged/`, so that it counts as not there, and is made and put again."""
         files = files_beside(manifest)
         found = self._read(manifest)
-        self.objects.move(manifest, f"{_ASIDE}/{manifest}")
+        self.objects.move(manifest, f"{ASIDE}/{manifest}")
         for path, file in (found.files if found else {}).items():
             with contextlib.suppress(FileNotFoundError):
-                self.objects.move(name_of(files, path, file), f"{_ASIDE}/{name_of(files, path, file)}")
+                self.objects.move(name_of(files, path, file), f"{ASIDE}/{name_of(files, path, file)}")
 
     def pull_state(self, folder: StageFolder, *, weights: bool = True) -> int | None:
         """Copy what a stage that is not trained goes on from, where the storage is ahead; return its step then.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import fsspec
 import pytest
-from object_storage import BUCKET, KEYS, contents, forget_clients, storage, train
+from object_storage import BUCKET, KEYS, begin, contents, forget_clients, storage, train
 
 from mfsweep.cli.main import main
 from mfsweep.errors import StoreError
@@ -14,6 +15,7 @@ from mfsweep.store import StoreFolder
 from mfsweep.store.lease import read, take
 from mfsweep.store.remote import RemoteStore, remote_verify, urls, working_copy
 from mfsweep.store.remote.objects import Objects
+from mfsweep.store.remote.remote_store import ASIDE, MARK
 from mfsweep.store.remote.urls import StoreUrl, parsed
 from mfsweep.sweep.store import Store
 
@@ -112,6 +114,39 @@ def test_what_a_store_takes_is_told_by_kind(url, tmp_path, capsys):
     assert held.kinds["weights"] == (2, sum(path.stat().st_size for path in weights))
     assert code(main, ["store", "du", "--store", url]) == 0
     assert "weights" in capsys.readouterr().out
+
+
+def test_what_nobody_needs_goes_from_the_storage_and_from_the_working_copy(url, tmp_path, capsys):
+    here = StoreFolder(tmp_path / "here")
+    for name in ("k1", "k2", "k3"):
+        stage_of(here.root, name)
+    Store(here.root).push(url)
+    remote, copy = RemoteStore.at(url), Store(url)
+    remote.push_state(begin(StoreFolder(tmp_path / "other").stage("k4"), 3))
+    taken = {one.key: one.bytes for one in Store(url).contents().stages.values()}
+    assert taken.keys() == {"k1", "k2", "k3", "k4"}
+    assert sum(taken.values()) == sum(size for name, size in remote.objects.names("").items() if name != MARK)
+    remote.objects.put(f"{ASIDE}/files/k1/x", b"damaged once")
+    assert code(main, ["store", "prune", "--store", url, "--keep", "k1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert ([one["name"] for one in said["stages"]], said["removed"]) == (["k2", "k3", "k4"], False)
+    assert said["bytes"] == taken["k2"] + taken["k3"] + taken["k4"] + len(b"damaged once")
+    place = remote.lease_place("k3")
+    lease = take(place, read(place))
+    assert lease, "another machine trains it"
+    assert code(main, ["store", "prune", "--store", url, "--keep", "k1", "--yes"]) == 0
+    assert "1 stage not removed: a run is at work there" in capsys.readouterr().out
+    assert remote.stages().keys() == {"k1", "k3"}
+    assert {name.split("/")[1] for name in remote.objects.names("files")} == {"k1", "k3"}
+    assert remote.objects.names(ASIDE) == {}
+    assert StoreFolder(copy.root).keys() >= {"k1", "k3"}
+    assert not StoreFolder(copy.root).keys() & {"k2", "k4"}
+    lease.release()
+    assert [one.name for one in Store(url).prune("k1", remove=True).stages] == ["k3"]
+    there = StoreFolder(tmp_path / "there")
+    Store.pull(url, there.root)
+    assert contents(there.stage("k1")) == contents(here.stage("k1"))
+    assert remote_verify.verify(remote).findings == []
 
 
 def code(command, words):
