@@ -42,8 +42,8 @@ mini: env allegro  ## Every experiment of the source study, scaled down, in one 
 test: env allegro  ## The tests, without the slow ones
 	$(BIN)/python -m pytest --numprocesses 2
 
-slow: env allegro  ## The slow tests alone
-	$(BIN)/python -m pytest -m slow
+slow: env allegro  ## The slow tests, and those of properties on more examples
+	$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile thorough
 
 drill: env  ## Faults on purpose: kills, races, full disks, second users (as root); tests/README.md lists them
 	$(BIN)/python -m pytest -m drill

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import os
 import sys
 
@@ -25,12 +26,14 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from mfsweep.imports import uncollected
 from mfsweep.store import StoreFolder
 
 sys.dont_write_bytecode = False  # pytest keeps the tests compiled, too
 # How long an example takes tells of the machine: on one with other work a test fails by the clock alone.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("quick", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=200)
+settings.load_profile("quick")
 
 LOGICAL_CPUS = 4
 """CPUs that the test cluster claims, whatever the machine has: a four-worker group must find room."""
@@ -78,6 +81,15 @@ def _marked(file: Path) -> frozenset[str] | None:
     return frozenset(node.name for node in marked if isinstance(node, ast.FunctionDef))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage among the modules and tests that are collected, then or later: they stay."""
+    with uncollected():
+        result = yield
+        gc.freeze()
+        return result
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     """Share the tests out (xdist's own groups do nothing with pytest 9.2)."""
@@ -101,6 +113,14 @@ def ray_cluster() -> Iterator[str]:
     )
     yield context.address_info["address"]
     ray.shutdown()
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the test's sweeps trained in its own process: for tests of which neither Ray nor Tune is the subject."""
+    from without_ray import run_in_process
+
+    run_in_process(monkeypatch)
 
 
 @pytest.fixture

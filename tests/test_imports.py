@@ -17,7 +17,7 @@ PACKAGE = Path(mfsweep.__file__).parent
 
 # Part -> the parts it may import, besides itself. A part is a module or package right under mfsweep/, or one of its
 # rooms that stands lower than the rest of it.
-BASE = {"errors", "masking", "quantities", "fingerprint", "files"}
+BASE = {"errors", "masking", "quantities", "fingerprint", "files", "imports"}
 ALLOWED: dict[str, set[str]] = {
     # What is public, imported when it is asked for.
     "__init__": {"spec", "train", "analysis", "sweep"},
@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "quantities": {"errors"},
     "fingerprint": {"errors"},
     "files": set(),
+    "imports": set(),
     "metrics_file": {"files"},
     # What a spec's `model:` may be is the architectures' own; of spec/ they know the base of all its models alone.
     "spec.base": BASE,

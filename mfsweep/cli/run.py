@@ -23,6 +23,7 @@ from mfsweep.cli.options import (
     verify_option,
     writable,
 )
+from mfsweep.imports import deferred, uncollected
 
 
 @click.command()
@@ -88,7 +89,8 @@ def run(
     if smoke and until is not None:
         raise click.UsageError("--smoke and --until: only one of them; a smoke test measures nothing.")
     ends = ending(plans, until, decision)
-    with screen.status("Loading Ray ..."):
+    # Nothing is computed of results before the stages are done.
+    with screen.status("Loading Ray ..."), uncollected(), deferred({"scipy.stats": {}}):
         from mfsweep.cli.planned import print_plan
         from mfsweep.run.signals import as_interrupts
         from mfsweep.sweep import several

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from mfsweep.imports import uncollected
 from mfsweep.models import mace
 from mfsweep.models.allegro import Allegro
 from mfsweep.models.architecture import Architecture, Shape
@@ -43,4 +44,6 @@ def build(
     Raises:
         ResourceError: the architecture's packages cannot be imported by this process.
     """
-    return spec.potential()(spec, shape, offsets, seed=seed, dtype=dtype)
+    with uncollected():
+        make = spec.potential()
+    return make(spec, shape, offsets, seed=seed, dtype=dtype)

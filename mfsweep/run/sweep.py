@@ -17,6 +17,7 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
+from mfsweep.imports import uncollected
 from mfsweep.models.overlay import PINS, overlay_path
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
@@ -273,7 +274,8 @@ def _remove_stale(scratch: Path) -> None:
 
 def _trial(config: dict[str, Any]) -> None:
     """Run one stage. The driver, which may sit on a small head node, never imports torch for it."""
-    from mfsweep.run.trial import run_stage
+    with uncollected():
+        from mfsweep.run.trial import run_stage
 
     run_stage(config)
 

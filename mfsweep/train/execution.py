@@ -15,7 +15,6 @@ from mfsweep.data.view import DataView
 from mfsweep.models.base import Potential
 from mfsweep.spec.execution import Execution
 from mfsweep.spec.stage import Training
-from mfsweep.train.compiled import Compiled
 from mfsweep.train.graphed import Graphed
 from mfsweep.train.loss import learns_forces
 from mfsweep.train.parity import TF32_TOLERANCE, TOLERANCES, difference, in_full_precision
@@ -63,6 +62,8 @@ def _eager(model: Potential, _: Execution) -> Backend:
 
 
 def _compiled(model: Potential, execution: Execution) -> Backend:
+    from mfsweep.train.compiled import Compiled  # torch's compiler takes longer to import than a small stage
+
     # In CUDA graphs each size is recorded, which takes a second; compiled, it would take minutes.
     return Compiled(model, dynamic=execution.graphs or execution.padding == "dynamic")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mfsweep.data.sampler import Sampler, counts_edges
 from mfsweep.data.view import DataView
@@ -21,6 +20,7 @@ from mfsweep.models.base import Potential
 from mfsweep.models.registry import build
 from mfsweep.spec.data import TEST_SUBSET
 from mfsweep.spec.stage import Training
+from mfsweep.train.adam import Adam
 from mfsweep.train.between import Unvalidated
 from mfsweep.train.checkpoint import DTYPES, Weights
 from mfsweep.train.inheritance import Inheritance, compare
@@ -65,10 +65,7 @@ class TrainingState:
             world.share_(tensor)
         self.inherited = self._inherited(view, world)
         self.model.train()
-        self.optimizer = torch.optim.Adam(
-            [{"params": [own], "lr": group.rate} for own, group in zip(self.flat.groups, groups, strict=True)],
-            fused=True,
-        )
+        self.optimizer = Adam(self.flat.groups, [group.rate for group in groups])
         members = [view.training(labelled) for labelled in training.sets]
         batch = training.recipe.batch
         edges = np.diff(view.edges(training.model.r_max).offsets) if counts_edges(batch) else None
@@ -126,8 +123,7 @@ class TrainingState:
         schedule, before = self.training.recipe.schedule, self.plateau.learning_rate
         self.plateau = advance(self.plateau, schedule, self.step, self.selection.select_on.value(metrics))
         if self.plateau.learning_rate != before:
-            for group in self.optimizer.param_groups:
-                group["lr"] *= schedule.factor
+            self.optimizer.rates = [rate * schedule.factor for rate in self.optimizer.rates]
 
     def weights(self, step: int) -> Weights:
         """Return the model as it is now, as plain data, its adapters merged."""

@@ -1,4 +1,4 @@
-"""A finished store with damage of every kind, on a real local Ray: what is damaged is named, and made again."""
+"""A finished store with damage of every kind: what is damaged is named, and made again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mfsweep(called, tmp_path):
 
 
 @pytest.fixture
-def sweep(ray_cluster, tmp_path):
+def sweep(without_ray, tmp_path):
     """Give a function that runs a spec as the command does; it returns the summary and what was printed."""
 
     def run(path):
@@ -55,7 +55,6 @@ def numbers(store):
     }
 
 
-@pytest.mark.cluster
 def test_a_damaged_store_is_named_and_made_again_with_equal_weights(sweep, write_spec, tmp_path, mfsweep):
     spec = write_spec(("[0, 20, 40]", "[20, 40]"))
     assert sweep(spec)[0].run == 6

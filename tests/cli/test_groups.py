@@ -18,8 +18,6 @@ from mfsweep.metrics_file import entries
 from mfsweep.prepare import prepare
 from mfsweep.sweep import running as command
 
-pytestmark = pytest.mark.cluster
-
 ONE_STAGE = (
     ("[0, 20, 40]", "[20]"),
     ("[20, 60]", "[20]"),
@@ -101,6 +99,7 @@ def groups_so_far():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("disturb", [kill_one_worker, stop_one_worker])
+@pytest.mark.cluster
 def test_a_group_goes_on_after_one_of_its_workers_is_killed_or_hangs(sweep, write_spec, tmp_path, disturb):
     path = write_spec(
         *ONE_STAGE,
@@ -129,6 +128,7 @@ def _losses(folder):
     return [(entry.step, entry.metrics["train.loss"]) for entry in found if "train.loss" in entry.metrics]
 
 
+@pytest.mark.cluster
 def test_an_interrupted_group_leaves_nothing_behind(sweep, write_spec, tmp_path):
     path = write_spec(
         *ONE_STAGE,
@@ -145,6 +145,7 @@ def test_an_interrupted_group_leaves_nothing_behind(sweep, write_spec, tmp_path)
 
 
 @pytest.mark.slow
+@pytest.mark.cluster
 def test_a_group_that_stays_for_the_next_stage_trains_the_same_bits_as_new_ones(ray_cluster, write_spec, tmp_path):
     path = write_spec(("[0, 20, 40]", "[20]"), ("[20, 60]", "[20, 60]"))
     weights, groups = {}, {}
@@ -165,6 +166,7 @@ def test_a_group_that_stays_for_the_next_stage_trains_the_same_bits_as_new_ones(
 
 
 @pytest.mark.slow
+@pytest.mark.cluster
 def test_an_error_of_all_ranks_is_one_line_and_not_tried_again(sweep, write_spec):
     path = write_spec(
         *ONE_STAGE,
@@ -181,7 +183,7 @@ def test_an_error_of_all_ranks_is_one_line_and_not_tried_again(sweep, write_spec
     assert "not finite" in end
 
 
-def test_a_smoke_run_tries_every_kind_of_stage_and_keeps_nothing(ray_cluster, write_spec, tmp_path):
+def test_a_smoke_run_tries_every_kind_of_stage_and_keeps_nothing(without_ray, write_spec, tmp_path):
     console = Console(record=True, width=120, file=io.StringIO())
     plan = prepare(write_spec(), tmp_path / "store", {"groups": 1})
     assert command.smoke(plan, console).exit_code == 0
@@ -191,6 +193,7 @@ def test_a_smoke_run_tries_every_kind_of_stage_and_keeps_nothing(ray_cluster, wr
 
 
 @pytest.mark.slow
+@pytest.mark.cluster
 def test_an_error_that_nobody_foresaw_is_tried_again_and_told_in_the_log(ray_cluster, write_spec, tmp_path):
     # A folder where the checkpoint goes: an OSError, which might be the disk's and gone the next time.
     plan = prepare(

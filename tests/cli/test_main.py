@@ -155,7 +155,9 @@ def test_ui_of_a_store_without_runs_ends_in_2(mfsweep):
         pytest.param(signal.SIGHUP, marks=pytest.mark.drill),
     ],
 )
-def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(write_spec, tmp_path, ending):
+def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(
+    without_ray, mfsweep, write_spec, tmp_path, ending
+):
     spec = write_spec(("max_steps: 4", "max_steps: 100"), ("[0, 20, 40]", "[20]"), ("[20, 60]", "[20]"))
     store = tmp_path / "store"
     command = [sys.executable, "-m", "mfsweep", "run", str(spec), "--store", str(store), "--json"]
@@ -174,10 +176,9 @@ def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(write_
     first = json.loads(out)
     assert (first["failed"], first["interrupted"]) == (0, True)
 
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
-    assert done.returncode == 0, done.stderr
-    second = json.loads(done.stdout)
-    assert second == {
+    code, out, err = mfsweep("run", spec, "--json")
+    assert code == 0, err
+    assert json.loads(out) == {
         "run": 2 - first["run"],
         "reused": first["run"],
         "failed": 0,

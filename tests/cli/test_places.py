@@ -31,7 +31,7 @@ SECRET = "Zq-hunter2-qZ"
 
 
 @pytest.fixture
-def sweep(ray_cluster, tmp_path):
+def sweep(without_ray, tmp_path):
     """Give a function that runs a spec as the command does; it returns the summary and what was printed."""
 
     def run(path, store, uri=None):
@@ -47,7 +47,6 @@ def secret_uri(path):
     return f"sqlite+pysqlite:///file:{path}?uri=true&token={SECRET}"
 
 
-@pytest.mark.cluster
 def test_no_file_of_a_store_and_no_line_on_the_screen_holds_a_secret(sweep, write_spec, tmp_path):
     store = tmp_path / "store"
     store.mkdir()
@@ -116,7 +115,6 @@ main.main([])
 
 
 @pytest.mark.slow
-@pytest.mark.cluster
 def test_a_store_at_the_oddest_place_holds_all_that_is_written(sweep, write_spec, tmp_path):
     name = 'lab\'s ~x? 50%20 #1;a&b="ä"'
     summary, said = sweep(write_spec(*TWO_STAGES), name)
@@ -147,7 +145,6 @@ def test_a_tilde_in_front_of_a_store_is_the_home_folder(write_spec, tmp_path, mo
 
 
 @pytest.mark.slow
-@pytest.mark.cluster
 def test_a_relative_database_of_a_spec_lies_beside_the_spec(sweep, write_spec, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -1,4 +1,4 @@
-"""Searches whose pruner ends trainings, as they are run: a real local Ray, a real Optuna study, a real sqlite MLflow."""
+"""Searches whose pruner ends trainings, as they are run: a real Optuna study, a real sqlite MLflow; in groups on a real local Ray."""
 
 import io
 import json
@@ -17,8 +17,6 @@ from mfsweep.prepare import prepare
 from mfsweep.store import StoreFolder
 from mfsweep.sweep import several
 
-pytestmark = pytest.mark.cluster
-
 PRUNER = "pruner: successive_halving, prune_after: 4"
 SEARCH = (
     (
@@ -34,7 +32,7 @@ GOOD, BAD, ALSO_BAD = {"rate": 0.01}, {"rate": 1e-9}, {"rate": 2e-9}
 
 
 @pytest.fixture
-def sweep(ray_cluster, tmp_path):
+def sweep(tmp_path):
     """Give a function that runs a spec as the command does; it returns the outcome and what was printed."""
 
     def run(path, **resources):
@@ -60,7 +58,9 @@ def mlflow_runs(store):
     return client.search_runs([experiment], filter_string="tags.`mfsweep.kind` = 'stage'")
 
 
-def test_a_pruned_stage_ends_at_once_is_no_failure_and_goes_on_without_a_pruner(sweep, write_spec, tmp_path):
+def test_a_pruned_stage_ends_at_once_is_no_failure_and_goes_on_without_a_pruner(
+    without_ray, sweep, write_spec, tmp_path
+):
     store = StoreFolder(tmp_path / "store")
     store.prepare()
     store.sweep("small").write_asked([GOOD, BAD, ALSO_BAD])
@@ -96,7 +96,8 @@ def test_a_pruned_stage_ends_at_once_is_no_failure_and_goes_on_without_a_pruner(
 
 
 @pytest.mark.slow
-def test_a_group_of_a_pruned_stage_is_free_at_once(sweep, write_spec, tmp_path):
+@pytest.mark.cluster
+def test_a_group_of_a_pruned_stage_is_free_at_once(ray_cluster, sweep, write_spec, tmp_path):
     store = StoreFolder(tmp_path / "store")
     store.prepare()
     # How many workers share a stage is no part of what it is: the first point is trained by one.

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import torch
 from rich.console import Console
+from without_ray import run_in_process
 
 from mfsweep.errors import ResourceError, StoreError
 from mfsweep.metrics_file import entries, packed
@@ -25,8 +26,6 @@ from mfsweep.sweep import places
 from mfsweep.sweep.status import status
 from mfsweep.sweep.sweep import Sweep
 
-pytestmark = pytest.mark.cluster
-
 
 @pytest.fixture(scope="module")
 def tracking_uri(tmp_path_factory):
@@ -34,7 +33,7 @@ def tracking_uri(tmp_path_factory):
 
 
 @pytest.fixture
-def sweep(ray_cluster, tmp_path, tracking_uri):
+def sweep(tmp_path, tracking_uri):
     """Give a function that runs a spec as a notebook does; it returns the summary and what was printed."""
 
     def run(path, **resources):
@@ -57,7 +56,10 @@ ZERO_SHOT = (
 )
 
 
-def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec, tmp_path, tracking_uri):
+@pytest.mark.cluster
+def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(
+    ray_cluster, sweep, write_spec, tmp_path, tracking_uri, monkeypatch
+):
     summary, said = sweep(write_spec(ZERO_SHOT), groups=2)
     assert counts(summary) == (8, 0, 0, 0, 0)
     store = prepare(write_spec(ZERO_SHOT), tmp_path / "store").store
@@ -90,6 +92,7 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
     )
     shutil.rmtree(lost.path)
     del before[lost.key]
+    run_in_process(monkeypatch)
     grown = write_spec(ZERO_SHOT, ("[20, 60]", "[20, 40, 60]"))
     assert counts(sweep(grown)[0]) == (4, 7, 0, 0, 0), (
         "three are new; a lost parent is made again, its children are not"
@@ -124,7 +127,7 @@ def test_a_sweep_runs_once_is_reused_and_grows_by_what_is_new(sweep, write_spec,
             assert len(steps) == len(set(steps)), f"{name} has one point a step, its last one too"
 
 
-def test_a_failed_stage_fails_its_descendants_only_and_is_named_with_its_log(sweep, write_spec, tmp_path):
+def test_a_failed_stage_fails_its_descendants_only_and_is_named_with_its_log(without_ray, sweep, write_spec, tmp_path):
     # A learning rate that overflows: a failure of training itself, found only while it runs.
     path = write_spec(
         ("    max_steps: 4\n    validate_every: 2\n  finetune", '    learning_rate: "${rate}"\n    max_steps: 4\n    validate_every: 2\n  finetune'),
@@ -149,7 +152,8 @@ def test_a_failed_stage_fails_its_descendants_only_and_is_named_with_its_log(swe
     assert "Traceback" not in failure.log.read_text()
 
 
-def test_a_stage_goes_on_after_its_worker_is_killed(sweep, write_spec, tmp_path):
+@pytest.mark.cluster
+def test_a_stage_goes_on_after_its_worker_is_killed(ray_cluster, sweep, write_spec, tmp_path):
     path = write_spec(("[0, 20, 40]", "[20]"), ("[20, 60]", "[20]"), ("max_steps: 4", "max_steps: 60"))
     killed = threading.Event()
 
@@ -184,7 +188,8 @@ def _training_process():
     return None
 
 
-def test_a_group_of_workers_gives_the_numbers_of_one(sweep, write_spec, tmp_path):
+@pytest.mark.cluster
+def test_a_group_of_workers_gives_the_numbers_of_one(ray_cluster, sweep, write_spec, tmp_path, monkeypatch):
     changes = (
         ("[0, 20, 40]", "[20]"),
         ("[20, 60]", "[20]"),
@@ -197,7 +202,9 @@ def test_a_group_of_workers_gives_the_numbers_of_one(sweep, write_spec, tmp_path
         ('size: "${finetune_size}"', "size: 20"),
     )  # fmt: skip
     path = write_spec(*changes)
-    alone, _ = sweep(path)
+    with monkeypatch.context() as patch:
+        run_in_process(patch)
+        alone, _ = sweep(path)
     assert counts(alone)[0] == 1
     (folder,) = prepare(path, tmp_path / "store").store.stages()
     of_one = _losses(folder), torch.load(folder.selected, weights_only=True)["state"]
@@ -215,6 +222,7 @@ def _losses(folder):
     return [entry.metrics["train.loss"] for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
 
 
+@pytest.mark.cluster
 def test_resources_that_the_cluster_can_never_give_are_refused(ray_cluster):
     with pytest.raises(ResourceError, match=r"needs 4 GPU \(it has 0 at most\)"):
         Room({"train": Resources(workers=4, gpus_per_worker=1, cpus_per_worker=1)})
@@ -231,7 +239,8 @@ def test_a_relative_store_is_refused_inside_a_job(monkeypatch, tmp_path):
         places.refuse_relative_store(Path("mfsweep-store"))
 
 
-def test_a_folder_that_cannot_be_written_fails_its_stage_alone(sweep, write_spec, tmp_path):
+@pytest.mark.cluster
+def test_a_folder_that_cannot_be_written_fails_its_stage_alone(ray_cluster, sweep, write_spec, tmp_path):
     path = write_spec(("[20, 60]", "[20]"))
     plan = prepare(path, tmp_path / "store")
     key = next(

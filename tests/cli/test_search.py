@@ -1,4 +1,5 @@
-"""Searches as they are run: real Optuna studies in sqlite, a real local Ray, real labels, a real sqlite MLflow."""
+"""Searches as they are run: real Optuna studies in sqlite, real labels, a real sqlite MLflow; the run that is killed is
+on a real local Ray."""
 
 import io
 import json
@@ -20,8 +21,6 @@ from mfsweep.sweep import results
 from mfsweep.sweep import running as command
 from mfsweep.sweep.status import status
 
-pytestmark = pytest.mark.cluster
-
 SEARCH = (
     (
         "axes:\n  pretrain_size: [0, 20, 40]\n  finetune_size: [20, 60]\n",
@@ -38,7 +37,7 @@ SEARCH = (
 
 
 @pytest.fixture
-def sweep(ray_cluster, tmp_path):
+def sweep(without_ray, tmp_path):
     """Give a function that runs a spec as the command does; it returns the summary and what was printed."""
 
     def run(path, store="store"):
@@ -58,6 +57,7 @@ def records(store):
     return {folder.key for folder in store.stages() if folder.record() is not None}
 
 
+@pytest.mark.cluster
 def test_a_search_runs_to_its_end_and_goes_on_after_a_kill_as_if_it_had_not_been(
     sweep, write_spec, tmp_path, ray_cluster
 ):

@@ -32,8 +32,7 @@ def summary(run=0, reused=0, failed=0, interrupted=False):
     return RunSummary(run=run, reused=reused, failed=failed, skipped=0, interrupted=interrupted, failures=())
 
 
-@pytest.mark.cluster
-def test_specs_run_one_after_another_and_share_their_stages(ray_cluster, specs, console, tmp_path):
+def test_specs_run_one_after_another_and_share_their_stages(without_ray, specs, console, tmp_path):
     plans = [prepare(spec, tmp_path / "store", {"groups": 1}) for spec in specs]
     outcome = several.run(plans, console, None)
     assert outcome.counts() == {"run": 5, "reused": 1, "failed": 0, "skipped": 0, "pruned": 0}, (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-    # At import, mace-torch 0.3 and e3nn 0.4 use torch.jit.script and a bare torch.load, and print that cuequivariance
-    # is not installed: nothing that a user should act on.
-    warnings.simplefilter("ignore")
+from mfsweep.models.mace.importing import importing
+
+with importing():
     import mace.modules.symmetric_contraction as contraction  # before e3nn, whose constants it loads
     from e3nn import get_optimization_defaults, set_optimization_defaults
     from e3nn.math import _normalize_activation as activation

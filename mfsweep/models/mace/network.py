@@ -7,10 +7,7 @@ embedding` the vector of one head has to go into it first: file.py).
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import io
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,10 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-    # At import, mace-torch 0.3 and e3nn 0.4 use torch.jit.script and a bare torch.load, and print that cuequivariance
-    # is not installed: nothing that a user should act on.
-    warnings.simplefilter("ignore")
+from mfsweep.models.mace.importing import importing
+
+with importing():
     import mace.modules as mace  # before e3nn, whose constants it loads
     from e3nn import o3
     from e3nn.nn import FullyConnectedNet

@@ -35,7 +35,7 @@ stages:
     batch: {max_atoms: 32, batches_per_step: 1}
 result: train
 evaluate: [{labels: emt, subset: t}]
-resources: {workers: 1, gpus_per_worker: 0, cpus_per_worker: 2}
+resources: {workers: 1, gpus_per_worker: 0}
 """
 
 
@@ -57,8 +57,7 @@ def crystals(tmp_path_factory):
     return path, frames
 
 
-@pytest.mark.cluster
-def test_crystals_are_imported_with_their_cells_and_learned(ray_cluster, crystals, tmp_path):
+def test_crystals_are_imported_with_their_cells_and_learned(without_ray, crystals, tmp_path):
     path, frames = crystals
     with pytest.raises(SystemExit) as ended:
         main(["data", "import", str(path), str(tmp_path / "crystals.h5"), "--labels", "emt"])
