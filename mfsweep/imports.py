@@ -43,8 +43,8 @@ def deferred(modules: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
 def uncollected() -> Iterator[None]:
     """Collect no garbage within.
 
-    Modules are none. Looking through those of PyTorch, Ray and mace-torch again and again takes a sixth of the time
-    that their import takes.
+    Modules are none. Looking through those of PyTorch and Ray again and again takes a sixth of the time that their
+    import takes.
     """
     was_enabled = gc.isenabled()
     gc.disable()

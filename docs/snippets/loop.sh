@@ -54,10 +54,10 @@ mfsweep budget first.yaml "${money[@]}" --against decision.json
 
 # 6. What the bought labels have brought: the test errors of each fold, at the largest sizes.
 python - <<'PY'
-from mfsweep import Sweep
+import mfsweep
 
 for name, method in ("first", "cc"), ("second", "cc_2"):
-    frame = Sweep(f"{name}.yaml", "loop-store").frame()
+    frame = mfsweep.Sweep(f"{name}.yaml", "loop-store").frame()
     sizes = frame[["pretrain_size", "finetune_size"]]
     errors = frame[(sizes == sizes.max()).all(axis=1)][f"result.test.{method}.energy_mae"]
     print(f"{name}:", ", ".join(f"{error:.1f}" for error in errors), "meV/atom")

@@ -44,7 +44,7 @@ class DesignProblem(NamedTuple):
     spread: LawSpread
     """What points lie apart by."""
     alpha: float
-    """Of the interval."""
+    """Share of intervals that may miss."""
 
     def half_width(self, present: AbstractSet[int]) -> float:
         """Return the expected half-width of some slots."""

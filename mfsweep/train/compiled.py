@@ -81,7 +81,7 @@ class Compiled:
             mode.from_tensor(tensor, static_shapes=True) for tensor in (*self._moving.values(), *self._still.values())
         ]
         inputs = [self._stand_in(mode, name, tensor) for name, tensor in tensors.items()]
-        # Where opt_einsum is installed, torch.einsum asks it for an order of factors, which takes sizes that are numbers.
+        # Where opt_einsum is installed, torch.einsum asks it for an order of factors, which takes sizes
         with mode, fixed_shapes(self._model), torch.backends.opt_einsum.flags(enabled=False):
             graph = make_fx(step)(*state, *inputs)
         fixed = [own for own, tensor in zip(tensors, inputs, strict=True) if _is_fixed(tensor.shape[_dimension(own)])]

@@ -99,7 +99,7 @@ def test_data_of_one_composition_train_end_to_end(tmp_path: Path, made, free, of
     (node,) = plan.graph.nodes.values()
     assert len(plan.view(node).structures.formula) == len(frames)
     plan.store.prepare()
-    assert perform(_job(plan, node, plan.spec.experiment.resources), World.alone(), lambda _: True)
+    assert perform(_job(plan, node), World.alone(), lambda _: True)
     (made_evaluation,) = [plan.store.stage(node.key).evaluation(own.identity()) for own in node.evaluations]
     assert made_evaluation.metrics["energy_mae"] < made_evaluation.offsets_only["energy_mae"]
     record = plan.store.stage(node.key).record()

@@ -33,7 +33,7 @@ def run(plan) -> list[str]:
         _views.cache_clear()
         edge_files._digest.cache_clear()
         try:
-            assert perform(_job(plan, node, plan.spec.experiment.resources), World.alone(), lambda _: True)
+            assert perform(_job(plan, node), World.alone(), lambda _: True)
         except MfsweepError as error:
             errors.append(str(error))
             failed.add(key)

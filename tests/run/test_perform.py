@@ -348,7 +348,7 @@ def test_labels_corrected_under_their_name_are_scored_again(path, data, store, t
     def planned():
         plan = prepare(tmp_path / "spec.yaml", store.root)
         (node,) = plan.graph.nodes.values()
-        return plan, node, _job(plan, node, plan.spec.experiment.resources)
+        return plan, node, _job(plan, node)
 
     _, node, job = planned()
     assert perform(job, World.alone(), lambda _: True)

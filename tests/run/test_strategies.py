@@ -103,7 +103,7 @@ def plan(tmp_path_factory):
     made = prepare(path, folder / "store")
     made.store.prepare()
     for node in made.graph.nodes.values():
-        assert perform(_job(made, node, made.spec.experiment.resources), World.alone(), lambda _: True)
+        assert perform(_job(made, node), World.alone(), lambda _: True)
     return made.again()
 
 

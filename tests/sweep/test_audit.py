@@ -24,7 +24,7 @@ def train(plan):
     """Train what the store of a plan lacks, parents first, as its trials would."""
     missing = [node for key, node in plan.graph.nodes.items() if key not in plan.done]
     for node in missing:
-        perform(sweep._job(plan, node, plan.spec.experiment.resources), World.alone(), lambda _: True)
+        perform(sweep._job(plan, node), World.alone(), lambda _: True)
     return RunSummary(len(missing), 0, 0, 0, interrupted=False, failures=())
 
 
