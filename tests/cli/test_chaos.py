@@ -56,8 +56,11 @@ stages:
 result: finetune
 evaluate: [{labels: cc, subset: t}]
 resources: {workers: 2, gpus_per_worker: 0, max_failures: 3, hung_after_s: 20}
+tracking: {steps_per_decade: all}
 """
 STAGES = 6 + 24
+RAYS_OWN = ("ray::IDLE", "ray::Dashboard", "ray::RuntimeEnvAgent", "ray::_AutoscalingCoordinatorActor")
+"""What stays of a cluster's own processes when nothing is performed."""
 RANK, ACTOR = "ray::RayTrainWorker", "ray::ImplicitFunc"
 
 
@@ -163,7 +166,7 @@ class Chaos:
 def at_work(made: Cluster) -> list[str]:
     """Return the names of the processes that perform something for a driver."""
     names = map(command_line, made.processes("ray::"))
-    return [name for name in names if name.startswith("ray::") and not name.startswith(("ray::IDLE", "ray::Dashboard"))]
+    return [name for name in names if name.startswith("ray::") and not name.startswith(RAYS_OWN)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
