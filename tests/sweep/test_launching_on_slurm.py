@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
+from clusters import until
 from slurm import can_be_played, slurm
 
 from mfsweep.sweep.launching import Launch, written
@@ -17,15 +17,6 @@ RAY = """\
 printf '%s\\n' "$@" "store=$MFSWEEP_STORE" >> "{folder}/ray"
 [ -e "{folder}/end" ] || exec sleep 600
 """
-
-
-def until(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.3)
-    return pytest.fail(f"did not come to pass within {seconds} s")
 
 
 def test_a_job_runs_the_spec_on_its_nodes_and_is_queued_again_when_its_time_ends(tmp_path):
