@@ -40,9 +40,11 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """MLflow's settings where the user has none: by default one call to a dead server retries for minutes, while the sink
-has its own patience; and whether MLflow reports its use to its makers is for users to choose."""
+has its own patience; whether MLflow reports its use to its makers is for users to choose; and with a server it prints
+two lines at the end of each run, in the middle of what a command prints."""
 
 _REFUSALS = {
     "BAD_REQUEST",

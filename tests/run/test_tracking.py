@@ -389,7 +389,7 @@ def test_the_ui_serves_the_database_on_this_machine_only(server):
 
 
 @pytest.mark.server
-def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(open_tracker, server, tmp_path, caplog):
+def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(open_tracker, server, tmp_path, caplog, capfd):
     metrics, late, record = tmp_path / "metrics.jsonl", tmp_path / "late.jsonl", tmp_path / "record.json"
     record.write_text("{}")
     tracker = open_tracker(server.address)
@@ -420,6 +420,7 @@ def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(open_tracker, s
     assert history(server.database, second, "train/loss") == [(step, 1 / (step + 1)) for step in range(50)]
     assert second.data.metrics["pretrain/validation.dft.energy_mae"] == 1.5
     assert [path.read_text() for path in server.folder.rglob("record.json")] == ["{}"]
+    assert capfd.readouterr().out == "", "what a command prints is the command's"
 
 
 @pytest.mark.server
