@@ -77,20 +77,30 @@ def _sleeping(seconds: float) -> Callable[[dict[str, Any]], None]:
     """Return what Tune calls: within a function, so that it is sent by value."""
 
     def sleep(config: dict[str, Any]) -> None:
-        """Leave a stage's record; its host is the resources that Ray gave."""
+        """Leave a stage's record; its host is what Ray gave: to the trial where that is the worker, else to its group."""
+        import contextlib
         import json
         import time
         import zipfile
 
         import ray
         from ray import tune
+        from ray.util.placement_group import placement_group, remove_placement_group
 
         from mfsweep.records import BestCheckpoint, Record
+        from mfsweep.run.cluster import worker_resources
         from mfsweep.run.job import Job
         from mfsweep.run.stage_status import BEGUN, ENDED
 
         job = Job.model_validate(config["job"])
-        with job.folder.claim():
+        with job.folder.claim(), contextlib.ExitStack() as stack:
+            given = dict(ray.get_runtime_context().get_assigned_resources())
+            if job.resources.workers > 1:  # the places of a group of workers, without the workers
+                each = worker_resources(job.resources)
+                group = placement_group([each] * job.resources.workers)
+                stack.callback(remove_placement_group, group)
+                ray.get(group.ready())
+                given = {name: amount * job.resources.workers for name, amount in each.items()}
             tune.report({BEGUN: ray.get_runtime_context().get_node_id()})
             began = time.time()
             time.sleep(seconds)
@@ -102,7 +112,7 @@ def _sleeping(seconds: float) -> Callable[[dict[str, Any]], None]:
                     key=job.training.key, training=job.training.identity(), parent=job.training.parent, started=began,
                     seconds=seconds, steps=100, stop_reason="max_steps", selected=best, heads={"xtb": best},
                     metrics={"validation.xtb.energy_mae": 1.0}, offsets={}, shares=[], parameters=9, workers=1,
-                    host=json.dumps(dict(ray.get_runtime_context().get_assigned_resources())), versions={},
+                    host=json.dumps(given), versions={},
                 )
             )  # fmt: skip
         tune.report({ENDED: True})

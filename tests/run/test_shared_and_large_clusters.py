@@ -58,11 +58,11 @@ def test_a_sweep_that_comes_second_has_half_of_the_cluster_until_it_is_done(tmp_
 
 
 def test_a_cluster_grows_to_sixteen_nodes_of_four_gpus_for_large_and_small_stages_and_goes_again(tmp_path):
-    large, small = "{gpus_per_worker: 4, cpus_per_worker: 4}", "{gpus_per_worker: 1, cpus_per_worker: 1}"
+    large, small = "{workers: 4, gpus_per_worker: 1}", "{gpus_per_worker: 1}"
     spec, store = sleeping.write(tmp_path / "large.yaml", range(16), large, small), tmp_path / "store"
     with autoscaling({"CPU": 4, "GPU": 4}, 16, idle_minutes=0.5) as made, watching(made) as seen:
         until(lambda: seen() and seen()[-1]["nodes"] == 1)
-        ended(started(made, spec, store, 20))
+        ended(started(made, spec, store, 75))
         until(lambda: seen()[-1]["nodes"] == 1, 240)
         most = max(look["nodes"] for look in seen())
         assert seen()[-1]["all"] == 0, "no placement group is left"
