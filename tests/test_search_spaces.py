@@ -59,6 +59,17 @@ def test_twins_have_folds_as_replicates_and_one_partition_and_recipe():
     assert len(recipes) == 1
 
 
+@pytest.mark.parametrize("suite", ["paper", "mini"])
+def test_rates_of_fine_tuning_are_that_of_pre_training_and_its_tenths_as_the_statements_say(suite):
+    plan = prepare(SPECS / suite / "figS3.yaml", Path("no-store"), allow_missing_data=True)
+    (rate,) = {node.training.recipe.learning_rate for node in plan.graph.nodes.values() if node.name == "pretrain"}
+    experiment = plan.spec.experiment
+    assert experiment.axes["rate"] == pytest.approx([rate, rate / 10, rate / 100])
+    tenth, hundredth = (experiment.claims[name] for name in ("tenth_suffices", "hundredth_adds_nothing"))
+    assert [tenth.against["rate"], tenth.this["rate"]] == pytest.approx([rate, rate / 10])
+    assert [hundredth.against["rate"], hundredth.this["rate"]] == pytest.approx([rate / 10, rate / 100])
+
+
 def test_every_experiment_of_the_study_has_a_spec():
     figures = {f"fig{number}" for number in (3, 4, 5, 6, 7, 8, 9, 10, 11, "12a", "12b", "S2", "S3", "S4")}
     assert {path.stem for path in PAPER} == figures | {"table1", "tableS2", "one_head", "negative_control"}

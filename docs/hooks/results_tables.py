@@ -209,9 +209,9 @@ def came_out(claim: ClaimRecord) -> str:
 
 
 def verdict(claim: ClaimRecord) -> str:
-    """Return the verdict, with what would decide it, or keeps it from one."""
+    """Return the verdict, with what would decide it or keeps it from one, or what it leaves out."""
     if claim.verdict != CANNOT_TELL:
-        return f"**{claim.verdict}**"
+        return f"**{claim.verdict}**: {claim.detail}" if "left out" in claim.detail else f"**{claim.verdict}**"
     if claim.usable:
         return f"{claim.verdict}: {needed_text(claim)}" if needed_text(claim) else claim.verdict
     return f"{claim.verdict}: {claim.detail}"

@@ -58,6 +58,8 @@ def test_blocks_are_written_anew_and_the_text_between_them_stays():
     assert "of another store" in made
     assert re.findall(r"^(?:Before|Between|After)\.$", made, re.MULTILINE) == ["Before.", "Between.", "After."]
     assert "| few labels help | ratio 0.50 (0.40 to 0.60) | **agree** |" in made
+    partial = suites(claim("agree", detail="4 pairs over 4 folds, 1 cell left out that not every replicate has"))
+    assert "| **agree**: 4 pairs over 4 folds, 1 cell left out" in updated(page, partial)
     assert "![The law](figures/results/mini-fig3-law.png)" in made
     assert updated(made, found) == made
 
