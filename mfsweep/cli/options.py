@@ -85,7 +85,7 @@ def _costs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
 
 
 _DECISION = (
-    click.option("--budget", type=float, help="To be spent on labels. See `mfsweep budget`."),
+    click.option("--budget", type=float, help="May be spent on labels and training. See `mfsweep budget`."),
     click.option(
         "--unit", help="Of the budget and of --cost: core-hours, or any word. Default: that of the spec's costs."
     ),

@@ -33,7 +33,10 @@ RESERVED = {
 
 
 class LabelKeys(Frozen):
-    """The keys under which one label method's values lie in the file's groups (hartree, hartree/angstrom)."""
+    """The keys under which one label method's values lie in a source, in the units of its kind of file.
+
+    A data set and what ASE reads have eV and eV/angstrom, the ANI-1x layout has hartree and hartree/angstrom.
+    """
 
     energy: str
     """Key of the total energies, shape (structures,)."""
@@ -190,7 +193,8 @@ class Data(Frozen):
     """The structures and labels of an experiment."""
 
     source: Annotated[str, Field(min_length=1)] | None = None
-    """`bundled:NAME` (`mfsweep data list`), or the path of an HDF5 file of the ANI-1x layout, relative to the spec."""
+    """`bundled:NAME` (`mfsweep data list`), or the path of a data set, or of any file that `mfsweep data import` takes
+    without further options; relative to the spec."""
     sources: Annotated[dict[Name, Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """In place of `source`: several such files by name, whose structures need not be paired."""
     labels: Annotated[dict[Name, LabelKeys], Field(min_length=1)]

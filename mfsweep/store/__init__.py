@@ -21,6 +21,8 @@
       mlflow.db, mlartifacts/  the default tracking store
       .mlflow.db.lock, .optuna.db.lock, .tracking    stand for locks on making these files, and runs in MLflow
       digests.json             content of the source files seen, so that a large one is hashed once
+      judged.json              which structures and labels have passed the checks of data, and what was found
+      datasets/                data sets that were made of sources on first use
       edges/                   neighbours of the source files' atoms, by geometry and cutoff
       costs.json               seconds per batch, as `mfsweep bench` measured them
       ray/                     scratch of the runs that are going on

@@ -15,7 +15,12 @@ from mfsweep.cli.options import as_json
 @click.argument("other", type=click.Path(path_type=Path))
 @click.option("--labels", "method", metavar="NAME", required=True, help="The label method, in OTHER and in DATASET.")
 @click.option("--as", "name", metavar="NAME", help="What the labels of both are called together. Default: as --labels.")
-@click.option("--replace", is_flag=True, help="DATASET may have labels of that name; they are kept.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="DATASET may have labels of that name: old and new ones stand together, and stages that have read the old "
+    "ones train anew.",
+)
 @as_json
 def add(dataset: Path, other: Path, *, method: str, name: str | None, replace: bool, as_json: bool) -> None:
     """Give structures of DATASET the labels that the data set OTHER has of the same geometries.

@@ -41,7 +41,10 @@ def _sizes(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Label methods that each of its structures carries.",
 )
 @click.option(
-    "--by", default="formula", show_default=True, help="What stays whole: formulae, or a text column's values."
+    "--by",
+    default="formula",
+    show_default=True,
+    help="What stays whole: formula; structure, each by itself and copies together; or a text column of a data set.",
 )
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Of the partition.")
 @click.option("--folds", type=click.IntRange(2), help="Show K folds, whose test parts have no formula in common.")
@@ -61,7 +64,7 @@ def split(
     as_json: bool,
     **sizes: str | None,
 ) -> None:
-    """Show how DATASET, a data set or an HDF5 file of the ANI-1x layout, is shared out by a `splits:` block.
+    """Show how DATASET, a data set or any file that can be imported, is shared out by a `splits:` block.
 
     It is the partition that a spec with this block has; the block is printed to be pasted into its `data:`. The table
     says whether the subsets are made of the same stuff. Then all geometries are compared: the same one in two parts is
@@ -156,7 +159,7 @@ def _splits(
         name: {"size": _size(name, size), "needs": ()} for name, size in sizes.items() if size is not None
     }
     if not by:
-        raise DataError("--by: expected formula or the name of a text column, got an empty text")
+        raise DataError("--by: expected formula, structure or the name of a text column, got an empty text")
     if not wanted:
         raise DataError("expected the size of at least one subset: --a, --b, --c or --t")
     for text in validation:

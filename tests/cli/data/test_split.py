@@ -91,7 +91,7 @@ def test_a_geometry_in_two_parts_is_a_leak_and_exit_code_1(split, crystals):
         (["--a", 10, "--validation", "a=some"], "expected a number of structures, got 'some'"),
         (["--a", "-1"], "--a: expected a number of structures above 0 or `rest`, got '-1'"),
         (["--a", 10**6], "asks for 0 validation and 1000000 training structures"),
-        (["--a", 10, "--by", ""], "--by: expected formula or the name of a text column"),
+        (["--a", 10, "--by", ""], "--by: expected formula, structure or the name of a text column"),
         (["--a", 10, "--seed", 10**22], "is not in the range 0<=x<=9223372036854775807"),
         (["--a", 0], "--a: expected a number of structures above 0"),
         ([], "expected the size of at least one subset"),
