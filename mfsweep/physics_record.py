@@ -42,7 +42,7 @@ class Structure(Finite):
     frequencies: list[float] = []  # noqa: RUF012 (Pydantic copies a field's default)
     """1/cm, imaginary ones negative."""
     imaginary: int | None = None
-    """Imaginary ones; None: there is no minimum."""
+    """Imaginary ones; None: there is no minimum, or its frequencies could not be computed."""
     frequency_error: float | None = None
     """Mean absolute difference from the reference's, 1/cm."""
     drift: float | None = None

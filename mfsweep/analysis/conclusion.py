@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mfsweep.analysis.gain import FinishedCell, gain_of, paired
-from mfsweep.analysis.replicates import by_partition
+from mfsweep.analysis.balance import SplitSeed, balanced
+from mfsweep.analysis.gain import FinishedCell, gain_of, paired, setting_text
+from mfsweep.analysis.replicates import by_partition, label
 from mfsweep.analysis.study import Result
 from mfsweep.quantities import count
 
@@ -19,7 +20,8 @@ def conclusions(result: Result) -> list[str]:
     """Return a sentence for each way in which auxiliary labels were used: which methods, before or beside the target's.
 
     Each is of the cells that had the most auxiliary labels, all sizes of the target set together, against direct
-    training on the same target labels. Nothing is picked by its error.
+    training on the same target labels. Nothing is picked by its error. Where replicates do not all have the same
+    settings, what some replicate lacks is left out, or the replicate is (balance.py), and counted.
     """
     ways: dict[tuple[tuple[str, ...], bool], list[CellPair]] = {}
     for one, other in paired(result.outcomes):
@@ -31,8 +33,12 @@ def conclusions(result: Result) -> list[str]:
 
 def _sentence(result: Result, pairs: Sequence[CellPair], *, joint: bool, partitions: bool) -> str:
     most = max(sum(_auxiliary(one).values()) for one, _ in pairs)
-    largest = [(one, other) for one, other in pairs if sum(_auxiliary(one).values()) == most]
+    every = [(one, other) for one, other in pairs if sum(_auxiliary(one).values()) == most]
+    largest = _balanced(every, partitions)
     gain = gain_of(largest, partitions)
+    over = gain.over
+    if left := len(every) - len(largest):
+        over += f"; {count(left, 'pair')} of cells left out that not every replicate has"
     one = largest[0][0]
     labels = " and ".join(f"{size:,} {method}" for method, size in _auxiliary(one).items())
     did = f"Training on {labels} labels beside" if joint else f"Pre-training on {labels} labels, then fine-tuning on"
@@ -42,15 +48,28 @@ def _sentence(result: Result, pairs: Sequence[CellPair], *, joint: bool, partiti
     verb = ("cut" if gain.change < 0 else "raised") if told else "changed"
     error = f"the {one.method} test error" if one.path.part == "test" else f"the {one.path.part} error of {one.method}"
     unit = result.path.quantity.unit
-    settings = len({repr(sorted(one.setting.items())) for one, _ in largest})
+    settings = len({setting_text(one) for one, _ in largest})
     mean = f" on average over {settings} settings" if settings > 1 else ""
     said = f"{target}, {verb} {error}{mean} from {gain.direct_error:.3g} to {gain.error:.3g} {unit}: {gain.change:+.0%}"
     if low is None or high is None:
-        return f"{said}. It cannot be told how sure that is: {gain.over}."
-    said += f", 95 % interval {low:+.0%} to {high:+.0%} ({gain.over})"
+        return f"{said}. It cannot be told how sure that is: {over}."
+    said += f", 95 % interval {low:+.0%} to {high:+.0%} ({over})"
     if gain.capped:
         return f"{said}. No claim: {gain.capped} of {count(gain.pairs, 'pair')} of cells have not converged."
     return f"{said}." if told else f"{said}. It cannot be told whether it helps."
+
+
+def _balanced(pairs: Sequence[CellPair], partitions: bool) -> list[CellPair]:
+    """Return the pairs of which every replicate has every setting."""
+    have: dict[SplitSeed, set[str]] = {}
+    for one, _ in pairs:
+        have.setdefault(label((one.seed, one.split_seed), partitions), set()).add(setting_text(one))
+    kept = balanced(have)
+    return [
+        (one, other)
+        for one, other in pairs
+        if label((one.seed, one.split_seed), partitions) in kept.replicates and setting_text(one) in kept.settings
+    ]
 
 
 def _auxiliary(one: FinishedCell) -> dict[str, int]:

@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from mfsweep.analysis.balance import SplitSeed
 from mfsweep.analysis.interval import Interval
 from mfsweep.analysis.metric import StageMetric, find
@@ -68,7 +66,7 @@ class Gain:
     """Axis values, seeds left out."""
     error: float
     direct_error: float
-    """Geometric means over the pairs."""
+    """Geometric means over the replicates, the pairs of each averaged."""
     change: float
     """exp(mean log ratio) - 1; -0.5 halves the error."""
     interval: Interval | None
@@ -129,9 +127,7 @@ def gains(results: Sequence[FinishedCell]) -> list[Gain]:
     pairs: dict[str, list[tuple[FinishedCell, FinishedCell]]] = {}
     for one, other in paired(results):
         if min(one.error, other.error) > 0:
-            pairs.setdefault(
-                json.dumps({axis: scalar(value) for axis, value in one.setting.items()}, sort_keys=True), []
-            ).append((one, other))
+            pairs.setdefault(setting_text(one), []).append((one, other))
     return [gain_of(found, partitions) for found in pairs.values()]
 
 
@@ -159,15 +155,20 @@ def paired(results: Sequence[FinishedCell]) -> list[tuple[FinishedCell, Finished
 def gain_of(pairs: Sequence[tuple[FinishedCell, FinishedCell]], partitions: bool) -> Gain:
     """Return the change over pairs of a cell and its direct one, the log ratios of a replicate averaged.
 
+    Within a replicate each setting counts once, however many seeds it has.
+
     Args:
         pairs: at least one, with errors above 0; the values are those of the first.
         partitions: whether replicates are partitions (replicates.py).
     """
-    of_replicate: dict[SplitSeed, list[float]] = {}
+    of_replicate: dict[SplitSeed, dict[str, list[tuple[float, float]]]] = {}
     for one, other in pairs:
-        found = of_replicate.setdefault(label((one.seed, one.split_seed), partitions), [])
-        found.append(math.log(one.error / other.error))
-    ratio = mean_of([statistics.fmean(own) for own in of_replicate.values()])
+        found = of_replicate.setdefault(label((one.seed, one.split_seed), partitions), {})
+        logs = math.log(one.error), math.log(other.error)
+        found.setdefault(setting_text(one), []).append(logs)
+    sides = [_mean([_mean(seeds) for seeds in own.values()]) for own in of_replicate.values()]
+    ratio = mean_of([error - direct for error, direct in sides])
+    error, direct = map(math.exp, _mean(sides))
     number = len(of_replicate)
     interval = None
     if number > 1:
@@ -175,14 +176,24 @@ def gain_of(pairs: Sequence[tuple[FinishedCell, FinishedCell]], partitions: bool
     first = pairs[0][0]
     return Gain(
         values=first.setting,
-        error=float(np.exp(np.mean([math.log(one.error) for one, _ in pairs]))),
-        direct_error=float(np.exp(np.mean([math.log(other.error) for _, other in pairs]))),
+        error=error,
+        direct_error=direct,
         change=math.expm1(ratio.value),
         interval=interval,
         pairs=len(pairs),
         over=f"over {text(of_replicate, partitions)}" if number > 1 else "one replicate: no interval",
         capped=sum(not (one.converged and other.converged) for one, other in pairs),
     )
+
+
+def setting_text(one: FinishedCell) -> str:
+    """Return the setting of a cell as a text, equal for its replicates."""
+    return json.dumps({axis: scalar(value) for axis, value in one.setting.items()}, sort_keys=True)
+
+
+def _mean(sides: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    ours, direct = zip(*sides, strict=True)
+    return statistics.fmean(ours), statistics.fmean(direct)
 
 
 def _outcome(records: Records, cell: CellRecord, stage: TrainedStage, found: StageMetric) -> FinishedCell:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mfsweep.analysis.gain import FinishedCell, paired
-from mfsweep.analysis.table import scalar
+from mfsweep.analysis.balance import SplitSeed
+from mfsweep.analysis.gain import FinishedCell, paired, setting_text
+from mfsweep.analysis.replicates import labels
 
 
 class Leading(NamedTuple):
@@ -21,9 +21,18 @@ class Leading(NamedTuple):
     direct: bool
 
     @property
+    def of_replicates(self) -> dict[SplitSeed, float]:
+        """Return replicate (replicates.py) -> the geometric mean over its trainings."""
+        replicate = labels((one.seed, one.split_seed) for one in self.outcomes)
+        found: dict[SplitSeed, list[float]] = {}
+        for one in self.outcomes:
+            found.setdefault(replicate[one.seed, one.split_seed], []).append(math.log(one.error))
+        return {name: math.exp(statistics.fmean(own)) for name, own in found.items()}
+
+    @property
     def error(self) -> float:
         """Return the geometric mean over its replicates."""
-        return math.exp(statistics.fmean(math.log(one.error) for one in self.outcomes))
+        return math.exp(statistics.fmean(map(math.log, self.of_replicates.values())))
 
     @property
     def converged(self) -> bool:
@@ -41,7 +50,7 @@ def leading(outcomes: Sequence[FinishedCell]) -> tuple[Leading, Leading | None] 
         return None
     settings: dict[str, list[FinishedCell]] = {}
     for one in known:
-        settings.setdefault(_text(one), []).append(one)
+        settings.setdefault(setting_text(one), []).append(one)
     most = max(map(len, settings.values()))
     whole = [_leading(own) for own in settings.values() if len(own) == most]
     best = min(whole, key=lambda one: one.error)
@@ -52,7 +61,3 @@ def leading(outcomes: Sequence[FinishedCell]) -> tuple[Leading, Leading | None] 
 
 def _leading(own: list[FinishedCell]) -> Leading:
     return Leading(own[0].setting, tuple({one.key: one for one in own}.values()), own[0].direct)
-
-
-def _text(one: FinishedCell) -> str:
-    return json.dumps({axis: scalar(value) for axis, value in one.setting.items()}, sort_keys=True)

@@ -29,17 +29,19 @@ def labels(found: Iterable[Replicate]) -> dict[Replicate, SplitSeed]:
     return {one: label(one, partitions) for one in found}
 
 
+def noun(found: Collection[SplitSeed], partitions: bool) -> str:
+    """Return what a replicate is called: seed, fold or partition."""
+    if not partitions:
+        return "seed"
+    return "fold" if all(isinstance(one, str) for one in found) else "partition"
+
+
 def text(found: Collection[SplitSeed], partitions: bool) -> str:
     """Return `5 folds`, `3 partitions of one pool`, or `3 seeds of one partition`.
 
     Partitions of one pool share test structures: what lies between them says nothing of other molecules. Seeds of one
     partition share all of them, and folds none.
     """
-    number = len(set(found))
-    if not partitions:
-        return f"{count(number, 'seed')} of one partition"
-    return (
-        count(number, "fold")
-        if all(isinstance(one, str) for one in found)
-        else f"{count(number, 'partition')} of one pool"
-    )
+    of = {"seed": " of one partition", "fold": "", "partition": " of one pool"}
+    name = noun(found, partitions)
+    return count(len(set(found)), name) + of[name]

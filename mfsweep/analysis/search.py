@@ -1,5 +1,6 @@
 """What a search found: the points of each study by their mean over the seeds, the best one, and the flat region.
 
+Points are told apart over replicates (replicates.py): of several partitions the seeds of one are averaged.
 The flat region holds every point that cannot be told from the best one, with 95 % confidence for all at once (best.py).
 Of two objectives there is no best point but a Pareto front, and the points that cannot be told from it (front.py).
 """
@@ -10,13 +11,15 @@ import math
 import statistics
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mfsweep.analysis.balance import Replicate, SplitSeed
 from mfsweep.analysis.best import not_worse
 from mfsweep.analysis.front import front, not_behind
 from mfsweep.analysis.records import SEED_AXES, Records
+from mfsweep.analysis.replicates import by_partition, labels, noun
 from mfsweep.analysis.table import AxisValue, as_records, lookup, order
 from mfsweep.quantities import RESULT, MetricPath, count
 from mfsweep.records import CellRecord
@@ -36,13 +39,13 @@ class SearchedPoint:
     values: Mapping[str, AxisValue]
     """Searched axis -> value."""
     scores: tuple[float, ...]
-    """The objective with each seed, in its unit; the seeds are in one order for all points of a study."""
+    """The objective of each replicate, in its unit; these are in one order for all points of a study."""
     also: tuple[float, ...] = ()
     """The second objective, likewise, where there are two."""
 
     @property
     def mean(self) -> float:
-        """Return the mean over the seeds, which the search lowers."""
+        """Return the mean over the replicates: that over the seeds, which the search lowers."""
         return statistics.fmean(self.scores)
 
     @property
@@ -52,12 +55,12 @@ class SearchedPoint:
 
     @property
     def objectives(self) -> tuple[tuple[float, ...], ...]:
-        """Return the objectives, one or two, with each seed."""
+        """Return the objectives, one or two, of each replicate."""
         return (self.scores, self.also) if self.also else (self.scores,)
 
     @property
     def standard_error(self) -> float | None:
-        """Return the standard error of the mean over the seeds, s / sqrt(n); None with one seed."""
+        """Return the standard error of the mean over the replicates, s / sqrt(n); None with one."""
         return _standard_error(self.scores)
 
     def measured(self) -> list[str]:
@@ -84,6 +87,8 @@ class SearchedStudy:
     """The second objective, where there are two."""
     pruned: int = 0
     """Points that the search's pruner gave up."""
+    replicate: str = "seed"
+    """What a replicate is: seed, fold or partition."""
 
     @property
     def name(self) -> str:
@@ -104,7 +109,7 @@ class SearchedStudy:
     def flat(self) -> tuple[SearchedPoint, ...]:
         """Return the points that cannot be told from the best, itself among them, by their values.
 
-        Empty where there is one seed, and so nothing to tell them by.
+        Empty where there is one replicate, and so nothing to tell them by.
         """
         if len(self.best.scores) < 2:
             return ()
@@ -128,14 +133,14 @@ class SearchedStudy:
             said.append(f"{count(self.pruned, 'point')} pruned: given up by the curves, not compared here")
         if self.unfinished:
             verb = "is" if self.unfinished == 1 else "are"
-            said.append(f"{count(self.unfinished, 'point')} {verb} left out: a seed failed, or is not done")
+            said.append(f"{count(self.unfinished, 'point')} {verb} left out: a training failed, or is not done")
         return said
 
     def _of_two(self) -> list[str]:
         assert self.also is not None
         names = [_short_path(self.objective), _short_path(self.also)]
         units = [path.quantity.unit for path in (self.objective, self.also)]
-        of = f"{count(len(self.points), 'point')}, {count(len(self.best.scores), 'seed')} each"
+        of = f"{count(len(self.points), 'point')}, {count(len(self.best.scores), self.replicate)} each"
         said = [f"Pareto front of {names[0]} ({units[0]}) and {names[1]} ({units[1]}), {of}:"]
         said += [f"  {text(point)}: {' and '.join(point.measured())}" for point in self.front]
         others = [point for point in self.flat if point not in self.front]
@@ -163,14 +168,14 @@ class SearchedStudy:
             )
             for point in self.ranked
         ]
-        head = [*(axis.replace("_", " ") for axis in self.best.values), *means, "seeds", *marked]
+        head = [*(axis.replace("_", " ") for axis in self.best.values), *means, f"{self.replicate}s", *marked]
         return f"{count(len(rows), 'point')} by {' and '.join(map(str, paths))}, the best first", head, rows
 
     def _of_one(self) -> list[str]:
         best, quantity = self.best, self.objective.quantity
         error = best.standard_error
         measured = f"{best.measured()[0]} {quantity.unit}"
-        of = f"{count(len(self.points), 'point')}, {count(len(best.scores), 'seed')} each"
+        of = f"{count(len(self.points), 'point')}, {count(len(best.scores), self.replicate)} each"
         said = [f"best {text(best)}: {_short_path(self.objective)} {measured} ({of})"]
         if error is None:
             shown = "; ".join(f"{text(point)} {point.mean:.4g}" for point in self.ranked[:SHOWN])
@@ -193,6 +198,7 @@ class SearchedStudy:
             "objective": _short_path(self.objective),
             "unit": self.objective.quantity.unit,
             **two,
+            "replicate": self.replicate,
             "best": _as_json(self.best),
             "flat": [dict(point.values) for point in self.flat] if self.best.standard_error is not None else None,
             "points": [_as_json(point) for point in self.points],
@@ -222,7 +228,7 @@ def searched(
     """
     records = as_records(store, cells)
     paths = [MetricPath.parse(f"{RESULT}.{objective}") for objective in objectives]
-    found: dict[tuple[Any, ...], dict[tuple[Any, ...], dict[tuple[Any, ...], list[float | None]]]] = {}
+    found: dict[tuple[Any, ...], dict[tuple[Any, ...], dict[tuple[Any, ...], _Score | None]]] = {}
     named: dict[tuple[Any, ...], dict[str, AxisValue]] = {}
     for cell in cells:
         others = {a: v for a, v in cell.values.items() if a not in SEED_AXES and a not in axes}
@@ -230,30 +236,57 @@ def searched(
         named[study] = others
         scores = found.setdefault(study, {}).setdefault(tuple(cell.values[axis] for axis in axes), {})
         seeds = tuple(cell.values.get(axis) for axis in sorted(SEED_AXES))
-        scores[seeds] = [lookup(records, cell, str(path)) for path in paths]
+        scores[seeds] = _score(records, cell, paths)
     made: list[SearchedStudy] = []
     for study, points in found.items():
-        whole, given_up = list[SearchedPoint](), 0
+        whole: dict[tuple[Any, ...], list[_Score]] = {}
+        given_up = 0
         for values, scores in points.items():
-            point = dict(zip(axes, values, strict=True))
-            if not any(None in of_seed for of_seed in scores.values()):
-                whole.append(SearchedPoint(point, *_in_order(scores)))
+            there = [one for one in scores.values() if one is not None]
+            if len(there) == len(scores):
+                whole[values] = there
             else:
-                given_up += {**named[study], **point} in pruned
+                given_up += {**named[study], **dict(zip(axes, values, strict=True))} in pruned
         if whole:
             also = paths[1] if len(paths) > 1 else None
             left = len(points) - len(whole) - given_up
-            made.append(SearchedStudy(named[study], paths[0], tuple(whole), left, also, given_up))
+            replicate = labels(one.replicate for own in whole.values() for one in own)
+            done = tuple(
+                SearchedPoint(dict(zip(axes, values, strict=True)), *_averaged(own, replicate))
+                for values, own in whole.items()
+            )
+            name = noun(list(replicate.values()), by_partition(replicate))
+            made.append(SearchedStudy(named[study], paths[0], done, left, also, given_up, name))
     return made
 
 
-def _in_order(scores: Mapping[tuple[Any, ...], Sequence[float | None]]) -> list[tuple[float, ...]]:
-    """Return each objective's scores by their seeds."""
-    ranked = sorted(scores.items(), key=lambda item: [order(seed) for seed in item[0]])
-    return [
-        tuple(score for score in scores if score is not None)
-        for scores in zip(*(of_seed for _, of_seed in ranked), strict=True)
+class _Score(NamedTuple):
+    """What one training of a point has reached."""
+
+    replicate: Replicate
+    values: list[float]
+    """Of each objective."""
+
+
+def _score(records: Records, cell: CellRecord, paths: Sequence[MetricPath]) -> _Score | None:
+    """Return the objectives of a cell, None where one is not there yet."""
+    values = [value for path in paths if (value := lookup(records, cell, str(path))) is not None]
+    if len(values) < len(paths):
+        return None
+    stage = records.stage(cell.stages[cell.result])
+    assert stage is not None, "its metrics are there"
+    return _Score((stage.seed, stage.split_seed), values)
+
+
+def _averaged(scores: Sequence[_Score], replicate: Mapping[Replicate, SplitSeed]) -> list[tuple[float, ...]]:
+    """Return each objective's means over the trainings of each replicate, the replicates in order."""
+    groups: dict[SplitSeed, list[list[float]]] = {}
+    for one in scores:
+        groups.setdefault(replicate[one.replicate], []).append(one.values)
+    means = [
+        [statistics.fmean(column) for column in zip(*groups[one], strict=True)] for one in sorted(groups, key=order)
     ]
+    return list(zip(*means, strict=True))
 
 
 def _standard_error(scores: Sequence[float]) -> float | None:

@@ -105,6 +105,8 @@ class ReportStudy:
     """What the plan has to say of the spec and its data."""
     parts: Sequence[SubsetPart] = ()
     """Who trains and tests on what, of the first partition; empty where the data are not at hand."""
+    drawn: str = ""
+    """How these parts were made, in a sentence."""
     basis: DecisionBasis | str = ""
     """What a decision takes, or a text that says what is missing for one. Empty: none is asked for."""
     rates: CostRates = UNPRICED

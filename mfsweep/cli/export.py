@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option(
     "--best",
     metavar="METRIC",
-    help="In place of STAGE: that with the lowest METRIC, test.cc.energy_mae; as in a spec or a frame, "
-    "result.test.cc.energy_mae, among the stages that it names.",
+    help="In place of STAGE: one of the setting with the lowest METRIC (mean over folds or seeds), test.cc.energy_mae; "
+    "as in a spec or a frame, result.test.cc.energy_mae, among the stages that it names.",
 )
 @click.option("--spec", type=click.Path(path_type=Path), help="With --best: only among the stages of this spec.")
 @click.option(

@@ -29,7 +29,8 @@ _SHOWN = 10
 @click.option(
     "--best",
     metavar="METRIC",
-    help="In place of --by: the stage with the lowest METRIC, result.test.cc.energy_mae; with --spec, of that sweep.",
+    help="In place of --by: a stage of the setting with the lowest METRIC (mean over folds or seeds), "
+    "result.test.cc.energy_mae; with --spec, of that sweep.",
 )
 @click.option(
     "--how",

@@ -28,7 +28,7 @@ from mfsweep.fingerprint import fingerprint
 from mfsweep.quantities import count
 from mfsweep.spec.data import INDICES, Data, LabelKeys
 
-MADE = 1
+MADE = 2
 """Raised when the importers make other numbers of the same file."""
 
 

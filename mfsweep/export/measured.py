@@ -7,17 +7,19 @@ averaged follows the one definition of a replicate (analysis/replicates.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from mfsweep.analysis.balance import Replicate, SplitSeed
 from mfsweep.analysis.records import Records, TrainedStage, score_of
 from mfsweep.analysis.replicates import by_partition, labels, text
 from mfsweep.errors import StoreError, nearest
 from mfsweep.passport import Score
-from mfsweep.quantities import RESULT, MetricPath, Quantity, misspelt, told_apart
+from mfsweep.quantities import RESULT, MetricPath, Quantity, count, misspelt, told_apart
 from mfsweep.records import CellRecord, Record
 from mfsweep.store import StageFolder, StoreFolder
 
@@ -33,7 +35,7 @@ class MeasuredError(NamedTuple):
 
 
 class BestStage(NamedTuple):
-    """The stage of the lowest error."""
+    """A stage of the setting with the lowest error."""
 
     folder: StageFolder
     said: str
@@ -43,6 +45,16 @@ class BestStage(NamedTuple):
     def key(self) -> str:
         """Return the stage's key."""
         return self.folder.key
+
+
+class _Candidate(NamedTuple):
+    """A stage that has the error."""
+
+    value: float
+    folder: StageFolder
+    setting: str
+    """Equal for replicates."""
+    replicate: Replicate
 
 
 def measured(folder: StageFolder, record: Record) -> dict[str, MeasuredError]:
@@ -77,7 +89,11 @@ def scores(store: StoreFolder, folder: StageFolder, record: Record) -> dict[str,
 
 
 def best(store: StoreFolder, metric: str, cells: Sequence[CellRecord] | None = None) -> BestStage:
-    """Return the stage of a store with the lowest value of a metric.
+    """Return a stage of the setting with the lowest value of a metric in a store.
+
+    Of settings with replicates the geometric means over these are compared, over partitions that all of them have: so
+    no setting wins by an easy partition. Of several partitions the stage nearest to that mean is taken, of several
+    seeds on one partition the lowest.
 
     Args:
         store: the store.
@@ -86,20 +102,21 @@ def best(store: StoreFolder, metric: str, cells: Sequence[CellRecord] | None = N
         cells: only stages of these; None: of all stages, those of a path of all sweeps that were run into the store.
 
     Raises:
-        StoreError: no stage has it, or stages of different data do.
+        StoreError: no stage has it, stages of different data do, or no two settings have it on one partition.
     """
     path = None if misspelt(metric) else MetricPath.parse(metric)
     if path and cells is None:
         cells = [cell for name in store.sweep_names() for cell in store.sweep(name).cells()]
     keys = None if cells is None else _keys(metric, cells, path and path.stage)
-    found: list[tuple[float, StageFolder]] = []
+    records = Records(store, ())
+    found: list[_Candidate] = []
     origins: dict[str, str] = {}
     known: set[str] = set()
     for folder in store.stages():
-        record = folder.record() if keys is None or folder.key in keys else None
-        if record is None:
+        stage = records.stage(folder.key) if keys is None or folder.key in keys else None
+        if stage is None:
             continue
-        own = measured(folder, record)
+        own = measured(folder, stage.record)
         known |= {f"{path.stage}.{name}" if path else name for name in own}
         names = path.among(own) if path else own.keys() & {metric}
         if len(names) > 1:
@@ -107,8 +124,9 @@ def best(store: StoreFolder, metric: str, cells: Sequence[CellRecord] | None = N
                 f"--best {metric}: stage {folder.key} has {' and '.join(told_apart(sorted(names)))} there: name one"
             )
         for name in names:
-            found.append((own[name].value, folder))
-            origins.setdefault(_origin(record), folder.key)
+            replicate = stage.seed, stage.split_seed
+            found.append(_Candidate(own[name].value, folder, records.setting(folder.key), replicate))
+            origins.setdefault(_origin(stage.record), folder.key)
     if not found:
         raise StoreError(
             f"--best {metric}: no trained stage of {store.root} has this error: expected <score>.<quantity>, for "
@@ -119,12 +137,63 @@ def best(store: StoreFolder, metric: str, cells: Sequence[CellRecord] | None = N
             f"--best {metric}: stages of {len(origins)} different data sets or splits have this error, for example "
             f"{' and '.join(list(origins.values())[:2])}, which cannot be compared: name one sweep with --spec"
         )
-    value, folder = min(found, key=lambda one: one[0])
+    return _of_best_setting(metric, found, of_test=path.part == "test" if path else metric.startswith("test"))
+
+
+def _of_best_setting(metric: str, found: Sequence[_Candidate], *, of_test: bool) -> BestStage:
+    """Return the stage that stands for the setting with the lowest mean over its replicates."""
+    kept = _on_shared(metric, found)
+    replicate = labels(one.replicate for one in kept)
+    partitions = by_partition(replicate)
+    settings: dict[str, dict[SplitSeed, list[_Candidate]]] = {}
+    for one in kept:
+        settings.setdefault(one.setting, {}).setdefault(replicate[one.replicate], []).append(one)
+    means = {name: _mean(map(_mean_of, own.values())) for name, own in settings.items()}
+    best = min(means, key=lambda name: means[name])
+    own = [one for group in settings[best].values() for one in group]
     unit = _unit(metric)
-    said = f"the lowest {metric} ({value:.4g} {unit}) of {len(found)} stages"
-    if (path.part == "test" if path else metric.startswith("test")) and len(found) > 1:
+    chosen = min(own, key=lambda one: abs(one.value - means[best]) if partitions else one.value)
+    if len(kept) == len(settings) or (len(settings) == 1 and not partitions):
+        said = f"the lowest {metric} ({chosen.value:.4g} {unit}) of {count(len(kept), 'stage')}"
+    else:
+        said = f"the lowest mean {metric} over {text(settings[best], partitions)} ({means[best]:.4g} {unit})"
+        said += f" of {count(len(settings), 'setting')}; of its trainings the one"
+        said += f" {'nearest to that mean' if partitions else 'with the lowest error'} ({chosen.value:.4g} {unit})"
+    if left := len({one.setting for one in found}) - len(settings):
+        said += f". Left out: {count(left, 'setting')} without all of these partitions"
+    if of_test and (len(settings) > 1 or (len(own) > 1 and not partitions)):
         said += ". The test set chose it, so its error here is a little better than on new structures"
-    return BestStage(folder, said)
+    return BestStage(chosen.folder, said)
+
+
+def _on_shared(metric: str, found: Sequence[_Candidate]) -> list[_Candidate]:
+    """Return the stages of settings on partitions that all of these have: as many as leave no gap.
+
+    Raises:
+        StoreError: no two settings share a partition.
+    """
+    have: dict[str, set[SplitSeed]] = {}
+    for one in found:
+        have.setdefault(one.setting, set()).add(one.replicate[1])
+    if len(have) > 1 and sum(map(len, have.values())) == len(set[SplitSeed]().union(*have.values())):
+        raise StoreError(
+            f"--best {metric}: no two of {len(have)} settings have this error on one partition, so that they cannot be "
+            "compared: name one sweep with --spec, or train them on the same folds"
+        )
+    distinct = dict.fromkeys(map(frozenset, have.values()))
+    tried = dict.fromkeys(one & other for one in distinct for other in distinct)
+    shared = max(tried, key=lambda one: (len(one) * sum(one <= other for other in have.values()), len(one)))
+    return [one for one in found if one.replicate[1] in shared and shared <= have[one.setting]]
+
+
+def _mean_of(group: Collection[_Candidate]) -> float:
+    return _mean(one.value for one in group)
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Return the geometric mean; 0 where any is."""
+    values = list(values)
+    return math.exp(statistics.fmean(map(math.log, values))) if min(values) > 0 else 0.0
 
 
 def _keys(metric: str, cells: Sequence[CellRecord], stage: str | None) -> set[str]:

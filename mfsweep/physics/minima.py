@@ -24,8 +24,9 @@ class Minimum(NamedTuple):
 
     atoms: Atoms
     converged: bool
-    frequencies: NDArray[np.float64]
-    """Vibrations, 1/cm, ascending, imaginary ones negative; none where it has not converged or is one atom."""
+    frequencies: NDArray[np.float64] | None
+    """Vibrations, 1/cm, ascending, imaginary ones negative, none of one atom; None where it has not converged, or where
+    forces beside it are not finite."""
 
 
 def relax(engine: Engine, start: Atoms, checks: PhysicsChecks) -> Minimum:
@@ -41,10 +42,10 @@ def relax(engine: Engine, start: Atoms, checks: PhysicsChecks) -> Minimum:
                     break
     atoms.calc = None
     converged = bool(converged) and bool(np.isfinite(atoms.positions).all())
-    return Minimum(atoms, converged, frequencies(engine, atoms, checks) if converged else np.empty(0))
+    return Minimum(atoms, converged, frequencies(engine, atoms, checks) if converged else None)
 
 
-def frequencies(engine: Engine, atoms: Atoms, checks: PhysicsChecks) -> NDArray[np.float64]:
+def frequencies(engine: Engine, atoms: Atoms, checks: PhysicsChecks) -> NDArray[np.float64] | None:
     """Return the vibrations at a minimum, as of `Minimum`, from central differences of the forces."""
     size, step = len(atoms), checks.displacement
     moved = []
@@ -56,7 +57,7 @@ def frequencies(engine: Engine, atoms: Atoms, checks: PhysicsChecks) -> NDArray[
                 moved.append(one)
     forces = np.array(engine(moved).forces).reshape(size, 3, 2, size, 3)
     if not np.isfinite(forces).all():
-        return np.empty(0)
+        return None
     hessian = -(forces[:, :, 0] - forces[:, :, 1]) / (2 * step)
     hessian = (hessian + hessian.transpose(2, 3, 0, 1)) / 2
     whole: NDArray[np.complex128] = np.asarray(VibrationsData(atoms, hessian).get_frequencies())
@@ -84,8 +85,10 @@ def apart(one: Atoms, other: Atoms) -> float:
     return float(np.sqrt(((one.positions - moved.positions) ** 2).sum(axis=1).mean()))
 
 
-def frequency_error(own: Sequence[float] | NDArray[np.float64], reference: NDArray[np.float64]) -> float | None:
+def frequency_error(
+    own: Sequence[float] | NDArray[np.float64] | None, reference: NDArray[np.float64] | None
+) -> float | None:
     """Return the mean absolute difference of sorted frequencies, 1/cm; None where there are none of both."""
-    if not len(reference) or len(own) != len(reference):
+    if own is None or reference is None or not len(reference) or len(own) != len(reference):
         return None
     return float(np.abs(np.asarray(own) - reference).mean())

@@ -98,12 +98,12 @@ def validate(
 def _at_rest(minimum: Minimum, reference: Reference | None) -> dict[str, Any]:
     known = reference is not None and reference.minimum.converged and minimum.converged
     right = reference.minimum if known and reference is not None else None
-    frequencies = minimum.frequencies.tolist()
+    frequencies = minimum.frequencies
     return {
         "relaxed": minimum.converged,
         "rmsd": None if right is None else apart(right.atoms, minimum.atoms),
-        "frequencies": [round(one, 2) for one in frequencies],
-        "imaginary": sum(one < 0 for one in frequencies) if minimum.converged else None,
+        "frequencies": [] if frequencies is None else [round(one, 2) for one in frequencies.tolist()],
+        "imaginary": None if frequencies is None else int((frequencies < 0).sum()),
         "frequency_error": None if right is None else frequency_error(frequencies, right.frequencies),
     }
 

@@ -33,6 +33,7 @@ from mfsweep.store import StageFolder, StoreFolder
 from mfsweep.train.checkpoint import load_weights, restore
 from mfsweep.train.evaluate import Predictions, errors, offsets_only, predict
 from mfsweep.train.loop import KeptCheckpoint, Progress, TrainingOutcome, train
+from mfsweep.train.parity import in_full_precision
 from mfsweep.train.world import World
 from mfsweep.usage_record import together
 
@@ -186,17 +187,20 @@ def _evaluate(job: Job, folder: StageFolder, view: DataView, evaluation: Evaluat
     model = restore(weights, device)
     offsets = view.offsets(evaluation.offsets or evaluation.labels, job.training.sets)
     base = evaluation.base
-    predictions = predict(
-        model,
-        view,
-        view.part(evaluation, job.training.sets),
-        evaluation.labels,
-        offsets=offsets,
-        forces=all(job.data.has_forces(method) for method in (evaluation.labels, base) if method),
-        head=head,
-        base=base,
-        max_atoms=job.training.recipe.batch.max_atoms,
-        max_edges=job.training.recipe.max_edges,
+    # A process keeps the TF32 of the stage that it trained last, this one or another.
+    predictions = in_full_precision(
+        lambda: predict(
+            model,
+            view,
+            view.part(evaluation, job.training.sets),
+            evaluation.labels,
+            offsets=offsets,
+            forces=all(job.data.has_forces(method) for method in (evaluation.labels, base) if method),
+            head=head,
+            base=base,
+            max_atoms=job.training.recipe.batch.max_atoms,
+            max_edges=job.training.recipe.max_edges,
+        )
     )
     _, arrays = folder.evaluation_paths(evaluation.identity())
     write_file(arrays, lambda path: save_predictions(path, predictions))

@@ -14,7 +14,7 @@ from mfsweep.data.view import DataView
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.records import CellRecord
-from mfsweep.spec.data import TEST_SUBSET
+from mfsweep.spec.data import BY_STRUCTURE, TEST_SUBSET, Splits
 
 
 class _Forces(NamedTuple):
@@ -35,6 +35,17 @@ def parts(plan: Plan) -> list[SubsetPart]:
         of_part["validation"] = view.partition.validation[subset]
         found += [_part(view, subset, name, members) for name, members in of_part.items() if len(members)]
     return found
+
+
+def drawn(splits: Splits) -> str:
+    """Return how the parts were made, in a sentence."""
+    if splits.given is not None:
+        kind = "file" if splits.indices else "column"
+        return f"Parts are those that the {kind} {splits.given} gives: a formula may stand in several of them."
+    if splits.by_formula:
+        return "Parts are drawn by formula: none stands in two of them."
+    copies = " (copies together)" if splits.by == BY_STRUCTURE else ""
+    return f"Parts are drawn by {splits.groups}{copies}: none of these stands in two of them, but a formula may."
 
 
 def look(plan: Plan) -> Look | None:

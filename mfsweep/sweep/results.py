@@ -161,6 +161,7 @@ def analyse(plan: Plan) -> Results:
         unpaid=unpaid(plan),
         search=searching.found_by(plan),
         parts=facts.parts(plan),
+        drawn=facts.drawn(experiment.data.splits),
         rates=rates_of(plan),
         look=facts.look(plan),
     )

@@ -112,14 +112,16 @@ class Store:
         return load_calculator(self._folder.find(key).path, head, **options)
 
     def best(self, metric: str) -> BestStage:
-        """Return the stage with the lowest value of a metric; `Sweep.best` looks at the stages of one spec.
+        """Return a stage of the setting with the lowest value of a metric; `Sweep.best` looks at those of one spec.
+
+        Settings with replicates are compared by their mean over these: over folds, if they have any.
 
         Args:
             metric: as a column of `frame`, result.test.cc.energy_mae; without the stage, test.cc.energy_mae, of all
                 stages.
 
         Raises:
-            StoreError: no stage has it, or stages of different data do.
+            StoreError: no stage has it, stages of different data do, or no two settings have it on one partition.
         """
         from mfsweep.export.measured import best
 

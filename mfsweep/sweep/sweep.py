@@ -278,7 +278,9 @@ class Sweep:
         return bench([self.plan(without_data=True)], console or on_standard_output(), steps, device)
 
     def best(self, metric: str) -> BestStage:
-        """Return the stage of the sweep with the lowest value of a metric, for `Store.export`.
+        """Return a stage of the sweep's setting with the lowest value of a metric, for `Store.export`.
+
+        Settings with replicates are compared by their mean over these: over folds, if they have any.
 
         Args:
             metric: as a column of `frame`, result.test.cc.energy_mae; without the stage, test.cc.energy_mae, of all
@@ -286,7 +288,7 @@ class Sweep:
 
         Raises:
             MfsweepError: as of `plan`.
-            StoreError: no stage has it.
+            StoreError: no stage has it, or no two settings have it on one partition.
         """
         from mfsweep.export.measured import best
 

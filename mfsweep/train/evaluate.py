@@ -60,6 +60,7 @@ def predict(
     max_atoms: int = 256,
     max_edges: int | None = None,
     world: World | None = None,
+    finite: bool = True,
 ) -> Predictions:
     """Return one head's predictions for every structure of `indices` beside a method's labels.
 
@@ -77,6 +78,7 @@ def predict(
             time, as far as that is quicker (a larger structure alone).
         max_edges: edges that go through the model at a time at most; None: any.
         world: ranks that share the work, each structure going to one of them; all return the whole.
+        finite: refuse predictions that are not; else they are returned as they come.
 
     Raises:
         TrainingError: a prediction is not finite, on every rank; the text names the structure.
@@ -90,23 +92,30 @@ def predict(
     max_atoms = max(max_atoms, min(_ROOM * max_atoms, _ENOUGH))
     energy = torch.zeros(len(indices), dtype=torch.float64, device=world.device)
     force = torch.zeros((first[-1], 3) if forces else (0, 3), dtype=dtype, device=world.device)
+
+    def go_through(start: int, stop: int) -> None:
+        batch = assemble(view, indices[start:stop], method, offsets, model.cutoff, with_forces=False)
+        prediction = model(sender.graph(batch), head or method, forces=forces)
+        energy[start:stop] = prediction.energy
+        if forces:
+            force[first[start] : first[stop]] = prediction.forces
+
     training = model.training
     model.eval()
     with torch.no_grad():
-        ranges = chunks(_loads(model, view, indices, max_atoms, max_edges), max_atoms)
-        for start, stop in ranges[world.rank :: world.size]:
-            batch = assemble(view, indices[start:stop], method, offsets, model.cutoff, with_forces=False)
-            prediction = model(sender.graph(batch), head or method, forces=forces)
-            energy[start:stop] = prediction.energy
-            if forces:
-                force[first[start] : first[stop]] = prediction.forces
+        own = chunks(_loads(model, view, indices, max_atoms, max_edges), max_atoms)[world.rank :: world.size]
+        for start, stop in own:
+            go_through(start, stop)
+        for start, stop in alone(own, finite_of(energy.cpu().numpy(), force.cpu().numpy(), sizes)):
+            go_through(start, stop)
     model.train(training)
     # Every entry was set by one rank and is zero elsewhere: the sum over ranks gathers them.
     world.sum_(energy)
     if forces:
         world.sum_(force)
     predicted = energy.cpu().numpy(), force.cpu().numpy()
-    _require_finite(view, indices, head or method, *predicted)
+    if finite:
+        _require_finite(view, indices, head or method, *predicted)
     reference = _forces(view, method, indices) if forces else None
     added = _added(view, base, indices, forces=reference is not None)
     return Predictions(
@@ -122,10 +131,7 @@ def predict(
 
 def _require_finite(view: DataView, indices: np.ndarray, head: str, energy: np.ndarray, forces: np.ndarray) -> None:
     """Refuse predictions that are not finite: (S,) energies and (A, 3) forces, or none, of some structures."""
-    finite = np.isfinite(energy)
-    if len(forces):
-        sizes = view.structures.sizes[indices]
-        finite &= np.logical_and.reduceat(np.isfinite(forces).all(axis=1), np.cumsum(sizes) - sizes)
+    finite = finite_of(energy, forces, view.structures.sizes[indices])
     if finite.all():
         return
     bad = indices[~finite]
@@ -216,6 +222,34 @@ def chunks(sizes: Sequence[int] | np.ndarray, max_atoms: int) -> list[tuple[int,
             start, atoms = index, 0
         atoms += size
     return [*ranges, (start, len(sizes))] if len(sizes) else []
+
+
+def finite_of(energy: np.ndarray, forces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return which structures, (S,), have a finite energy, (S,), and finite forces, (A, 3) or none."""
+    finite = np.isfinite(energy)
+    if len(forces):
+        finite &= np.logical_and.reduceat(np.isfinite(forces).all(axis=1), np.cumsum(sizes) - sizes)
+    return finite
+
+
+def alone(ranges: Sequence[tuple[int, int]], finite: np.ndarray) -> list[tuple[int, int]]:
+    """Return which structures have to go through a model once more, each by itself, as ranges.
+
+    NaN of one structure may become that of all that go through a model with it: sums over padded tables have 0 times
+    NaN. Where nothing at all is finite the weights are to blame, most likely: then those of the first range alone.
+
+    Args:
+        ranges: of structures that went through together.
+        finite: (S,) what came out.
+    """
+    if not any(finite[start:stop].any() for start, stop in ranges):
+        ranges = ranges[:1]
+    return [
+        (place, place + 1)
+        for start, stop in ranges
+        if stop - start > 1 and not finite[start:stop].all()
+        for place in range(start, stop)
+    ]
 
 
 def _loads(model: Potential, view: DataView, indices: np.ndarray, max_atoms: int, max_edges: int | None) -> np.ndarray:

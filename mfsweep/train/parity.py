@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from mfsweep.train.step import BatchResult
+
+MadeT = TypeVar("MadeT")
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 """Precision -> the largest relative error. In float64 cuEquivariance's CUDA kernels do not pass: gradients differed by
@@ -59,7 +62,7 @@ def _norm(tensor: Tensor) -> float:
     return float(torch.linalg.vector_norm(tensor.double()))
 
 
-def in_full_precision(compute: Callable[[], BatchResult]) -> BatchResult:
+def in_full_precision(compute: Callable[[], MadeT]) -> MadeT:
     """Compute without TF32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

@@ -22,7 +22,7 @@ from mfsweep.models import overlay
 from mfsweep.models.base import Potential
 from mfsweep.models.stress import strained
 from mfsweep.train.checkpoint import DTYPES, restore
-from mfsweep.train.evaluate import chunks
+from mfsweep.train.evaluate import alone, chunks, finite_of
 from mfsweep.train.tensors import Sender
 from mfsweep.train.trained import Trained, read_trained
 
@@ -128,10 +128,17 @@ class Predictor:
         energy = np.zeros(count)
         force = np.zeros((len(structures.species), 3))
         tension = np.full((count, 6), np.nan)
-        for start, stop in chunks(structures.sizes, max_atoms):
+
+        def go_through(start: int, stop: int) -> None:
             rows = slice(structures.offsets[start], structures.offsets[stop])
             part = without_labels(structures, np.arange(start, stop))
             energy[start:stop], force[rows], tension[start:stop] = self._chunk(part, forces=forces, stress=stress)
+
+        ranges = chunks(structures.sizes, max_atoms)
+        for start, stop in ranges:
+            go_through(start, stop)
+        for start, stop in alone(ranges, finite_of(energy, force, structures.sizes)):
+            go_through(start, stop)
         owner = np.repeat(np.arange(count), structures.sizes)
         energy += np.bincount(owner, weights=self._offsets[structures.species], minlength=count)
         each = np.split(force, structures.offsets[1:-1]) if count else []

@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+import itertools
+import re
+from types import SimpleNamespace as N
+
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mfsweep.analysis.conclusion import conclusions
-from mfsweep.analysis.study import result
+from mfsweep.analysis.study import Result, result
+from mfsweep.quantities import MetricPath
+from mfsweep.records import CellRecord
 
 Y = "result.test.cc.energy_mae"
 
@@ -23,6 +32,44 @@ def test_it_is_of_the_largest_pretraining_over_all_target_sizes_with_an_interval
     assert "on average over 2 settings from" in sentence
     assert "meV/atom: -" in sentence
     assert sentence.endswith("(over 3 partitions of one pool).")
+
+
+@settings(max_examples=100, deadline=None)
+@given(missing=st.sets(st.tuples(st.integers(0, 2), st.integers(0, 1), st.sampled_from([30, 120])), max_size=8))
+def test_every_replicate_averages_over_the_same_settings_whatever_cells_are_missing(missing):
+    """The change is one number in each setting, so that it differs between replicates by their settings alone."""
+    there = [
+        (split_seed, seed, size)
+        for split_seed, seed, size in itertools.product(range(3), range(2), (30, 120))
+        if (split_seed, seed, size) not in missing
+    ]
+    cells = [
+        N(
+            error=error * ratio, seed=seed, split_seed=split_seed, converged=True, direct=direct, target=str(size),
+            setting={"n": size}, method="cc", learned=("cc",), path=MetricPath.parse(Y), key="",
+            cell=CellRecord(
+                values={"n": size}, stages={}, result="finetune", evaluations={},
+                sizes={"finetune": {"cc": size}} | ({} if direct else {"pretrain": {"dft": 100}}),
+            ),
+        )
+        for split_seed, seed, size in there
+        for error in [10.0 * (1 + split_seed) * (1 + seed)]
+        for direct, ratio in ((True, 1.0), (False, {30: 0.5, 120: 0.8}[size]))
+    ]  # fmt: skip
+    (sentence,) = conclusions(Result(MetricPath.parse(Y), tuple(cells), (), (), None))
+    numbers = re.search(r"from (\S+) to (\S+) meV/atom: (\S+)%", sentence)
+    before, after, change = map(float, numbers.groups())
+    assert 100 * (after / before - 1) == pytest.approx(change, abs=1)
+    kept = [
+        ratio
+        for size, ratio in ((30, 0.5), (120, 0.8))
+        if str(size) in sentence.split("fine-tuning on ")[1].split(" cc")[0]
+    ]
+    assert change == pytest.approx(100 * (np.exp(np.mean(np.log(kept))) - 1), abs=0.6)
+    if interval := re.search(r"interval (\S+)% to (\S+)% ", sentence):
+        assert set(interval.groups()) == {numbers[3]}
+    whole = {(split_seed, size) for split_seed, _, size in there}
+    assert ("left out" in sentence) == (len(whole) < len({one for one, _ in whole}) * len({one for _, one in whole}))
 
 
 def test_an_interval_that_holds_no_change_is_said_to_tell_nothing(world):

@@ -1,11 +1,18 @@
 import json
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from mfsweep.analysis.best import not_worse
+from mfsweep.analysis.front import not_behind
 from mfsweep.analysis.search import searched
 from mfsweep.errors import FitError
+from mfsweep.store import StoreFolder
 
 OBJECTIVE = "validation.cc.energy_mae"
+ALSO = "validation.dft.energy_mae"
 
 
 @pytest.fixture
@@ -40,6 +47,34 @@ def test_the_flat_region_is_what_cannot_be_told_from_the_best(search):
 def test_the_region_is_an_interval_only_where_every_point_in_between_is_of_it(search):
     (study,) = search({0.1: (10, 20), 0.3: (14, 28), 0.5: (10.2, 20.3), 0.7: (15, 31)})
     assert "flat region, not told from the best (Hsu, 95 %): alpha 0.1; alpha 0.5" in study.sentences()[1]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    folds=st.integers(2, 4), seeds=st.integers(1, 3), two=st.booleans(), folded=st.booleans(), draw=st.integers(0, 99)
+)
+def test_seeds_of_one_partition_are_averaged_before_points_are_told_apart(
+    world, tmp_path, folds, seeds, two, folded, draw
+):
+    world = type(world)(StoreFolder(tmp_path / f"{folds}-{seeds}-{two}-{folded}-{draw}"))
+    logs = np.random.default_rng(draw).normal(scale=0.2, size=(3, folds, seeds, 2))
+    scores = np.exp(logs + np.linspace(0, 0.4, 3)[:, None, None, None])
+    for alpha, fold, seed in np.ndindex(3, folds, seeds):
+        metrics = dict(zip((OBJECTIVE, ALSO), scores[alpha, fold, seed].tolist(), strict=True))
+        split = {"folds": folds, "fold": fold} if folded else {"split_seed": fold}
+        sets = [("cc", "a", 10), ("dft", "b", 10)]
+        key = world.stage(sets, seed=seed, metrics=metrics, recipe={"alpha": alpha}, **split)
+        axes = {"alpha": alpha, "seed": seed, "fold" if folded else "split_seed": fold}
+        world.cell(axes, {"joint": key}, {}, result="joint")
+    (study,) = searched(world.store, world.cells, ["alpha"], [OBJECTIVE, *([ALSO] if two else [])])
+    means = scores.mean(axis=2)
+    np.testing.assert_allclose([point.scores for point in study.points], means[..., 0])
+    np.testing.assert_allclose([point.mean for point in study.points], scores[..., 0].mean(axis=(1, 2)))
+    kept = not_behind(np.moveaxis(means, 2, 0)) if two else not_worse(means[..., 0])
+    assert [point.values["alpha"] for point in study.flat] == np.flatnonzero(kept).tolist()
+    noun = "fold" if folded else "partition"
+    assert f"3 points, {folds} {noun}s each" in study.sentences()[0]
+    assert (study.as_json()["replicate"], f"{noun}s" in study.table()[1]) == (noun, True)
 
 
 def test_one_seed_has_no_standard_error_and_the_best_five_are_named(search):
@@ -87,9 +122,6 @@ def test_an_objective_that_no_result_has_is_an_error(search, world):
     search({0.1: (1, 2)})
     with pytest.raises(FitError, match="no such metric"):
         searched(world.store, world.cells, ["alpha"], ["validation.xtb.energy_mae"])
-
-
-ALSO = "validation.dft.energy_mae"
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import re
 
+from mfsweep.analysis.leading import leading
+from mfsweep.analysis.report.errors import _replicates
 from mfsweep.analysis.report.summary import take_home
 from mfsweep.analysis.study import ReportStudy, analyse
 from mfsweep.analysis.transfer import FitRequest
@@ -30,6 +33,17 @@ def test_a_law_says_in_one_sentence_what_a_lower_error_brings(world):
     middle, low, high = map(float, told.groups())
     assert low < middle < high
     assert low < 100 * (1 - 0.9**1.35) < high
+
+
+def test_seeds_of_one_partition_are_one_replicate(world):
+    for split_seed, seed in itertools.product(range(3), range(2)):
+        key = world.finetune(30, {"split_seed": split_seed, "seed": seed}, None, 10.0 * 2**split_seed * 4**seed)
+        world.cell({"split_seed": split_seed, "seed": seed}, {"finetune": key}, {"finetune": {"cc": 30}})
+    study = ReportStudy("demo", "", world.cells)
+    analysis = analyse(world.store, study)
+    assert "40 meV/atom, 20 to 80 over 3 replicates" in take_home(study, analysis)[0]
+    best, _ = leading(analysis.results[0].outcomes)
+    assert _replicates(best).startswith("The predictions of 3 replicates stand together.")
 
 
 def test_what_has_not_converged_is_no_claim_and_the_sentence_says_so(world):

@@ -78,6 +78,23 @@ def test_hdf5_files_of_other_layouts_come_in_by_their_own_keys(tmp_path, keys, g
     assert np.linalg.norm(made.labels["dft"].forces) == pytest.approx(pulls, rel=1e-6)
 
 
+def test_charges_of_a_molecule_come_along_with_the_one_column_of_the_splits(tmp_path):
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        for number, symbol in enumerate(("H2O", "CH4", "NH3")):
+            own = [atoms for atoms in frames(60) if sorted(atoms.symbols) == sorted(molecule(symbol).symbols)]
+            group = file.create_group(symbol)
+            group["conformations"] = np.array([atoms.positions for atoms in own]) / 0.529177210903
+            group["atomic_numbers"] = own[0].numbers
+            group["dft_total_energy"] = [atoms.info["REF_energy"] / 27.211386245988 for atoms in own]
+            group["smiles"], group["subset"] = [f"[X+{number + 1}:1]"], [symbol]
+    labels = {"dft": LabelKeys(energy="dft_total_energy")}
+    made = Data(source="own.h5", labels=labels, splits=Splits(by="subset", a=Subset(size=5)))
+    taken = take_in({"": tmp_path / "own.h5"}, made, tmp_path / "datasets")
+    structures = dataset.read(taken.paths[""], taken.labels)
+    assert list(structures.columns) == ["subset"]
+    assert sorted(set(structures.charge.tolist())) == [1, 2, 3]
+
+
 def test_a_second_use_finds_it_under_any_name_and_a_changed_file_is_another(own, tmp_path):
     folder = tmp_path / "datasets"
     first = take_in({"": own}, data(), folder)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 import zipfile
 
 import numpy as np
 import performed
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mfsweep.cli.main import cli
 from mfsweep.errors import StoreError
 from mfsweep.export.measured import best, scores
+from mfsweep.fingerprint import fingerprint
 from mfsweep.passport import Passport, read_passport
 from mfsweep.records import CellRecord, Record
 from mfsweep.store import StoreFolder
@@ -57,19 +62,47 @@ def test_a_passport_that_is_none_is_one_clear_error(tmp_path):
         run("show", tmp_path / "x.model")
 
 
+METRIC = "validation.cc.energy_mae"
+
+
+def write(store, key, error, *, seed=0, digest="x", splits=None, recipe=None):
+    """Write a record like that of a trained stage, with another error and other seeds."""
+    original = performed.stage("two heads").record()
+    training = json.loads(json.dumps(original.training))
+    training["seed"], training["data"]["digest"] = seed, digest
+    training["data"]["splits"] |= splits or {}
+    training["recipe"] |= recipe or {}
+    fields = original.model_dump(mode="json") | {"key": key, "training": training}
+    fields["metrics"] = original.metrics | {METRIC: error}
+    store.stage(key).write_record(Record.model_validate(fields))
+
+
+@pytest.fixture
+def folds(tmp_path):
+    """Give a function that makes a store of {setting: {(fold or split seed, seed): error}}."""
+
+    def make(settings, *, folded=True):
+        store = StoreFolder(tmp_path / "folds")
+        store.prepare()
+        for setting, errors in settings.items():
+            for (split, seed), error in errors.items():
+                splits = {"folds": 5, "fold": split} if folded else {"seed": split}
+                key = fingerprint([setting, split, seed])
+                write(store, key, error, seed=seed, splits=splits, recipe={"max_steps": 1 + setting})
+        return store, {
+            fingerprint([setting, *one]): (setting, *one) for setting, errors in settings.items() for one in errors
+        }
+
+    return make
+
+
 @pytest.fixture
 def copies(tmp_path):
     """A store of records: one setting with three seeds, and a stage of other data."""
     store = StoreFolder(tmp_path / "copies")
     store.prepare()
-    original = performed.stage("two heads").record()
     for number, (seed, error, digest) in enumerate([(0, 10.0, "x"), (1, 12.0, "x"), (2, 14.0, "x"), (0, 1.0, "y")]):
-        training = json.loads(json.dumps(original.training))
-        training["seed"], training["data"]["digest"] = seed, digest
-        key = f"{number}" * 20
-        fields = original.model_dump(mode="json") | {"key": key, "training": training}
-        fields["metrics"] = original.metrics | {"validation.cc.energy_mae": error}
-        store.stage(key).write_record(Record.model_validate(fields))
+        write(store, f"{number}" * 20, error, seed=seed, digest=digest)
     return store
 
 
@@ -111,3 +144,59 @@ def test_the_best_stage_is_found_by_the_name_that_a_spec_and_a_frame_have(copies
         best(copies, "lst.validation.cc.energy_mae")
     with pytest.raises(StoreError, match=r"Did you mean 'result\.validation\.cc\.energy_mae'"):
         best(copies, "result.validation.xx.energy_mae")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    easy=st.lists(st.floats(-2, 2), min_size=2, max_size=4),
+    quality=st.lists(st.floats(1.1, 1.5), min_size=2, max_size=4),
+    seeds=st.integers(1, 2),
+    folded=st.booleans(),
+)
+def test_no_setting_is_the_best_by_an_easy_partition(folds, tmp_path, easy, quality, seeds, folded):
+    shutil.rmtree(tmp_path / "folds", ignore_errors=True)
+    ratios = np.cumprod(quality).tolist()
+    # The best setting is 1 % better in each partition; the others have one more training on an easier one each.
+    made = {
+        place: {(split, seed): 10 * ratio * math.exp(own) for split, own in enumerate(easy) for seed in range(seeds)}
+        for place, ratio in enumerate(ratios)
+    }
+    for place in range(1, len(ratios)):
+        made[place][len(easy) + place - 1, 0] = 1e-3
+    store, named = folds(made, folded=folded)
+    found = best(store, METRIC)
+    setting, split, _ = named[found.key]
+    assert setting == 0
+    mean = 10 * ratios[0] * math.exp(np.mean(easy))
+    distances = [abs(10 * ratios[0] * math.exp(own) - mean) for own in easy]
+    assert distances[split] == pytest.approx(min(distances))
+    over = f"{len(easy)} folds" if folded else f"{len(easy)} partitions of one pool"
+    assert found.said.startswith(
+        f"the lowest mean {METRIC} over {over} ({mean:.4g} meV/atom) of {len(ratios)} settings; "
+        "of its trainings the one nearest to that mean ("
+    )
+
+
+def test_a_setting_that_lacks_a_fold_is_left_out_and_counted(folds):
+    whole = {(fold, 0): 10.0 + fold for fold in range(5)}
+    store, named = folds({0: whole, 1: {one: 0.9 * error for one, error in whole.items()}, 2: {(0, 0): 1.0}})
+    found = best(store, METRIC)
+    assert named[found.key][0] == 1
+    assert "over 5 folds (10.72 meV/atom) of 2 settings;" in found.said
+    assert found.said.endswith(". Left out: 1 setting without all of these partitions")
+
+
+def test_of_several_seeds_on_one_partition_the_lowest_of_the_best_mean_is_taken(folds):
+    store, named = folds({0: {(0, 0): 8.0, (0, 1): 32.0}, 1: {(0, 0): 9.0, (0, 1): 16.0}}, folded=False)
+    found = best(store, METRIC)
+    assert named[found.key] == (1, 0, 0)
+    assert found.said == (
+        f"the lowest mean {METRIC} over 2 seeds of one partition (12 meV/atom) of 2 settings; of its trainings the one "
+        "with the lowest error (9 meV/atom)"
+    )
+
+
+def test_settings_without_a_common_partition_are_not_compared(folds):
+    store, _ = folds({0: {(0, 0): 8.0}, 1: {(1, 0): 9.0}})
+    with pytest.raises(StoreError, match="no two of 2 settings have this error on one partition"):
+        best(store, METRIC)

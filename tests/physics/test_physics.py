@@ -21,6 +21,7 @@ from mfsweep.physics.minima import apart, frequency_error, relax
 from mfsweep.physics.molecules import bonds_of, builtin, halves
 from mfsweep.physics.scans import curve_error, deepest, inconsistency, stretches
 from mfsweep.physics.settings import PhysicsChecks
+from mfsweep.physics.validate import _at_rest
 from mfsweep.records import CellRecord
 
 DEPTH, STEEPNESS, LENGTH = 5.0, 2.2, 1.1
@@ -78,6 +79,22 @@ def test_a_diatomic_has_its_length_and_its_frequency(nitrogen):
     assert minimum.frequencies == pytest.approx([expected], rel=2e-3)
     assert frequency_error(minimum.frequencies + 10, minimum.frequencies) == pytest.approx(10)
     assert frequency_error([], minimum.frequencies) is None
+
+
+def test_a_minimum_whose_frequencies_cannot_be_computed_is_no_true_minimum(nitrogen):
+    def engine(atoms):
+        found = morse()(atoms)
+        if len(atoms) > 1:  # the displaced ones
+            found.forces[-1][:] = np.nan
+        return found
+
+    spoilt, whole = relax(engine, nitrogen, CHECKS), relax(morse(), nitrogen, CHECKS)
+    assert spoilt.converged
+    assert spoilt.frequencies is None
+    assert frequency_error(spoilt.frequencies, whole.frequencies) is None
+    assert [_at_rest(one, None)["imaginary"] for one in (spoilt, whole)] == [None, 0]
+    lone = relax(morse(), Atoms("N"), CHECKS)
+    assert _at_rest(lone, None)["imaginary"] == 0
 
 
 def test_geometries_are_compared_wherever_they_lie():

@@ -271,6 +271,22 @@ def test_a_stage_killed_at_its_end_is_whole_after_the_next_run(go, monkeypatch, 
     assert again.record() == folder.record()
 
 
+def test_evaluations_are_of_full_precision_whatever_the_process_did_before(go, monkeypatch):
+    seen, predict = [], perform_module.predict
+
+    def looked_at(*args, **options):
+        seen.append(torch.get_float32_matmul_precision())
+        return predict(*args, **options)
+
+    monkeypatch.setattr(perform_module, "predict", looked_at)
+    torch.set_float32_matmul_precision("high")
+    try:
+        go(LabelledSet(labels="cc", subset="a", size=20), evaluations=(Evaluation(labels="cc", subset="t"),))
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert seen == ["highest"]
+
+
 def test_a_stage_that_is_only_evaluated_once_more_needs_no_state_to_resume_from(go, monkeypatch):
     folder = go(SET)
     assert files(folder) == DONE

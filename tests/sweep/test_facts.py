@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from mfsweep.analysis.page.blocks import Paragraph
+from mfsweep.analysis.report.data import blocks
+from mfsweep.analysis.study import ReportStudy
 from mfsweep.prepare import prepare
+from mfsweep.spec.data import Splits, Subset
 from mfsweep.sweep import facts
 
 
@@ -23,6 +27,30 @@ def test_parts_are_those_of_the_partition(plan):
     assert sum(part.sizes.values()) == part.structures == part.labels["cc"] == len(members)
     assert sum(part.elements.values()) == view.structures.sizes[members].sum()
     assert part.formulae == len(set(view.structures.formula[members].tolist()))
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        ({}, "Parts are drawn by formula: none stands in two of them."),
+        (
+            {"by": "structure"},
+            "by structures (copies together): none of these stands in two of them, but a formula may.",
+        ),
+        ({"by": "molecule"}, "by groups of molecule: none of these stands in two of them, but a formula may."),
+        ({"given": "part"}, "Parts are those that the column part gives: a formula may stand in several of them."),
+        ({"given": "x.json"}, "Parts are those that the file x.json gives: a formula may stand in several of them."),
+    ],
+)
+def test_how_the_parts_were_made_is_told(splits, said):
+    assert facts.drawn(Splits(a=Subset(size=5), **splits)).endswith(said)
+
+
+def test_the_section_of_the_data_says_how_the_parts_were_made(plan):
+    study = ReportStudy("demo", "", (), parts=facts.parts(plan)[:1], drawn="Parts are drawn by hand.")
+    assert blocks(study)[0] == Paragraph(
+        "Parts are drawn by hand. Where a spec has several partitions, these are the parts of the first."
+    )
 
 
 def test_predicted_structures_are_looked_up_in_the_data(plan):

@@ -66,6 +66,21 @@ def test_what_cannot_be_predicted_is_said():
         load_model(folder.path.parent)
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_what_is_not_finite_leaves_the_others_as_they_are(place):
+    predictor = performed.predictor("two heads", "dft")
+    others = [molecule("H2O"), molecule("CH4")]
+    atoms = [*others[:place], Atoms("H2", np.zeros((2, 3))), *others[place:]]
+    found, expected = predictor.compute(atoms), predictor.compute(others)
+    assert np.flatnonzero(~np.isfinite(found.energy)).tolist() == [place]
+    np.testing.assert_allclose(np.delete(found.energy, place), expected.energy, rtol=0, atol=1e-8)
+    del found.forces[place]
+    for own, other in zip(found.forces, expected.forces, strict=True):
+        np.testing.assert_allclose(own, other, rtol=0, atol=1e-8)
+    with pytest.raises(DataError, match=rf"for H2 \(structure {place}\) is not finite"):
+        predictor.predict(atoms)
+
+
 def test_weights_that_are_not_those_of_the_record_are_refused(tmp_path):
     import shutil
 

@@ -21,10 +21,7 @@ def blocks(study: ReportStudy) -> list[PageBlock]:
     if not study.parts:
         return []
     parts = study.parts
-    said = (
-        "Parts are drawn by formula: none stands in two of them. Where a spec has several partitions, these are the "
-        "parts of the first."
-    )
+    said = f"{study.drawn} Where a spec has several partitions, these are the parts of the first.".strip()
     pictures = [
         Picture("data.sizes", "Share of a part's structures by number of atoms.", _sizes(parts)),
         Picture("data.elements", "Share of a part's atoms by element.", _elements(parts)),

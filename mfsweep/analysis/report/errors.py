@@ -182,7 +182,7 @@ def _named(setting: Leading | None) -> str:
 
 
 def _replicates(setting: Leading) -> str:
-    number = len(setting.outcomes)
+    number = len(setting.of_replicates)
     together = f"The predictions of {number} replicates stand together. " if number > 1 else ""
     return f"{together}Conformers of a formula err alike: intervals are over formulae."
 

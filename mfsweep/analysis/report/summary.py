@@ -56,7 +56,7 @@ def _result(result: Result) -> str:
 
 
 def _error(best: Leading, unit: str) -> str:
-    errors = [one.error for one in best.outcomes]
+    errors = list(best.of_replicates.values())
     if len(errors) == 1:
         return f"{best.error:.3g} {unit}, one replicate"
     return f"{best.error:.3g} {unit}, {min(errors):.3g} to {max(errors):.3g} over {count(len(errors), 'replicate')}"

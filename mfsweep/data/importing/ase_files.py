@@ -193,7 +193,7 @@ class AseSource:
             )
 
     def _take_units(self, stated: Mapping[str, str]) -> None:
-        """Take the units that a database states, where the user states none.
+        """Take the units that a database states, where the user states none: of energy and forces for both or neither.
 
         Raises:
             DataError: they differ between label methods.
@@ -208,7 +208,8 @@ class AseSource:
                     f"{self._path}: its metadata give {quantity} in {' and '.join(sorted(units))}: import each label "
                     "method by itself, with --labels and --unit"
                 )
-            if units and not {"energy", "forces", quantity} & set(stated):
+            own = {"positions"} if quantity == "positions" else {"energy", "forces"}
+            if units and not own & set(stated):
                 self.units = self.units._replace(**units_of([f"{quantity}={next(iter(units))}"]))
 
     def _there(self) -> str:

@@ -82,8 +82,7 @@ class ConformerSource:
         for name in rules.columns or ():
             require(str(path), "--column", name, texts)
         self.columns: Sequence[str] = sorted(filter(storable, texts)) if rules.columns is None else rules.columns
-        if self.columns:
-            require_sound_texts(path)
+        require_sound_texts(path)
 
     def parts(self) -> Iterator[ImportedPart]:
         """Yield all structures.
@@ -256,6 +255,8 @@ class ConformerSource:
         self, node: h5py.Group, group: GroupSlices, surveyed: Surveyed, rows: slice
     ) -> NDArray[np.int16] | None:
         count = rows.stop - rows.start
+        if self._charge_key == NONE:
+            return None
         if not self.charges:
             own = self._charges_of(node, surveyed)
             return np.full(count, own, np.int16) if own else None

@@ -153,9 +153,7 @@ def database_units(path: Path) -> dict[str, str]:
     except Exception as error:  # as of _guarded
         raise _not_read(path, error) from error
     units = metadata.get("_property_unit_dict")
-    if not isinstance(units, dict):
-        return {}
-    found = {str(key): str(unit) for key, unit in units.items()}
+    found = {str(key): str(unit) for key, unit in units.items()} if isinstance(units, dict) else {}
     return found | ({"positions": str(metadata["_distance_unit"])} if "_distance_unit" in metadata else {})
 
 

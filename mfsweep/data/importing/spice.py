@@ -59,12 +59,8 @@ class SpiceSource(ConformerSource):
         return -values if key.endswith("gradient") else values
 
     def _charges_of(self, node: h5py.Group, surveyed: Surveyed) -> int:
-        if "smiles" not in self._texts_there(node):
-            return 0
+        # Whether or not the SMILES is asked for as a column.
         return charge_of(self._texts(node, surveyed, "smiles", slice(0, 1))[0])
-
-    def _texts_there(self, node: h5py.Group) -> set[str]:
-        return set(self.columns) & set(node.keys())
 
 
 def charge_of(smiles: str) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from mfsweep.data.bare import Bare, unlabelled
+from mfsweep.data.bare import Bare, unlabelled, without_labels
 from mfsweep.data.labellers import Computed, Geometries, Labeller, LabellingMethod
 from mfsweep.data.labellers.geometries import core_seconds
 from mfsweep.data.source import digest
@@ -146,7 +146,6 @@ class _Labeller:
             charge=geometries.charge,
             cell=geometries.cell,
             pbc=geometries.pbc,
-            method=self._head,
         )
         index = np.setdiff1d(np.arange(count), list(failures))
         if len(index) and not self._warm:
@@ -167,20 +166,29 @@ class _Labeller:
         return Computed(energy, forces, seconds, failures)
 
     def _predict(self, structures: Structures, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return energies (n,), eV, and forces (a, 3), eV/angstrom, of some structures."""
-        from mfsweep.train.evaluate import predict
+        """Return energies (n,), eV, and forces (a, 3), eV/angstrom, of some structures, finite or not."""
+        from mfsweep.train.evaluate import chunks, predict
 
-        predictions = predict(
-            self._model,
-            cast("DataView", Bare(structures)),
-            index,
-            self._head,
-            offsets=self._offsets,
-            forces=True,
-            max_atoms=MAX_ATOMS,
-        )
-        assert predictions.forces_predicted is not None, "they were asked for"
-        return predictions.energy_predicted, predictions.forces_predicted
+        energy, forces = list[np.ndarray](), list[np.ndarray]()
+        for start, stop in chunks(structures.sizes[index], MAX_ATOMS):
+            # By itself, so that the neighbours of each structure are looked for once.
+            part = without_labels(structures, index[start:stop])
+            (nothing,) = part.labels
+            found = predict(
+                self._model,
+                cast("DataView", Bare(part)),
+                np.arange(stop - start),
+                nothing,
+                head=self._head,
+                offsets=self._offsets,
+                forces=True,
+                max_atoms=MAX_ATOMS,
+                finite=False,
+            )
+            assert found.forces_predicted is not None, "they were asked for"
+            energy.append(found.energy_predicted)
+            forces.append(found.forces_predicted)
+        return np.concatenate(energy), np.concatenate(forces)
 
     def _refused(self, geometries: Geometries, offsets: np.ndarray) -> dict[int, str]:
         """Return the structures that are none of those models learn: neutral, closed-shell, of known elements."""

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pytest
 import synthetic
 from ase.data import chemical_symbols
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mfsweep.cli.main import main
@@ -24,7 +26,8 @@ from mfsweep.data import dataset
 from mfsweep.data.importing import conformers, mace_files, release
 from mfsweep.data.importing.layouts import LAYOUTS, layout_of
 from mfsweep.data.importing.plain import PlainError, decode
-from mfsweep.data.importing.spice import charge_of
+from mfsweep.data.importing.rules import Rules
+from mfsweep.data.importing.spice import SpiceSource, charge_of
 from mfsweep.data.structures import hill_formula
 from mfsweep.data.units import BOHR, HARTREE
 from mfsweep.errors import DataError
@@ -155,6 +158,23 @@ def test_what_the_layouts_say_besides_comes_along(importing, tmp_path):
     assert set(made.structures.charge.tolist()) == {1}
     assert made.structures.columns["subset"].values == ("PubChem",)
     assert made.summary.units["spice.h5"] == ("hartree", "hartree/bohr", "bohr")
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    charges=st.lists(st.integers(-2, 2), min_size=5, max_size=5),
+    columns=st.none() | st.sets(st.sampled_from(["smiles", "subset"])).map(sorted),
+    charge=st.sampled_from([None, "none"]),
+)
+def test_charges_of_spice_are_taken_whatever_the_columns_unless_none_are_wanted(tmp_path, charges, columns, charge):
+    found = molecules(0)
+    spice(tmp_path / "spice.h5", found)
+    with h5py.File(tmp_path / "spice.h5", "r+") as file:
+        for one, own in zip(found, charges, strict=True):
+            file[one.name]["smiles"][0] = f"[H:1][O{own:+d}:2]" if own else "[H:1][O:2]"
+    parts = SpiceSource(tmp_path / "spice.h5", Rules({}, columns=columns, charge=charge)).parts()
+    taken = [None if part.chunk.charge is None else set(part.chunk.charge.tolist()) for part in parts]
+    assert taken == [None if charge == "none" or not own else {own} for own in charges]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mfsweep.data.importing.ase_files import AseSource
+from mfsweep.data.importing.keys import labels_of, units_of
+from mfsweep.data.importing.rules import Rules
 from mfsweep.errors import DataError
 
 
@@ -162,6 +165,31 @@ def test_a_database_of_schnetpack_comes_in_with_its_units(importing, tmp_path, e
     np.testing.assert_allclose(imported.structures.labels["dft"].energy, [e for _, e, _ in expected], rtol=1e-6)
     np.testing.assert_allclose(imported.forces("dft", 3), expected[3][2], atol=1e-5)
     assert imported.summary.units["schnet.db"].energy == energy
+
+
+CARRIED = {"positions": "Bohr", "energy": "kcal/mol", "forces": "kcal/mol/Bohr"}
+"""Units that a database may carry."""
+STATED = {"positions": "Ang", "energy": "hartree", "forces": "hartree/bohr"}
+"""Others, that a user may state in their place."""
+
+
+@given(carried=st.sets(st.sampled_from(sorted(CARRIED))), stated=st.sets(st.sampled_from(sorted(STATED))))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_unit_that_a_database_carries_holds_unless_that_quantity_is_stated(tmp_path, carried, stated):
+    path = tmp_path / f"{'-'.join(['units', *sorted(carried)])}.db"
+    if not path.exists():
+        with ase.db.connect(path) as database:
+            database.metadata = {"_distance_unit": CARRIED["positions"]} if "positions" in carried else {}
+            if units := {name: CARRIED[name] for name in carried - {"positions"}}:
+                database.metadata |= {"_property_unit_dict": units}
+            for atoms, e, f in frames(1):
+                database.write(atoms, data={"energy": np.array([e]), "forces": f})
+    rules = Rules(labels_of(["dft"]), units={name: STATED[name] for name in stated})
+    expected = {"energy": "eV", "forces": "eV/Ang", "positions": "Ang"}
+    for name in carried:
+        if name == "positions" or not stated & {"energy", "forces"}:  # energy and forces go together
+            expected |= units_of([f"{name}={CARRIED[name]}"])
+    assert AseSource(path, rules).units._asdict() == expected | {name: STATED[name] for name in stated}
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from architectures import SPECS
 
+from mfsweep.data import bare
 from mfsweep.data.labellers import Geometries
+from mfsweep.data.neighbours import neighbours
 from mfsweep.data.source import digest, resolve
 from mfsweep.data.view import open_view
 from mfsweep.errors import DataError, StoreError
 from mfsweep.models.registry import ARCHITECTURES
 from mfsweep.run.job import Job
+from mfsweep.run.labelling import model as labelling
 from mfsweep.run.labelling.model import build, find
 from mfsweep.run.perform import perform
 from mfsweep.spec.batching import Batching
@@ -103,6 +106,36 @@ def test_a_foreign_element_fails_alone(model):
     assert np.isnan(computed.energy[1])
     assert computed.forces is not None
     assert np.isnan(computed.forces[2:]).all()
+
+
+def test_a_structure_without_a_finite_prediction_fails_alone(model):
+    sizes, species = np.array([2, 3, 2]), np.array([6, 8, 8, 1, 1, 6, 8], np.uint8)
+    positions = np.array([[0, 0, 0], [0, 0, 1.1], [0, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0], [0, 0, 1.2]], np.float64)
+    labeller = build(model.file.read_bytes(), "dft", None, 1)
+    computed = labeller(Geometries(sizes, species, positions, None, None, None))
+    assert computed.failures == {1: "the model's energy or forces are not finite"}
+    assert np.isfinite(computed.energy).tolist() == np.isfinite(computed.seconds).tolist() == [True, False, True]
+    assert computed.forces is not None
+    assert np.isnan(computed.forces).any(axis=1).tolist() == [False] * 2 + [True] * 3 + [False] * 2
+    alone = labeller(Geometries(sizes[2:], species[5:], positions[5:], None, None, None))
+    np.testing.assert_allclose(computed.energy[2], alone.energy[0], rtol=1e-6)
+
+
+def test_neighbours_of_each_structure_are_looked_for_once(model, monkeypatch):
+    looked = []
+
+    def counted(structures, cutoff):
+        looked.append(len(structures.formula))
+        return neighbours(structures, cutoff)
+
+    monkeypatch.setattr(bare, "neighbours", counted)
+    monkeypatch.setattr(labelling, "MAX_ATOMS", 6)
+    sizes, species = np.full(10, 2), np.tile(np.array([6, 8], np.uint8), 10)
+    positions = np.array([[0, 0, 0], [0, 0, 1.1]] * 10, np.float64)
+    labeller = build(model.file.read_bytes(), "dft", None, 1)
+    for _ in range(2):
+        labeller(Geometries(sizes, species, positions, None, None, None))
+    assert looked == [1, 3, 3, 3, 1, 3, 3, 3, 1], "the first alone beforehand"
 
 
 def test_ions_and_radicals_fail_as_no_model_learns_them(model):
