@@ -122,6 +122,11 @@ def _print_spec(screen: Console, found: DatasetAdvice) -> None:
     said = f"Its dearest cell trains on {used} labels"
     if found.label_cost is not None:
         said += f", which cost {found.label_cost:,.4g} {found.unit}"
+    elif found.unit:
+        said = (
+            f"Its cell with most labels trains on {used}; no cost of a {' or '.join(found.without_cost)} label is known"
+        )
+        said += " (--label-cost METHOD=COST)"
     else:
         said += "; --label-cost METHOD=COST says what these cost"
     screen.print(f"{said}.", soft_wrap=True, markup=False)

@@ -16,8 +16,6 @@ from mfsweep.spec.data import LabelKeys
 
 SPAN = 10
 """Ratio of the largest to the smallest pre-training below which a gradient is hard to tell."""
-FEW_FORMULAE = 9
-"""Formulae with the target's labels below which they cannot be shared out to folds."""
 DOMINANT = 0.25
 """Share of one formula from which on it decides what comes out."""
 
@@ -33,6 +31,14 @@ class DecidedCut(NamedTuple):
     """Whether there are as many."""
 
 
+class SpecPartitions(NamedTuple):
+    """The partitions of a spec that is there already."""
+
+    number: int
+    drawn: bool
+    """Whether the spec draws them, so that there could be folds."""
+
+
 class FormulaGroups(NamedTuple):
     """Formulae, which a partition keeps whole."""
 
@@ -42,7 +48,16 @@ class FormulaGroups(NamedTuple):
     largest: float
     """Share of the target's structures that are of one formula."""
     folds: int | None
-    """Folds of a partition; None: too few formulae for any."""
+    """Folds; None: too few formulae for any, or a spec that has other partitions."""
+    tested: int | None
+    """Formulae that are tested in each fold or partition, about; None: none with the target's labels."""
+    spec: SpecPartitions | None = None
+    """None: there is no spec yet."""
+
+    @property
+    def replicates(self) -> int:
+        """Return how many folds or partitions there are."""
+        return self.spec.number if self.spec else self.folds or 1
 
 
 class DataSurvey(NamedTuple):
@@ -143,32 +158,50 @@ def _forces(info: Info, target: str, auxiliary: str | None) -> list[str]:
 
 
 def _groups(target: str, groups: FormulaGroups, power: Sequence[DecidedCut]) -> list[str]:
-    said = [f"{count(groups.with_target, 'formula').replace('formulas', 'formulae')} have {target} labels."]
-    if groups.shared_out < FEW_FORMULAE:
+    said = [f"{_formulae(groups.with_target)} have {target} labels."]
+    if groups.spec is None and groups.folds is None:
         said.append(
             f"{groups.shared_out} formulae are too few to be shared out to folds: one or two would be tested "
             "at a time. Add molecules, or split by structure (`by: structure`), which tells of these molecules only."
         )
-    else:
-        folds = groups.folds or 1
-        decided = [_percent(one.cut) for one in power if one.decided]
-        undecided = [f"{_percent(one.cut)}, which takes {one.replicates}" for one in power if not one.decided]
+    elif groups.spec is not None and groups.replicates == 1:
+        tests = f", which tests {_formulae(groups.tested)}" if groups.tested else ""
         said.append(
-            f"That makes {folds} folds with about {groups.shared_out // folds} formulae tested in each. "
-            + (
-                f"{folds} folds decide a cut of the error by {' or by '.join(decided)}"
-                if decided
-                else "They decide no cut"
-            )
-            + (f", not by {' or by '.join(undecided)}" if undecided else "")
-            + " (four times in five, where ratios of errors vary between folds by 25 %, as in the bundled data)."
+            f"The spec has one partition{tests}: there is no interval that holds for other formulae."
+            + (" An axis `fold`, with `folds` in `data.splits`, makes one." if groups.spec.drawn else "")
         )
+    else:
+        each = f" with about {_formulae(groups.tested)} tested in each" if groups.tested else ""
+        has = "The spec has" if groups.spec else "That makes"
+        said.append(f"{has} {_replicates(groups)}{each}. {_decided(groups, power)}")
     if groups.largest >= DOMINANT:
         said.append(
-            f"{_percent(groups.largest)} of the structures with {target} labels are of one formula: the fold that "
-            "tests it will stand apart."
+            f"{_percent(groups.largest)} of the structures with {target} labels are of one formula: the "
+            f"{'partition' if groups.folds is None else 'fold'} that tests it will stand apart."
         )
     return said
+
+
+def _decided(groups: FormulaGroups, power: Sequence[DecidedCut]) -> str:
+    """Return which cuts of the error the folds or partitions decide."""
+    decided = [_percent(one.cut) for one in power if one.decided]
+    undecided = [f"{_percent(one.cut)}, which takes {one.replicates}" for one in power if not one.decided]
+    said = "They decide no cut"
+    if decided:
+        said = f"{_replicates(groups)} decide a cut of the error by {' or by '.join(decided)}"
+    said += f", not by {' or by '.join(undecided)}" if undecided else ""
+    between = "partitions" if groups.folds is None else "folds"
+    return (
+        f"{said} (four times in five, where ratios of errors vary between {between} by 25 %, as in the bundled data)."
+    )
+
+
+def _replicates(groups: FormulaGroups) -> str:
+    return count(groups.replicates, "partition" if groups.folds is None else "fold")
+
+
+def _formulae(number: int) -> str:
+    return count(number, "formula").replace("formulas", "formulae")
 
 
 def _sizes(structures: Structures, target: str, auxiliary: str | None) -> list[str]:

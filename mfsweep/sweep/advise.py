@@ -27,12 +27,12 @@ from mfsweep.data.survey.info import plain
 from mfsweep.data.survey.opening import open_file
 from mfsweep.data.units import ASE_UNITS
 from mfsweep.data.view import open_view
-from mfsweep.errors import DataError, SpecError
+from mfsweep.errors import DataError, SpecError, nearest
 from mfsweep.prepare import Plan, prepare
 from mfsweep.prepare.label_costs import measured
 from mfsweep.spec.data import LabelKeys, ResolvedData, Splits
 from mfsweep.store import DEFAULT_STORE
-from mfsweep.sweep.advice import DataSurvey, DecidedCut, FormulaGroups, sentences
+from mfsweep.sweep.advice import DataSurvey, DecidedCut, FormulaGroups, SpecPartitions, sentences
 from mfsweep.sweep.estimate import CostEstimate, EstimateOptions, estimate
 from mfsweep.sweep.starter import fitting, start_of
 from mfsweep.sweep.starter_text import Start
@@ -56,9 +56,11 @@ class DatasetAdvice:
     """The spec that was written, or that was asked about; None where the data carry none."""
     estimate: CostEstimate | None
     labels: Mapping[str, int]
-    """Labels that the spec's dearest cell trains on."""
+    """Labels that the spec's dearest cell trains on; without all costs, those of the cell with most."""
     label_cost: float | None
     unit: str
+    without_cost: tuple[str, ...]
+    """Label methods that the spec trains on and whose labels have no cost."""
 
     def as_json(self) -> dict[str, Any]:
         """Return everything that is printed as plain data."""
@@ -89,6 +91,7 @@ class DatasetAdvice:
             "labels": self.labels,
             "label_cost": self.label_cost,
             "label_cost_unit": self.unit if self.label_cost is not None else None,
+            "without_cost": self.without_cost,
         }
         made = plain(found)
         assert isinstance(made, dict)
@@ -118,6 +121,7 @@ def advise_file(path: Path, source: str, name: str, asked: AdviceRequest) -> Dat
 
     Raises:
         DataError: the file cannot be read, or has no labels.
+        SpecError: a cost is of no method of the file.
     """
     opened = open_file(str(path))
     start = start_of(opened, path, source, name, asked.target)
@@ -129,13 +133,14 @@ def advise_file(path: Path, source: str, name: str, asked: AdviceRequest) -> Dat
     if auxiliary != start.auxiliary:
         start = start_of(opened, path, source, name, asked.target, auxiliary)
     keys = {own.name: own.keys for own in start.methods.values()}
+    costs = _label_costs(source, keys, {"": path}, asked)
     groups = _groups(structures, start.target, start.needs)
-    data = DataSurvey(structures, info, keys, start.target, auxiliary, alignments, groups, _power(groups.folds))
+    data = DataSurvey(structures, info, keys, start.target, auxiliary, alignments, groups, _power(groups.replicates))
     told, plan = sentences(data), None
     if asked.output is not None:
         plan, failure = _written(start, asked, [sentence for said in told.values() for sentence in said], groups.folds)
         told |= {"spec": [f"No spec was written: {failure}"]} if failure else {}
-    return _advice(source, data, told, plan, _label_costs(keys, {"": path}, asked))
+    return _advice(source, data, told, plan, costs)
 
 
 def advise_spec(plan: Plan, asked: AdviceRequest) -> DatasetAdvice:
@@ -146,7 +151,7 @@ def advise_spec(plan: Plan, asked: AdviceRequest) -> DatasetAdvice:
         asked: what the user has set.
 
     Raises:
-        SpecError: the target is no method of the spec.
+        SpecError: the target, or what a cost is of, is no method of the spec.
         DataError: a data file cannot be read.
     """
     experiment = plan.spec.experiment
@@ -155,6 +160,7 @@ def advise_spec(plan: Plan, asked: AdviceRequest) -> DatasetAdvice:
     target = asked.target or next(iter(scored), next(iter(keys)))
     if target not in keys:
         raise SpecError(f"{plan.spec.document.path}: no label method {target!r}: there are {', '.join(keys)}")
+    costs = _label_costs(str(plan.spec.document.path), keys, plan.sources, asked)
     view = open_view(plan.sources, ResolvedData(digest=plan.content.digest, labels=keys, splits=Splits()))
     structures = view.structures
     info = describe(structures, units=ASE_UNITS, stated=True)
@@ -162,12 +168,11 @@ def advise_spec(plan: Plan, asked: AdviceRequest) -> DatasetAdvice:
     trained = {name for node in plan.graph.nodes.values() for name in node.training.methods}
     near = [one.method for one in alignments if one.method in trained] or [one.method for one in alignments]
     auxiliary = near[0] if near else None
-    splits = {node.training.data.splits.key for node in plan.graph.nodes.values()}
     both = (target, auxiliary) if auxiliary else (target,)
-    groups = _groups(structures, target, both)._replace(folds=len(splits) if len(splits) > 1 else None)
-    data = DataSurvey(structures, info, keys, target, auxiliary, alignments, groups, _power(groups.folds))
+    groups = _of_spec(plan, target, _groups(structures, target, both))
+    data = DataSurvey(structures, info, keys, target, auxiliary, alignments, groups, _power(groups.replicates))
     source = ", ".join(str(path) for path in plan.sources.values())
-    return _advice(source, data, sentences(data), plan, _label_costs(keys, plan.sources, asked))
+    return _advice(source, data, sentences(data), plan, costs)
 
 
 def _alignments(structures: Structures, target: str) -> tuple[Alignment, ...]:
@@ -193,15 +198,38 @@ def _groups(structures: Structures, target: str, needs: tuple[str, ...]) -> Form
     numbers = np.bincount(structures.formula[has], minlength=len(structures.formulae))
     number = len(np.unique(structures.formula[whole]))
     folds = next((folds for folds, least in ((5, 25), (3, 9)) if number >= least), None)
-    return FormulaGroups(int((numbers > 0).sum()), number, float(numbers.max() / max(1, numbers.sum())), folds)
+    tested = None if folds is None else number // folds
+    return FormulaGroups(int((numbers > 0).sum()), number, float(numbers.max() / max(1, numbers.sum())), folds, tested)
 
 
-def _power(replicates: int | None) -> tuple[DecidedCut, ...]:
+def _of_spec(plan: Plan, target: str, groups: FormulaGroups) -> FormulaGroups:
+    """Return the groups with the folds or other partitions of a spec, and what these test."""
+    splits = [plan.graph.nodes[planned.keys[planned.cell.result]].training.data.splits for planned in plan.graph.cells]
+    drawn = all(own.given is None for own in splits)
+    number = max(1, len({(own.seed, own.fold) for own in splits})) if drawn else 1
+    are_folds = number > 1 and len({(own.seed, own.folds) for own in splits}) == 1 and splits[0].folds is not None
+    return groups._replace(
+        folds=number if are_folds else None, tested=_tested(plan, target), spec=SpecPartitions(number, drawn)
+    )
+
+
+def _tested(plan: Plan, target: str) -> int | None:
+    """Return how many formulae the first partition tests with the target's labels; None: none."""
+    for planned in plan.graph.cells:
+        asked = [one for one in planned.cell.evaluations if one.labels == target and one.part == "test"]
+        if asked:
+            view = plan.view(plan.graph.nodes[planned.keys[planned.cell.result]])
+            members = np.concatenate([view.partition.train[one.subset] for one in asked])
+            return len(np.unique(view.structures.formula[members]))
+    return None
+
+
+def _power(replicates: int) -> tuple[DecidedCut, ...]:
     """Return how many replicates decide cuts of an error (80 % power, Student's t)."""
     made = []
     for cut in CUTS:
         number = needed(Number(math.log(1 - cut), DEVIATION, 1.0), Statement("lower"), 1)
-        made.append(DecidedCut(cut, number, number is not None and (replicates or 1) >= number))
+        made.append(DecidedCut(cut, number, number is not None and replicates >= number))
     return tuple(made)
 
 
@@ -220,8 +248,14 @@ def _written(start: Start, asked: AdviceRequest, said: list[str], folds: int | N
 
 
 def _label_costs(
-    keys: Mapping[str, LabelKeys], sources: Mapping[str, Path], asked: AdviceRequest
+    place: str, keys: Mapping[str, LabelKeys], sources: Mapping[str, Path], asked: AdviceRequest
 ) -> LabelPrices | None:
+    for method in asked.label_costs or ():
+        if method not in keys:
+            raise SpecError(
+                f"--label-cost {method}: {place} has no such label method: there are {', '.join(keys)}."
+                f"{nearest(method, keys)}"
+            )
     if asked.label_costs:
         return LabelPrices(asked.label_costs, asked.unit or "units")
     costs = {name: cost for name, own in keys.items() if (cost := measured(own, sources)) is not None}
@@ -231,20 +265,23 @@ def _label_costs(
 def _advice(
     source: str, data: DataSurvey, told: Mapping[str, list[str]], plan: Plan | None, costs: LabelPrices | None
 ) -> DatasetAdvice:
-    labels: dict[str, int] = {}
-    if plan is not None:
-        used = max((labels_used(cell) for cell in plan.cells()), key=lambda numbers: sum(numbers.values()))
-        labels = {method: used[method] for method in sorted(used, key=lambda method: method != data.target)}
-    cost = None
-    if costs is not None and labels and labels.keys() <= costs.numbers.keys():
-        cost = sum(costs.numbers[method] * number for method, number in labels.items())
+    cells = [] if plan is None else [labels_used(cell) for cell in plan.cells()]
+    numbers = {} if costs is None else costs.numbers
+    methods = dict.fromkeys(method for used in cells for method in used)
+    absent = tuple(method for method in methods if method not in numbers)
+
+    def price(used: Mapping[str, int]) -> float:
+        return sum((1 if absent else numbers[method]) * number for method, number in used.items())
+
+    used = max(cells, key=price, default={})
     return DatasetAdvice(
         source=source,
         data=data,
         sentences=told,
         spec=None if plan is None else plan.spec.document.path,
         estimate=None if plan is None else estimate([plan], EstimateOptions()),
-        labels=labels,
-        label_cost=cost,
+        labels={method: used[method] for method in sorted(used, key=lambda method: method != data.target)},
+        label_cost=price(used) if used and not absent else None,
         unit=costs.unit if costs else "",
+        without_cost=absent,
     )

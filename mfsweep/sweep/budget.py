@@ -24,6 +24,8 @@ from mfsweep.sweep import facts
 from mfsweep.sweep.unpaid import unpaid
 
 LARGEST_REACH = 1000.0
+MOST = 1e15
+"""Of any unit, that a user may name: sums of such costs are still numbers."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +159,13 @@ def _written(value: float | str) -> str:
 
 
 def _check(options: BudgetOptions) -> None:
-    asked = [("--budget", options.budget, math.ulp(0.0), math.inf, "a number above 0")]
-    asked += [("--hour", options.hour, 0.0, math.inf, "a number from 0 on")]
+    above, up_to = f"a number above 0, at most {MOST:g}", f"a number from 0 to {MOST:g}"
+    asked = [("--budget", options.budget, math.ulp(0.0), MOST, above)]
+    asked += [("--hour", options.hour, 0.0, MOST, up_to)]
     asked += [("--reach", options.reach, 1.0, LARGEST_REACH, f"a number from 1 to {LARGEST_REACH:g}")]
-    asked += [(f"--cost {name}", cost, 0.0, math.inf, "a number from 0 on") for name, cost in options.costs.items()]
+    asked += [(f"--cost {name}", cost, 0.0, MOST, up_to) for name, cost in options.costs.items()]
     for name, value, least, most, expected in asked:
-        if value is not None and not (least <= value <= most and math.isfinite(value)):
+        if value is not None and not least <= value <= most:
             raise FitError(f"{name}: expected {expected}, got {value:g}")
 
 

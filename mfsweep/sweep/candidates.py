@@ -103,7 +103,7 @@ def ground(wanted: PoolRequest, store: StoreFolder, folder: StageFolder, plan: P
     view = open_view(files, data)
     structures = _with(opened, wanted.method, keys)
     labelled = np.zeros(len(structures.sizes), np.bool_) if keys is None else structures.usable(wanted.method)
-    there = _there(view, folder, _learned(store, record, wanted.method, view))
+    there = _there(view, _tests(store, record), _learned(store, record, wanted.method, view))
     hashes = structure_hashes(structures)
     more: tuple[StructureSubset, ...] = ()
     if len(view.hashes) != len(hashes) or (view.hashes != hashes).any():
@@ -212,11 +212,9 @@ class _Parts(NamedTuple):
     """With labels of the method that the stage or its ancestors trained on."""
 
 
-def _there(view: DataView, folder: StageFolder, learned: Indices) -> _Parts:
-    """Return the parts of the stage's own data."""
+def _there(view: DataView, tests: set[str], learned: Indices) -> _Parts:
+    """Return the parts of the stage's own data; `tests` are the subsets that are test ones."""
     partition, count = view.partition, len(view.structures.sizes)
-    scored = [own.evaluation for _, own in folder.every_evaluation()]
-    tests = {TEST_SUBSET, *(own["subset"] for own in scored if own["part"] == "test")}
     tested, held, inside, seen = (np.zeros(count, np.bool_) for _ in range(4))
     for name, members in partition.train.items():
         held[partition.validation[name]] = True
@@ -229,6 +227,22 @@ def _there(view: DataView, folder: StageFolder, learned: Indices) -> _Parts:
         tested = np.isin(groups, np.unique(groups[tested]))
     seen[learned] = True
     return _Parts(tested, held, inside, seen)
+
+
+def _tests(store: StoreFolder, record: Record) -> set[str]:
+    """Return the subsets on which the stage is tested, or one that starts from it, however far down."""
+    children: dict[str, list[Record]] = {}
+    for folder in store.stages():
+        if (own := folder.record()) is not None and own.parent is not None:
+            children.setdefault(own.parent, []).append(own)
+    found, left = {TEST_SUBSET}, [record]
+    while left:
+        own = left.pop()
+        left += children.get(own.key, ())
+        if own.training["data"]["splits"] == record.training["data"]["splits"]:
+            scored = (one.evaluation for _, one in store.stage(own.key).every_evaluation())
+            found |= {one["subset"] for one in scored if one["part"] == "test"}
+    return found
 
 
 def _elsewhere(view: DataView, there: _Parts, structures: Structures, hashes: NDArray[np.uint64]) -> _Parts:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from mfsweep.analysis.budget.costs import Prices
 from mfsweep.analysis.comparison.compare import Comparison, LabelPrices
 from mfsweep.analysis.comparison.compare import compare as side_by_side
 from mfsweep.analysis.comparison.settings import SWEEP, StrategyCell
@@ -44,7 +45,8 @@ def compare(
         unit: as of `Sweep.compare`.
 
     Raises:
-        FitError: nothing is trained yet, there is one strategy only, no two can be compared, or a name is unknown.
+        FitError: nothing is trained yet, there is one strategy only, no two can be compared, a name is unknown, or the
+            costs cannot be turned into the unit.
     """
     cells = [_marked(plan, several=len(plans) > 1) for plan in plans]
     axis = _axis([one for own in cells for one in own], by)
@@ -101,13 +103,20 @@ def _metric(plan: Plan) -> str:
 def _costs(
     plans: Iterable[Plan], given: Mapping[str, float] | None, unit: str | None, used: AbstractSet[str]
 ) -> LabelPrices | None:
-    """Return the costs that are given, else those of a figure that has one for every method."""
+    """Return the costs that are given, else those of a figure that has one for every method, in the unit asked for.
+
+    Raises:
+        FitError: the figure's unit cannot be turned into it.
+    """
     if given:
         return LabelPrices(given, unit or "units")
     for plan in plans:
-        for figure in plan.figures.values():
+        for name, figure in plan.figures.items():
             if isinstance(figure, Pareto) and used <= figure.numbers.keys():
-                return LabelPrices(figure.numbers, unit or figure.unit)
+                costs = Prices(figure.numbers, figure.unit, f"figure {name!r} of the spec")
+                return LabelPrices(
+                    costs.at(unit or figure.unit, "--label-cost METHOD=COST").labels, unit or figure.unit
+                )
     return None
 
 

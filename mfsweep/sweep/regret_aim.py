@@ -10,7 +10,8 @@ from mfsweep.analysis.budget.costs import Prices
 from mfsweep.analysis.budget.decide import Decision, decide
 from mfsweep.analysis.budget.grid import DecisionGrid
 from mfsweep.analysis.budget.measured import MeasuredWays, measured
-from mfsweep.analysis.budget.rounds import LEVEL, OutOfReach, RegretSeen, next_round
+from mfsweep.analysis.budget.regret import LEVEL
+from mfsweep.analysis.budget.rounds import OutOfReach, RegretSeen, next_round
 from mfsweep.analysis.looks import Met
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.sharpen import CellChoice
@@ -24,6 +25,9 @@ from mfsweep.sweep.aims import Outcome, Step, TrainedSoFar
 from mfsweep.sweep.budget import BudgetOptions, default_error, prices_of
 from mfsweep.sweep.expected_cells import ExpectedCells
 from mfsweep.sweep.prices import StagePrices
+
+MUCH = 10.0
+"""Loss beyond which nobody needs its number."""
 
 
 class RegretAim:
@@ -98,7 +102,8 @@ class RegretAim:
         except FitError as error:
             return look, Outcome(False, f"{self._condition.text}: not to be told. {error}. {took}")
         seen, said = next_round(grid, decision, present, now.have, possible, self._condition.target)
-        look = LookRecord(cells=len(present), value=seen.expected, low=0.0, high=seen.bound, price=spent)
+        value = seen.expected if decision.tells_regret else None
+        look = LookRecord(cells=len(present), value=value, low=0.0, high=seen.bound, price=spent)
         if isinstance(said, Met | OutOfReach):
             return look, Outcome(isinstance(said, Met), f"{self._ended(said, seen, decision)} {took}")
         return look, [self._step(choice) for choice in said.choices]
@@ -113,15 +118,16 @@ class RegretAim:
 
     def standing(self, look: LookRecord) -> str | None:
         """Return the expected loss, and what it is below; None before there is a decision."""
-        if look.value is None or look.high is None:
+        if look.high is None:
             return None
-        return f"loss {look.value:.2%}, below {look.high:.2%} with {LEVEL:.1%} probability"
+        value = "too few cells to tell the expected loss" if look.value is None else f"loss {_share(look.value)}"
+        return f"{value}, {_bounded(look.high, 'below', 'with {} probability')}"
 
     def effect(self, step: Step) -> str:
         """Return the expected losses before and after."""
         if math.isinf(step.before):
             return "identify the model"
-        return f"loss {step.before:.2%} -> {step.after:.2%} expected"
+        return f"loss {_share(step.before)} -> {_share(step.after)} expected"
 
     def _grid(self, prices: StagePrices) -> DecisionGrid:
         return DecisionGrid(self._planned, self._stages, prices.of)
@@ -183,10 +189,11 @@ class RegretAim:
             )
 
     def _ended(self, said: Met | OutOfReach, seen: RegretSeen, decision: Decision) -> str:
-        loses = (
-            f"{say.buy(decision)} Against the best that this money buys that loses {seen.expected:.2%} on average, and "
-            f"less than {seen.bound:.2%} with a probability of {LEVEL:.1%}"
-        )
+        bounded = _bounded(seen.bound, "less than", "with a probability of {}")
+        lost = f"{_share(seen.expected)} on average, and {bounded}"
+        if not decision.tells_regret:
+            lost = f"{bounded} (too few cells to tell the expected loss)"
+        loses = f"{say.buy(decision)} Against the best that this money buys that loses {lost}"
         if isinstance(said, Met):
             return f"{self._condition.text}: met. {loses}, so that 95 of 100 runs which end by it lose less than asked."
         if said.exhausted:
@@ -194,6 +201,16 @@ class RegretAim:
         else:
             gives = f"all of it is expected to bring the loss below with a probability of {said.below:.0%}"
         return f"{self._condition.text}: cannot be met within this grid, {gives}. {loses}."
+
+
+def _share(loss: float) -> str:
+    return f"{loss:.2%}" if loss < MUCH else f"more than {MUCH:,.0%}"
+
+
+def _bounded(bound: float, below: str, probability: str) -> str:
+    if bound >= MUCH:
+        return f"perhaps {_share(bound)}"
+    return f"{below} {bound:.2%} {probability.format(f'{LEVEL:.1%}')}"
 
 
 def _cells_of(cells: Sequence[CellRecord]) -> dict[str, int]:

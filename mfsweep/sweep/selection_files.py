@@ -43,10 +43,9 @@ def write(selection: StructureSelection, stem: Path, *, overwrite: bool = False)
         overwrite: whether they may exist.
 
     Raises:
-        DataError: they exist, or cannot be written.
+        DataError: they exist, or cannot be written, or the stem has no name.
     """
-    files = SelectionFiles(*(stem.with_name(f"{stem.name}{ending}") for ending in ENDINGS))
-    require_free(stem, overwrite=overwrite)
+    files = require_free(stem, overwrite=overwrite)
     rows = selection.rows()
     stem.absolute().parent.mkdir(parents=True, exist_ok=True)
 
@@ -69,13 +68,17 @@ def write(selection: StructureSelection, stem: Path, *, overwrite: bool = False)
     return files
 
 
-def require_free(stem: Path, *, overwrite: bool) -> None:
-    """Refuse a stem of files that exist, before anything is computed.
+def require_free(stem: Path, *, overwrite: bool) -> SelectionFiles:
+    """Return the files of a stem; refuse those that exist, before anything is computed.
 
     Raises:
-        DataError: one of them exists.
+        DataError: one of them exists, or the stem is a folder's and has no name.
     """
-    for ending in ENDINGS:
-        path = stem.with_name(f"{stem.name}{ending}")
+    if stem.name in ("", ".."):
+        example = stem / "select"
+        raise DataError(f"--out {stem}: expected a path that ends in a name, for example {example}: {example}.csv")
+    files = SelectionFiles(*(stem.with_name(f"{stem.name}{ending}") for ending in ENDINGS))
+    for path in files:
         if path.exists() and not overwrite:
             raise DataError(f"{path} exists: give the files another name with --out, or say --overwrite")
+    return files

@@ -326,11 +326,12 @@ class Sweep:
             against: the strategy that the others are compared with. Default: direct training.
             y: path of the metric. Default: of the first fit, else the test error of the result.
             label_costs: label method -> cost of one label. Default: those of a figure of kind `pareto`.
-            unit: of the costs.
+            unit: of the costs that are given; into which those of a figure are turned.
 
         Raises:
             MfsweepError: as of `plan`.
-            FitError: nothing is trained yet, there is one strategy only, or no two can be compared.
+            FitError: nothing is trained yet, there is one strategy only, or no two can be compared; the costs of a
+                figure cannot be turned into the unit.
         """
         from mfsweep.sweep.compare import compare
 

@@ -140,9 +140,9 @@ class Until(Growing):
     def _follow(self) -> None:
         whole = self._whole.again()
         priced = prices(whole)
-        look, said = self._aim.follow(TrainedSoFar(whole.done, frozenset(self._lost), priced))
+        look, said = _followed(self._aim, self._condition, TrainedSoFar(whole.done, frozenset(self._lost), priced))
         looks = self.record.looks
-        if not looks or (looks[-1].cells, looks[-1].value) != (look.cells, look.value):
+        if not looks or (looks[-1].cells, looks[-1].value, looks[-1].high) != (look.cells, look.value, look.high):
             looks = [*looks, look]
         if isinstance(said, Outcome):
             self._keep(looks=looks, outcome=said.said, met=said.met)
@@ -174,10 +174,21 @@ def foreseen(plan: Plan, ending: RunEnding) -> list[str]:
     """Return what a run until a condition would begin with, and what it is expected to come to, in lines."""
     aim, priced = aim_of(plan, ending), prices(plan)
     now = TrainedSoFar(plan.done, frozenset(), priced)
-    look, said = aim.follow(now)
+    look, said = _followed(aim, ending.condition, now)
     if isinstance(said, Outcome):
         return [said.said]
     return [*_lines(plan, aim, f"round 1 until {ending.condition.text}", look, said, priced), aim.expect(now)]
+
+
+def _followed(aim: RunAim, condition: Condition, now: TrainedSoFar) -> tuple[LookRecord, list[Step] | Outcome]:
+    """Return what an aim says, or that it ends where that is neither an end nor anything to train."""
+    look, said = aim.follow(now)
+    if said:
+        return look, said
+    return look, Outcome(
+        False,
+        f"{condition.text}: not met, and no cell that is left is expected to bring it nearer.",
+    )
 
 
 def _lines(

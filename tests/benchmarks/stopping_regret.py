@@ -27,6 +27,7 @@ from decided import decided, grid_of, run
 from mfsweep.analysis.budget.decide import Decision
 from mfsweep.analysis.budget.foresee import Foresight
 from mfsweep.analysis.budget.measured import MeasuredWays
+from mfsweep.analysis.budget.regret import LEVEL
 from mfsweep.analysis.budget.rounds import seen
 
 DRAWS = 40
@@ -76,7 +77,7 @@ def needed(measured: MeasuredWays, budget: float, limit: float) -> float:
 
     def met(number: int) -> bool:
         decision = decided(grid, first | set(order[:number]), PRICES, budget)
-        return seen(Foresight(decision, None).now, limit).bound < limit
+        return seen(Foresight(decision, None).now, limit).below >= LEVEL
 
     if not met(len(order)):
         return math.inf

@@ -29,6 +29,12 @@ def test_it_writes_a_spec_and_a_second_run_leaves_it(advise, tmp_path):
     assert (code, "is there already" in err) == (2, True)
 
 
+def test_a_method_without_a_cost_is_named(advise):
+    code, out, err = advise("own set.h5", "--label-cost", "cc=2")
+    assert code == 0, err
+    assert "no cost of a dft label is known (--label-cost METHOD=COST)" in out
+
+
 def test_json_has_everything(advise, tmp_path):
     code, out, err = advise("own set.h5", "--json", "-o", "first.yaml", "--target", "dft")
     assert code == 0, err
@@ -44,6 +50,7 @@ def test_json_has_everything(advise, tmp_path):
     [
         (["nothing.h5"], "nothing.h5"),
         (["own set.h5", "--target", "ccx"], "no label method 'ccx'"),
+        (["own set.h5", "--label-cost", "c=1"], "has no such label method: there are cc, dft. Did you mean 'cc'?"),
         (["nothing.yaml"], "nothing.yaml"),
         (["nothing.yaml", "-o", "x.yaml"], "SOURCE is a spec already"),
         (["bundled:mini-anni"], "mini-ani"),

@@ -73,6 +73,7 @@ def test_the_best_stage_of_a_store_can_choose(run, tmp_path):
         (["--by", "STAGE", "--head", "ccc"], "Did you mean 'cc'?"),
         (["--by", "STAGE", "--method", "gfn2_xtb"], "every structure has gfn2_xtb labels"),
         (["--by", "STAGE", "--spec", "none.yaml"], "none.yaml"),
+        (["--by", "STAGE", "--out", "."], "--out .: expected a path that ends in a name, for example select"),
     ],
 )
 def test_a_mistake_is_a_sentence(run, args, said, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from synthetic import CC, DFT, write
 
+from mfsweep.errors import SpecError
 from mfsweep.prepare import prepare
 from mfsweep.sweep.advise import AdviceRequest, advise_file, advise_spec
 
@@ -128,3 +129,59 @@ def test_the_data_of_a_spec_are_looked_at_by_its_own_names(write_spec, tmp_path)
     assert {one.method for one in advice.data.alignments} == {"dft", "xtb"}
     assert all(math.isfinite(one.mean_abs) for one in advice.data.alignments)
     assert advice.labels == {"cc": 60, "dft": 40}
+
+
+FOLDS = (
+    ("    a: {size: 60", '    folds: 4\n    fold: "${fold}"\n    a: {size: 80'),
+    ("size: 40, needs: [cc, dft]}", "size: rest, needs: [cc, dft]}"),
+    ("axes:", "axes:\n  fold: [0, 1, 2]"),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "has", "word"),
+    [
+        ((), "The spec has one partition, which tests {} formulae: there is no interval that holds for other", ""),
+        (
+            FOLDS,
+            "The spec has 3 folds with about {} formulae tested in each. 3 folds decide",
+            "between folds by 25 %",
+        ),
+        (
+            (("axes:", "axes:\n  split_seed: [0, 1, 2, 3, 4]"),),
+            "The spec has 5 partitions with about {} formulae tested in each. 5 partitions decide",
+            "between partitions by 25 %",
+        ),
+    ],
+    ids=["one", "folds", "split seeds"],
+)
+def test_the_partitions_of_a_spec_are_called_what_they_are(write_spec, tmp_path, changes, has, word):
+    plan = prepare(write_spec(*changes), tmp_path / "store")
+    advice = advise_spec(plan, AdviceRequest())
+    view = plan.view(plan.graph.nodes[plan.graph.cells[0].keys["finetune"]])
+    tested = len(np.unique(view.structures.formula[view.partition.train["t"]]))
+    assert has.format(tested) in said(advice, "groups")
+    assert word in said(advice, "groups")
+    assert ("An axis `fold`" in said(advice, "groups")) == (not changes)
+    assert advice.as_json()["groups"]["tested"] == tested
+
+
+def test_costs_of_unknown_methods_are_refused_and_methods_without_one_are_named(advise, write_spec, tmp_path):
+    plan = prepare(write_spec(), tmp_path / "store")
+    for ask in (lambda **asked: advise_spec(plan, AdviceRequest(**asked)), advise):
+        with pytest.raises(SpecError, match=r"--label-cost dff: .* has no such label method: .* Did you mean 'dft'"):
+            ask(label_costs={"cc": 1.0, "dff": 1.0})
+    assert not (tmp_path / "first.yaml").exists(), "a mistake is said before anything is written"
+    advice = advise_spec(plan, AdviceRequest(label_costs={"cc": 1.0}))
+    assert (advice.label_cost, advice.without_cost) == (None, ("dft",))
+    assert set(advise_spec(plan, AdviceRequest()).without_cost) == {"cc", "dft"}
+
+
+def test_the_dearest_cell_is_that_by_cost_where_costs_are_known(write_spec, tmp_path):
+    mixes = "mix: {many: {dft: 80, cc: 20}, dear: {dft: 20, cc: 60}}"
+    axes = ("pretrain_size: [0, 20, 40]\n  finetune_size: [20, 60]", mixes), (", group_by: [finetune_size]", "")
+    sizes = ("${pretrain_size}", "${mix.dft}"), ("${finetune_size}", "${mix.cc}")
+    plan = prepare(write_spec(*axes, *sizes), tmp_path / "store")
+    advice = advise_spec(plan, AdviceRequest(label_costs={"cc": 10.0, "dft": 1.0}))
+    assert (advice.labels, advice.label_cost) == ({"cc": 60, "dft": 20}, 620.0)
+    assert advise_spec(plan, AdviceRequest()).labels == {"cc": 20, "dft": 80}

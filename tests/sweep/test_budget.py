@@ -14,7 +14,9 @@ from nbclient import NotebookClient
 import mfsweep
 from mfsweep.cli.main import main
 from mfsweep.errors import FitError
+from mfsweep.sweep.budget import BudgetOptions
 from mfsweep.sweep.results import analyse
+from mfsweep.sweep.until import ending_of, foreseen
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_core_hours.ipynb"
 COSTS = "figures: {cost: {kind: pareto, y: result.test.cc.energy_mae, costs: {cc: 10, dft: 0.1}}}\nresources:"
@@ -29,14 +31,16 @@ def error(node):
 
 
 WRONG = [
-    ({"budget": float("nan")}, "--budget: expected a number above 0, got nan"),
-    ({"budget": 0}, "--budget: expected a number above 0, got 0"),
+    ({"budget": float("nan")}, r"--budget: expected a number above 0, at most 1e\+15, got nan"),
+    ({"budget": 0}, "--budget: expected a number above 0, .* got 0"),
+    ({"budget": 1e308}, r"--budget: expected a number above 0, at most 1e\+15, got 1e\+308"),
     ({"reach": 0.5}, "--reach: expected a number from 1 to 1000, got 0.5"),
     ({"reach": 1e9}, "--reach: expected a number from 1 to 1000"),
-    ({"budget": float("inf")}, "--budget: expected a number above 0, got inf"),
+    ({"budget": float("inf")}, "--budget: expected a number above 0, .* got inf"),
     ({"costs": {"cc": 0, "dft": 0}, "hour": 0}, "every label and all training cost nothing"),
-    ({"hour": -1}, "--hour: expected a number from 0 on"),
-    ({"costs": {"cc": -1}}, "--cost cc: expected a number from 0 on"),
+    ({"hour": -1}, r"--hour: expected a number from 0 to 1e\+15, got -1"),
+    ({"costs": {"cc": -1}}, "--cost cc: expected a number from 0 to "),
+    ({"costs": {"cc": 1e300}}, "--cost cc: expected a number from 0 to "),
     ({"costs": {"ccc": 1}}, r"--cost ccc: no label method of the spec \(cc, dft, xtb\).*Did you mean 'cc'"),
     ({"unit": "EUR"}, "--unit EUR: the costs of labels are in core-seconds"),
     ({"unit": "EUR", "costs": {"cc": 1}}, r"no cost of a dft label is known \(there are cc\)"),
@@ -93,12 +97,34 @@ def test_what_a_user_may_get_wrong_is_a_sentence(swept):
             sweep.budget(**options)
 
 
+def test_the_largest_budget_is_answered(swept):
+    decision = swept(("resources:", COSTS)).budget(1e15).decision
+    assert decision.front[-1].cost <= 1e16
+    assert decision.regret >= 0
+
+
 def test_without_costs_it_is_said_how_to_give_them(swept):
     sweep = swept()
     with pytest.raises(FitError, match="no cost of a label is known: --cost METHOD=NUMBER for cc, dft"):
         sweep.budget(10)
     advice = analyse(sweep.plan()).analysis.advice
     assert advice.startswith("no cost of a label is known: `costs:` in a figure of kind pareto")
+
+
+def test_a_sweep_that_trains_on_no_label_of_its_target_says_so(swept):
+    sweep = swept(
+        ("[0, 20, 40, 80]", "[20, 40, 80]"),
+        ("result: finetune", "result: pretrain"),
+        ("evaluate: [{labels: cc, subset: t}]", "evaluate: [{labels: cc, subset: t, head: dft}]"),
+        ("result.test.cc.energy_mae", "result.test.cc@dft.energy_mae"),
+        ("resources:", COSTS.replace("test.cc.", "test.cc@dft.")),
+    )
+    said = "no cell trains on cc labels, which result.test.cc@dft.energy_mae is an error of"
+    with pytest.raises(FitError, match=said):
+        sweep.budget(1000)
+    with pytest.raises(FitError, match=said):
+        foreseen(sweep.plan(), ending_of("budget.regret < 5 %", [sweep.plan()], BudgetOptions(budget=1000)))
+    assert analyse(sweep.plan()).analysis.advice.startswith(said)
 
 
 def test_the_report_begins_with_the_decision(swept, tmp_path):

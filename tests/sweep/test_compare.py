@@ -100,6 +100,24 @@ def test_costs_of_labels_make_another_table(plan):
         compare([plan], label_costs={"cc": 10})
 
 
+def test_costs_of_a_figure_are_turned_into_the_unit_that_is_asked_for(tmp_path):
+    figure = "figures: {cost: {kind: pareto, y: result.test.cc.energy_mae, costs: {cc: 3600, dft: 360}}}\nresources:"
+    plan = strategies.trained(tmp_path, ("resources:", figure))
+
+    def budgets(unit):
+        found = [block.budget.split(" ") for block, _ in rows(compare([plan], unit=unit), "label cost")]
+        assert {words[1] for words in found} == {unit or "core-seconds"}
+        return [float(words[0].replace(",", "")) for words in found]
+
+    assert budgets(None)
+    assert budgets("core-hours") == pytest.approx([seconds / 3600 for seconds in budgets(None)], rel=2e-3)
+    said = (
+        r"--unit EUR: the costs of labels are in core-seconds \(figure 'cost' of the spec\).*--label-cost METHOD=COST"
+    )
+    with pytest.raises(FitError, match=said):
+        compare([plan], unit="EUR")
+
+
 def test_two_specs_of_equal_trainings_say_what_one_does(tmp_path, plan, comparison):
     other = strategies.written(tmp_path, ("name: strategies", "name: again"), name="again.yaml")
     told = compare([plan, prepare(other, plan.store.root)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from mfsweep.data.view import open_view
 from mfsweep.errors import DataError, StoreError
 from mfsweep.files import sha256
 from mfsweep.prepare import prepare
+from mfsweep.records import EvaluationRecord
 from mfsweep.store import StoreFolder
 from mfsweep.sweep.candidates import PoolRequest, data_of
 from mfsweep.sweep.select import HOWS, SelectionRequest, select
@@ -91,6 +93,36 @@ def test_test_and_validation_structures_and_what_is_known_are_never_chosen(train
     assert not np.isin(chosen, view.partition.train["a"][:20]).any(), "the stage trained on these"
 
 
+def test_structures_on_which_a_stage_that_starts_from_it_is_tested_are_never_chosen(mini, tmp_path):
+    made, parent = StoreFolder(tmp_path / "store"), stage("two heads")
+    made.prepare()
+    shutil.copytree(parent.path, made.stage(parent.key).path)
+    of_b = view_of(mini).partition.train["b"]
+    asked = request(count=200, among=True)
+    assert np.isin(select(asked, made).indices, of_b).any()
+    # Two fine-tunings, one from the other; the last is scored on what the first one of all pre-trains on.
+    for key, before in (("b" * 20, parent.key), ("c" * 20, "b" * 20)):
+        record = json.loads(parent.record_path.read_text()) | {"key": key, "parent": before}
+        record["training"]["parent"] = before
+        made.stage(key).path.mkdir()
+        made.stage(key).record_path.write_text(json.dumps(record))
+    made.stage("c" * 20).evaluations.mkdir()
+    made.stage("c" * 20).write_evaluation(
+        EvaluationRecord(
+            name="test.cc",
+            evaluation={"labels": "cc", "subset": "b", "part": "test"},
+            metrics={"energy_mae": 1.0},
+            offsets_only={},
+            structures=len(of_b),
+            predictions="none.npz",
+        )
+    )
+    left = select(request(count=1, among=True), made).ground.candidates
+    assert len(left)
+    tested = np.unique(view_of(mini).structures.formula[of_b])
+    assert not np.isin(view_of(mini).structures.formula[left], tested).any()
+
+
 def test_a_choice_is_the_same_each_time_and_models_choose_otherwise_than_chance(trained):
     chosen = {how: select(request(how), trained).indices.tolist() for how in HOWS}
     assert chosen == {how: select(request(how), trained).indices.tolist() for how in HOWS}
@@ -139,6 +171,9 @@ def test_a_choice_is_written_as_a_list_and_as_structures_that_can_be_labelled(tr
     np.testing.assert_array_equal(again.positions, read.positions)
     with pytest.raises(DataError, match=r"own\.csv exists"):
         write(found, tmp_path / "deep" / "own")
+    for folder in (".", "..", "/", "a/.."):
+        with pytest.raises(DataError, match=r"--out .*: expected a path that ends in a name, for example .*select"):
+            write(found, Path(folder), overwrite=True)
 
 
 def test_what_cannot_be_chosen_is_said(trained, tmp_path):

@@ -14,7 +14,9 @@ from mfsweep.errors import SpecError, StoreError
 from mfsweep.plan.condition import parse
 from mfsweep.plan.graph import StageGraph
 from mfsweep.prepare import prepare
+from mfsweep.records import LookRecord
 from mfsweep.sweep import results
+from mfsweep.sweep.aims import GradientAim
 from mfsweep.sweep.budget import BudgetOptions
 from mfsweep.sweep.until import RunEnding, Until, ending_of, foreseen, opened
 
@@ -181,3 +183,19 @@ def test_what_cannot_be_run_until_a_condition_is_refused(write_spec, store, plan
         ending_of(CONDITION.format(1), [one_seed])
     with pytest.raises(SpecError, match=r"got --budget, which is of `budget\.regret`, not of"):
         ending_of(CONDITION.format(1), [plan], BudgetOptions(budget=1.0))
+
+
+def test_an_aim_with_nothing_to_train_ends_the_run(plan, monkeypatch):
+    asked = []
+
+    def follow(_aim, now):
+        asked.append(now)
+        assert len(asked) < 3, "it is asked for ever"
+        return LookRecord(cells=0, price=0.0), []
+
+    monkeypatch.setattr(GradientAim, "follow", follow)
+    until, said = begin(plan, 0.2)
+    assert until.record.met is False
+    assert "no cell that is left is expected to bring it nearer" in until.record.outcome
+    assert not said
+    assert foreseen(plan, ending(plan, 0.2)) == [until.record.outcome]

@@ -18,6 +18,8 @@ from mfsweep.analysis.measured_cells import Way
 
 ROUNDING = 1e-9
 """Share of a budget by which sums of costs may be off."""
+HIGHEST = 700.0
+"""Log error at which an interval ends at the latest: beyond it there are no numbers."""
 
 
 class Design(NamedTuple):
@@ -127,7 +129,7 @@ class Catalogue:
             training=float(self.training[place]),
             error=math.exp(predicted.mean[0]),
             low=math.exp(low[0]),
-            high=math.exp(high[0]),
+            high=math.exp(min(high[0], HIGHEST)),
             beyond=beyond,
             distance=float(away.min()),
         )

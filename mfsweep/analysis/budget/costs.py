@@ -25,8 +25,12 @@ class Prices:
     """What an hour of training costs, on a core or a GPU, as the cells were trained. None: a core-hour is one in units
     of computing time, and all else is left out."""
 
-    def at(self, unit: str) -> Prices:
+    def at(self, unit: str, option: str = "--cost METHOD=NUMBER") -> Prices:
         """Return the same costs in another unit.
+
+        Args:
+            unit: to be had.
+            option: of the command, by which costs in that unit are given.
 
         Raises:
             FitError: one of both is no computing time.
@@ -37,7 +41,7 @@ class Prices:
             known = ", ".join(dict.fromkeys([self.unit, *CORE_TIME]))
             raise FitError(
                 f"--unit {unit}: the costs of labels are in {self.unit} ({self.origin}), which no rate turns into it. "
-                f"Expected {self.unit}, or --cost METHOD=NUMBER for every method.{nearest(unit, known.split(', '))}"
+                f"Expected {self.unit}, or {option} for every method.{nearest(unit, known.split(', '))}"
             )
         factor = CORE_TIME[self.unit] / CORE_TIME[unit]
         labels = {method: factor * cost for method, cost in self.labels.items()}

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from mfsweep.analysis.budget.catalogue import ROUNDING, Catalogue, Design
 from mfsweep.analysis.budget.costs import Prices
 from mfsweep.analysis.budget.measured import MeasuredWays
-from mfsweep.analysis.budget.regret import regret
+from mfsweep.analysis.budget.regret import TELLING, expected, losses, truths
 from mfsweep.analysis.error_forms import choose
+from mfsweep.analysis.error_model import Floats
 from mfsweep.analysis.measured_cells import Way
 from mfsweep.errors import FitError
 from mfsweep.quantities import count
@@ -30,6 +31,8 @@ LADDER = 10.0 ** (np.arange(1, 21) / 10)
 """Factors of a price that are tried for another answer: up to 100."""
 COMPARED = 4000
 """Designs that the regret is taken over, at most."""
+CHUNK = 2000
+"""Designs whose intervals are taken at a time."""
 
 
 class PriceChange(NamedTuple):
@@ -98,11 +101,25 @@ class Decision:
         catalogue = self.catalogue
         return catalogue.best(self.budget, among=catalogue.way != catalogue.way[self.place])
 
-    @cached_property
+    @property
     def regret(self) -> float:
-        """Return the expected error of the best one over that of the truly best, less 1."""
+        """Return the expected error of the best one over that of the truly best, less 1 (`regret.expected`)."""
+        return expected(self._losses)
+
+    @property
+    def median_loss(self) -> float:
+        """Return the loss that is as likely exceeded as not."""
+        return float(np.median(self._losses))
+
+    @property
+    def tells_regret(self) -> bool:
+        """Return whether there are degrees of freedom enough to tell the expected loss."""
+        return self.catalogue.model.fitted.freedom >= TELLING
+
+    @cached_property
+    def _losses(self) -> Floats:
         places, chosen = self.compared
-        return regret(self.catalogue, places, chosen)
+        return losses(truths(self.catalogue, places).errors, chosen)
 
     @cached_property
     def compared(self) -> tuple[NDArray[np.int64], int]:
@@ -169,15 +186,16 @@ class Decision:
         Args:
             error: the target, in the unit of the errors.
         """
-        catalogue = self.catalogue
-        below = np.flatnonzero(catalogue.mean <= math.log(error) + ROUNDING)
+        catalogue, highest = self.catalogue, math.log(error) + ROUNDING
+        below = np.flatnonzero(catalogue.mean <= highest)
         if not len(below):
             return None, None
-        # Only a design that no cheaper one betters can be the cheapest that is surely below.
-        better = catalogue.mean <= np.minimum.accumulate(catalogue.mean)
-        candidates = below[better[below]]
-        sure = candidates[catalogue.high(candidates) <= math.log(error) + ROUNDING]
-        return catalogue.design(int(below[0])), catalogue.design(int(sure[0])) if len(sure) else None
+        for start in range(0, len(below), CHUNK):
+            some = below[start : start + CHUNK]  # the cheapest first
+            sure = some[catalogue.high(some) <= highest]
+            if len(sure):
+                return catalogue.design(int(below[0])), catalogue.design(int(sure[0]))
+        return catalogue.design(int(below[0])), None
 
     def at(self, budget: float) -> Decision:
         """Return the decision for another budget; errors as of `decide`."""

@@ -68,7 +68,8 @@ def measured(records: Records, cells: Sequence[CellRecord], path: str) -> Measur
     """Return the cells that have an error.
 
     Raises:
-        FitError: no cell has it, none of them has converged, or an error has no logarithm.
+        FitError: no cell has it, none of them has converged or trains on labels of the error's method, or an error has
+            no logarithm.
     """
     found = outcomes(records, cells, path)
     if not found:
@@ -83,11 +84,14 @@ def measured(records: Records, cells: Sequence[CellRecord], path: str) -> Measur
         raise FitError(
             f"none of {count(len(distinct), 'cell')} has converged (docs/fairness.md#rule-10): nothing to go by"
         )
-    if bad := [one for one in kept if not one.error > 0]:
+    known = _with_target([_cell(records, one) for one in kept], path)
+    if len(known) < len(kept):
+        zero = count(len(kept) - len(known), "cell")
+        left_out.append(f"{zero} of {len(distinct)} left out: they train on no {kept[0].method} label.")
+    if bad := [one.outcome for one in known if not one.outcome.error > 0]:
         raise FitError(
             f"{path}: stage {bad[0].key} has {bad[0].error:g}, which has no logarithm: expected a number above 0"
         )
-    known = [_cell(records, one) for one in kept]
     names = _names(known)
     of_way: dict[Way, list[_Cell]] = {}
     for one in known:
@@ -103,6 +107,17 @@ def measured(records: Records, cells: Sequence[CellRecord], path: str) -> Measur
     if not of_way:
         raise FitError(" ".join(left_out))
     return _measured(records, of_way, shares, left_out)
+
+
+def _with_target(cells: Sequence[_Cell], path: str) -> list[_Cell]:
+    """Return the cells that train on labels of the error's method: without any there is no n_ft."""
+    found = [one for one in cells if one.numbers.get(one.outcome.method, 0)]
+    if not found:
+        raise FitError(
+            f"no cell trains on {cells[0].outcome.method} labels, which {path} is an error of: how it follows their "
+            "number is not to be told"
+        )
+    return found
 
 
 def _nothing(records: Records, cells: Sequence[CellRecord], path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,6 +14,12 @@ from mfsweep.analysis.error_model import Floats
 from mfsweep.analysis.measured_cells import Way
 
 DRAWS = 400
+LEVEL = 0.975
+"""Probability by which a loss lies below its bound; by how much the rarer ones are larger does not count."""
+TELLING = 4
+"""Degrees of freedom below which nothing is told of the expected loss."""
+LARGEST = math.log(1e9)
+"""Log of the ratio of errors beyond which a loss grows no more, so that all are finite."""
 
 
 class Truths(NamedTuple):
@@ -66,19 +73,23 @@ def losses(errors: Floats, chosen: int | NDArray[np.int64]) -> Floats:
         chosen: which design is taken, or (M,) which in each truth.
     """
     taken = errors[chosen, np.arange(errors.shape[1])]
-    return np.expm1(taken - errors.min(axis=0))
+    return np.expm1(np.minimum(taken - errors.min(axis=0), LARGEST))
 
 
-def regret(catalogue: Catalogue, places: NDArray[np.int64], chosen: int, *, draws: int = DRAWS, seed: int = 0) -> float:
-    """Return the expected error of a design over that of the best one, less 1; arguments as of `truths`.
+def bound(losses: Floats) -> float:
+    """Return the least loss that LEVEL of all (M,) do not exceed: it is below a limit when LEVEL of them are."""
+    return float(np.quantile(losses, LEVEL, method="inverted_cdf"))
 
-    Truths are drawn as the model leaves them possible. In each another design is the best.
+
+def expected(losses: Floats, most: float | None = None) -> float:
+    """Return the expected loss, each counted as at most the bound.
+
+    The exponential of Student's t has no mean, whatever its degrees of freedom: the average of draws would be that of
+    the one or two largest, and another with more draws or another seed. With the bound for all that is beyond it
+    (winsorised) it is finite and steady. Losses that are compared take one bound for all.
 
     Args:
-        catalogue: of designs.
-        places: (D,) those that the money buys.
-        chosen: which of them is taken.
-        draws: of truths.
-        seed: of the draws.
+        losses: (M,).
+        most: the bound; default: their own.
     """
-    return float(losses(truths(catalogue, places, draws=draws, seed=seed).errors, chosen).mean())
+    return float(np.minimum(losses, bound(losses) if most is None else most).mean())

@@ -20,12 +20,11 @@ from scipy import stats
 from mfsweep.analysis.budget.decide import Decision
 from mfsweep.analysis.budget.foresee import Foresight
 from mfsweep.analysis.budget.grid import DecisionGrid
+from mfsweep.analysis.budget.regret import LEVEL, bound, expected
 from mfsweep.analysis.error_model import Floats
 from mfsweep.analysis.looks import Met, Round
 from mfsweep.analysis.sharpen import CellChoice
 
-LEVEL = 0.975
-"""Probability by which a look has to have the loss below the limit."""
 SURE = 0.95
 """How sure it has to be, of the spread, that the whole grid would not suffice."""
 
@@ -34,7 +33,7 @@ class RegretSeen(NamedTuple):
     """What a look has seen of a decision."""
 
     expected: float
-    """Mean loss, a share of the error."""
+    """Expected loss, a share of the error (`regret.expected`)."""
     bound: float
     """The loss is below it with a probability of LEVEL."""
     below: float
@@ -52,7 +51,7 @@ class OutOfReach(NamedTuple):
 
 def seen(losses: Floats, limit: float) -> RegretSeen:
     """Return what losses (M,) say of a limit."""
-    return RegretSeen(float(losses.mean()), float(np.quantile(losses, LEVEL)), float((losses < limit).mean()))
+    return RegretSeen(expected(losses), bound(losses), float((losses < limit).mean()))
 
 
 def next_round(
@@ -77,7 +76,7 @@ def next_round(
     cells = grid.only(set(free)) if free else None
     foresight = Foresight(decision, cells)
     look = seen(foresight.now, limit)
-    if look.bound < limit:
+    if look.below >= LEVEL:
         return look, Met()
     if not free:
         return look, OutOfReach(look.below, exhausted=True)
@@ -103,14 +102,14 @@ def _choices(
     """
     place = {slot: number for number, slot in enumerate(free)}
     made: list[CellChoice] = []
-    most, spent, at = grid.price(present), 0.0, foresight.now
+    most, spent, at, beyond = grid.price(present), 0.0, foresight.now, bound(foresight.now)
     while seen(at, limit).below < LEVEL:
         mine = {slot for choice in made for slot in choice.slots}
         paid = have | grid.stages(mine)
         found: list[tuple[float, CellChoice, Floats]] = []
         for more in grid.options(present | mine, possible):
             after = foresight.after([place[slot] for slot in (*mine, *more)])
-            choice = CellChoice(more, float(at.mean()), float(after.mean()), grid.price(more, paid))
+            choice = CellChoice(more, expected(at, beyond), expected(after, beyond), grid.price(more, paid))
             found.append((_worth(choice), choice, after))
         if not found:
             break

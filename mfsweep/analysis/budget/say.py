@@ -9,6 +9,7 @@ from mfsweep.analysis.budget.against import EarlierDecision
 from mfsweep.analysis.budget.catalogue import Design
 from mfsweep.analysis.budget.costs import CORE_TIME
 from mfsweep.analysis.budget.decide import MORE, Decision, TrainedSetting
+from mfsweep.analysis.budget.regret import TELLING
 from mfsweep.analysis.budget.targets import Aim
 from mfsweep.analysis.figures import metric_label
 from mfsweep.analysis.measured_cells import Way
@@ -36,7 +37,14 @@ def sure(decision: Decision, earlier: EarlierDecision | None = None) -> list[str
         word = "beats" if decision.probability >= SURE else "is ahead of"
         chance = "more than 0.99" if decision.probability > 0.99 else f"{decision.probability:.2f}"
         found.append(f"It {word} the runner-up ({gives}) with a probability of {chance}.")
-    found.append(f"Expected loss against the best that this money buys: {decision.regret:.1%} of the error.")
+    if decision.tells_regret:
+        found.append(f"Expected loss against the best that this money buys: {decision.regret:,.1%} of the error.")
+    else:
+        freedom = count(decision.catalogue.model.fitted.freedom, "degree")
+        found.append(
+            f"Too few cells to tell the expected loss against the best that this money buys ({freedom} of freedom, "
+            f"{TELLING} are needed): it is as likely as not below {decision.median_loss:,.1%} of the error."
+        )
     if (trained := decision.best_trained) is not None:
         found.append(f"The best trained setting within the budget is {_trained(trained, decision)}.")
     else:
@@ -161,7 +169,8 @@ def as_json(decision: Decision, found: Sequence[Aim]) -> dict[str, Any]:
         "recommended": _plain(decision.best),
         "runner_up": None if decision.runner_up is None else _plain(decision.runner_up),
         "probability_to_beat_runner_up": decision.probability,
-        "regret": decision.regret,
+        "regret": decision.regret if decision.tells_regret else None,
+        "median_loss": decision.median_loss,
         "best_trained": None if (best := decision.best_trained) is None else _plain(best),
         "ten_times": _plain(decision.more),
         "front": [_plain(one) for one in decision.front],
@@ -182,6 +191,7 @@ def as_json(decision: Decision, found: Sequence[Aim]) -> dict[str, Any]:
             "form": chosen.model.form,
             "hidden_size_error": {one.form: one.error if one.hidden else None for one in chosen.scores},
             "cells": len(decision.measured.cells.error),
+            "degrees_of_freedom": chosen.model.fitted.freedom,
             "replicates": decision.measured.cells.replicates,
         },
         "costs": {method: decision.prices.of_labels(method) for method in _methods(decision)},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -24,6 +23,12 @@ LONG_NAME = 24
 """Letters of a name beyond which a column's head leaves it out: it is that of the first row."""
 SMALLEST = 1e-4
 """p-value below which only that is said."""
+_IN_LATEX = str.maketrans(
+    {letter: f"\\{letter}" for letter in "&%$#_{}"}
+    | {letter: f"${letter}$" for letter in "<>|"}
+    | {"\\": "\\textbackslash{}", "^": "\\textasciicircum{}", "~": "\\textasciitilde{}", "Å": "\\AA{}"}
+)
+"""Letter -> how it is written in LaTeX text, in any font encoding."""
 
 
 def written(blocks: Sequence[ComparedBlock], form: TableFormat, unit: str, *, is_gpu: bool) -> str:
@@ -160,4 +165,4 @@ def _latex(blocks: Sequence[ComparedBlock], unit: str, *, is_gpu: bool) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([&%$#_{}])", r"\\\1", text).replace("~", "\\textasciitilde{}").replace("Å", "\\AA{}")
+    return text.translate(_IN_LATEX)

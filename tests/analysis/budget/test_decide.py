@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from planted_errors import PRICES, cells, log_error, study
 from mfsweep.analysis.budget import say
 from mfsweep.analysis.budget.costs import Prices
 from mfsweep.analysis.budget.decide import decide
+from mfsweep.analysis.budget.regret import TELLING
 from mfsweep.analysis.budget.targets import Target, aim
 from mfsweep.errors import FitError
 
@@ -78,18 +80,32 @@ def test_a_price_at_which_the_answer_changes_does_change_it():
         assert change.way != DECIDED.best.way
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.floats(0.3, 3.0))
-def test_nothing_cheaper_reaches_a_target(share):
-    value = share * DECIDED.best.error
-    even, sure = DECIDED.cheapest(value)
-    catalogue = DECIDED.catalogue
-    if even is None:
-        assert np.exp(catalogue.mean.min()) > value
-        return
-    assert even.error <= value * (1 + 1e-9)
-    assert np.exp(catalogue.mean[catalogue.cost < even.cost * (1 - 1e-9)]).min(initial=np.inf) > value * (1 - 1e-9)
-    assert sure is None or (sure.high <= value * (1 + 1e-9) and sure.cost >= even.cost)
+@pytest.fixture(scope="module")
+def decisions():
+    """Give decisions by grids that leave much or little open, each with the upper ends of all intervals."""
+    grids = (
+        {},
+        {"n_pre": (60, 600), "n_ft": (60, 240, 900)},
+        {"methods": ("dft",), "n_pre": (60, 600), "n_ft": (60, 240), "replicates": 1},
+        {"n_pre": (60, 600), "n_ft": (60, 240)},
+    )
+    made = [decide(study(cells(noise=0.05, seed=seed, **grid)), PRICES) for seed, grid in enumerate(grids)]
+    return [(one, one.catalogue.high(np.arange(len(one.catalogue.mean)))) for one in made]
+
+
+@given(data=st.data())
+def test_the_cheapest_of_all_designs_that_reach_a_target_are_found(decisions, data):
+    decision, high = data.draw(st.sampled_from(decisions))
+    catalogue = decision.catalogue
+    among = data.draw(st.sampled_from([catalogue.mean, high]))
+    low, most = float(among.min()), float(np.quantile(among, 0.5))
+    target = np.exp(low + data.draw(st.floats(-0.05, 1.0)) * (most - low))
+    for found, ends in zip(decision.cheapest(target), (catalogue.mean, high), strict=True):
+        reach = np.exp(ends) <= target * (1 + 1e-9)
+        assert (found is None) == (not reach.any())
+        if found is not None:
+            assert found.cost == catalogue.cost[reach].min()
+            assert (found.error if ends is catalogue.mean else found.high) <= target * (1 + 1e-8)
 
 
 def test_sizes_beyond_those_that_were_trained_are_told_with_their_distance():
@@ -160,9 +176,22 @@ def test_training_without_a_price_is_left_out_and_said():
     assert counted.best.training == pytest.approx(0.1)
 
 
-def test_everything_is_plain_data():
-    import json
+@settings(max_examples=10)
+@given(st.integers(0, 1000), st.sampled_from([("dft",), ("dft", "xtb")]))
+def test_with_few_degrees_of_freedom_no_expected_loss_is_told(seed, methods):
+    few = cells(methods, n_pre=(60, 600), n_ft=(60, 240), replicates=1, noise=0.5, seed=seed)
+    decision = decide(study(few), PRICES, 3000.0)
+    assert decision.catalogue.model.fitted.freedom < TELLING
+    (said,) = (text for text in say.sure(decision) if "xpected loss" in text)
+    assert said.startswith("Too few cells to tell the expected loss")
+    assert said.endswith(f"as likely as not below {decision.median_loss:,.1%} of the error.")
+    found = say.as_json(decision, [])
+    json.dumps(found, allow_nan=False)
+    assert found["regret"] is None
+    assert np.isfinite(decision.regret)
 
+
+def test_everything_is_plain_data():
     found = say.as_json(DECIDED, [aim(DECIDED, Target.parse("cc=20meV/atom"))])
     again = json.loads(json.dumps(found, allow_nan=False))
     assert again["recommended"]["labels"] == DECIDED.best.labels

@@ -79,6 +79,28 @@ def test_methods_in_varying_proportion_are_left_out(world):
     ]
 
 
+def without_target(world, size, error):
+    """Add a cell that is trained on dft alone and tested on cc, as a head for dft predicts it."""
+    key = world.stage([("dft", "b", size)])
+    world.evaluate(key, "cc", {"energy_mae": error}, head="dft", own=True)
+    own = {"pretrain": [("dft", ["dft"], "b", 0, size)]}
+    world.cell({"pretrain_size": size}, {"pretrain": key}, {"pretrain": {"dft": size}}, result="pretrain", sets=own)
+
+
+def test_cells_without_a_label_of_the_target_are_left_out_and_said(world):
+    for size, error in ((50, 40.0), (200, 0.0)):
+        without_target(world, size, error)
+    with pytest.raises(FitError, match=f"no cell trains on cc labels, which {Y} is an error of"):
+        read(world)
+    world.grid({"dft": 1.2}, capped=(25,))
+    found = read(world)
+    assert set(found.cells.members) == {Way(DIRECT, ""), Way("pre-training", "dft")}
+    assert found.left_out == [
+        "2 cells of 12 left out: not converged (docs/fairness.md#rule-10).",
+        "2 cells of 12 left out: they train on no cc label.",
+    ]
+
+
 def test_what_is_not_measured_is_said(world):
     with pytest.raises(FitError, match="none of 0 cells is trained yet: `mfsweep run`"):
         read(world)

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_errors import PRICES, cells, log_error, study
 
+from mfsweep.analysis.budget import rounds
 from mfsweep.analysis.budget.decide import Decision
 from mfsweep.analysis.budget.foresee import Foresight
-from mfsweep.analysis.budget.rounds import LEVEL, next_round, seen
+from mfsweep.analysis.budget.regret import LEVEL
+from mfsweep.analysis.budget.rounds import next_round, seen
 from mfsweep.analysis.error_model import alike, sharing
 from mfsweep.analysis.looks import Met, Round
 
@@ -118,6 +120,29 @@ def test_what_is_trained_ends_by_a_look_alone():
     _, said = next_round(SLOTS, decision, EVERY, SLOTS.stages(EVERY), EVERY, look.bound / 2)
     assert said.exhausted
     assert said.below < LEVEL
+
+
+@pytest.mark.parametrize("below", [974, 975, 976])
+def test_a_look_ends_the_run_or_leads_to_cells_also_at_the_edge(monkeypatch, below):
+    class OfLosses:
+        """A foresight of 1,000 losses, as many below the limit as it is told."""
+
+        def __init__(self, *_args, **_options):
+            self.now = np.concatenate([np.full(below, 0.01), np.full(1000 - below, 0.9)])
+
+        def after(self, _slots):
+            return np.full(1000, 0.001)
+
+    monkeypatch.setattr(rounds, "Foresight", OfLosses)
+    decision = decided(SLOTS, FIRST, PRICES, BUDGET)
+    look, said = next_round(SLOTS, decision, FIRST, SLOTS.stages(FIRST), EVERY, 0.02)
+    if below < 1000 * LEVEL:
+        assert isinstance(said, Round)
+        assert said.choices
+        assert look.bound >= 0.02
+    else:
+        assert isinstance(said, Met)
+        assert look.bound < 0.02
 
 
 def test_decisions_at_which_runs_end_lose_less_than_the_limit():

@@ -41,6 +41,18 @@ def test_latex_is_escaped_and_every_row_has_all_columns(blocks):
     assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == 1
 
 
+def test_in_latex_what_text_would_print_as_something_else_is_in_mathematics(blocks):
+    rows = [replace(row, claim=row.claim and replace_p(row.claim), strategy="a<b|c^2\\") for row in blocks[0].rows]
+    text = written([replace(blocks[0], rows=rows)], "latex", "meV/atom", is_gpu=False)
+    assert "$<$ 0.0001" in text
+    assert "a$<$b$|$c\\textasciicircum{}2\\textbackslash{}" in text
+    assert not re.search(r"[<>|](?!\$)", text)
+
+
+def replace_p(claim):
+    return claim.model_copy(update={"p": 1e-9, "adjusted_p": 1e-9})
+
+
 def test_markdown_tables_are_as_wide_as_their_heads(blocks):
     text = written(blocks, "markdown", "meV/atom", is_gpu=False)
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
