@@ -102,7 +102,8 @@ def packed(path: Path) -> Path:
 def pack(path: Path) -> None:
     """Compress the file of a finished stage, if that was not done yet: the new one is on disk before the old one goes.
 
-    Equal files become equal files. A reader that looks for the plain file first and then for the other finds one.
+    Equal files become equal files. A reader that looks for the plain file first and then for the other finds one. A
+    compressed one that has more stays, and the plain one goes: a run that had lost the stage may have begun it.
     """
 
     def write(temporary: Path) -> None:
@@ -114,8 +115,18 @@ def pack(path: Path) -> None:
             shutil.copyfileobj(plain, file, 1 << 20)
 
     with contextlib.suppress(FileNotFoundError):  # done, perhaps at this moment by another process
-        write_file(packed(path), write)
+        if not packed(path).exists() or _has_as_much(path):
+            write_file(packed(path), write)
     path.unlink(missing_ok=True)
+
+
+def _has_as_much(path: Path) -> bool:
+    """Return whether the plain file reaches as far as the compressed one, by as many lines."""
+    there: list[int] = []
+    with contextlib.suppress(FileNotFoundError):  # it has gone since
+        there = [entry.step for entry in map(parse, packed_lines(path)) if entry is not None]
+    plain = [entry.step for entry in entries(path)]
+    return len(plain) >= len(there) and max(plain, default=0) >= max(there, default=0)
 
 
 def packed_lines(path: Path) -> Iterator[bytes]:

@@ -108,6 +108,36 @@ def test_a_kill_while_it_is_compressed_loses_nothing(stage, tmp_path, monkeypatc
     assert not stage.exists()
 
 
+@settings(deadline=None)
+@given(
+    there=st.tuples(st.integers(1, 3), st.integers(1, 9)),
+    added=st.tuples(st.integers(1, 9), st.integers(1, 12)),
+    has_validations=st.booleans(),
+)
+def test_what_reaches_further_stays(tmp_path_factory, there, added, has_validations):
+    """A run that had lost the stage adds lines to a file that the other has compressed: they begin a new one."""
+    path = tmp_path_factory.mktemp("stage") / "metrics.jsonl"
+    lines = {step: line(step, {"train.loss": 1 / step}, 1.0) for step in range(1, 13)}
+    curve = [lines[step] for step in range(there[0], there[1] + 1) for _ in range(1 + has_validations)]
+    fragment = [lines[step] for step in range(added[0], added[1] + 1)]
+    append(path, curve)
+    pack(path)
+    append(path, fragment)
+    pack(path)
+    assert not path.exists()
+    took_its_place = len(fragment) >= len(curve) and (not curve or added[1] >= there[1])
+    assert gzip.decompress(packed(path).read_bytes()).decode().splitlines() == (fragment if took_its_place else curve)
+
+
+def test_a_compressed_file_that_is_damaged_gives_way_to_the_plain_one(stage):
+    plain = stage.read_bytes()
+    pack(stage)
+    packed(stage).write_bytes(packed(stage).read_bytes()[:-1])
+    stage.write_bytes(plain)
+    pack(stage)
+    assert gzip.decompress(packed(stage).read_bytes()) == plain
+
+
 def killed(*_, **__):
     raise KeyboardInterrupt
 

@@ -29,8 +29,8 @@ def status_table(rows: Iterable[StageStatus], paces: Mapping[str, Pace] | None =
                 errors.append(beside_offsets(f"{name} {error:.1f}", error, null))
         if any(error.endswith("!") for error in errors):
             table.caption = ABOVE_OFFSETS
-        if row.reason:
-            errors.append(escape(f"{row.reason.strip().splitlines()[0]} ({row.log})"))
+        if row.note:
+            errors.append(escape(f"{row.note} ({row.log})"))
         steps = str(row.record.steps) if row.record else ""
         if (pace := (paces or {}).get(row.key)) and not row.record:
             steps = f"{pace.step} of {pace.limit}"

@@ -156,8 +156,9 @@ def prune(
 
     That is: what was set aside as damaged, the states that finished trainings went on from, what killed processes have
     left. With --keep also every stage that the specs and stages named there do not need; without it no trained stage
-    goes. What a run is at stays, and all that its spec needs. Reports and MLflow's runs stay. Do not begin a run of a
-    spec whose stages go at the same moment.
+    goes. What a run is at stays, and all that its spec needs; one of which nothing was heard for long is watched for 90
+    s, to see whether it has died. Reports and MLflow's runs stay. Do not begin a run of a spec whose stages go at the
+    same moment.
 
     \b
     Examples:  mfsweep store prune --keep first.yaml --keep quickstart
@@ -166,7 +167,14 @@ def prune(
     """  # noqa: D301
     if yes:
         writable(store)
-    pruned = open_store(store).prune(*keep, unfinished=unfinished, older_than=older_than, remove=yes)
+    beside = console(stderr=True)
+    pruned = open_store(store).prune(
+        *keep,
+        unfinished=unfinished,
+        older_than=older_than,
+        remove=yes,
+        say=lambda text: beside.print(text, soft_wrap=True, markup=False),
+    )
     if as_json:
         click.echo(json.dumps(pruned.as_json(), indent=1))
     else:

@@ -10,6 +10,7 @@ from mfsweep.spec.execution import Execution
 from mfsweep.spec.resources import Resources
 from mfsweep.spec.stage import Evaluation, Training
 from mfsweep.store import StageFolder, StoreFolder
+from mfsweep.store.lease import is_followed
 
 
 class Job(Frozen):
@@ -30,6 +31,8 @@ class Job(Frozen):
     execution: Execution = Execution()
     judged: bool = False
     """Whether a search may give it up: it then waits for a word at every validation."""
+    lease: int | None = None
+    """Number of the lease by which its trial holds the stage (store/lease.py), once it does."""
     overlay: str | None = None
     """Folder of packages that goes in front of the workers' own, for an architecture that needs one."""
 
@@ -43,6 +46,14 @@ class Job(Frozen):
         if self.folder.is_done([own.identity() for own in self.evaluations]):
             return True
         return self.judged and self.folder.pruning() is not None
+
+    def is_lost(self) -> bool:
+        """Return whether another run has taken the stage over from its trial.
+
+        Raises:
+            OSError: the system does not let us look.
+        """
+        return self.lease is not None and is_followed(self.folder.path, self.lease)
 
     @property
     def folder(self) -> StageFolder:

@@ -27,6 +27,8 @@ class StageTrial(Trial):
 
     node: str | None = None
     """Where its process runs, once it does."""
+    number: int = 1
+    """Of this one among the trials of its stage in this run."""
     _nodes: tuple[str, ...] = ()
     """Where the failures happened that count."""
 
@@ -69,16 +71,19 @@ def trial_of(
         max_failures: times Tune starts it again, where its actor died.
         before: an earlier trial of the stage in this run.
     """
-    return StageTrial(
+    number = before.number + 1 if before else 1
+    made = StageTrial(
         experiment.spec["run"],
         config=config,
-        trial_id=f"{before.trial_id}-again" if before else config["key"],  # Tune wants each once
+        trial_id=f"{config['key']}-{number}" if before else config["key"],  # Tune wants each once; its folder's name
         storage=experiment.spec["storage"],
         placement_group_factory=holds,
         max_failures=max_failures,
         trial_dirname_creator=lambda trial: trial.trial_id,
         trial_name_creator=lambda trial: trial.trial_id,
     )
+    made.number = number
+    return made
 
 
 def is_gone(node: str) -> bool:

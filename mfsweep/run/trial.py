@@ -9,8 +9,9 @@ How it can end otherwise than well:
 
     an MfsweepError             would come again: it is written to the stage's log, and the trial ends normally, undone
     a search's pruner           the trial ends at the validation that decided, undone; its checkpoint stays
-    another sweep's claim       the trial ends at once, undone; the queue holds the stage back. Likewise at a validation
-                                where another has taken the stage over, because this process was stopped for long
+    another sweep's claim       the trial ends at once, undone; the queue holds the stage back. Likewise where another
+                                has taken the stage over, because this process was stopped for long: before it writes
+                                anything more
     a node that is to go        the stage saves its state and goes on on another; no failure
     a run that is to end        the trial ends where it is, its state saved
     a full disk                 the stage waits for room and goes on from its last checkpoint
@@ -63,12 +64,13 @@ def run_stage(config: dict[str, Any]) -> None:
             if not mine or job.folder.is_done([own.identity() for own in job.evaluations]):
                 end[CLAIMED] = True
                 return
-            with _logged(job, mine):
+            with _logged(job, mine, end):
                 if job.resources.workers == 1:
                     _in_process(job, mine, config["scratch"])
                 else:
-                    perform_in_group(job, config["scratch"], begun, mine.is_lost)
-            if mine.is_lost():
+                    held = job.model_copy(update={"lease": mine.number})
+                    perform_in_group(held, config["scratch"], begun, mine.is_lost)
+            if end.get(CLAIMED) or mine.is_lost():
                 end[CLAIMED] = True
             elif is_given_up(job):
                 end[GIVEN_UP] = True
@@ -101,7 +103,7 @@ def _in_process(job: Job, mine: Holding, scratch: str) -> None:
     def loop() -> None:
         torch.set_num_threads(max(1, int(job.resources.cpus_per_worker)))
         device = "cuda" if job.resources.gpus_per_worker else "cpu"
-        perform(job, World.alone(device)._replace(is_leaving=notice.came), report)
+        perform(job, World.alone(device)._replace(is_leaving=notice.came, is_lost=mine.is_lost), report)
 
     begun()
     here = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
@@ -129,8 +131,8 @@ def _in_spite_of_full_disks(job: Job, work: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _logged(job: Job, mine: Holding) -> Iterator[None]:
-    """Write the stage's begin, end and any error to its log; an MfsweepError ends here."""
+def _logged(job: Job, mine: Holding, end: dict[str, Any]) -> Iterator[None]:
+    """Write the stage's begin, end and any error to its log; an MfsweepError ends here, and a loss, told in `end`."""
     say = job.folder.say
     job.folder.begin()
     say(f"stage {job.name} starts with {job.resources.workers} worker(s)")
@@ -140,6 +142,7 @@ def _logged(job: Job, mine: Holding) -> Iterator[None]:
         say(f"{type(error).__name__}: {error}")
         job.folder.fail(str(error))
     except TakenOver:
+        end[CLAIMED] = True
         say(TAKEN_OVER)
     except Stopped:
         say(ENDED_WITH_RUN)

@@ -13,6 +13,7 @@ from mfsweep.errors import MfsweepError
 from mfsweep.run.hung import Heart
 from mfsweep.run.job import Job
 from mfsweep.run.perform import perform
+from mfsweep.run.stage_status import CLAIMED
 from mfsweep.train.loop import Progress
 from mfsweep.train.world import World
 
@@ -45,12 +46,18 @@ def _perform(job: Job, world: World, mailbox: Any) -> None:
         ray.get(mailbox.put.remote(progress._asdict()))
         return not job.judged or bool(ray.get(mailbox.answered.remote()))
 
+    def is_lost() -> bool:
+        lost = job.is_lost()
+        if lost:  # the trial's machine may see it later than this one
+            ray.get(mailbox.put.remote({CLAIMED: True}))
+        return lost
+
     runtime = ray.get_runtime_context()
     node = runtime.get_node_id(), ray.util.get_node_ip_address()
     ray.get(mailbox.begin.remote(world.rank, node, runtime.current_actor))
     try:
         with Heart(mailbox, world.rank, job.resources.hung_after_s) as heart:
-            perform(job, world._replace(enter=heart.enter, is_leaving=heart.is_leaving), report)
+            perform(job, world._replace(enter=heart.enter, is_leaving=heart.is_leaving, is_lost=is_lost), report)
     except MfsweepError as error:
         ray.get(mailbox.end.remote(world.rank, str(error)))
         if not ray.get(mailbox.all_ended.remote(TOGETHER_SECONDS)):

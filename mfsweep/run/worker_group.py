@@ -30,6 +30,7 @@ from mfsweep.run.job import Job
 from mfsweep.run.leaving import Notice, Stopped
 from mfsweep.run.lost import Nodes, TakenOver, host_of, waiting
 from mfsweep.run.mailbox import COMPLETE, Mailbox
+from mfsweep.run.stage_status import CLAIMED
 from mfsweep.run.worker import work
 from mfsweep.spec.resources import Resources
 
@@ -85,7 +86,7 @@ class WorkerGroup:
         Args:
             job: the stage.
             begun: called in this process when all workers have begun it.
-            is_lost: whether another run has taken the stage over, which is asked at each validation.
+            is_lost: whether another run has taken the stage over, as this process sees it; asked at each validation.
 
         Raises:
             TrainingError: of a rank.
@@ -122,6 +123,8 @@ class WorkerGroup:
                 if nodes := item.get(COMPLETE):
                     self.nodes, complete = nodes, True
                     begun()
+                elif item.get(CLAIMED):
+                    raise TakenOver
                 else:
                     tune.report(item)
                     self.step = item.get("step", self.step)

@@ -7,8 +7,9 @@ each host alone; there two runs would train one stage twice. So whoever holds a 
     its content     who holds it, and a count of its heartbeats; or that it was given back
 
 A lease that was given back, or that has not changed for a while, may be followed by number N + 1. Unchanged is judged
-by the reader's own clock between two of its looks: no clock is ever compared with another host's. A holder that was
-stopped for so long finds number N + 1 when it goes on, and leaves the folder to its owner.
+by the reader's own clock between its looks: no clock is ever compared with another host's. Of the time between two of
+them little counts: while a reader could not look, the holder could perhaps not beat. A holder that was stopped for so
+long finds number N + 1 when it goes on, and leaves the folder to its owner.
 
 All that asks of where leases lie is that of several who make one number one succeeds. So they may lie in an object
 storage as well (remote/leases.py).
@@ -23,10 +24,10 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 from mfsweep.files import claimed
 from mfsweep.store.lease_place import FolderPlace, LeasePlace, Sign, boot
@@ -35,6 +36,10 @@ BEAT_SECONDS = 10.0
 """Between two heartbeats."""
 DEAD_SECONDS = 90.0
 """After so long without a change a lease is dead. Network file systems may show what is a minute old."""
+LONGEST_LOOK = 2 * BEAT_SECONDS
+"""Seconds that count between two looks, at most."""
+LOOK_SECONDS = 3.0
+"""Between two looks at leases that are watched."""
 
 
 def _place(where: Path | LeasePlace) -> LeasePlace:
@@ -55,7 +60,7 @@ class Lease:
 
     def __init__(self, where: Path | LeasePlace, number: int) -> None:
         self._place = _place(where)
-        self._number = number
+        self.number = number
         self._beats = 0
         self._name = secrets.token_hex(8)
 
@@ -68,12 +73,12 @@ class Lease:
         if self.is_lost():
             return False
         self._beats += 1
-        self._place.write(self._number, self.content(free=False))
+        self._place.write(self.number, self.content(free=False))
         return True
 
     def is_lost(self) -> bool:
         """Return whether somebody else has taken the folder over."""
-        return self._place.numbers()[-1:] != [self._number]
+        return self._place.numbers()[-1:] != [self.number]
 
     def release(self) -> None:
         """Give it back.
@@ -82,7 +87,7 @@ class Lease:
             OSError: it cannot be written.
         """
         if not self.is_lost():
-            self._place.write(self._number, self.content(free=True))
+            self._place.write(self.number, self.content(free=True))
 
     def content(self, *, free: bool) -> bytes:
         """Return what stands in the file."""
@@ -111,40 +116,82 @@ def take(where: Path | LeasePlace, sign: Sign | None, *, free: bool = False) -> 
     return lease if is_highest else None
 
 
+def is_followed(where: Path | LeasePlace, number: int) -> bool:
+    """Return whether somebody has a higher lease: who had the one of this number has lost the folder.
+
+    Also for a process of the holder's on another host, where the lease itself may not be seen yet.
+
+    Raises:
+        OSError: the system does not let us look.
+    """
+    return _place(where).numbers()[-1:] > [number]
+
+
 class Observer:
     """Tells living leases from dead ones, by looking at them again and again.
 
     Args:
         clock: seconds that only ever grow, of this process.
         patience: for which an unchanged lease is taken to live.
+        longest: seconds that count between two looks, at most.
+        sleep: lets so many seconds pass.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, patience: float = DEAD_SECONDS) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        patience: float = DEAD_SECONDS,
+        longest: float = LONGEST_LOOK,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
         self._clock = clock
         self._patience = patience
-        self._seen: dict[LeasePlace, tuple[Sign, float]] = {}
+        self._longest = longest
+        self._sleep = sleep
+        self._seen: dict[LeasePlace, tuple[Sign | None, float, float]] = {}
+        """Place -> what was seen there last, for how long it is unchanged, and when that was."""
 
     def is_held(self, where: Path | LeasePlace) -> bool:
-        """Return whether somebody holds a folder. A lease that is dead is ended, so that the next one may take it.
+        """Return whether somebody holds a folder.
+
+        A lease that is over, or dead, is ended, so that the next one may take it: on another host than this one nobody
+        could tell.
+
+        Raises:
+            OSError: the system does not let us look, or end it.
+        """
+        place = _place(where)
+        sign = read(place)  # before the lock, which its holder took first
+        if place.is_locked():
+            return True
+        if not place.is_over(sign) and self._silence(place, sign) < self._patience:
+            return True
+        if sign is not None and not sign.is_free:
+            take(place, sign, free=True)
+        self._seen.pop(place, None)
+        return False
+
+    def watch(self, places: Iterable[LeasePlace]) -> dict[LeasePlace, Sign]:
+        """Watch leases until each has changed, or is dead; return those that are dead. Nothing is written.
+
+        It takes as long as an unchanged lease is taken to live.
 
         Raises:
             OSError: the system does not let us look.
         """
-        place = _place(where)
-        if place.is_locked():
-            return True
-        sign = read(place)
-        if place.is_over(sign):
-            self._seen.pop(place, None)
-            return False
-        seen, since = self._seen.get(place, (None, 0.0))
-        if sign != seen or sign is None:
-            self._seen[place] = cast("Sign", sign), self._clock()
-            return True
-        if self._clock() - since < self._patience:
-            return True
-        take(place, sign, free=True)
-        return False
+        left = {place: sign for place in places if (sign := read(place)) is not None}
+        while left and min([self._silence(*one) for one in left.items()]) < self._patience:
+            self._sleep(LOOK_SECONDS)
+            left = {place: sign for place, sign in left.items() if read(place) == sign}
+        return left
+
+    def _silence(self, place: LeasePlace, sign: Sign | None) -> float:
+        """Return for how many seconds a lease is unchanged, after a look at it."""
+        now = self._clock()
+        before, silence, looked = self._seen.get(place, (None, 0.0, now))
+        silence = silence + min(now - looked, self._longest) if sign == before else 0.0
+        self._seen[place] = sign, silence, now
+        return silence
 
 
 class Holding:
@@ -160,6 +207,11 @@ class Holding:
 
     def __bool__(self) -> bool:
         return self._lease is not None
+
+    @property
+    def number(self) -> int | None:
+        """Return the number of the lease."""
+        return self._lease and self._lease.number
 
     def is_lost(self) -> bool:
         """Return whether somebody else has taken the folder over, as happens to one that was stopped for long."""
@@ -213,4 +265,5 @@ def is_held(folder: Path) -> bool:
         OSError: the system does not let us look.
     """
     place = FolderPlace(folder)
-    return place.is_locked() or not place.is_over(read(place))
+    sign = read(place)
+    return place.is_locked() or not place.is_over(sign)

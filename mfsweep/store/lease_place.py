@@ -106,12 +106,12 @@ class FolderPlace(NamedTuple):
 
     def content(self, number: int) -> bytes:
         """Return what stands in a lease."""
-        return self._path(number).read_bytes()
+        return self.path(number).read_bytes()
 
     def create(self, number: int, content: bytes) -> bool:
         """Make a lease; return False where it is there."""
         try:
-            handle = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            handle = os.open(self.path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
             return False
         with os.fdopen(handle, "wb") as file:
@@ -120,14 +120,14 @@ class FolderPlace(NamedTuple):
 
     def write(self, number: int, content: bytes) -> None:
         """Write a lease anew."""
-        path = self._path(number)
+        path = self.path(number)
         temporary = beside(path)
         temporary.write_bytes(content)
         temporary.replace(path)
 
     def remove(self, number: int) -> None:
         """Remove a lease."""
-        self._path(number).unlink(missing_ok=True)
+        self.path(number).unlink(missing_ok=True)
 
     def holder(self) -> dict[str, str]:
         """Return nothing more."""
@@ -144,7 +144,8 @@ class FolderPlace(NamedTuple):
         """Return whether a lease is known to be over: a holder on this machine would have the lock, if there is one."""
         return sign is None or sign.is_free or (sign.is_here and has_locks(self.folder / CLAIM))
 
-    def _path(self, number: int) -> Path:
+    def path(self, number: int) -> Path:
+        """Return the file of a lease."""
         return self.folder / f"{_NAME}{number:06d}"
 
 

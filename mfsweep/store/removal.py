@@ -10,11 +10,13 @@ import contextlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from mfsweep.files import CLAIM
+from mfsweep.store.lease import Observer, read
+from mfsweep.store.lease_place import LeasePlace, Sign
 from mfsweep.store.stage_folder import StageFolder
 from mfsweep.store.store import STAGES, StoreFolder
 from mfsweep.store.usage import BLOCK, files_below
@@ -57,6 +59,23 @@ def remove_stage(folder: StageFolder) -> bool:
         with contextlib.suppress(OSError):  # another run has begun it anew since
             folder.path.rmdir()
     return True
+
+
+def dead(leases: Mapping[str, Collection[LeasePlace]]) -> dict[str, dict[LeasePlace, Sign]]:
+    """Watch the leases on some stages; return those that are dead, of the stages that nobody else holds.
+
+    Args:
+        leases: key -> where the leases on the stage lie.
+    """
+    held: dict[str, list[LeasePlace]] = {}
+    try:
+        for key, places in leases.items():
+            if not any(place.is_locked() for place in places):
+                held[key] = [place for place in places if not place.is_over(read(place))]
+        found = Observer().watch(place for places in held.values() for place in places)
+    except OSError:  # nobody can tell
+        return {}
+    return {key: {one: found[one] for one in own} for key, own in held.items() if own and found.keys() >= set(own)}
 
 
 def leftovers(store: StoreFolder) -> Iterator[Leftover]:

@@ -21,13 +21,14 @@ from mfsweep.physics_record import PhysicsRecord
 from mfsweep.records import BestCheckpoint, EvaluationRecord, Interruption, Pruning, Record
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
-from mfsweep.store.lease import Holding, holding, is_held
+from mfsweep.store.lease import Holding, holding, is_held, read
+from mfsweep.store.lease_place import FolderPlace
 from mfsweep.usage_record import UsagePart
 
 SHARED = ".shared.json"
 """File of a working copy that names the files which the store at its URL has of a stage (remote/)."""
 ELSEWHERE = ".elsewhere"
-"""File of a working copy that says which other machine trained the stage when it was looked at last."""
+"""File of a working copy with the lease of another machine that trains the stage, since it was first seen so."""
 
 
 class StageFolder:
@@ -71,6 +72,19 @@ class StageFolder:
             OSError: the system does not let us look.
         """
         return is_held(self.path)
+
+    def silence(self) -> float | None:
+        """Return for how many seconds nothing was heard of whoever holds the stage, None where nothing tells.
+
+        It is for a person: the file system's clock may be another one. At a URL it is as long as was seen from here.
+        """
+        times = []
+        with contextlib.suppress(OSError):
+            if (sign := read(self.path)) and not sign.is_free:
+                times.append(FolderPlace(self.path).path(sign.number).stat().st_mtime)
+        with contextlib.suppress(OSError):
+            times.append((self.path / ELSEWHERE).stat().st_mtime)
+        return time.time() - max(times) if times else None
 
     def say(self, text: str) -> None:
         """Add a line to the stage's log.

@@ -88,8 +88,10 @@ class Standing:
             if parts := self.usage.get(one.key):
                 yield f"on its devices: {one.title}: {'; '.join(map(_use, parts))}"
         for one in self.stages:
+            if one.silent is not None:
+                yield f"silent: {one.title}: {one.note}. If its run has died, the next one of the spec goes on with it"
             if one.state == "failed":
-                yield f"failed: {one.title}: {(one.reason or '').strip().splitlines()[0]} ({one.log})"
+                yield f"failed: {one.title}: {one.note} ({one.log})"
 
     def _left(self) -> str:
         if self.left is None:

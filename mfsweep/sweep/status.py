@@ -10,8 +10,10 @@ from typing import Any, Literal
 from mfsweep.plan.graph import Node
 from mfsweep.prepare import Plan
 from mfsweep.prepare.pruned import pruned_points, spared
+from mfsweep.quantities import span
 from mfsweep.records import EvaluationRecord, Record
 from mfsweep.spec.axes import Value
+from mfsweep.store.lease import DEAD_SECONDS
 
 StageState = Literal["done", "trained", "failed", "pruned", "skipped", "running", "begun", "to do"]
 """`trained`: an evaluation is missing. `running`: a process is at it now; `begun`: one was. `pruned`: a search has
@@ -31,6 +33,8 @@ class StageStatus:
     log: Path
     reason: str | None = None
     """Why it failed, or was stopped."""
+    silent: float | None = None
+    """Seconds since the run that is at it was heard of; None where that is not long ago, or no run is at it."""
     record: Record | None = None
     """Once it is trained."""
     evaluations: Mapping[str, EvaluationRecord] = field(default_factory=dict)
@@ -42,6 +46,13 @@ class StageStatus:
         return " ".join([self.stage, *(f"{axis}={value}" for axis, value in self.values.items())])
 
     @property
+    def note(self) -> str:
+        """Return in a line why it failed or was stopped, or that its run is silent; of most stages nothing."""
+        if self.silent is not None:
+            return f"last heard {span(self.silent)} ago"
+        return (self.reason or "").strip().partition("\n")[0]
+
+    @property
     def metrics(self) -> Mapping[str, float]:
         """Return what its validation measured; nothing before it is trained."""
         return self.record.metrics if self.record else {}
@@ -51,6 +62,8 @@ class StageStatus:
         row: dict[str, Any] = {"key": self.key, "stage": self.stage, "values": self.values, "state": self.state}
         if self.reason:
             row |= {"reason": self.reason, "log": str(self.log)}
+        if self.silent is not None:
+            row["silent"] = round(self.silent, 1)
         if (record := self.record) is not None:
             row |= {"steps": record.steps, "stop_reason": record.stop_reason, "metrics": record.metrics}
             row |= {"selected_step": record.selected.step, "head_reasons": record.head_reasons}
@@ -75,5 +88,7 @@ def _status(plan: Plan, node: Node, *, is_needed: bool) -> StageStatus:
     state = "running" if state == "begun" and not plan.store.is_abandoned(node.key) else state
     state = "done" if is_done else "failed" if failure else state
     reason = failure or (pruning.reason if pruning else None)
+    silence = folder.silence() if state == "running" else None
+    silent = silence if silence is not None and silence > DEAD_SECONDS else None
     made = {one.name: found for one in node.evaluations if record and (found := folder.evaluation(one.identity()))}
-    return StageStatus(node.key, node.name, node.values, state, folder.log, reason, record, made)
+    return StageStatus(node.key, node.name, node.values, state, folder.log, reason, silent, record, made)

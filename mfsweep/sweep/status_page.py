@@ -47,7 +47,7 @@ def _rows(standing: Standing) -> Iterator[list[str]]:
             _busy(standing, one),
             f"{error[0]} {error[1]:.4g}" if error else "",
             one.key,
-            (one.reason or "").strip().partition("\n")[0],
+            one.note,
         ]
 
 

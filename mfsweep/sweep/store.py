@@ -321,7 +321,14 @@ class Store:
 
         return contents(self._folder, names)
 
-    def prune(self, *keep: str, unfinished: bool = False, older_than: float = 0, remove: bool = False) -> PrunedStore:
+    def prune(
+        self,
+        *keep: str,
+        unfinished: bool = False,
+        older_than: float = 0,
+        remove: bool = False,
+        say: Callable[[str], object] = lambda _: None,
+    ) -> PrunedStore:
         """Find what nobody needs; remove it if told to. What a run is at, and all that its spec needs, stays.
 
         Args:
@@ -329,10 +336,11 @@ class Store:
             unfinished: whether stages may go that were begun and are not trained.
             older_than: seconds; what was written here since stays.
             remove: whether to remove it.
+            say: told before it takes a while: a stage whose run seems to have died is watched for 90 s.
 
         Raises:
             MfsweepError: no such spec or stage, a spec is wrong or lacks its data, or the storage cannot be used.
         """
         from mfsweep.sweep.unneeded import prune
 
-        return prune(self._folder, keep, unfinished=unfinished, older_than=older_than, remove=remove)
+        return prune(self._folder, keep, unfinished=unfinished, older_than=older_than, remove=remove, say=say)

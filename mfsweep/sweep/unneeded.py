@@ -6,6 +6,7 @@ case, and so does every stage from which one starts that stays.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -19,6 +20,8 @@ from mfsweep.quantities import count
 from mfsweep.store import StoreFolder, removal
 from mfsweep.store import contents as holdings
 from mfsweep.store.contents import Contents
+from mfsweep.store.lease import DEAD_SECONDS, take
+from mfsweep.store.lease_place import FolderPlace, LeasePlace, Sign
 from mfsweep.store.remote import RemoteStore, copied_from, remote_removal
 from mfsweep.store.remote.objects import in_sentences
 from mfsweep.store.stage_folder import StageFolder
@@ -84,6 +87,7 @@ def prune(
     unfinished: bool = False,
     older_than: float = 0.0,
     remove: bool = False,
+    say: Callable[[str], object] = lambda _: None,
 ) -> PrunedStore:
     """Find what nobody needs, and remove it if told to.
 
@@ -94,6 +98,7 @@ def prune(
         unfinished: whether stages may go that were begun and are not trained.
         older_than: seconds; what was written here since stays.
         remove: whether to remove it.
+        say: told before it takes a while.
 
     Raises:
         StoreError: the store has no such spec or stage, or its storage cannot be used.
@@ -102,9 +107,9 @@ def prune(
     """
     remote = copied_from(store)
     if remote is None:
-        return _prune(_Folder(store), store, keep, unfinished, older_than, remove)
+        return _prune(_Folder(store), store, keep, unfinished, older_than, remove, say)
     with in_sentences(remote.url):
-        return _prune(_AtUrl(store, remote), store, keep, unfinished, older_than, remove)
+        return _prune(_AtUrl(store, remote), store, keep, unfinished, older_than, remove, say)
 
 
 def unneeded(found: Contents, kept: Collection[str] | None, *, unfinished: bool, before: float) -> set[str]:
@@ -144,6 +149,8 @@ class _Place(Protocol):
 
     def held(self, found: Contents) -> set[str]: ...
 
+    def leases(self, key: str) -> list[LeasePlace]: ...
+
     def leftovers(self, before: float) -> Iterator[tuple[Unneeded, Callable[[], str | None]]]:
         """Yield what is left of no stage, and what removes it, or says why it stays."""
         ...
@@ -160,6 +167,9 @@ class _Folder:
 
     def held(self, found: Contents) -> set[str]:
         return {key for key in found.stages if _is_claimed(self._store.stage(key))}
+
+    def leases(self, key: str) -> list[LeasePlace]:
+        return [FolderPlace(self._store.stage(key).path)]
 
     def leftovers(self, before: float) -> Iterator[tuple[Unneeded, Callable[[], str | None]]]:
         for one in removal.leftovers(self._store):
@@ -182,6 +192,9 @@ class _AtUrl:
     def held(self, found: Contents) -> set[str]:
         return set(remote_removal.held(self._remote)) | _Folder(self._store).held(found)
 
+    def leases(self, key: str) -> list[LeasePlace]:
+        return [self._remote.lease_place(key), *_Folder(self._store).leases(key)]
+
     def leftovers(self, before: float) -> Iterator[tuple[Unneeded, Callable[[], str | None]]]:
         del before  # the storage tells no times
         for name, size in remote_removal.set_aside(self._remote).items():
@@ -194,18 +207,33 @@ class _AtUrl:
 
 
 def _prune(
-    place: _Place, store: StoreFolder, keep: Sequence[str], unfinished: bool, older_than: float, remove: bool
+    place: _Place,
+    store: StoreFolder,
+    keep: Sequence[str],
+    unfinished: bool,
+    older_than: float,
+    remove: bool,
+    say: Callable[[str], object],
+    dead: Collection[str] | None = None,
 ) -> PrunedStore:
+    """Do what `prune` does; `dead` are the stages whose holders are known to have died, None: nobody has looked."""
     found = place.contents()
     kept = _kept(keep, store, found) if keep else None
     before = time.time() - older_than if older_than else math.inf
     wanted = unneeded(found, kept, unfinished=unfinished, before=before)
     run = {one.name for one in found.sweeps if store.sweep(one.name).is_run()}
-    going = without_what_is_in_use(found, wanted, place.held(found), run) if wanted else set[str]()
+    gone = set[str]() if dead is None or remove else set(dead)  # what is removed has no lease any more
+    held = place.held(found) - gone if wanted else set[str]()
+    going = without_what_is_in_use(found, wanted, held, run)
+    if dead is None and going != wanted and (leases := _dead(place, store, held, say)):
+        for lease, sign in [one for own in leases.values() for one in own.items()] if remove else []:
+            with contextlib.suppress(OSError):  # then it stays held, and so does its stage
+                take(lease, sign, free=True)
+        return _prune(place, store, keep, unfinished, older_than, remove, say, leases.keys())  # that took a while
     in_use = len(wanted - going)
     left = [f"{count(in_use, 'stage')} not removed: a run is at work there, or may need them"] if in_use else []
     stages = [
-        Unneeded(key, _why(found, key, kept), found.stages[key].bytes)
+        Unneeded(key, _why(found, key, kept, dead or ()), found.stages[key].bytes)
         for key in sorted(going, key=lambda key: (-len(found.above([key])), key))  # children first
     ]
     if not remove:
@@ -217,6 +245,22 @@ def _prune(
     ]
     rest = [one for one, go in place.leftovers(before) if _went(one.name, go, left)]
     return PrunedStore(gone, rest, left, removed=True)
+
+
+def _dead(
+    place: _Place, store: StoreFolder, held: Collection[str], say: Callable[[str], object]
+) -> dict[str, dict[LeasePlace, Sign]]:
+    """Return those of some held stages whose holders have died, with their leases.
+
+    The times of files may be wrong: they only tell what need not be watched.
+    """
+    silences = {key: store.stage(key).silence() for key in held}
+    silent = {key: place.leases(key) for key, one in silences.items() if one is None or one > DEAD_SECONDS}
+    if not silent:
+        return {}
+    of = f"{count(len(silent), 'stage')} of which nothing was heard for long"
+    say(f"{of}: watched for {DEAD_SECONDS:g} s, to see whether a run is at work there")
+    return removal.dead(silent)
 
 
 def _went(name: str, remove: Callable[[], str | None], left: list[str]) -> bool:
@@ -247,9 +291,9 @@ def _kept(keep: Sequence[str], store: StoreFolder, found: Contents) -> set[str]:
     return kept
 
 
-def _why(found: Contents, key: str, kept: Collection[str] | None) -> str:
+def _why(found: Contents, key: str, kept: Collection[str] | None, dead: Collection[str]) -> str:
     one = found.stages[key]
-    named = [*one.names[:1], one.state]
+    named = [*one.names[:1], "begun" if key in dead and one.state == "running" else one.state]
     return ", ".join([*named, "not trained" if kept is None or key in kept else "no kept spec needs it"])
 
 

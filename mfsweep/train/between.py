@@ -109,11 +109,13 @@ class StateWriter:
     Args:
         metrics: the metrics file.
         last: the checkpoint.
+        is_lost: whether both are another run's by now; asked in the thread, and nothing is written then.
     """
 
-    def __init__(self, metrics: Path, last: Path) -> None:
+    def __init__(self, metrics: Path, last: Path, is_lost: Callable[[], bool] = lambda: False) -> None:
         self._metrics = metrics
         self._last = last
+        self._is_lost = is_lost
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mfsweep-checkpoint")
         self._writing: Future[None] | None = None
 
@@ -156,5 +158,6 @@ class StateWriter:
             writing.result()
 
     def _write(self, lines: list[str], content: dict[str, Any]) -> None:
-        append(self._metrics, lines)
-        save_state(self._last, content)
+        if not self._is_lost():
+            append(self._metrics, lines)
+            save_state(self._last, content)

@@ -2,7 +2,8 @@
 
 At a validation everything is decided, logged and saved, in this order: metrics file, last.pt, report. Between
 validations the steps run without looking up, but for a checkpoint now and then (between.py), in the same order. So
-whenever the process is killed, what last.pt says is in the metrics file.
+whenever the process is killed, what last.pt says is in the metrics file. Who has lost the training to another run finds
+that out before either is written: by then they are the other's, or finished.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ def train(
         execution: by which kernels its steps are computed, and how often its state is saved between validations.
 
     Returns:
-        What it gave, or None on every rank where `report` stopped it, or the machine of a rank is about to go.
+        What it gave, or None on every rank where `report` stopped it, another run has taken it over, or the machine of
+        a rank is about to go.
 
     Raises:
         TrainingError: a loss that is not finite, a parent or checkpoint that does not fit, an unknown `select_on`.
@@ -134,7 +136,7 @@ def train(
         cut(metrics, state.step)
     chosen = choose(execution, state, view, world)
     earlier = state.seconds
-    with StateWriter(metrics, checkpoints / LAST) as writer:
+    with StateWriter(metrics, checkpoints / LAST, world.is_lost) as writer:
         due = Due(execution.checkpoint_every_minutes, world, lambda: writer.is_busy)
         while state.stop_reason is None:
             until = _next_validation(training, state.step)
@@ -157,8 +159,10 @@ def train(
             state.seconds = earlier + time.monotonic() - began
             go_on = True
             if world.rank == 0:
-                speed = whole.structures_per_second
                 writer.wait()
+                go_on = not world.is_lost()
+            if world.rank == 0 and go_on:
+                speed = whole.structures_per_second
                 measured = {**found, "learning_rate": rate, "structures_per_second": speed}
                 append(metrics, [*lines, _validation_line(state, measured)])
                 save_state(checkpoints / LAST, state.dump())

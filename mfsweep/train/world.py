@@ -20,6 +20,8 @@ class World(NamedTuple):
     """Called before each collective: how whoever watches the ranks knows which of them the others wait for."""
     is_leaving: Callable[[], bool] = lambda: False
     """Whether this rank's machine is about to go: then the training saves its state and ends here."""
+    is_lost: Callable[[], bool] = lambda: False
+    """Whether another run has taken the training over; rank 0 asks before it writes, and then writes no more."""
 
     @classmethod
     def alone(cls, device: str | torch.device = "cpu") -> World:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 
 import pytest
@@ -18,6 +19,7 @@ from mfsweep.store.remote import RemoteStore, urls
 from mfsweep.store.remote.leases import holder_here
 from mfsweep.store.remote.objects import Objects
 from mfsweep.store.remote.refresh import refresh
+from mfsweep.store.stage_folder import ELSEWHERE
 
 
 class Hosts:
@@ -132,10 +134,10 @@ def test_a_run_that_died_is_followed_after_a_while_and_not_before(hosts):
             assert a.take("k", None)
         a._ended.set()
         a._beats.join()
-        assert theirs.is_held("k")
-        hosts.now += DEAD_SECONDS - 1
-        assert theirs.is_held("k")
-        hosts.now += 1
+        for seconds in range(int(DEAD_SECONDS)):
+            hosts.now = float(seconds)
+            assert theirs.is_held("k")
+        hosts.now = DEAD_SECONDS
         assert not theirs.is_held("k")
         assert theirs.take("k", None)
 
@@ -294,6 +296,27 @@ def test_who_reads_sees_what_another_machine_trains(hosts):
         assert not there.stage("k").last.exists(), "whoever looks needs no state"
     refresh(there)
     assert there.is_abandoned("k")
+
+
+def test_who_reads_sees_for_how_long_another_machine_is_silent(hosts):
+    """By this machine's own clock, from look to look."""
+    there = hosts.store("b")
+    lease = module.take(hosts.remote.lease_place("k"), None)
+
+    def silence():
+        refresh(there)
+        return there.stage("k").silence()
+
+    assert silence() < DEAD_SECONDS
+    mark = there.stage("k").path / ELSEWHERE
+    os.utime(mark, (mark.stat().st_mtime - 7200,) * 2)
+    with there.stage("k").claim():
+        pass
+    assert silence() > 7000, "that this machine has looked at it says nothing of the other"
+    lease.beat()
+    assert silence() < DEAD_SECONDS
+    lease.release()
+    assert silence() is None
 
 
 def away(*_):

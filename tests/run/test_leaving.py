@@ -8,7 +8,9 @@ from ray.exceptions import RaySystemError
 
 from mfsweep.run import leaving, stage_trial, watcher, worker_group
 from mfsweep.run.leaving import Notice, Stopped
+from mfsweep.run.lost import TakenOver
 from mfsweep.run.mailbox import COMPLETE
+from mfsweep.run.stage_status import CLAIMED
 from mfsweep.run.stage_trial import is_gone
 from mfsweep.run.watcher import SweepWatcher
 from mfsweep.run.worker_group import WorkerGroup
@@ -151,6 +153,14 @@ def test_the_ranks_are_asked_once_to_leave(relayed, cluster, tmp_path):
     relayed(group, Notice(lambda: group.nodes, tmp_path))
     assert mailbox.left == 1
     assert str(group.leaving) == "the node host-b with rank 1 is about to go"
+
+
+def test_a_rank_may_see_before_the_trial_that_another_run_has_the_stage(relayed, tmp_path):
+    mailbox = Mailbox({COMPLETE: {0: ("a", "host-a"), 1: ("b", "host-b")}}, {CLAIMED: True})
+    mailbox.all_ended = Asked(lambda _: not mailbox.items)
+    group = Group(mailbox)
+    with pytest.raises(TakenOver):
+        relayed(group, Notice(lambda: group.nodes, tmp_path))
 
 
 def test_a_stage_that_waits_for_its_workers_ends_with_the_run(relayed, tmp_path):

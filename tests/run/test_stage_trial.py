@@ -1,11 +1,13 @@
 """Which failures of a trial count."""
 
+from types import SimpleNamespace
+
 import pytest
 from ray.exceptions import ActorUnavailableError
 from ray.tune.experiment import Trial
 
 from mfsweep.run import stage_trial
-from mfsweep.run.stage_trial import StageTrial
+from mfsweep.run.stage_trial import StageTrial, trial_of
 
 
 @pytest.fixture
@@ -64,3 +66,14 @@ def test_what_stays_out_of_reach_on_a_node_that_is_there_is_given_up_in_the_end(
         assert trial.should_recover()
         trial.handle_error(ActorUnavailableError("connection reset", None))
     assert not trial.should_recover()
+
+
+def test_the_trials_of_a_stage_have_ids_of_their_own_that_stay_short(monkeypatch):
+    """A stage may be handed out any number of times; the id is the name of a folder."""
+    monkeypatch.setattr(Trial, "__init__", lambda self, *_, trial_id, **__: setattr(self, "trial_id", trial_id))
+    experiment, made = SimpleNamespace(spec={"run": "stage", "storage": None}), []
+    for _ in range(1000):
+        made.append(trial_of(experiment, {"key": "a" * 20}, None, 2, made[-1] if made else None))
+    assert made[0].trial_id == "a" * 20
+    assert len({one.trial_id for one in made}) == len(made)
+    assert max(len(one.trial_id) for one in made) < 30

@@ -18,11 +18,24 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mfsweep.files import CLAIM, claimed, has_locks
 from mfsweep.store import StageFolder, lease, lease_place
-from mfsweep.store.lease import Observer, holding, is_held, read, take
+from mfsweep.store.lease import (
+    BEAT_SECONDS,
+    DEAD_SECONDS,
+    LONGEST_LOOK,
+    LOOK_SECONDS,
+    Observer,
+    holding,
+    is_held,
+    read,
+    take,
+)
+from mfsweep.store.lease_place import FolderPlace
 
 HOSTS = st.integers(0, 3)
 PATIENCE = 9.0
 BEAT = 3.0
+LONGEST = 2 * BEAT
+"""What counts between two looks, at most: with the beat that was to come less than the patience."""
 TICK = 1 / 8
 """What times here are multiples of, so that they add up exactly, whatever a host's clock shows."""
 
@@ -50,7 +63,7 @@ class Leases(RuleBasedStateMachine):
         self.folder = Path(self._folder.name)
         self.now = 0.0
         self.hosts = [Host(number, 0.0) for number in range(4)]
-        self.observers = [Observer(self.clock_of(host), PATIENCE) for host in self.hosts]
+        self.observers = [Observer(self.clock_of(host), PATIENCE, LONGEST) for host in self.hosts]
         self.taken = 0
 
     def clock_of(self, host):
@@ -73,6 +86,15 @@ class Leases(RuleBasedStateMachine):
                 host.lease.beat()
                 host.beaten = self.now
 
+    @rule(ticks=st.integers(1, int(9 * PATIENCE / TICK)), number=HOSTS)
+    def storage_is_away(self, ticks, number):
+        """Let time pass in which nobody can look or beat; one host looks first when it is back."""
+        self.now += ticks * TICK
+        self.look(number)
+        for host in self.living:
+            host.lease.beat()
+            host.beaten = self.now
+
     @rule(number=HOSTS)
     def look(self, number):
         if not self.hosts[number].is_stopped:
@@ -80,7 +102,7 @@ class Leases(RuleBasedStateMachine):
             held = self.observers[number].is_held(self.folder)
             self.hosts[number].sign = read(self.folder)
             if before:
-                assert held, "who beats in time is never taken for dead"
+                assert held, "who beats as soon as it can is never taken for dead"
 
     @rule(number=HOSTS)
     def take_what_was_seen(self, number):
@@ -130,17 +152,19 @@ class Leases(RuleBasedStateMachine):
 
     @invariant()
     def a_dead_one_is_followed_in_time(self):
-        """Let one host that lives look for as long as a lease may stay unchanged; then it has the folder."""
+        """Let one host that lives look, as rarely as counts, while a lease may stay unchanged; then it has the folder."""
         if self.living_owner() or self.taken > 2:
             return
         host = next((host for host in self.hosts if not host.is_stopped and not host.lease), None)
         if host is None:
             return
         self.taken += 1
-        observer = Observer(self.clock_of(host), PATIENCE)
+        observer = Observer(self.clock_of(host), PATIENCE, LONGEST)
         observer.is_held(self.folder)
-        self.now += PATIENCE
-        assert not observer.is_held(self.folder)
+        for seconds in (LONGEST, PATIENCE - LONGEST):
+            self.now += seconds
+            held = observer.is_held(self.folder)
+        assert not held
         host.lease = take(self.folder, read(self.folder))
         assert host.lease
         host.beaten = self.now
@@ -181,6 +205,39 @@ def test_a_lease_of_another_host_holds_until_it_was_seen_unchanged_for_long(tmp_
     assert not is_held(tmp_path)
 
 
+def test_of_the_time_in_which_nobody_could_look_little_counts(tmp_path):
+    now = [0.0]
+    observer = Observer(lambda: now[0])
+    foreign(tmp_path)
+    assert observer.is_held(tmp_path)
+    looks = 0
+    while observer.is_held(tmp_path):
+        now[0] += 1e6
+        looks += 1
+    assert (looks - 1) * LONGEST_LOOK < DEAD_SECONDS <= looks * LONGEST_LOOK
+    assert 60 + BEAT_SECONDS + LONGEST_LOOK <= DEAD_SECONDS, "a beat that is shown a minute late is in time after it"
+
+
+def test_of_leases_that_are_watched_the_dead_are_told_in_time_and_nothing_is_written(tmp_path):
+    now, folders = [0.0], [tmp_path / name for name in ("dead", "living", "given back")]
+    for folder in folders:
+        foreign(folder)
+    _, living, back = folders
+
+    def sleep(seconds):
+        now[0] += seconds
+        if now[0] == 30 * LOOK_SECONDS:
+            foreign(living, beats=4)
+        if now[0] == 20 * LOOK_SECONDS:
+            foreign(back, free=True)
+
+    before = read(tmp_path / "dead")
+    places = [FolderPlace(folder) for folder in (*folders, tmp_path / "none")]
+    assert Observer(lambda: now[0], sleep=sleep).watch(places) == {places[0]: before}
+    assert DEAD_SECONDS <= now[0] < DEAD_SECONDS + LOOK_SECONDS
+    assert [path.name for path in (tmp_path / "dead").iterdir()] == [".lease-000004"]
+
+
 def test_a_holder_that_was_stopped_for_long_learns_that_it_has_lost(tmp_path):
     with holding(tmp_path) as mine:
         assert not mine.is_lost()
@@ -198,6 +255,49 @@ def test_one_that_died_on_this_machine_is_followed_at_once_as_its_lock_is_free(t
     assert not is_held(tmp_path)
     with holding(tmp_path) as mine:
         assert mine
+
+
+def test_one_that_died_on_the_machine_of_who_looks_is_followed_from_any_other(tmp_path, monkeypatch):
+    """The look tells at once that it is over, which nobody else can: so the look ends it."""
+    take(tmp_path, None).beat()
+    (tmp_path / CLAIM).touch()
+    with monkeypatch.context() as there:
+        there.setattr(lease, "boot", lambda: "there")
+        there.setattr(lease_place, "boot", lambda: "there")
+        with holding(tmp_path) as mine:
+            assert not mine, "it cannot know"
+    before = sorted(tmp_path.iterdir())
+    assert not is_held(tmp_path)
+    assert sorted(tmp_path.iterdir()) == before, "who only reads ends nothing"
+    assert not Observer().is_held(tmp_path)
+    with monkeypatch.context() as there:
+        there.setattr(lease, "boot", lambda: "there")
+        there.setattr(lease_place, "boot", lambda: "there")
+        with holding(tmp_path) as mine:
+            assert mine
+
+
+@pytest.mark.parametrize("when", ["before the lock is looked at", "after that"])
+@pytest.mark.parametrize("left", ["nothing", "a lease of one that died", "one that was given back"])
+def test_a_look_ends_nothing_of_who_begins_meanwhile(tmp_path, monkeypatch, when, left):
+    if left != "nothing":
+        take(tmp_path, None, free=left == "one that was given back")
+    (tmp_path / CLAIM).touch()
+    is_locked = FolderPlace.is_locked
+    with contextlib.ExitStack() as stack:
+        run = []
+
+        def look(place):
+            if when == "after that":
+                found = is_locked(place)
+                run.append(stack.enter_context(holding(tmp_path)))
+                return found
+            run.append(stack.enter_context(holding(tmp_path)))
+            return is_locked(place)
+
+        monkeypatch.setattr(FolderPlace, "is_locked", look)
+        Observer().is_held(tmp_path)
+        assert not run[0].is_lost()
 
 
 def hold_and_die(folder):

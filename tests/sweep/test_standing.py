@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import time
 
 import pytest
 from finished import finish
+from rich.console import Console
 
 from mfsweep.cli.main import main
+from mfsweep.cli.status import status_table
 from mfsweep.files import write_json
 from mfsweep.metrics_file import append, line
 from mfsweep.prepare import prepare
@@ -57,6 +61,27 @@ def test_it_tells_steps_speed_time_left_cost_and_failures(plan):
     row = next(row for row in found.as_json()["stages"] if row["key"] == running)
     assert (row["state"], row["step"], row["limit"]) == ("running", 2, 4)
     assert json.loads(json.dumps(found.as_json()))["over"] is False
+
+
+def test_it_tells_when_a_run_was_heard_of_last_that_is_silent(plan, tmp_path):
+    plan, (running, _, begun, *_) = plan
+    path = plan.store.stage(running).path / ".lease-000004"
+    path.write_text(json.dumps({"host": "node7", "process": 12, "boot": "other", "beats": 3, "free": False}))
+    title = next(row.title for row in standing(plan).stages if row.key == running)
+    assert not any(row.silent for row in standing(plan).stages), "it was heard of"
+    os.utime(path, (time.time() - 7500,) * 2)
+    with holding(plan.store.stage(begun).path):
+        found = standing(plan)
+        write_status_page(tmp_path / "status.html", found, None)
+    assert [row.key for row in found.stages if row.silent] == [running]
+    assert f"silent: {title}: last heard 2h 05m ago. If its run has died, " in "\n".join(found.sentences())
+    assert "last heard 2h 05m ago" in (tmp_path / "status.html").read_text()
+    rows = {row["key"]: row for row in json.loads(json.dumps(found.as_json()))["stages"]}
+    assert rows[running]["silent"] == pytest.approx(7500, abs=60)
+    assert "silent" not in rows[begun]
+    console = Console(width=400, record=True, file=io.StringIO())
+    console.print(status_table(found.stages, found.paces))
+    assert "last heard 2h 05m ago" in console.export_text()
 
 
 def test_an_interruption_is_no_training(plan):

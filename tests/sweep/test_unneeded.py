@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from mfsweep.cli.main import main
 from mfsweep.errors import StoreError
-from mfsweep.files import write_text
+from mfsweep.files import CLAIM, write_text
 from mfsweep.prepare import prepare
+from mfsweep.store import removal
 from mfsweep.store.contents import STATES, Contents, StoredStage, StoredSweep
+from mfsweep.store.lease import DEAD_SECONDS, Observer
 from mfsweep.sweep.store import Store
 from mfsweep.sweep.unneeded import unneeded, without_what_is_in_use
 
@@ -151,6 +154,66 @@ def test_what_a_run_is_at_and_all_that_its_spec_needs_stays(kept, how):
         assert len(pruned.left) == 1
     assert small.store.keys() == set(small.graph.nodes)
     assert not sweep.is_run()
+
+
+class Watching:
+    """Lets what is watched for long be watched in no time."""
+
+    def __init__(self, patch):
+        self.now, self.meanwhile = 0.0, lambda: None
+        patch.setattr(removal, "Observer", lambda: Observer(lambda: self.now, sleep=self.sleep))
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.meanwhile()
+
+
+@pytest.fixture
+def watching(monkeypatch):
+    return Watching(monkeypatch)
+
+
+def leave(folder, seconds):
+    """Write what a run on another host has left of a stage, heard of last so long ago."""
+    write_text(folder.last, "state")
+    path = folder.path / ".lease-000004"
+    path.write_text(json.dumps({"host": "node7", "process": 12, "boot": "other", "beats": 3, "free": False}))
+    os.utime(path, (time.time() - seconds,) * 2)
+    return path
+
+
+def test_what_a_host_that_died_was_at_is_watched_and_goes(kept, watching, capsys):
+    folder = kept[0].store.stage("0begun")
+    leave(folder, 7200)
+    before = sorted(folder.path.iterdir())
+    words = ["store", "prune", "--store", str(kept[0].store.root), "--unfinished"]
+    with pytest.raises(SystemExit):
+        main(words)
+    said = capsys.readouterr()
+    assert "0begun: begun, not trained" in said.out
+    assert "1 stage of which nothing was heard for long: watched for 90 s" in said.err
+    assert watching.now >= DEAD_SECONDS
+    assert sorted(folder.path.iterdir()) == before, "it only says so"
+    code, said = run(capsys, *words, "--yes")
+    assert (code, [(one["name"], one["why"]) for one in said["stages"]]) == (0, [("0begun", "begun, not trained")])
+    assert not folder.path.exists()
+
+
+def test_a_run_on_another_host_that_lives_keeps_its_stage_whatever_its_clock_shows(kept, watching):
+    store, folder = Store(kept[0].store.root), kept[0].store.stage("0begun")
+    path = leave(folder, 60)
+    assert store.prune(unfinished=True, remove=True).stages == []
+    assert watching.now == 0, "it was heard of"
+    path = leave(folder, 7200)
+    beat = json.dumps({"host": "node7", "boot": "other", "beats": 4, "free": False})
+    watching.meanwhile = lambda: path.write_text(beat)
+    assert store.prune(unfinished=True, remove=True).stages == []
+    assert folder.last.exists()
+    watching.meanwhile = lambda: pytest.fail("it is here")
+    with folder.path.joinpath(CLAIM).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        leave(folder, 7200)
+        assert store.prune(unfinished=True, remove=True).stages == [], "it was stopped, and lives"
 
 
 def test_what_nothing_reads_any_more_goes(kept):

@@ -172,6 +172,30 @@ def test_a_training_whose_machine_goes_saves_and_ends(training, view, undisturbe
     require_equal(tmp_path, undisturbed[0])
 
 
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=st.integers(1, 12), minutes=st.sampled_from([0, 1e-9]))
+def test_who_has_lost_a_training_writes_nothing_more_of_it(asked, minutes, training, view, tmp_path_factory):
+    """Another run has taken it over, and has finished it: what it left is as it was."""
+    folder, left, asks = tmp_path_factory.mktemp("lost"), {}, iter(range(1, 99))
+
+    def files():
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def is_lost():
+        if not left and next(asks) >= asked:
+            for path in files():
+                path.unlink()
+            folder.joinpath("record.json").write_text("the other's")
+            left.update(files())
+        return bool(left)
+
+    execution = Execution(backend="eager", checkpoint_every_minutes=minutes)
+    outcome, reports = go(training, view, folder, execution, World.alone()._replace(is_lost=is_lost))
+    assert (outcome is None) is bool(left)
+    assert not left or files() == left
+    assert left or len(reports) == 2
+
+
 def test_without_minutes_nothing_is_saved_between_validations(monkeypatch, training, view, tmp_path):
     monkeypatch.setattr(StateWriter, "begin", lambda *_: pytest.fail("saved"))
     assert go(training, view, tmp_path, Execution(backend="eager", checkpoint_every_minutes=0))[0] is not None

@@ -88,17 +88,20 @@ def _what_is_damaged_left_out() -> Iterator[None]:
 
 
 def _see_who_trains(remote: RemoteStore, store: StoreFolder, keys: Collection[str] | None, done: set[str]) -> None:
-    """Mark the stages that another machine trains, for whoever reads."""
+    """Mark the stages that another machine trains, for whoever reads; a mark is as old as the lease is unchanged."""
     leased = {name.split("/")[1] for name in remote.objects.names("leases")}
     trained = {key for key in leased - done if is_key(key) and (keys is None or key in keys)}
 
     def mark(key: str) -> None:
-        sign, folder = read_lease(remote.lease_place(key)), store.stage(key)
-        if sign is not None and not sign.is_free:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            (folder.path / ELSEWHERE).write_text(sign.holder, encoding="utf-8")
-        else:
-            (folder.path / ELSEWHERE).unlink(missing_ok=True)
+        sign, path = read_lease(remote.lease_place(key)), store.stage(key).path / ELSEWHERE
+        before = None
+        with contextlib.suppress(FileNotFoundError):
+            before = path.read_bytes()
+        if sign is None or sign.is_free:
+            path.unlink(missing_ok=True)
+        elif sign.content != before:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(sign.content)
 
     at_once(mark, [(key,) for key in trained])
     for key in done:

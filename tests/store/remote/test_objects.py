@@ -11,8 +11,8 @@ from object_storage import BUCKET, KEYS, begin, contents, forget_clients, storag
 
 from mfsweep.cli.main import main
 from mfsweep.errors import StoreError
-from mfsweep.store import StoreFolder
-from mfsweep.store.lease import read, take
+from mfsweep.store import StoreFolder, removal
+from mfsweep.store.lease import Observer, read, take
 from mfsweep.store.remote import RemoteStore, remote_verify, urls, working_copy
 from mfsweep.store.remote.objects import Objects
 from mfsweep.store.remote.remote_store import ASIDE, MARK
@@ -116,7 +116,7 @@ def test_what_a_store_takes_is_told_by_kind(url, tmp_path, capsys):
     assert "weights" in capsys.readouterr().out
 
 
-def test_what_nobody_needs_goes_from_the_storage_and_from_the_working_copy(url, tmp_path, capsys):
+def test_what_nobody_needs_goes_from_the_storage_and_from_the_working_copy(url, tmp_path, capsys, monkeypatch):
     here = StoreFolder(tmp_path / "here")
     for name in ("k1", "k2", "k3"):
         stage_of(here.root, name)
@@ -133,7 +133,8 @@ def test_what_nobody_needs_goes_from_the_storage_and_from_the_working_copy(url, 
     assert said["bytes"] == taken["k2"] + taken["k3"] + taken["k4"] + len(b"damaged once")
     place = remote.lease_place("k3")
     lease = take(place, read(place))
-    assert lease, "another machine trains it"
+    assert lease, "another machine evaluates it"
+    monkeypatch.setattr(removal, "Observer", lambda: Observer(sleep=lambda _: lease.beat()))
     assert code(main, ["store", "prune", "--store", url, "--keep", "k1", "--yes"]) == 0
     assert "1 stage not removed: a run is at work there" in capsys.readouterr().out
     assert remote.stages().keys() == {"k1", "k3"}
@@ -141,7 +142,8 @@ def test_what_nobody_needs_goes_from_the_storage_and_from_the_working_copy(url, 
     assert remote.objects.names(ASIDE) == {}
     assert StoreFolder(copy.root).keys() >= {"k1", "k3"}
     assert not StoreFolder(copy.root).keys() & {"k2", "k4"}
-    lease.release()
+    now = iter(range(0, 999, 9))  # the machine has died
+    monkeypatch.setattr(removal, "Observer", lambda: Observer(lambda: next(now), sleep=lambda _: None))
     assert [one.name for one in Store(url).prune("k1", remove=True).stages] == ["k3"]
     there = StoreFolder(tmp_path / "there")
     Store.pull(url, there.root)
