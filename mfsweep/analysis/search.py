@@ -265,7 +265,7 @@ class _Score(NamedTuple):
 
     replicate: Replicate
     values: list[float]
-    """Of each objective."""
+    """One for each objective."""
 
 
 def _score(records: Records, cell: CellRecord, paths: Sequence[MetricPath]) -> _Score | None:

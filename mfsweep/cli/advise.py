@@ -120,7 +120,9 @@ def _print_spec(screen: Console, found: DatasetAdvice) -> None:
         screen.print(line, soft_wrap=True, markup=False)
     used = " + ".join(f"{number:,} {method}" for method, number in found.labels.items())
     said = f"Its dearest cell trains on {used} labels"
-    if found.label_cost is not None:
+    if not found.labels:
+        said = "Its search has proposed no cell yet: what labels cost is not to be told"
+    elif found.label_cost is not None:
         said += f", which cost {found.label_cost:,.4g} {found.unit}"
     elif found.unit:
         said = (

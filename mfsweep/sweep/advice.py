@@ -35,6 +35,7 @@ class SpecPartitions(NamedTuple):
     """The partitions of a spec that is there already."""
 
     number: int
+    """0: of a search that has proposed no cell yet."""
     drawn: bool
     """Whether the spec draws them, so that there could be folds."""
 
@@ -170,7 +171,7 @@ def _groups(target: str, groups: FormulaGroups, power: Sequence[DecidedCut]) -> 
             f"The spec has one partition{tests}: there is no interval that holds for other formulae."
             + (" An axis `fold`, with `folds` in `data.splits`, makes one." if groups.spec.drawn else "")
         )
-    else:
+    elif groups.replicates:
         each = f" with about {_formulae(groups.tested)} tested in each" if groups.tested else ""
         has = "The spec has" if groups.spec else "That makes"
         said.append(f"{has} {_replicates(groups)}{each}. {_decided(groups, power)}")

@@ -206,7 +206,7 @@ def _of_spec(plan: Plan, target: str, groups: FormulaGroups) -> FormulaGroups:
     """Return the groups with the folds or other partitions of a spec, and what these test."""
     splits = [plan.graph.nodes[planned.keys[planned.cell.result]].training.data.splits for planned in plan.graph.cells]
     drawn = all(own.given is None for own in splits)
-    number = max(1, len({(own.seed, own.fold) for own in splits})) if drawn else 1
+    number = len({(own.seed, own.fold) if drawn else None for own in splits})
     are_folds = number > 1 and len({(own.seed, own.folds) for own in splits}) == 1 and splits[0].folds is not None
     return groups._replace(
         folds=number if are_folds else None, tested=_tested(plan, target), spec=SpecPartitions(number, drawn)

@@ -25,7 +25,7 @@ from mfsweep.sweep.unpaid import unpaid
 
 LARGEST_REACH = 1000.0
 MOST = 1e15
-"""Of any unit, that a user may name: sums of such costs are still numbers."""
+"""Largest cost that a user may name, in any unit: sums of such costs are still numbers."""
 
 
 @dataclass(frozen=True)

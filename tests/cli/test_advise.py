@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+from pathlib import Path
 
 import pytest
 from synthetic import write
+
+SEARCH = Path(__file__).parents[2] / "search_spaces" / "alpha_search.yaml"
 
 
 @pytest.fixture
@@ -33,6 +36,13 @@ def test_a_method_without_a_cost_is_named(advise):
     code, out, err = advise("own set.h5", "--label-cost", "cc=2")
     assert code == 0, err
     assert "no cost of a dft label is known (--label-cost METHOD=COST)" in out
+
+
+def test_of_a_search_without_cells_nothing_is_said_of_partitions_and_costs(advise):
+    code, out, err = advise(str(SEARCH))
+    assert code == 0, err
+    assert "Its search has proposed no cell yet" in out
+    assert "partition" not in out
 
 
 def test_json_has_everything(advise, tmp_path):

@@ -102,6 +102,21 @@ def test_what_the_whole_grid_cannot_tell_ends_before_it_is_trained(plan, store):
     assert "all of it is trained, and the loss is below with a probability of" in until.record.outcome
 
 
+def test_with_few_degrees_of_freedom_the_bound_is_told_and_no_expected_loss(write_spec, store):
+    plan = prepare(write_spec(("[0, 20, 40]", "[20, 40, 80]"), PRICED), store.root)
+    until, _ = begin(plan, 1)
+    run(until, lambda node: planted(node, 0.4))
+    look = until.record.looks[-1]
+    assert look.value is None
+    assert math.isfinite(look.high)
+    assert "(too few cells to tell the expected loss)" in until.record.outcome
+    assert "on average" not in until.record.outcome
+    standing = until._aim.standing
+    few = "too few cells to tell the expected loss, below 50.00% with 97.5% probability"
+    assert standing(look.model_copy(update={"high": 0.5})) == few
+    assert standing(look.model_copy(update={"value": 0.2, "high": 1e9})) == "loss 20.00%, perhaps more than 1,000%"
+
+
 def test_a_replicate_that_fails_is_replaced_by_another(plan):
     until, _ = begin(plan, 5)
     nodes = list(until.plan.graph.nodes.values())
