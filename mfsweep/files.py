@@ -41,6 +41,20 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
+def finite(value: Any) -> Any:
+    """Return plain data with None in the place of each number that is not finite, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: finite(own) for name, own in value.items()}
+    return [finite(own) for own in value] if isinstance(value, list | tuple) else value
+
+
+def json_text(value: Any, indent: int | None = 1) -> str:
+    """Return plain data as JSON for other programs: null for a number that is not finite."""
+    return json.dumps(finite(value), indent=indent, allow_nan=False)
+
+
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path` (with its suffix), flush it to disk, rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mfsweep.cli.compare import label_cost_option, unit_option
-from mfsweep.cli.options import as_json, console, prepared, store_option
+from mfsweep.cli.options import as_json, console, prepared, print_json, store_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,7 +73,7 @@ def advise(
         written = relative(source, path, output or Path.cwd() / "spec.yaml")
         found = advise_file(path, written, name, asked._replace(output=output))
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=1))
+        print_json(found.as_json())
         return
     _print(console(), found, kept)
 

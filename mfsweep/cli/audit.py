@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mfsweep.cli.options import as_json, console, looked_at, show_ray_the_token, spec_and_store, writable
+from mfsweep.cli.options import as_json, console, looked_at, print_json, show_ray_the_token, spec_and_store, writable
 
 FAILED = 1
 
@@ -41,7 +40,7 @@ def audit(ctx: click.Context, spec: Path, store: Path, *, as_json: bool, **optio
     with as_interrupts():
         found = sweep.audit(screen, **options)
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=1))
+        print_json(found.as_json())
     else:
         for sentence in found.sentences():
             screen.print(sentence, soft_wrap=True, markup=False, highlight=False)

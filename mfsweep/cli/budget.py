@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, decision_options, looked_at, spec_and_store
+from mfsweep.cli.options import as_json, console, decision_options, looked_at, print_json, spec_and_store
 
 if TYPE_CHECKING:
     from mfsweep.analysis.budget.advice import Advice
@@ -47,7 +46,7 @@ def budget(
     """  # noqa: D301
     found = looked_at(spec, store).budget(targets=targets, against=against, **decision)
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=1))
+        print_json(found.as_json())
     else:
         print_advice(console(), found)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mfsweep.cli.options import as_json, console, readable, specs_and_store
+from mfsweep.cli.options import as_json, console, print_json, readable, specs_and_store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,7 +93,7 @@ def compare(
 
     found = side_by_side(plans, by=by, against=against, y=y, label_costs=label_costs, unit=unit)
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=1))
+        print_json(found.as_json())
     elif form in ("csv", "latex", "markdown"):
         click.echo(found.table(form), nl=False)
     else:

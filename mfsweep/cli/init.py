@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from mfsweep.cli.options import print_json
 
 
 @click.command()
@@ -48,4 +49,4 @@ def schema() -> None:
     """  # noqa: D301
     from mfsweep.spec.schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=1))
+    print_json(json_schema())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mfsweep.cli.options import as_json, console, show_ray_the_token
+from mfsweep.cli.options import as_json, console, print_json, show_ray_the_token
 from mfsweep.store.remote import name_of_store
 
 if TYPE_CHECKING:
@@ -37,8 +36,9 @@ def jobs_at(address: str | None) -> Jobs:
 
 
 def detach(address: str | None, specs: Sequence[Path], store: Path, options: Mapping[str, Any]) -> None:
-    """Submit a run, and say how to follow it."""
+    """Submit a run, and say how to follow it; with `json` among its options that is said beside the output."""
     jobs = jobs_at(address)
+    from mfsweep.spec.load import load
     from mfsweep.sweep.detached import submit
 
     # An address may hold a password, and the command of a job is shown to everyone.
@@ -49,7 +49,10 @@ def detach(address: str | None, specs: Sequence[Path], store: Path, options: Map
     environment = {name: value for name, value in hidden.items() if value}
     words = option_words({name: value for name, value in options.items() if name not in ("tracking_uri", "notify")})
     job = submit(jobs, specs, store, words, environment)
-    out = console()
+    if as_json := bool(options.get("json")):
+        names = [load(path).experiment.name for path in specs]
+        print_json({"job": job, "specs": names, "store": name_of_store(store)}, indent=None)
+    out = console(stderr=as_json)
     for line in (
         f"Submitted as {job}.",
         f"Follow it:  mfsweep logs {job} --address {address} --follow",
@@ -117,6 +120,6 @@ def cancel(job: str, address: str | None, *, no_wait: bool, as_json: bool) -> No
     jobs = jobs_at(address)
     ended = jobs.cancel(jobs.find(job), wait=not no_wait)
     if as_json:
-        click.echo(json.dumps(ended.as_json()))
+        print_json(ended.as_json(), indent=None)
     else:
         console().print(job_line(ended), soft_wrap=True, markup=False, highlight=False)

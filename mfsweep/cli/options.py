@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import click
 
 from mfsweep.errors import StoreError
+from mfsweep.files import json_text
 from mfsweep.store import DEFAULT_STORE, StoreFolder
 from mfsweep.store.remote import is_url
 from mfsweep.sweep.screen import console as console  # noqa: PLC0414 (for the commands)
@@ -63,6 +64,11 @@ until_option = click.option(
     "'budget.regret < 5 %', of what --budget should buy.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
+
+
+def print_json(value: Any, indent: int | None = 1) -> None:
+    """Print what `--json` asks for: alone on the output, and readable by whatever reads JSON."""
+    click.echo(json_text(value, indent))
 
 
 def spec_and_store(command: Callable[_P, Any]) -> Callable[_P, Any]:

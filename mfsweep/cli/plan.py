@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from mfsweep.cli.options import (
     decision_options,
     ending,
     prepared,
+    print_json,
     specs_and_store,
     until_option,
     verify_option,
@@ -72,7 +72,7 @@ def plan(
     estimated = estimate(plans, EstimateOptions(costs, device, assume_steps, price))
     begins = _begins(plans, until, decision)
     if as_json:
-        click.echo(json.dumps(estimated.as_json() | ({"until": begins} if begins else {}), indent=1))
+        print_json(estimated.as_json() | ({"until": begins} if begins else {}))
         return
     if len(plans) == 1:
         from mfsweep.cli.planned import print_plan
@@ -114,6 +114,6 @@ def bench(specs: tuple[Path, ...], store: Path, *, as_json: bool, steps: int, de
 
     rows = measure(plans, console(stderr=as_json), steps, device)
     if as_json:
-        click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+        print_json([row.model_dump(mode="json") for row in rows])
     else:
         click.echo(f"Kept in {plans[0].store.costs}")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from mfsweep.cli.options import as_json, console, looked_at, readable, specs_and_store, store_option, writable
+from mfsweep.cli.options import (
+    as_json,
+    console,
+    looked_at,
+    print_json,
+    readable,
+    specs_and_store,
+    store_option,
+    writable,
+)
 from mfsweep.files import NOT_ALLOWED
 
 
@@ -37,7 +45,7 @@ def fit(spec: Path | None, store: Path, points: Path | None, *, as_json: bool) -
     assert spec is not None
     analysed = looked_at(spec, store).results()
     if as_json:
-        click.echo(json.dumps(analysed.rows(), indent=1))
+        print_json(analysed.rows())
         return
     analysed.print(console())
     analysed.conclude(console())
@@ -56,7 +64,7 @@ def _fit_points(path: Path, *, as_json: bool) -> None:
 
     law = fit_law(path.stem, read_points(path))
     if as_json:
-        click.echo(json.dumps(law.as_rows(), indent=1))
+        print_json(law.as_rows())
         return
     out = console()
     out.print(law_table(law))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from mfsweep.cli.options import (
     decision_options,
     ending,
     prepared,
+    print_json,
     resources_options,
     show_ray_the_token,
     specs_and_store,
@@ -110,5 +110,5 @@ def run(
         )
         notifier.tell("ended", outcome.sentence(), **outcome.as_json())
     if as_json:
-        click.echo(json.dumps(outcome.as_json()))
+        print_json(outcome.as_json(), indent=None)
     ctx.exit(outcome.exit_code)

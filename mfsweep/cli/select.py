@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, looked_at, open_store, readable, store_option
+from mfsweep.cli.options import as_json, console, looked_at, open_store, print_json, readable, store_option
 from mfsweep.store import StoreFolder
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def select(
     written = write(selection, stem, overwrite=overwrite)
     if as_json:
         files = {name: str(path) for name, path in written._asdict().items()}
-        click.echo(json.dumps({**selection.as_json(), "files": files}, indent=1))
+        print_json({**selection.as_json(), "files": files})
         return
     if found:
         click.echo(f"stage {folder.key[:8]}, {found.said}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mfsweep.cli.jobs import address_option, job_line, jobs_at
-from mfsweep.cli.options import as_json, console, looked_at, spec_and_store
+from mfsweep.cli.options import as_json, console, looked_at, print_json, spec_and_store
 
 if TYPE_CHECKING:
     from mfsweep.sweep.standing import Standing
@@ -70,7 +69,7 @@ def _show(found: Standing, *, as_json: bool, address: str | None) -> None:
     jobs = [job for job in jobs_at(address).every() if found.name in job.specs] if address else []
     if as_json:
         more = {"jobs": [job.as_json() for job in jobs]} if address else {}
-        click.echo(json.dumps(found.as_json() | more, indent=1))
+        print_json(found.as_json() | more)
         return
     from mfsweep.cli.status import status_table
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import click
 from rich.filesize import decimal
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, open_store, store_option, writable
+from mfsweep.cli.options import as_json, console, open_store, print_json, store_option, writable
 from mfsweep.cli.stored import seconds, stage_table, sweep_table
 from mfsweep.files import near
 from mfsweep.quantities import count
@@ -54,7 +53,7 @@ def verify(ctx: click.Context, store: Path, *, mend: bool, as_json: bool) -> Non
     verified = opened.verify()
     left = (opened.mend(verified) if mend else verified).findings
     if as_json:
-        click.echo(json.dumps(_plain(verified, [str(found) for found in left], mended=mend), indent=1))
+        print_json(_plain(verified, [str(found) for found in left], mended=mend))
     else:
         screen = console()
         for found in left:
@@ -76,7 +75,7 @@ def du(store: Path, *, as_json: bool) -> None:
     held = open_store(store).usage()
     if as_json:
         kinds = {kind: one._asdict() for kind, one in held.kinds.items()}
-        click.echo(json.dumps({"kinds": kinds, "trained": held.trained, "begun": held.begun}, indent=1))
+        print_json({"kinds": kinds, "trained": held.trained, "begun": held.begun})
         return
     table = Table("files", box=None)
     for name in ("number", "size"):
@@ -124,7 +123,7 @@ def ls(names: tuple[str, ...], store: Path, state: str | None, older_than: float
     stages = [one for one in held.stages.values() if state in (None, one.state) and one.written < before]
     if as_json:
         rows = {"sweeps": held.sweeps, "stages": stages}
-        click.echo(json.dumps({name: [one.as_json() for one in found] for name, found in rows.items()}, indent=1))
+        print_json({name: [one.as_json() for one in found] for name, found in rows.items()})
         return
     screen = console()
     if held.sweeps:
@@ -176,7 +175,7 @@ def prune(
         say=lambda text: beside.print(text, soft_wrap=True, markup=False),
     )
     if as_json:
-        click.echo(json.dumps(pruned.as_json(), indent=1))
+        print_json(pruned.as_json())
     else:
         screen = console()
         for one in (*pruned.stages, *pruned.leftovers):
@@ -233,7 +232,7 @@ def _progress(what: str, *, beside: bool) -> Iterator[Callable[[int, int], objec
 def _say_shared(shared: SharedStages, where: str, *, as_json: bool) -> int:
     """Say what was copied; return the exit code."""
     if as_json:
-        click.echo(json.dumps(shared._asdict()))
+        print_json(shared._asdict(), indent=None)
     else:
         screen = console()
         for sentence in shared.damaged:

@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from mfsweep.cli.options import as_json, console, looked_at, open_store, store_option
+from mfsweep.cli.options import as_json, console, looked_at, open_store, print_json, store_option
 
 if TYPE_CHECKING:
     from mfsweep.physics_record import PhysicsRecord
@@ -81,7 +81,7 @@ def validate(
         how["say"] = lambda key: line.update(f"Checking {key} ...")
         found = looked_at(spec, store).validate(**how) if spec else open_store(store).validate(stages, **how)
     if as_json:
-        click.echo(f"[{', '.join(one.model_dump_json() for one in found)}]")
+        print_json([one.model_dump(mode="json") for one in found])
         return
     screen.print(_table(found))
 

@@ -8,6 +8,10 @@ from typing import Any
 from mfsweep.prepare import Plan
 
 
+class NotNow(Exception):  # noqa: N818 (no error: it is tried again)
+    """What a plan grows by does not answer at this moment."""
+
+
 class Growing:
     """Base of what grows a plan. One that gives no stage up before its end has nothing to say of that."""
 
@@ -20,7 +24,11 @@ class Growing:
         raise NotImplementedError
 
     def advance(self, ended: Iterable[str] = ()) -> None:
-        """Let the plan grow by what follows from the stages that have ended, well or badly, since the last call."""
+        """Let the plan grow by what follows from the stages that have ended, well or badly, since the last call.
+
+        Raises:
+            NotNow: to be called again later, with these stages among those that have ended.
+        """
         raise NotImplementedError
 
     @property

@@ -7,12 +7,16 @@ a run tries failed stages once more. What the sampler draws for a new point depe
 number and the study's values alone: a search that goes on asks for what it would have asked without the break. (Of
 `cmaes` that holds but for the numbers of the Optuna trials, which a break moves on, and which it draws by as well.)
 
+Where the storage fails in the middle of a call, Optuna's StorageInternalError passes, and the call may be made again:
+what it had begun is taken up or undone, and nothing is asked or told twice.
+
 A point that the search's pruner has given up ends as PRUNED, with its curve as intermediate values. Without a pruner it
 is enqueued again.
 """
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,9 +42,14 @@ STARTUP_POINTS = 4
 """Points that `tpe` and `gp` draw at random first. Optuna's own ten are most of a search in which each point is
 trainings."""
 
+BUSY_SECONDS = 60.0
+"""For which a file is waited for that another process has locked."""
+
 _NUMBER, _STAGES, _SCORES, _REFUSED, _TERMS = "point", "stages", "scores", "refused", "mfsweep"
 """User attributes: of a trial its point's number, its stages' keys, its score with each seed (of two objectives each),
 why the plan refused it; of a study what its values mean."""
+_FIXED = "fixed_params"
+"""System attribute of a trial that waits, or has waited: its parameters."""
 
 Scores = Sequence[tuple[float, ...]]
 """The objectives of each seed."""
@@ -86,8 +95,9 @@ def open_storage(url: str) -> BaseStorage:
             "your own spec"
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # it tells of each read that failed
     try:
-        return optuna.storages.get_storage(url)
+        return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=_engine_of(url)))
     except RuntimeError as error:
         # Tables that another version of Optuna made, of which it tells how to upgrade them; or MLflow's, which it takes
         # for such.
@@ -100,6 +110,12 @@ def open_storage(url: str) -> BaseStorage:
             f"the Optuna storage {url} cannot be used: {reason(error, url)}\n"
             "Correct `search.storage` in the spec, or leave it out to keep the studies in a file of the store."
         ) from error
+
+
+def _engine_of(url: str) -> dict[str, Any]:
+    """Return what SQLAlchemy is to do: look whether a connection still lives, and wait for who has a file's lock."""
+    waits = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith("sqlite") else {}
+    return {"pool_pre_ping": True, **waits}
 
 
 class OptunaStudy:
@@ -125,11 +141,14 @@ class OptunaStudy:
         known: Iterable[Mapping[str, Value]],
     ) -> None:
         self.name = name
+        self._storage = storage
         self._search = search
         self._searched = searched
         self._distributions = {axis: _distribution(one) for axis, one in searched.items()}
         downwards: list[Literal["minimize"]] = ["minimize" for _ in search.objectives]
         self._study = optuna.create_study(storage=storage, study_name=name, directions=downwards, load_if_exists=True)
+        self._drawn: tuple[optuna.Trial, int] | None = None
+        """The trial of the point that was asked for last, and its number, until it is described or refused."""
         self._require_same_terms()
         self._fail_left_over()
         self._enqueue_open(known)
@@ -145,23 +164,20 @@ class OptunaStudy:
         return [trial.params for trial in numbers.values()]
 
     def ask(self) -> Asked:
-        """Return the next point: one that waits, else a new one."""
+        """Return the next point: one that waits, else a new one; the same again until it is described or refused."""
         while True:
-            number = 1 + max((trial.user_attrs.get(_NUMBER, -1) for trial in self._trials()), default=-1)
-            self._study.sampler = _sampler(self._search, number)
-            with warnings.catch_warnings():
-                # It says that a point that waits lies outside the bounds, which have become narrower since.
-                warnings.simplefilter("ignore", UserWarning)
-                trial = self._study.ask(self._distributions)
+            trial, number = self._drawn = self._drawn or self._draw()
             if _NUMBER not in trial.user_attrs:
                 trial.set_user_attr(_NUMBER, number)
             if self._has(trial.params):
                 return Asked(trial, dict(trial.params))
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            self._drawn = None
 
     def describe(self, asked: Asked, stages: Mapping[str, Mapping[str, str]]) -> None:
         """Note the keys of a point's stages: cell -> stage name -> key."""
         asked.trial.set_user_attr(_STAGES, stages)
+        self._drawn = None
 
     def tell(self, asked: Asked, scores: Scores | None, curve: ValidationCurve | None = None) -> None:
         """End a point.
@@ -171,6 +187,8 @@ class OptunaStudy:
             scores: of each seed, of which the mean is its value; None: it failed.
             curve: what the pruner has seen of it.
         """
+        if self._has_ended(asked):
+            return
         if scores is None:
             self._study.tell(asked.trial, state=TrialState.FAIL)
             return
@@ -181,20 +199,45 @@ class OptunaStudy:
 
     def prune(self, asked: Asked, curve: ValidationCurve) -> None:
         """End a point that was given up, with the curve that it was given up by."""
+        if self._has_ended(asked):
+            return
         _report(asked, curve)
         self._study.tell(asked.trial, state=TrialState.PRUNED)
 
     def refuse(self, asked: Asked, why: str) -> None:
         """End a point for good that cannot be planned."""
-        asked.trial.set_user_attr(_REFUSED, why)
-        self._study.tell(asked.trial, state=TrialState.FAIL)
+        if not self._has_ended(asked):
+            asked.trial.set_user_attr(_REFUSED, why)
+            self._study.tell(asked.trial, state=TrialState.FAIL)
+        self._drawn = None
+
+    def _draw(self) -> tuple[optuna.Trial, int]:
+        """Return Optuna's next trial, and the number of a point that has none yet."""
+        self._undo_half_asked()
+        number = 1 + max((trial.user_attrs.get(_NUMBER, -1) for trial in self._trials()), default=-1)
+        self._study.sampler = _sampler(self._search, number)
+        with warnings.catch_warnings():
+            # It says that a point that waits lies outside the bounds, which have become narrower since.
+            warnings.simplefilter("ignore", UserWarning)
+            return self._study.ask(self._distributions), number
+
+    def _undo_half_asked(self) -> None:
+        """Undo what Optuna had begun when its storage failed: a point that waited waits again, a new one has failed."""
+        for trial in self._trials():
+            if trial.state is TrialState.RUNNING and _STAGES not in trial.user_attrs:
+                state = TrialState.WAITING if _FIXED in trial.system_attrs else TrialState.FAIL
+                self._storage.set_trial_state_values(trial._trial_id, state)  # noqa: SLF001 (the storage knows no other)
+
+    def _has_ended(self, asked: Asked) -> bool:
+        """Return whether a point has come to its end already, as where only the storage's answer was lost."""
+        return any(one.number == asked.trial.number and one.state.is_finished() for one in self._trials())
 
     def _is_given_up(self, trial: FrozenTrial) -> bool:
         """Return whether a trial's point was pruned, and stays so."""
         return self._search.is_pruned and trial.state is TrialState.PRUNED
 
     def _has(self, params: Mapping[str, Value]) -> bool:
-        return all(one.has(params[axis]) for axis, one in self._searched.items())
+        return all(axis in params and one.has(params[axis]) for axis, one in self._searched.items())
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
@@ -231,7 +274,9 @@ class OptunaStudy:
         for number in sorted(params.keys() - settled):
             self._study.enqueue_trial(params[number], user_attrs={_NUMBER: number})
         # The study may be younger than the points: deleted on purpose, or in another storage than before.
-        had = [trial.params or trial.system_attrs.get("fixed_params") for trial in trials]
+        # One without a number was cut off before it became a point.
+        begun = (trial for trial in trials if trial.state is TrialState.WAITING or _NUMBER in trial.user_attrs)
+        had = [trial.params or trial.system_attrs.get(_FIXED) for trial in begun]
         for values in known:
             if values not in had:
                 self._study.enqueue_trial(dict(values))
@@ -264,8 +309,11 @@ def _sampler(search: Search, number: int) -> BaseSampler:
 
 
 def _report(asked: Asked, curve: ValidationCurve) -> None:
-    for step, value in curve.items():
-        asked.trial.report(value, step)
+    with warnings.catch_warnings():
+        # It says that a step is there already, as after a failure of the storage.
+        warnings.simplefilter("ignore", UserWarning)
+        for step, value in curve.items():
+            asked.trial.report(value, step)
 
 
 def _distribution(one: Distribution) -> BaseDistribution:

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
+
 from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.plan.graph import PlannedCell
 from mfsweep.prepare import Plan
@@ -23,8 +25,9 @@ from mfsweep.prepare.points import SearchPoint, is_admitted, study_name, text
 from mfsweep.prepare.pruned import cells_of, pruning, spared
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.records import Pruning
-from mfsweep.run.growing import Growing
+from mfsweep.run.growing import Growing, NotNow
 from mfsweep.run.kept import final_metrics
+from mfsweep.run.mlflow_experiment import reason
 from mfsweep.run.optuna_study import OptunaStudy, another_name, open_in_store, open_storage
 from mfsweep.run.pruning import Budget, Judge, curve_of, value_of
 from mfsweep.run.running_study import PointOut, RunningStudy, seeds_of
@@ -54,17 +57,22 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[SearchPlan]:
         given = settings.storage and placed(settings.storage, plan.spec.document.path.absolute().parent)
         storage = open_storage(given) if given else open_in_store(plan.store, say)
         try:
-            studies = {
-                OptunaStudy(
-                    storage,
-                    study_name(plan.spec, values),
-                    settings,
-                    plan.spec.searched,
-                    [_searched(point, plan) for point in plan.points if values.items() <= point.items()],
-                ): values
-                for values in plan.spec.studies()
-            }
-            yield SearchPlan(plan, studies, say)
+            try:
+                studies = {
+                    OptunaStudy(
+                        storage,
+                        study_name(plan.spec, values),
+                        settings,
+                        plan.spec.searched,
+                        [_searched(point, plan) for point in plan.points if values.items() <= point.items()],
+                    ): values
+                    for values in plan.spec.studies()
+                }
+                search = SearchPlan(plan, studies, say)
+            except StorageInternalError as error:
+                why = f"{given or plan.store.search_database} cannot be used: {_why(error, given or '')}"
+                raise StoreError(f"the Optuna storage {why}. Run it again when it answers") from error
+            yield search
         finally:
             storage.remove_session()
 
@@ -98,17 +106,37 @@ class SearchPlan(Growing):
         """Key of a stage whose point was given up -> why."""
         self._spared: tuple[int, int, frozenset[str]] = (0, 0, frozenset())
         """What `spared` was of so many cells and pruned points."""
+        self._is_away = False
+        """Whether the Optuna storage did not answer when it was asked last."""
         for running in self._studies:
             self._take_up(running)
-        self.advance()
+        self._advance()
 
     def advance(self, ended: Iterable[str] = ()) -> None:
         """Tell the points whose stages have all ended, and ask for others in their place.
 
         Args:
             ended: keys of stages that have ended, well or badly, since the last call.
+
+        Raises:
+            NotNow: the Optuna storage does not answer, which is said once. Called again, this goes on where it was.
         """
         self._lost |= {key for key in ended if not self._is_done(key) and not self.is_spared(key)}
+        try:
+            self._advance()
+        except StorageInternalError as error:
+            if not self._is_away:
+                self._is_away = True
+                self._say(
+                    f"The Optuna storage cannot be used at this moment ({_why(error, self._settings.storage or '')}). "
+                    "What is trained goes on; points are told, and asked for, when it answers"
+                )
+            raise NotNow from error
+        if self._is_away:
+            self._is_away = False
+            self._say("The Optuna storage answers again")
+
+    def _advance(self) -> None:
         for running in self._studies:
             self._tell(running)
             while self._wants_more(running):
@@ -245,15 +273,14 @@ class SearchPlan(Growing):
 
     def _tell(self, running: RunningStudy) -> None:
         """Tell the study what came out for the points that are out and have ended."""
-        waiting, running.out = running.out, []
-        for out in waiting:
+        for out in tuple(running.out):
             if out.point in self._pruned and not all(map(self._is_done, out.seeds)):
                 assert running.judge is not None
                 running.study.prune(out.asked, running.judge.curve(out.number))
+                running.out.remove(out)
                 running.pruned += 1
                 continue
             if not all(self._is_done(key) or key in self._lost for key in out.seeds):
-                running.out.append(out)
                 continue
             scores = [self._scores(key) for key in out.seeds]
             known = [score for score in scores if score is not None]
@@ -263,6 +290,7 @@ class SearchPlan(Growing):
                 running.judge.end(out.number, {seed: score[0] for seed, score in ends})
             curve = running.judge.curve(out.number) if running.judge is not None else None
             running.study.tell(out.asked, None if failed else known, curve)
+            running.out.remove(out)
             running.failed += failed
             running.complete += not failed
 
@@ -315,6 +343,12 @@ class SearchPlan(Growing):
     def _stages(self, cells: Iterable[PlannedCell]) -> dict[str, dict[str, str]]:
         """Return the keys of all stages of the cells: seeds as text -> stage name -> key."""
         return {seeds_of(one): one.keys for one in cells}
+
+
+def _why(error: StorageInternalError, url: str) -> str:
+    """Return in a line why a storage failed: its own words are the same whatever it was."""
+    cause = error.__cause__
+    return reason(cause if isinstance(cause, Exception) else error, url)
 
 
 def _searched(point: Mapping[str, Value], plan: Plan) -> dict[str, Value]:

@@ -8,7 +8,7 @@ A stage that another sweep on the store performs is held back, so that nothing w
 be trained; when the other sweep has ended, it is done or its turn comes.
 
 The graph may grow: what supplies the queue is told of each end before anything is asked of the queue again. So a queue
-is never finished while a search has a point to come.
+is never finished while a search has a point to come. A supply that does not answer is told later.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import SearchAlgorithm
 
 from mfsweep.run.dispatch import Admitting, Dispatch
+from mfsweep.run.growing import NotNow
 from mfsweep.run.shapes import StageShape
 from mfsweep.run.stage_status import CLAIMED, ENDED, GIVEN_UP, STOPPED, Status
 from mfsweep.run.stage_trial import StageTrial, trial_of
 
 LOOK_SECONDS = 1.0
 """Between two looks at whether another sweep still performs a stage."""
+
+AGAIN_SECONDS = 10.0
+"""After which a supply that did not answer is told again: its client takes its time before it gives up."""
 
 
 class StageQueue(SearchAlgorithm):
@@ -43,7 +47,8 @@ class StageQueue(SearchAlgorithm):
         done: whether the store says that a stage is done.
         claimed: whether another sweep performs a stage now.
         max_failures: stage key -> times Tune starts its trial again, where its actor died.
-        supply: takes the keys of the stages that have ended and returns the graph, which may have grown, as `parents`.
+        supply: takes the keys of the stages that have ended and returns the graph, which may have grown, as `parents`;
+            or raises NotNow, and is given them again later.
         spared: whether only points that a search has given up need a stage, as far as is known now.
         take: takes a stage for this sweep before it is handed out; False where another one was quicker.
         seconds: stage key -> what it is expected to take, in any unit.
@@ -86,6 +91,8 @@ class StageQueue(SearchAlgorithm):
         self._ended: list[str] = []
         self._untold: list[str] = []
         """Ends that the supply was not told of."""
+        self._told_again = 0.0
+        """When it is told again."""
         self.status: dict[str, Status] = {}
         self._unreleased = 0
         """Stages that are waiting, ready or held."""
@@ -98,7 +105,7 @@ class StageQueue(SearchAlgorithm):
     @property
     def is_complete(self) -> bool:
         """Return whether every stage has come to an end, good or bad."""
-        return not self._finished and not self._unreleased and not self._dispatch.out
+        return not self._finished and not self._unreleased and not self._dispatch.out and not self._may_grow
 
     @property
     def begun(self) -> int:
@@ -206,7 +213,7 @@ class StageQueue(SearchAlgorithm):
     def is_finished(self) -> bool:
         """Return whether no trial will ever come any more; a child of a running stage still may."""
         self.reconcile()
-        return self._finished or not self._unreleased
+        return self._finished or not (self._unreleased or self._may_grow)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Do nothing: `reconcile` reads the statuses."""
@@ -268,11 +275,21 @@ class StageQueue(SearchAlgorithm):
         config = {"key": key, **self._config(key)}
         return trial_of(self._experiment, config, self._resources(key), self._max_failures(key), self.trials.get(key))
 
+    @property
+    def _may_grow(self) -> bool:
+        """Return whether the supply is to be told of an end."""
+        return self._supply is not None and bool(self._untold)
+
     def _grow(self) -> None:
         """Tell the supply of the ends until they bring nothing new: what it adds may have ended already."""
-        while self._supply and self._untold and not self._finished:
-            untold, self._untold = self._untold, []
-            self.add(self._supply(untold))
+        while self._supply and self._untold and not self._finished and time.monotonic() >= self._told_again:
+            try:
+                parents = self._supply(self._untold)
+            except NotNow:
+                self._told_again = time.monotonic() + AGAIN_SECONDS
+                return
+            self._untold = []
+            self.add(parents)
 
     def _end_as_reused(self, key: str) -> None:
         """Take a stage that was to be handed out from another sweep."""

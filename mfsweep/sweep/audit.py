@@ -16,6 +16,7 @@ from typing import Any
 
 from mfsweep.analysis.mixed import NO_NUMBERS
 from mfsweep.errors import StoreError
+from mfsweep.files import finite
 from mfsweep.plan.graph import Node, StageGraph
 from mfsweep.prepare import Plan
 from mfsweep.prepare.inventory import take
@@ -70,8 +71,8 @@ class Audit:
             yield "  Software, machine and workers are those of the record"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return {
+        """Return it as plain data; None for a metric that is not there now, and for a difference from it."""
+        found = {
             "key": self.key,
             "stage": self.stage,
             "passed": self.passed,
@@ -80,6 +81,7 @@ class Audit:
             "differences": {name: {"record": then, "now": now} for name, (then, now) in self.differences.items()},
             "not_as_then": list(self.otherwise),
         }
+        return finite(found)
 
 
 def audit(

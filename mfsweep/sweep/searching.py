@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
 from rich.console import Console
 
 from mfsweep.analysis.search import SearchedStudy, searched, text
-from mfsweep.files import write_text
+from mfsweep.files import json_text, write_text
 from mfsweep.prepare import Plan
 from mfsweep.prepare.pruned import pruned_points
 from mfsweep.quantities import count
@@ -32,7 +31,7 @@ def show(plan: Plan, console: Console, failed: int, refused: int) -> dict[str, s
         console.print(f"{count(failed - refused, 'point')} failed: the next run tries again", style="red")
     if refused:
         console.print(f"{count(refused, 'point')} refused: not asked for again, others take their place", style="red")
-    write_text(plan.store.sweep(plan.name).search, json.dumps([study.as_json() for study in studies], indent=1))
+    write_text(plan.store.sweep(plan.name).search, json_text([study.as_json() for study in studies]))
     return {tag: value for study in studies for tag, value in _tags(study).items()}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from mfsweep.data.exporting import extxyz
 from mfsweep.data.part import part, write_dataset
 from mfsweep.data.structures import Column
 from mfsweep.errors import DataError
-from mfsweep.files import write_file, write_text
+from mfsweep.files import json_text, write_file, write_text
 from mfsweep.sweep.select import StructureSelection
 
 INDEX = "pool_index"
@@ -56,7 +55,7 @@ def write(selection: StructureSelection, stem: Path, *, overwrite: bool = False)
             writer.writerows(rows)
 
     write_file(files.table, table)
-    write_text(files.summary, json.dumps(selection.as_json(), indent=1) + "\n")
+    write_text(files.summary, json_text(selection.as_json()) + "\n")
     chosen = part(selection.ground.structures, selection.indices)
     numbers = tuple(sorted(map(str, selection.indices.tolist())))
     place = {text: code for code, text in enumerate(numbers)}

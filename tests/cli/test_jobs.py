@@ -68,12 +68,27 @@ def test_a_run_is_shipped_with_its_spec_and_its_options_and_can_be_followed_and_
     assert list(api.shipped.values()) == [{"small.yaml": spec.read_text()}]
     assert "pw@" not in said + job["entrypoint"]
 
-    shown = [line.partition(":  ")[2] or line.partition(": ")[2] for line in said.splitlines()[1:3]]
+    printed, *told = said.splitlines()
+    assert json.loads(printed) == {"job": name, "specs": ["small"], "store": "/shared/store"}
+    assert told[0] == f"Submitted as {name}."
+    shown = [line.partition(":  ")[2] or line.partition(": ")[2] for line in told[1:3]]
     follow, end = (shlex.split(line)[1:] for line in shown)
     assert command(*follow) == (1, "one\ntwo\n"), "it has failed"
     code, said = command(*end)
     assert code == 0
     assert said.startswith(f"{name} failed since 2"), "ended already: it is left alone"
+
+
+def test_what_is_told_beside_json_is_not_on_the_output(api, capsys, write_spec):
+    words = ["run", write_spec(), "--store", "/shared/store", "--detach", "--address", api.address]
+    outputs = []
+    for more in ([], ["--json"]):
+        with pytest.raises(SystemExit):
+            main([*map(str, words), *more])
+        outputs.append(capsys.readouterr())
+    (plain, alone), (first, second) = outputs, api.jobs
+    assert (plain.err, json.loads(alone.out)["job"]) == ("", second)
+    assert alone.err == plain.out.replace(first, second)
 
 
 def test_a_job_is_found_by_its_spec_the_latest_one(api, command, write_spec):

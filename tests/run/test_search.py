@@ -1,19 +1,31 @@
 """Searches without training: real Optuna studies in sqlite, a plan on real data, and a stand-in that writes records."""
 
 import contextlib
+import functools
 import json
 import sqlite3
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
+from conftest import SPEC
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
+from mfsweep.data import check
 from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.metrics_file import append, line
 from mfsweep.prepare import prepare
+from mfsweep.prepare.inventory import Inventory
 from mfsweep.records import BestCheckpoint, EvaluationRecord, Record
-from mfsweep.run.optuna_study import OptunaStudy
+from mfsweep.run import optuna_study, search
+from mfsweep.run.growing import NotNow
+from mfsweep.run.optuna_study import OptunaStudy, open_storage
 from mfsweep.run.search import opened
 from mfsweep.store import StoreFolder
 from mfsweep.sweep.searching import found_by
@@ -620,3 +632,159 @@ def test_a_stage_that_another_study_needs_is_not_given_up(searching, tmp_path):
         TrialState.COMPLETE,
         TrialState.PRUNED,
     }
+
+
+def test_a_file_that_another_process_holds_for_a_moment_costs_no_point(searching, tmp_path, said, monkeypatch):
+    monkeypatch.setattr(optuna_study, "BUSY_SECONDS", 0.01)
+    with searching() as search:
+        run(search, 3)
+        key = waiting(search)[0]
+        finish(search, key)
+        with contextlib.closing(sqlite3.connect(tmp_path / "store" / "optuna.db")) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            for _ in range(2):
+                with pytest.raises(NotNow):
+                    search.advance([key])
+            other.rollback()
+        search.advance([key])
+        assert run(search) == 12 - 4
+        assert search.progress == "6 of 6 points"
+    assert len(values(trials(tmp_path / "store"))) == len(trials(tmp_path / "store")) == 6
+    away, back = said
+    assert away.startswith("The Optuna storage cannot be used at this moment (OperationalError: ")
+    assert "database is locked" in away
+    assert back == "The Optuna storage answers again"
+
+
+def test_a_storage_that_fails_before_anything_runs_is_said_in_a_sentence(searching, monkeypatch):
+    def away(*_):
+        raise StorageInternalError("an error during the commit") from OSError("no route to postgresql://me:pw@lab/db")
+
+    monkeypatch.setattr(OptunaStudy, "ask", away)
+    with (
+        pytest.raises(StoreError, match=r"the Optuna storage .*optuna\.db cannot be used: OSError: no route") as error,
+        searching(),
+    ):
+        pass
+    assert "pw" not in str(error.value)
+
+
+def test_a_connection_is_looked_at_before_it_is_used_and_a_locked_file_waited_for(tmp_path):
+    storage = open_storage(f"sqlite:///{tmp_path / 'own.db'}")
+    engine = storage._backend.engine
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000
+    assert engine.pool._pre_ping
+    engine.dispose()
+    assert optuna_study._engine_of("postgresql+psycopg://host/studies") == {"pool_pre_ping": True}
+
+
+class Failing(InMemoryStorage):
+    """A storage of which some calls fail, by their number: before they did anything, or with the answer lost."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.fails = 0, {}
+
+
+def _failing(name):
+    work = getattr(InMemoryStorage, name)
+
+    def call(self, *own, **named):
+        if not self.fails:
+            return work(self, *own, **named)
+        self.calls += 1
+        fails, self.fails = self.fails, {}  # its calls of its own methods are part of this one
+        try:
+            if fails.get(self.calls) == "before":
+                raise StorageInternalError("away")
+            answer = work(self, *own, **named)
+            if fails.get(self.calls) == "after":
+                raise StorageInternalError("away")
+            return answer
+        finally:
+            self.fails = fails
+
+    return call
+
+
+for _name in BaseStorage.__abstractmethods__:
+    setattr(Failing, _name, _failing(_name))
+
+THREE = ("parallel: 1", "parallel: 3")
+KINDS = {
+    "one at a time": (),
+    "three at a time": (THREE,),
+    "two axes": (*TWO_AXES, THREE),
+    "points that are refused": SHARED,
+    "points that are given up": (PRUNED, LONG),
+}
+"""One point at a time once it was broken off: where three were out, two wait."""
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """Give a function that runs a search in a new store, broken off once, with a storage of which some calls fail."""
+    folder = tmp_path_factory.mktemp("played")
+
+    @functools.cache
+    def planned(kind, is_first):
+        path = folder / f"{kind} {is_first}" / "small.yaml"
+        path.parent.mkdir()
+        text = SPEC
+        for old, new in (*JOINT, *(change for change in KINDS[kind] if is_first or change is not THREE)):
+            assert old in text
+            text = text.replace(old, new)
+        path.write_text(text)
+        return prepare(path, path.parent / "store")
+
+    def play(kind, fails=()):
+        storage, said = Failing(), []
+        with tempfile.TemporaryDirectory(dir=folder) as own, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(search, "open_in_store", lambda *_: storage)
+            for is_first in (True, False):
+                plan = replace(planned(kind, is_first), store=StoreFolder(Path(own)), inventory=Inventory())
+                with opened(plan if is_first else prepare(plan.spec.document.path, Path(own)), said.append) as found:
+                    if is_first:
+                        by_hand = optuna.load_study(study_name="small", storage=storage)
+                        for alpha in (3, 4, 1) if kind == "points that are refused" else (0.2, 0.001):
+                            by_hand.enqueue_trial({"alpha": alpha})
+                    storage.fails = dict(fails)
+                    found.advance = until_it_answers(found.advance)
+                    train(found) if kind == "points that are given up" else run(found, 5 if is_first else None)
+                    storage.fails = {}
+            asked = plan.store.sweep("small").asked()
+        ended = [one for one in storage.get_all_trials(0) if one.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        told = [(one.params, one.state, one.values, one.user_attrs, one.intermediate_values) for one in ended]
+        failed = any(number <= storage.calls for number in fails)
+        return (told, asked, found.progress), failed, [one for one in said if one.startswith("The Optuna storage")]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "_judged", lambda *_: ())  # of the data, which takes most of the time
+        yield play, functools.cache(play)
+
+
+def until_it_answers(advance):
+    """Return an `advance` that is called until the storage answers, as the stage queue calls it."""
+
+    def patient(ended):
+        for _ in range(100):
+            with contextlib.suppress(NotNow):
+                return advance(ended)
+        raise AssertionError("it has failed more often than it was to")
+
+    return patient
+
+
+@given(
+    kind=st.sampled_from(sorted(KINDS)),
+    fails=st.dictionaries(st.integers(1, 120), st.sampled_from(["before", "after"]), min_size=1, max_size=30),
+)
+def test_a_storage_that_fails_at_any_calls_ends_with_the_same_points_told_once(played, kind, fails):
+    play, once = played
+    found, failed, said = play(kind, fails)
+    assert found == once(kind)[0], "the same ones in the same order, with their numbers, stages and scores"
+    numbers = [attributes["point"] for _, _, _, attributes, _ in found[0]]
+    assert len(set(numbers)) == len(numbers)
+    assert ["again" in one for one in said] == [False, True] * (len(said) // 2)
+    assert bool(said) is failed

@@ -1,12 +1,13 @@
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
 from mfsweep.run import stage_queue
+from mfsweep.run.growing import NotNow
 from mfsweep.run.shapes import StageShape
 from mfsweep.run.stage_queue import StageQueue
 from mfsweep.run.stage_status import CLAIMED, ENDED, GIVEN_UP, Status
@@ -237,6 +238,63 @@ def test_a_queue_whose_supply_has_more_to_come_is_not_finished():
     assert made.is_complete
     assert told == ["0", "1", "2", "3"]
     assert made.take_ended() == told
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Give a clock that stands still: a list with the seconds of now."""
+    now = [1000.0]
+    monkeypatch.setattr(stage_queue, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # which stands still
+@given(st.sets(st.integers(1, 30)), st.integers(1, 3), st.randoms())
+def test_a_supply_that_does_not_answer_is_told_everything_later_and_nothing_twice(clock, silent, slots, random):
+    calls, told = [0], []
+
+    def supply(ended):
+        calls[0] += 1
+        if calls[0] in silent:
+            raise NotNow
+        told.extend(ended)
+        return {str(i): None for i in range(min(2 + len(told), 8))}
+
+    made, records = queue({"0": None, "1": None}, supply=supply, slots=slots)
+    out = []
+    while not made.is_finished() or out:
+        while (trial := made.next_trial()) is not None:
+            out.append(trial)
+        if not out:
+            clock[0] += stage_queue.AGAIN_SECONDS
+            continue
+        trial = out.pop(random.randrange(len(out)))
+        records.add(made.key_of(trial))
+        trial.finished = True
+    assert made.is_complete
+    assert sorted(told) == sorted(made.take_ended()) == list("01234567")
+
+
+def test_a_supply_that_does_not_answer_is_not_asked_all_the_time_and_ends_with_the_run(clock):
+    asked = []
+
+    def supply(ended):
+        asked.append(list(ended))
+        raise NotNow
+
+    made, records = queue({"a": None}, supply=supply)
+    trial = made.next_trial()
+    records.add("a")
+    trial.finished = True
+    for _ in range(5):
+        assert not made.is_finished()
+        assert not made.is_complete
+    clock[0] += stage_queue.AGAIN_SECONDS
+    assert not made.is_finished()
+    assert asked == [["a"], ["a"]]
+    made.stop()
+    assert made.is_finished()
+    assert not made.is_complete, "a later run goes on"
 
 
 def test_what_a_supply_adds_that_is_done_already_brings_the_next():

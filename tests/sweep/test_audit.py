@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from mfsweep.run import sweep
 from mfsweep.run.perform import perform
 from mfsweep.run.sweep import Failure, RunSummary
 from mfsweep.store import StoreFolder
-from mfsweep.sweep.audit import audit
+from mfsweep.sweep.audit import Audit, audit
 from mfsweep.train.world import World
 
 
@@ -80,6 +81,16 @@ def test_a_record_that_does_not_come_out_again_is_told_with_what_differs(trained
     assert "numpy 1.0 then, " in said
     assert json.loads(json.dumps(found.as_json()))["passed"] is False
     assert replace(found, tolerance=0.5).passed
+
+
+def test_a_metric_that_is_not_there_any_more_is_null_in_json():
+    found = Audit(
+        "k", "pretrain", same_bits=False, differences={"test.cc.x": (1.0, math.nan)}, otherwise=(), tolerance=0.01
+    )
+    assert not found.passed
+    plain = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert plain["differences"] == {"test.cc.x": {"record": 1.0, "now": None}}
+    assert plain["largest_relative_difference"] is None
 
 
 def test_the_choice_is_of_what_is_done_and_repeats_with_its_seed(trained):

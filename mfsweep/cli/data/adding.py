@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from mfsweep.cli.options import as_json
+from mfsweep.cli.options import as_json, print_json
 
 
 @click.command()
@@ -37,7 +36,7 @@ def add(dataset: Path, other: Path, *, method: str, name: str | None, replace: b
 
     done = add_labels(dataset, other, method, name, replace=replace)
     if as_json:
-        click.echo(json.dumps({"dataset": str(dataset), **done._asdict()}, indent=1))
+        print_json({"dataset": str(dataset), **done._asdict()})
         return
     click.echo(
         f"{dataset} has {done.name!r} for {done.labelled:,} of {done.structures:,} structures, {done.new:,} of them "

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from mfsweep.cli.options import as_json
+from mfsweep.cli.options import as_json, print_json
 
 
 @click.command()
@@ -34,7 +33,7 @@ def export(
     done = write(dataset, target, labels, layout, overwrite=overwrite)
     if as_json:
         keys = {name: own.model_dump(exclude_none=True) for name, own in done.keys.items()}
-        click.echo(json.dumps({**done._asdict(), "keys": keys, "target": str(target)}, indent=1))
+        print_json({**done._asdict(), "keys": keys, "target": str(target)})
         return
     click.echo(f"{target}: {done.structures:,} structures, in {done.units}")
     for name, own in done.keys.items():

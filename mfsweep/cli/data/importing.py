@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mfsweep.cli.options import as_json, console
+from mfsweep.cli.options import as_json, console, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,7 +126,7 @@ def import_(
 
         summary = import_files(sources, dataset, rules, overwrite=overwrite, progress=show)
     if as_json:
-        click.echo(json.dumps({"dataset": str(dataset), **summary.as_json()}, indent=1))
+        print_json({"dataset": str(dataset), **summary.as_json()})
     else:
         _show(console(), dataset, summary)
 

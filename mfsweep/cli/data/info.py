@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from mfsweep.cli.options import as_json, console
+from mfsweep.cli.options import as_json, console, print_json
 
 labels_option = click.option(
     "--labels",
@@ -73,7 +72,7 @@ def info(source: str, labels: tuple[str, ...], threshold: float, figure: Path | 
             "notes": opened.notes,
         }
         whole = {**about, **found._asdict(), "labelling": costs, "provenance": provenance or {}}
-        click.echo(json.dumps(plain(whole), indent=1))
+        print_json(plain(whole))
         return
     info_tables.print_info(console(), opened, found, provenance)
     info_tables.print_origin(console(), costs, provenance or {})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from mfsweep.cli.options import as_json, console, show_ray_the_token, store_option
+from mfsweep.cli.options import as_json, console, print_json, show_ray_the_token, store_option
 
 INTERRUPTED = 130
 
@@ -101,6 +100,6 @@ def label(
         labelling.say_interrupted(screen, request)
         ctx.exit(INTERRUPTED)
     if as_json:
-        click.echo(json.dumps(labelling.as_json(request, summary), indent=1))
+        print_json(labelling.as_json(request, summary))
     labelling.say(screen, request, summary)
     ctx.exit(int(not summary.labelled))

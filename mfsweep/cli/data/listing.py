@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from mfsweep.cli.options import as_json, console
+from mfsweep.cli.options import as_json, console, print_json
 from mfsweep.data.fetch import PUBLISHED
 
 
@@ -30,7 +28,7 @@ def list_(*, as_json: bool) -> None:
         for one in bundles()
     ]
     if as_json:
-        click.echo(json.dumps({"bundled": rows, "published": sorted(PUBLISHED)}, indent=1))
+        print_json({"bundled": rows, "published": sorted(PUBLISHED)})
         return
     table = Table(box=None, pad_edge=False)
     for column in ("source", "structures", "formulae"):

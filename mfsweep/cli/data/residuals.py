@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mfsweep.cli.options import as_json, console, opened, spec_and_store
+from mfsweep.cli.options import as_json, console, opened, print_json, spec_and_store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +36,7 @@ def residuals(spec: Path, store: Path, *, as_json: bool, out: Path | None) -> No
     """  # noqa: D301
     written = opened(spec, store).residuals(out)
     if as_json:
-        click.echo(json.dumps(written.as_json(), indent=1))
+        print_json(written.as_json())
         return
     _print(console(), written.differences)
     for path in written.files:

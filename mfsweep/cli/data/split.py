@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mfsweep.cli.data.info import labels_option
-from mfsweep.cli.options import as_json, console
+from mfsweep.cli.options import as_json, console, print_json
 from mfsweep.errors import DataError, nearest
 from mfsweep.spec.base import LARGEST_SEED
 
@@ -107,7 +106,7 @@ def split(
             "leaks": [split_tables.leak_as_json(structures, leak) for leak in leaked],
             "splits": block["splits"],
         }
-        click.echo(json.dumps(plain(found), indent=1))
+        print_json(plain(found))
     else:
         split_tables.print_split(console(), opened, splits, parts, leaked)
         click.echo(split_tables.as_yaml(block), nl=False)
@@ -128,7 +127,7 @@ def _show_folds(opened: Opened, splits: Splits, folds: int, *, as_json: bool) ->
     made = [_made(opened, splits.but(folds=folds, fold=fold)) for fold in range(folds)]
     found = fold_tables.folds_of(opened.structures, groups_of(opened.structures, splits.by), made)
     if as_json:
-        click.echo(json.dumps(fold_tables.as_json(opened, splits, found), indent=1))
+        print_json(fold_tables.as_json(opened, splits, found))
     else:
         fold_tables.print_folds(console(), opened, splits, found)
         click.echo(fold_tables.as_yaml(splits, folds), nl=False)
