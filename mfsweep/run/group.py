@@ -24,8 +24,10 @@ from mfsweep.run.worker_group import KeptGroup, WorkerGroup
 _KEPT = KeptGroup()
 
 
-def perform_in_group(job: Job, scratch: str, begun: Callable[[], None], is_lost: Callable[[], bool]) -> None:
+def perform_in_group(job: Job, scratch: str, begun: Callable[[], None], is_lost: Callable[[], bool]) -> bool:
     """Perform a stage in worker groups, one after another as long as its failures allow.
+
+    Return whether its ranks have come to their end: it is done then, or a search has given it up.
 
     Args:
         job: the stage.
@@ -44,7 +46,7 @@ def perform_in_group(job: Job, scratch: str, begun: Callable[[], None], is_lost:
         group, error = _perform(job, scratch, begun, is_lost)
         if error is None:
             if group.leaving is None or group.leaving.is_end or job.is_over():
-                return
+                return group.leaving is None or job.is_over()
             _go_on(job, group.step or step, f"{group.leaving}; its state is saved")
             continue
         if disk.is_full(job.folder.path):

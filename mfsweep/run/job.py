@@ -43,9 +43,11 @@ class Job(Frozen):
 
     def is_over(self) -> bool:
         """Return whether there is nothing left to do of it: it is done, or a search has given it up."""
-        if self.folder.is_done([own.identity() for own in self.evaluations]):
-            return True
-        return self.judged and self.folder.pruning() is not None
+        return self.is_done() or (self.judged and self.folder.pruning() is not None)
+
+    def is_done(self) -> bool:
+        """Return whether it is trained, and has all the evaluations."""
+        return self.folder.is_done([own.identity() for own in self.evaluations])
 
     def is_lost(self) -> bool:
         """Return whether another run has taken the stage over from its trial.

@@ -2,7 +2,8 @@
 
 Each stage is one trial. The queue keeps every Trial it made and reads its status itself: Tune tells a search algorithm
 of most ends but not of all (a trial aborted by a failed actor reuse is not told). Whether a stage is done is never
-Tune's word but the store's: a record, and the evaluations asked for.
+Tune's word but the store's: a record, and the evaluations asked for. A network file system may show these only after a
+while where they were looked for before; so a stage of which its own trial has seen them is waited for.
 
 A stage that another sweep on the store performs is held back, so that nothing waits for it in a place where it could
 be trained; when the other sweep has ended, it is done or its turn comes.
@@ -25,11 +26,16 @@ from ray.tune.search import SearchAlgorithm
 from mfsweep.run.dispatch import Admitting, Dispatch
 from mfsweep.run.growing import NotNow
 from mfsweep.run.shapes import StageShape
-from mfsweep.run.stage_status import CLAIMED, ENDED, GIVEN_UP, STOPPED, Status
+from mfsweep.run.stage_status import CLAIMED, ENDED, FAILURE, GIVEN_UP, PERFORMED, STOPPED, Status
 from mfsweep.run.stage_trial import StageTrial, trial_of
+from mfsweep.store.lease import DEAD_SECONDS
 
 LOOK_SECONDS = 1.0
-"""Between two looks at whether another sweep still performs a stage."""
+"""Between two looks at whether another sweep still performs a stage, or a record can be seen."""
+AGAIN_SECONDS = 10.0
+"""After which a supply that did not answer is told again: its client takes its time before it gives up."""
+UNSEEN = f"its trial has seen it done, and after {DEAD_SECONDS:.0f} s the store does not show that here"
+"""Why a stage has failed of which nothing else is known."""
 
 AGAIN_SECONDS = 10.0
 """After which a supply that did not answer is told again: its client takes its time before it gives up."""
@@ -86,8 +92,10 @@ class StageQueue(SearchAlgorithm):
         self._given_up: set[str] = set()
         """Those that were pruned, or skipped because of that."""
         self._held: set[str] = set()
+        self._unseen: dict[str, float] = {}
+        """Those that their trials have seen done, and the store does not show -> since when they are waited for."""
         self._looked = time.monotonic()
-        """When the held ones were looked at last."""
+        """When these two were looked at last."""
         self._ended: list[str] = []
         self._untold: list[str] = []
         """Ends that the supply was not told of."""
@@ -176,16 +184,7 @@ class StageQueue(SearchAlgorithm):
         ended = [key for key in self._dispatch.out if self.trials[key].is_finished()]
         for key in ended:
             self._dispatch.end(key)
-            self.status[key] = self._end_of(key)
-            if self.status[key] is Status.STOPPED:
-                self._finished = True
-            elif self.status[key] is Status.WAITING:
-                self._wait_again(key)
-            elif self.status[key] is Status.HELD:
-                self._unreleased += 1
-                self._held.add(key)
-            else:
-                self._end(key)
+            self._take_end(key, self._end_of(key))
         self._look_at_held()
         self._grow()
         self._dispatch.tell()
@@ -218,11 +217,35 @@ class StageQueue(SearchAlgorithm):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Do nothing: `reconcile` reads the statuses."""
 
-    def _end_of(self, key: str) -> Status:
+    def why_failed(self, key: str) -> str | None:
+        """Return why a stage has failed as its trial has said it, for where the store does not show that yet."""
+        last = self.trials[key].last_result or {}
+        return last.get(FAILURE) or (UNSEEN if last.get(PERFORMED) else None)
+
+    def _take_end(self, key: str, end: Status) -> None:
+        """Take in how a trial has ended."""
+        self.status[key] = end
+        if end is Status.STOPPED:
+            self._finished = True
+        elif end is Status.WAITING:
+            self._wait_again(key)
+        elif end is Status.HELD:
+            self._unreleased += 1
+            if key not in self._unseen:
+                self._held.add(key)
+        else:
+            self._end(key)
+
+    def _end_of(self, key: str) -> Status:  # noqa: PLR0911 (one for each end)
         trial = self.trials[key]
         last = trial.last_result or {}
         if self._done(key):
             return Status.REUSED if last.get(CLAIMED) and key not in self._performed else Status.DONE
+        # It did what it was given; meanwhile the graph may have grown, and asks for more evaluations of it.
+        more = any(trial.config.get(name) != value for name, value in self._config(key).items())
+        if last.get(PERFORMED) and not last.get(GIVEN_UP) and not more:
+            since = self._unseen.setdefault(key, time.monotonic())
+            return Status.HELD if time.monotonic() - since < DEAD_SECONDS else Status.FAILED
         if trial.status == Trial.ERROR:
             return Status.FAILED
         if last.get(GIVEN_UP):
@@ -230,10 +253,8 @@ class StageQueue(SearchAlgorithm):
             return Status.PRUNED if self._spared(key) else Status.WAITING
         if not last.get(ENDED) or last.get(STOPPED):
             return Status.STOPPED
-        if last.get(CLAIMED):
+        if last.get(CLAIMED) and not last.get(PERFORMED):
             return Status.HELD
-        # It did what it was given; meanwhile the graph may have grown, and asks for more evaluations of it.
-        more = any(trial.config.get(name) != value for name, value in self._config(key).items())
         return Status.WAITING if more else Status.FAILED
 
     def _next_ready(self) -> str | None:
@@ -258,10 +279,15 @@ class StageQueue(SearchAlgorithm):
         self._held.add(key)
 
     def _look_at_held(self) -> None:
-        """See what became of the stages that other sweeps performed."""
-        if not self._held or time.monotonic() - self._looked < LOOK_SECONDS:
+        """See what became of the stages that other sweeps performed, and whether what is done can be seen."""
+        if not (self._held or self._unseen) or time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
+        for key in list(self._unseen):
+            if (end := self._end_of(key)) is not Status.HELD:
+                del self._unseen[key]
+                self._unreleased -= 1
+                self._take_end(key, end)
         for key in [key for key in self._held if not self._claimed(key)]:
             self._held.discard(key)
             if self._done(key):

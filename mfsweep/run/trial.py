@@ -41,7 +41,7 @@ from mfsweep.run.job import Job
 from mfsweep.run.leaving import Leaving, Notice, Stopped, has_stopped
 from mfsweep.run.lost import WORD_SECONDS, TakenOver
 from mfsweep.run.perform import perform
-from mfsweep.run.stage_status import BEGUN, CLAIMED, ENDED, GIVEN_UP, PAUSED, STOPPED
+from mfsweep.run.stage_status import BEGUN, CLAIMED, ENDED, FAILURE, GIVEN_UP, PAUSED, PERFORMED, STOPPED
 from mfsweep.run.stage_trial import last_line
 from mfsweep.store.lease import Holding
 from mfsweep.train.loop import Progress
@@ -61,15 +61,17 @@ def run_stage(config: dict[str, Any]) -> None:
             end[STOPPED] = True
             return
         with job.folder.claim() as mine:
-            if not mine or job.folder.is_done([own.identity() for own in job.evaluations]):
+            end[PERFORMED] = job.is_done()
+            if not mine or end[PERFORMED]:
                 end[CLAIMED] = True
                 return
             with _logged(job, mine, end):
                 if job.resources.workers == 1:
                     _in_process(job, mine, config["scratch"])
-                else:
+                    end[PERFORMED] = job.is_done()
+                else:  # the record is of a rank, perhaps on another node
                     held = job.model_copy(update={"lease": mine.number})
-                    perform_in_group(held, config["scratch"], begun, mine.is_lost)
+                    end[PERFORMED] = perform_in_group(held, config["scratch"], begun, mine.is_lost)
             if end.get(CLAIMED) or mine.is_lost():
                 end[CLAIMED] = True
             elif is_given_up(job):
@@ -132,7 +134,7 @@ def _in_spite_of_full_disks(job: Job, work: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def _logged(job: Job, mine: Holding, end: dict[str, Any]) -> Iterator[None]:
-    """Write the stage's begin, end and any error to its log; an MfsweepError ends here, and a loss, told in `end`."""
+    """Write the stage's begin, end and any error to its log; an MfsweepError and a loss end here, and stand in `end`."""
     say = job.folder.say
     job.folder.begin()
     say(f"stage {job.name} starts with {job.resources.workers} worker(s)")
@@ -140,6 +142,7 @@ def _logged(job: Job, mine: Holding, end: dict[str, Any]) -> Iterator[None]:
         yield
     except MfsweepError as error:
         say(f"{type(error).__name__}: {error}")
+        end[FAILURE] = str(error)
         job.folder.fail(str(error))
     except TakenOver:
         end[CLAIMED] = True

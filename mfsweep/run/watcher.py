@@ -152,6 +152,8 @@ class SweepWatcher(tune.Callback, tune.Stopper):
         # After this, Tune's clean-up may end trials that an interrupt cut short: they are no failures.
         for key in self._queue.take_ended():
             status = self._queue.status[key]
+            if status is Status.FAILED:
+                self._keep_why(key)
             self._display.ended(key, status, self._word(key, status))
             if status is Status.REUSED:  # another sweep did it
                 take_in(self._store.stage(key), self._mirror)
@@ -181,6 +183,13 @@ class SweepWatcher(tune.Callback, tune.Stopper):
         if self._refusals > 1:  # at one look alone a node may be on its way out
             self.refused = refused
             self._queue.stop()
+
+    def _keep_why(self, key: str) -> None:
+        """Keep why a stage has failed as its trial has said it: what that has written may not be seen here yet."""
+        folder, why = self._store.stage(key), self._queue.why_failed(key)
+        if why and why != folder.failure():
+            with self._told(key):
+                folder.fail(why)
 
     def _say(self, key: str, what: str) -> None:
         """Say in the stage's log why its process ended: one that was killed could not."""

@@ -64,7 +64,7 @@ def play(monkeypatch, tmp_path):
         follow(monkeypatch, ends, reported.append)
         folder = StageFolder(tmp_path / name)
         job = stage_in(folder, max_failures)
-        group.perform_in_group(job, str(tmp_path), lambda: begun.append(1), lambda: False)
+        run.done = group.perform_in_group(job, str(tmp_path), lambda: begun.append(1), lambda: False)
         assert len(begun) == len(ends)
         return folder, reported
 
@@ -79,6 +79,7 @@ def test_failures_count_from_the_last_validation(play):
     lost = {"error": of(r0=DIED)}
     validated = {"error": of(r0=DIED), "step": 10}
     play(lost, lost, validated, lost, validated, lost, {}, name="goes-on")
+    assert play.done
     with pytest.raises(
         TrainingError, match="failed 3 times without a validation in between, at last: lost rank 0 of 2 on host-0"
     ):
@@ -116,11 +117,13 @@ def test_a_stage_that_is_over_or_ends_with_its_run_starts_no_other_group(play, m
     ends = {"leaving": noticed(going={"host-0": [0]}, is_end=True)}
     folder, reported = play(ends)
     assert (folder.interruptions(), reported) == ([], [])
+    assert not play.done
     monkeypatch.setattr(
         sys.modules[__name__], "stage_in", lambda *own, made=stage_in: vary(made(*own), is_over=lambda: True)
     )
     folder, reported = play({"leaving": noticed(going={"host-0": [0]})}, name="over")
     assert (folder.interruptions(), reported) == ([], [])
+    assert play.done
 
 
 def vary(space, **fields):

@@ -10,7 +10,8 @@ from mfsweep.run import stage_queue
 from mfsweep.run.growing import NotNow
 from mfsweep.run.shapes import StageShape
 from mfsweep.run.stage_queue import StageQueue
-from mfsweep.run.stage_status import CLAIMED, ENDED, GIVEN_UP, Status
+from mfsweep.run.stage_status import CLAIMED, ENDED, FAILURE, GIVEN_UP, PERFORMED, Status
+from mfsweep.store.lease import DEAD_SECONDS
 
 
 class FakeTrials(StageQueue):
@@ -359,6 +360,66 @@ def test_a_stage_of_which_a_grown_graph_asks_more_goes_out_once_more():
     made.add({"a": None, "b": None})
     assert not made.is_finished()
     assert made.key_of(made.next_trial()) == "a"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # which stands still
+@given(st.lists(st.floats(0, 1.3 * DEAD_SECONDS), min_size=1, max_size=6))
+def test_what_its_trial_has_seen_done_is_waited_for_until_the_store_shows_it(clock, late):
+    """`late`: seconds after which the store shows each stage of a chain."""
+    parents = {str(i): str(i - 1) if i else None for i in range(len(late))} | {"last": str(len(late) - 1)}
+    made, records = queue(parents, slots=1)
+    for key, seconds in zip(map(str, range(len(late))), late, strict=True):
+        trial, began = made.next_trial(), clock[0]
+        assert made.key_of(trial) == key
+        trial.last_result, trial.finished = {ENDED: True, PERFORMED: True}, True
+        while clock[0] - began < min(seconds, DEAD_SECONDS):
+            assert made.next_trial() is None, "it holds no slot, and what comes after it is not begun"
+            assert not made.is_finished()
+            assert not made.is_complete
+            clock[0] += 1.25 * stage_queue.LOOK_SECONDS
+        if seconds < DEAD_SECONDS:
+            records.add(key)
+        clock[0] += 1.25 * stage_queue.LOOK_SECONDS
+        if seconds >= DEAD_SECONDS:
+            assert made.is_finished()
+            assert made.status[key] is Status.FAILED
+            assert made.status["last"] is Status.SKIPPED
+            assert made.why_failed(key) == stage_queue.UNSEEN
+            return
+    assert made.key_of(made.next_trial()) == "last"
+    assert {made.status[str(i)] for i in range(len(late))} == {Status.DONE}
+
+
+def test_what_goes_on_beside_it_and_what_is_asked_of_it_meanwhile_is_not_waited_for(clock):
+    asked = {"a": 1}
+    made, records = queue({"a": None, "b": None}, slots=1, config=lambda key: {"evaluations": asked.get(key, 1)})
+    trial = made.next_trial()
+    trial.last_result, trial.finished = {ENDED: True, PERFORMED: True, CLAIMED: True}, True
+    assert made.key_of(made.next_trial()) == "b", "its slot is free"
+    made.trials["b"].finished = True
+    records.add("b")
+    asked["a"] = 2
+    clock[0] += stage_queue.LOOK_SECONDS
+    again = made.next_trial()
+    assert again.config == {"key": "a", "evaluations": 2}
+    again.last_result, again.finished = {ENDED: True, FAILURE: "the loss is not finite"}, True
+    assert made.is_finished()
+    assert made.is_complete
+    assert made.status == {"a": Status.FAILED, "b": Status.DONE}
+    assert made.why_failed("a") == "the loss is not finite"
+
+
+@pytest.mark.parametrize(("claimed", "end"), [(False, Status.DONE), (True, Status.REUSED)])
+def test_whose_work_it_was_is_known_also_where_it_is_seen_late(clock, claimed, end):
+    made, records = queue({"a": None})
+    trial = made.next_trial()
+    trial.last_result, trial.finished = {ENDED: True, PERFORMED: True} | ({CLAIMED: True} if claimed else {}), True
+    assert not made.is_finished()
+    records.add("a")
+    clock[0] += stage_queue.LOOK_SECONDS
+    assert made.is_finished()
+    assert made.status == {"a": end}
+    assert made.take_ended() == ["a"]
 
 
 def test_what_another_sweep_performs_is_held_back_and_then_reused_or_taken(monkeypatch):

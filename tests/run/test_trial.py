@@ -1,79 +1,115 @@
-"""The trial of a stage that another run takes over meanwhile; its group and its ranks are played."""
+"""What the trial of a stage says at its end, by which the driver knows it; the training is played."""
 
-from contextlib import nullcontext
+from __future__ import annotations
+
+import contextlib
 from types import SimpleNamespace
 
 import pytest
 
-from mfsweep.prepare import prepare
-from mfsweep.run import trial, worker
+from mfsweep.errors import TrainingError
+from mfsweep.records import Pruning
+from mfsweep.run import leaving, trial
+from mfsweep.run.leaving import Stopped
 from mfsweep.run.lost import TakenOver
-from mfsweep.run.stage_status import CLAIMED, ENDED
-from mfsweep.run.sweep import _job
-from mfsweep.store.lease import read, take
-from mfsweep.train import World
+from mfsweep.run.stage_status import CLAIMED, ENDED, FAILURE, GIVEN_UP, PERFORMED, STOPPED
+from mfsweep.store import StageFolder
+
+
+class Lost:
+    """Holds the stage until it is taken over."""
+
+    is_over = False
+    number = 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def is_lost(self):
+        return self.is_over
 
 
 @pytest.fixture
-def job(write_spec, tmp_path):
-    """Make the job of a stage of two workers."""
-    plan = prepare(write_spec(("workers: 1", "workers: 2")), tmp_path / "store")
-    plan.store.prepare()
-    return _job(plan, next(iter(plan.graph.nodes.values())))
-
-
-def run(monkeypatch, tmp_path, job, perform):
-    """Run the trial of a stage of several workers; return what it reports at its end."""
+def stage(tmp_path, monkeypatch):
+    """Give a stage of which `performs` is what its training does, and a function that returns its trial's last word."""
+    folder = StageFolder(tmp_path / "stage")
     reported = []
-    monkeypatch.setattr(trial, "perform_in_group", perform)
-    monkeypatch.setattr(trial.tune, "report", reported.append)
-    trial.run_stage({"job": job.model_dump(mode="json"), "scratch": str(tmp_path)})
-    return reported[-1]
-
-
-def test_its_ranks_can_tell_by_themselves_that_another_run_has_the_stage(job, monkeypatch, tmp_path):
-    asked = []
-
-    def perform(held, *_):
-        asked.append(held.is_lost())
-        take(held.folder.path, read(held.folder.path))
-        asked.append(held.is_lost())
-
-    assert run(monkeypatch, tmp_path, job, perform) == {ENDED: True, CLAIMED: True}
-    assert asked == [False, True]
-    assert not job.is_lost(), "who was given no lease has none to lose"
-
-
-def test_what_a_rank_has_seen_the_trial_need_not_see_itself(job, monkeypatch, tmp_path):
-    """On a network file system one machine may see it up to a minute before the other."""
-
-    def perform(*_):
-        raise TakenOver
-
-    assert run(monkeypatch, tmp_path, job, perform) == {ENDED: True, CLAIMED: True}
-    assert trial.TAKEN_OVER in job.folder.log.read_text()
-
-
-def test_a_rank_that_sees_it_tells_the_trial(job, monkeypatch):
-    told, asked = [], []
-    job.folder.path.mkdir()
-    take(job.folder.path, None)
-
-    def perform(_job, world, _report):
-        asked.append(world.is_lost())
-        take(job.folder.path, read(job.folder.path))
-        asked.append(world.is_lost())
-
-    here = SimpleNamespace(get_node_id=lambda: "here", current_actor=None)
-    heart = SimpleNamespace(enter=None, is_leaving=None)
-    mailbox = SimpleNamespace(
-        **{name: SimpleNamespace(remote=lambda *_: None) for name in ("begin", "end")},
-        put=SimpleNamespace(remote=told.append),
+    job = SimpleNamespace(
+        folder=folder,
+        name="pretrain",
+        store=str(tmp_path),
+        judged=True,
+        done=False,
+        mine=Lost(),
+        resources=SimpleNamespace(workers=1),
+        performs=lambda: None,
     )
-    monkeypatch.setattr(worker, "perform", perform)
-    monkeypatch.setattr(worker, "Heart", lambda *_: nullcontext(heart))
-    monkeypatch.setattr(worker.ray, "get", lambda answer: answer)
-    monkeypatch.setattr(worker.ray, "get_runtime_context", lambda: here)
-    monkeypatch.setattr(worker.ray.util, "get_node_ip_address", lambda: "127.0.0.1")
-    worker._perform(job.model_copy(update={"lease": 1}), World.alone(), mailbox)
-    assert (asked, told) == ([False, True], [{CLAIMED: True}])
+    job.is_done = lambda: job.done
+    job.is_over = lambda: job.done
+    job.model_copy = lambda update: job
+    monkeypatch.setattr(StageFolder, "claim", lambda _: job.mine)
+    monkeypatch.setattr(trial.Job, "model_validate", lambda _: job)
+    monkeypatch.setattr(trial, "_in_process", lambda *_: job.performs())
+    monkeypatch.setattr(trial, "perform_in_group", lambda *_: job.performs())
+    monkeypatch.setattr(trial.tune, "report", reported.append)
+
+    def word():
+        trial.run_stage({"job": {}, "scratch": str(tmp_path)})
+        return {key: value for key, value in reported[-1].items() if value}
+
+    return job, word
+
+
+def fails(error):
+    def perform():
+        raise error
+
+    return perform
+
+
+def test_a_stage_that_is_done_is_said_to_be_also_where_another_run_did_it(stage):
+    job, word = stage
+    job.performs = lambda: setattr(job, "done", True)
+    assert word() == {ENDED: True, PERFORMED: True}
+    job.performs = fails(AssertionError("it is done"))
+    assert word() == {ENDED: True, PERFORMED: True, CLAIMED: True}
+    job.done, job.mine = False, contextlib.nullcontext(False)
+    assert word() == {ENDED: True, CLAIMED: True}
+
+
+def test_a_group_is_taken_at_its_word_as_its_records_may_not_be_seen_here(stage):
+    job, word = stage
+    job.resources.workers = 2
+    job.performs = lambda: True
+    assert word() == {ENDED: True, PERFORMED: True}
+    job.performs = lambda: False
+    assert word() == {ENDED: True}
+
+
+def test_why_a_stage_has_failed_is_said(stage):
+    job, word = stage
+    job.performs = fails(TrainingError("the loss of https://me:pw@host is not finite"))
+    assert word() == {ENDED: True, FAILURE: "the loss of https://***@host is not finite"}
+    assert job.folder.failure() == "the loss of https://***@host is not finite"
+
+
+@pytest.mark.parametrize(("error", "key"), [(Stopped(), STOPPED), (TakenOver(), CLAIMED)])
+def test_what_was_cut_short_is_not_said_to_be_done(stage, tmp_path, error, key):
+    job, word = stage
+
+    def cut():
+        leaving.stop(tmp_path)
+        job.mine.is_over = key == CLAIMED
+        raise error
+
+    job.performs = cut
+    assert word() == {ENDED: True, key: True}
+
+
+def test_what_a_search_has_given_up_is_said(stage):
+    job, word = stage
+    job.performs = lambda: job.folder.prune(Pruning(time=0.0, study="small", step=2, reason="given up"))
+    assert word() == {ENDED: True, GIVEN_UP: True}

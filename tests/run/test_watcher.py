@@ -8,7 +8,8 @@ import pytest
 
 from mfsweep.files import write_text
 from mfsweep.run.mirror import Mirror
-from mfsweep.run.watcher import take_in
+from mfsweep.run.stage_status import Status
+from mfsweep.run.watcher import SweepWatcher, take_in
 from mfsweep.store import StageFolder
 
 
@@ -48,3 +49,15 @@ def test_another_users_stage_fails_nothing(untidy, monkeypatch):
 
     monkeypatch.setattr(StageFolder, "tidy", refuse)
     take_in(untidy[0], shown())
+
+
+@pytest.mark.parametrize("seen", [None, "of an earlier run", "the loss is not finite"])
+def test_why_a_stage_has_failed_is_known_before_it_can_be_seen(store, seen):
+    """`seen`: what the store shows here of what the trial has written elsewhere."""
+    folder, told = store.stage("k"), []
+    if seen:
+        folder.fail(seen)
+    queue = Mock(status={"k": Status.FAILED}, take_ended=lambda: ["k"], why_failed=lambda _: "the loss is not finite")
+    display = Mock(ended=lambda *_: told.append(folder.failure()))
+    SweepWatcher(queue, Mock(), display, shown(), store).on_step_end(0, [])
+    assert told == ["the loss is not finite"]
