@@ -134,7 +134,7 @@ def _in_spite_of_full_disks(job: Job, work: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def _logged(job: Job, mine: Holding, end: dict[str, Any]) -> Iterator[None]:
-    """Write the stage's begin, end and any error to its log; an MfsweepError and a loss end here, and stand in `end`."""
+    """Write a stage's begin, end and any error to its log; an MfsweepError and a loss end here, and stand in `end`."""
     say = job.folder.say
     job.folder.begin()
     say(f"stage {job.name} starts with {job.resources.workers} worker(s)")

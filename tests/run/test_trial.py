@@ -49,7 +49,7 @@ def stage(tmp_path, monkeypatch):
     )
     job.is_done = lambda: job.done
     job.is_over = lambda: job.done
-    job.model_copy = lambda update: job
+    job.model_copy = lambda **_: job
     monkeypatch.setattr(StageFolder, "claim", lambda _: job.mine)
     monkeypatch.setattr(trial.Job, "model_validate", lambda _: job)
     monkeypatch.setattr(trial, "_in_process", lambda *_: job.performs())

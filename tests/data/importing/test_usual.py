@@ -174,14 +174,14 @@ STATED = {"positions": "Ang", "energy": "hartree", "forces": "hartree/bohr"}
 
 
 @given(carried=st.sets(st.sampled_from(sorted(CARRIED))), stated=st.sets(st.sampled_from(sorted(STATED))))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=64, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_unit_that_a_database_carries_holds_unless_that_quantity_is_stated(tmp_path, carried, stated):
     path = tmp_path / f"{'-'.join(['units', *sorted(carried)])}.db"
     if not path.exists():
         with ase.db.connect(path) as database:
-            database.metadata = {"_distance_unit": CARRIED["positions"]} if "positions" in carried else {}
-            if units := {name: CARRIED[name] for name in carried - {"positions"}}:
-                database.metadata |= {"_property_unit_dict": units}
+            units = {name: CARRIED[name] for name in carried - {"positions"}}
+            length = {"_distance_unit": CARRIED["positions"]} if "positions" in carried else {}
+            database.metadata = length | ({"_property_unit_dict": units} if units else {})
             for atoms, e, f in frames(1):
                 database.write(atoms, data={"energy": np.array([e]), "forces": f})
     rules = Rules(labels_of(["dft"]), units={name: STATED[name] for name in stated})
