@@ -20,12 +20,13 @@ import yaml
 from ray._private import state, worker
 from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue] (compiled)
 from ray.core.generated import autoscaler_pb2
+from ray.exceptions import GetTimeoutError
 
 from mfsweep.run.cluster import HEAD
 from mfsweep.run.shapes import Limits, NodeKind
 
 PROBE_SECONDS = 60.0
-"""How long the head is given to answer: its first worker process is started for it."""
+"""How long the head is given to answer: its first worker process is started for it. Then its limits are not known."""
 
 
 class Autoscaler(NamedTuple):
@@ -48,7 +49,10 @@ def _find(address: str) -> Autoscaler | None:
     if config is not None and config.node_group_configs:
         kinds = [NodeKind(dict(own.resources), _count(own.max_count)) for own in config.node_group_configs]
         return Autoscaler(Limits(tuple(kinds), math.inf))
-    config = ray.get(_configuration.remote(_port(address)), timeout=PROBE_SECONDS)
+    try:
+        config = ray.get(_configuration.remote(_port(address)), timeout=PROBE_SECONDS)
+    except GetTimeoutError:  # a head that is slow with its first process: what it was told is not known then
+        config = None
     if config is None:
         # KubeRay starts the head without a monitor: what reports to it then is a container of the autoscaler's own.
         return Autoscaler(None) if _reports() else None

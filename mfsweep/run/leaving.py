@@ -46,8 +46,10 @@ def stop(scratch: Path) -> None:
 
 
 def has_stopped(scratch: str | Path) -> bool:
-    """Return whether the stages of a run were asked to end."""
-    return (Path(scratch) / STOP).exists()
+    """Return whether the stages of a run were asked to end; a file system that does not answer asks for nothing."""
+    with contextlib.suppress(OSError):
+        return (Path(scratch) / STOP).exists()
+    return False
 
 
 class Notice:

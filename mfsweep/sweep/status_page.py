@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mfsweep.analysis.page.blocks import BulletList, LargeNumbers, Section, SortableTable
+from mfsweep.analysis.page.blocks import BulletList, LargeNumbers, Paragraph, Section, SortableTable
 from mfsweep.analysis.page.render import page
 from mfsweep.files import write_text
 from mfsweep.sweep.standing import Standing
@@ -15,20 +15,22 @@ HEAD = ("stage", "state", "step", "of", "structures/s", "GPU busy", "validation"
 _TEXT = frozenset({0, 1, 6, 7, 8})
 
 
-def write_status_page(path: Path, standing: Standing, every: float | None) -> None:
+def write_status_page(path: Path, standing: Standing, every: float | None, note: str = "") -> None:
     """Write the page.
 
     Args:
         path: of the file.
         standing: what it shows.
         every: seconds after which a browser reads it again, None: never.
+        note: what a reader should know of it first.
 
     Raises:
         OSError: it cannot be written.
     """
     counts = LargeNumbers([(number, state) for state, number in standing.counts.items()])
     stages = SortableTable("Stages", HEAD, [tuple(row) for row in _rows(standing)], _TEXT)
-    sections = [Section("Now", [counts, BulletList(list(standing.sentences()))]), Section("Stages", [stages])]
+    noted = [Paragraph(note)] if note else []
+    sections = [Section("Now", [*noted, counts, BulletList(list(standing.sentences()))]), Section("Stages", [stages])]
     write_text(path, page(standing.name, "status", sections, refresh=0 if every is None else max(1, round(every))))
 
 

@@ -1,6 +1,8 @@
 """What asks a stage to save its state and to end: a node that goes, or the end of the run."""
 
+import errno
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -74,6 +76,24 @@ def test_a_run_that_ends_leaves_word_for_its_stages(cluster, tmp_path):
     assert notice.is_end
     assert notice.came()
     leaving.stop(tmp_path / "removed meanwhile")
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES])
+def test_a_file_system_that_does_not_answer_asks_for_nothing_and_is_asked_again(cluster, tmp_path, monkeypatch, number):
+    def refuse(*_, **__):
+        raise OSError(number, "it does not answer")
+
+    leaving.stop(tmp_path)
+    notice = Notice(lambda: NODES, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        assert not leaving.has_stopped(tmp_path)
+        cluster.going = {"a": 0}
+        notice.look()
+        assert notice.going == {"host-a": [0]}, "the look goes on"
+    assert not notice.is_end
+    notice.look()
+    assert notice.is_end
 
 
 def test_a_thread_looks_until_the_stage_has_ended(cluster, tmp_path, monkeypatch):

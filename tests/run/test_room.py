@@ -1,10 +1,12 @@
 """How many stages may be out at a time, and which the cluster is certain never to serve."""
 
 import math
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.exceptions import GetTimeoutError
 
 from mfsweep.errors import ResourceError
 from mfsweep.run import autoscaler, own_cluster, room
@@ -215,6 +217,19 @@ def test_nodes_that_may_be_started_hold_several_shapes(cluster_of):
     large, quarter = shape_of(PRETRAIN), shape_of(FINETUNE)
     assert found.admits(quarter, {large: 1, quarter: 15}, 0)
     assert not found.admits(large, {large: 1, quarter: 1}, 0)
+
+
+@pytest.mark.parametrize(("reports", "found"), [(True, Autoscaler(None)), (False, None)])
+def test_of_a_head_that_is_slow_to_answer_the_limits_are_not_known(monkeypatch, reports, found):
+    def slow(_, timeout):
+        raise GetTimeoutError(f"Get timed out after {timeout} s")
+
+    monkeypatch.setattr(autoscaler, "is_ours", lambda: False)
+    monkeypatch.setattr(autoscaler.state, "state", Mock(get_cluster_config=lambda: None))
+    monkeypatch.setattr(autoscaler, "_configuration", Mock())
+    monkeypatch.setattr(autoscaler.ray, "get", slow)
+    monkeypatch.setattr(autoscaler, "_reports", lambda: reports)
+    assert autoscaler._find.__wrapped__("head:6379") == found
 
 
 amounts = st.dictionaries(st.sampled_from(["CPU", "GPU", "memory"]), st.integers(0, 20).map(float))

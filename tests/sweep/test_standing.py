@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import html
 import io
 import json
 import os
@@ -12,8 +14,10 @@ import pytest
 from finished import finish
 from rich.console import Console
 
+from mfsweep.cli import standing as command
 from mfsweep.cli.main import main
 from mfsweep.cli.status import status_table
+from mfsweep.errors import DataError, StoreError
 from mfsweep.files import write_json
 from mfsweep.metrics_file import append, line
 from mfsweep.prepare import prepare
@@ -197,3 +201,62 @@ def test_watching_ends_when_nothing_is_left_to_do(write_spec, tmp_path, capsys):
     assert "8 of 8 stages done" in said
     assert "Time left" not in said
     assert "refresh" not in (tmp_path / "status.html").read_text()
+
+
+ERRORS = [
+    StoreError("the storage s3://lab/stores cannot be reached"),
+    DataError("molecules.h5 cannot be read"),
+    OSError(errno.ESTALE, "Stale file handle", "/shared/store/stages"),
+]
+
+
+def watch(spec, store, page, *more):
+    with pytest.raises(SystemExit) as ended:
+        main(["status", str(spec), "--store", str(store), "--watch", "5", "--html", str(page), *more])
+    return ended.value.code
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_store_that_cannot_be_read_at_one_look_is_looked_at_again(write_spec, tmp_path, capsys, monkeypatch, error):
+    spec, store, page, pages, looks = write_spec(), tmp_path / "store", tmp_path / "status.html", [], []
+    plan = prepare(spec, store)
+    plan.store.prepare()
+    own = Sweep.standing
+
+    def look(sweep, **options):
+        looks.append(len(pages))
+        if len(looks) in (2, 3):
+            raise error
+        return own(sweep, **options)
+
+    def sleep(seconds):
+        assert seconds == 5
+        pages.append(page.read_text())
+        if len(pages) == 3:
+            finish(plan)
+
+    monkeypatch.setattr(Sweep, "standing", look)
+    monkeypatch.setattr(command.time, "sleep", sleep)
+    assert watch(spec, store, page, "--json") == 0
+    assert looks == [0, 1, 2, 3]
+    out, err = capsys.readouterr()
+    first, last = json.loads("[" + out.replace("}\n{", "},{") + "]")
+    assert (first["over"], last["over"]) == (False, True)
+    said = [line for line in err.splitlines() if line.startswith("At ")]
+    assert len(said) == 2
+    assert str(error) in said[0]
+    assert re.search(r"^At \d\d:\d\d:\d\d it could not be read .* What is shown is of \d\d:\d\d:\d\d\.$", said[0])
+    noted = ["could not be read" in one for one in (*pages, page.read_text())]
+    assert noted == [False, True, True, False]
+    assert all('http-equiv="refresh"' in one and "8 to do" in html.unescape(one) for one in pages)
+
+
+def test_a_store_that_cannot_be_read_at_the_first_look_is_an_error(write_spec, tmp_path, capsys, monkeypatch):
+    def look(*_, **__):
+        raise ERRORS[0]
+
+    spec, store = write_spec(), tmp_path / "store"
+    prepare(spec, store).store.prepare()
+    monkeypatch.setattr(Sweep, "standing", look)
+    assert watch(spec, store, tmp_path / "status.html") == 2
+    assert str(ERRORS[0]) in capsys.readouterr().err
