@@ -27,8 +27,8 @@ from mfsweep.store.lease import read as read_lease
 from mfsweep.store.remote import RemoteStore, copied_from
 from mfsweep.store.remote.leases import HolderHere, holder_here
 from mfsweep.store.remote.remote_store import DamagedUnitError
-from mfsweep.store.remote.units import STATE, TRAINED, finished_units
-from mfsweep.store.stage_folder import SHARED
+from mfsweep.store.remote.units import TRAINED, finished_units, states
+from mfsweep.store.stage_folder import SHARED, StageFolder
 
 _LOG = logging.getLogger(__name__)
 STATE_SECONDS = 300.0
@@ -66,6 +66,8 @@ class Courier:
         """Stages that are being put."""
         self._put: dict[str, float] = {}
         """When the state of a stage was put last."""
+        self._states: dict[str, Future[None]] = {}
+        """Puts of states: of one stage one at a time, so that none replaces a later one."""
         self._left: dict[str, Exception] = {}
         """Stages that could not be put, and why."""
         self._is_away = False
@@ -118,7 +120,7 @@ class Courier:
             known = self._copy(key)
             if TRAINED in known:  # done, or an evaluation is missing, for which its own weights are read
                 self._copy_weights(key)
-            elif STATE in known:
+            elif states(known):
                 self._go_on(key)
             if parent is not None:
                 self._copy_weights(parent)
@@ -134,9 +136,9 @@ class Courier:
     def validated(self, key: str) -> None:
         """Put what a stage goes on from, if that was not done for a while."""
         now = time.monotonic()
-        if self._is_ours(key) and now - self._put.setdefault(key, now) > STATE_SECONDS:
+        if self._is_ours(key) and now - self._put.setdefault(key, now) > STATE_SECONDS and not self._is_put(key):
             self._put[key] = now
-            self._pool.submit(self._put_state, key)
+            self._states[key] = self._pool.submit(self._put_state, key)
 
     def ended(self, key: str) -> None:
         """Put what came of a stage, and give it back then."""
@@ -176,11 +178,13 @@ class Courier:
 
     def _carry(self, key: str) -> None:
         folder = self._store.stage(key)
+        if self._is_put(key):
+            wait([self._states[key]])
         try:
             if folder.record() is not None:
                 self._remote.push_stage(folder, self._remote.units(key))
-            elif folder.path.is_dir():
-                self._remote.push_state(folder)
+            else:
+                self._push_state(folder)
             self._left.pop(key, None)
         except (OSError, StoreError) as error:
             self._left[key] = error
@@ -190,7 +194,13 @@ class Courier:
 
     def _put_state(self, key: str) -> None:
         with contextlib.suppress(OSError, StoreError):
-            self._remote.push_state(self._store.stage(key))
+            self._push_state(self._store.stage(key))
+
+    def _push_state(self, folder: StageFolder) -> None:
+        """Put how far a stage is, unless another run has taken it over."""
+        lease = self._leases.get(folder.key)
+        if lease is not None and folder.path.is_dir():
+            self._remote.push_state(folder, lease.number)
 
     def _to_be_put_again(self) -> list[str]:
         """Return the stages that the storage did not take; what is damaged here it never gets."""
@@ -199,6 +209,10 @@ class Courier:
 
     def _is_ours(self, key: str) -> bool:
         return key in self._leases and not self._is_carried(key)
+
+    def _is_put(self, key: str) -> bool:
+        """Return whether the state of a stage is being put."""
+        return key in self._states and not self._states[key].done()
 
     def _is_carried(self, key: str) -> bool:
         return key in self._carried and not self._carried[key].done()
@@ -223,8 +237,8 @@ class Courier:
             (folder.path / SHARED).unlink(missing_ok=True)
 
     def _set_aside(self, error: DamagedUnitError) -> None:
-        self._say(f"{error}: set aside, and made again")
-        self._remote.set_aside(error.manifest)
+        if self._remote.set_aside(error.name, error.manifest):
+            self._say(f"{error}: set aside, and made again")
 
     def _go_on(self, key: str) -> None:
         folder = self._store.stage(key)

@@ -23,8 +23,8 @@ from mfsweep.store.usage import BLOCK, files_below
 
 HELD = "a run holds its stage at this moment"
 _DAMAGED = re.compile(r".+\.damaged-\d+")
-_UNFINISHED = re.compile(r"\.(.*\.)?[0-9a-f]{8}(\.\w+)?|\.push-\w+")
-"""Names under which files are written before they get their own (files.py), and are copied to be put at a URL."""
+_UNFINISHED = re.compile(r"\.(.*\.)?[0-9a-f]{8}(\.\w+)?|\.(push|pull)-\w+")
+"""Names under which files are written before they get their own (files.py), and are copied to a URL and from one."""
 _WRITING_SECONDS = 86400.0
 """Age from which a file under such a name is taken to be left of a killed process."""
 

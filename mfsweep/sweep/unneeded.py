@@ -199,6 +199,12 @@ class _AtUrl:
         del before  # the storage tells no times
         for name, size in remote_removal.set_aside(self._remote).items():
             yield Unneeded(name, "set aside as damaged", size), lambda of=name: self._remote.objects.remove(of)
+        for place, objects in remote_removal.unread(self._remote).items():
+            why = f"{count(len(objects), 'object')} that nothing reads any more"
+            yield Unneeded(place, why, sum(objects.values())), lambda of=place: self._remove_unread(of)
+
+    def _remove_unread(self, place: str) -> str | None:
+        return None if remote_removal.remove_unread(self._remote, place) else removal.HELD
 
     def remove_stage(self, key: str) -> bool:
         if not remote_removal.remove_stage(self._remote, key):

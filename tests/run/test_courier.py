@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import uuid
+from concurrent.futures import wait
 
 import pytest
 from object_storage import EVALUATION, begin, contents, evaluate, train
@@ -173,6 +175,47 @@ def test_who_was_not_heard_of_for_long_leaves_its_stage_to_the_other(hosts):
         other.release()
 
 
+def test_who_has_lost_a_stage_puts_nothing_over_what_its_new_holder_has_put(hosts):
+    with hosts.running("a") as (here, a, mine):
+        assert mine.take("k", None)
+        lease, place = a._leases["k"], hosts.remote.lease_place("k")
+        assert module.take(place, module.read_lease(place)), "another host takes it for dead"
+        hosts.remote.push_state(begin(hosts.store("b").stage("k"), 2), 2)
+        begin(here.stage("k"), 4)
+        a._leases["k"] = lease  # the next beat tells that it is lost
+        a._put_state("k")
+        a._leases.pop("k", None)
+        a._put_state("k")
+        ended(a, "k")
+    assert hosts.remote.units("k") == {"state.000002"}
+    assert hosts.remote.pull_state(hosts.store("c").stage("k")) == 2
+
+
+def test_a_state_that_is_put_slowly_comes_before_whatever_is_put_of_its_stage_later(hosts, monkeypatch):
+    monkeypatch.setattr(module, "STATE_SECONDS", -1.0)
+    begun, go_on, order = threading.Event(), threading.Event(), []
+
+    def push_state(self, folder, lease):
+        begun.set()
+        assert go_on.wait(30)
+        order.append("state")
+
+    monkeypatch.setattr(RemoteStore, "push_state", push_state)
+    monkeypatch.setattr(RemoteStore, "push_stage", lambda *_: order.append("stage"))
+    with hosts.running("a") as (here, a, mine):
+        assert mine.take("k", None)
+        begin(here.stage("k"), 4)
+        for _ in range(2):
+            a.validated("k")
+        assert begun.wait(30)
+        train(here.stage("k"))
+        a.ended("k")
+        wait([a._carried["k"]], 0.2)
+        assert order == []
+        go_on.set()
+    assert order == ["state", "stage"]
+
+
 def test_while_the_storage_is_away_nothing_begins_and_what_ended_is_put_when_it_is_back(hosts, monkeypatch):
     with hosts.running("a") as (here, a, mine):
         assert mine.take("k", None)
@@ -270,6 +313,7 @@ def test_who_reads_sees_what_failed_elsewhere_and_that_it_begins_again(hosts):
         ended(a, "k")
         refresh(hosts.store("b"))
         assert there.failure() == "the loss is not finite"
+        assert mine.take("k", None)
         here.stage("k").begin()
         a._put_state("k")
         refresh(hosts.store("b"))
@@ -317,6 +361,23 @@ def test_who_reads_sees_for_how_long_another_machine_is_silent(hosts):
     assert silence() < DEAD_SECONDS
     lease.release()
     assert silence() is None
+
+
+def test_who_reads_copies_nothing_into_a_stage_that_begins_here_meanwhile(hosts, monkeypatch):
+    hosts.remote.push_state(begin(hosts.store("a").stage("k"), 4), 1)
+    there, copied = hosts.store("b").stage("k"), []
+
+    def get_file(*given, original=Objects.get_file):
+        copied.append(there.is_claimed())
+        original(*given)
+
+    monkeypatch.setattr(Objects, "get_file", get_file)
+    with there.claim():
+        refresh(hosts.store("b"))
+        assert copied == []
+    refresh(hosts.store("b"))
+    assert set(copied) == {True}
+    assert there.log.read_text() == "state 4\n"
 
 
 def away(*_):

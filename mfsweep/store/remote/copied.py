@@ -6,7 +6,7 @@ import contextlib
 import re
 
 from mfsweep.metrics_file import entries
-from mfsweep.store.remote.units import CHECKPOINTS, EVALUATION, PHYSICS, StoredFile, read
+from mfsweep.store.remote.units import CHECKPOINTS, EVALUATION, PHYSICS, Manifest, StoredFile, read
 from mfsweep.store.stage_folder import SHARED, StageFolder
 from mfsweep.store.sweep_folder import CELLS, SweepFolder
 
@@ -18,7 +18,7 @@ def is_key(name: str) -> bool:
 
 def step_of(folder: StageFolder) -> int:
     """Return how far a stage is that goes on from a checkpoint here, 0 without one."""
-    if not folder.last.exists():
+    if not (folder.last.exists() or folder.before.exists()):
         return 0
     with contextlib.suppress(FileNotFoundError):
         return max((entry.step for entry in entries(folder.metrics)), default=0)
@@ -32,12 +32,16 @@ def has_unit(folder: StageFolder, unit: str) -> bool:
     return (places[kind] / f"{rest}.json").exists() if kind in places else folder.record_path.exists()
 
 
+def shared(folder: StageFolder) -> Manifest:
+    """Return the manifest by which a trained stage was copied, one without files where it was not."""
+    with contextlib.suppress(FileNotFoundError):
+        return read((folder.path / SHARED).read_bytes(), str(folder.path / SHARED))
+    return Manifest(files={})
+
+
 def promised(folder: StageFolder) -> dict[str, StoredFile]:
     """Return the weights that the storage has of a stage that was copied from it."""
-    with contextlib.suppress(FileNotFoundError):
-        manifest = read((folder.path / SHARED).read_bytes(), str(folder.path / SHARED))
-        return {path: file for path, file in manifest.files.items() if path.startswith(CHECKPOINTS)}
-    return {}
+    return {path: file for path, file in shared(folder).files.items() if path.startswith(CHECKPOINTS)}
 
 
 def is_newer(folder: SweepFolder) -> bool:

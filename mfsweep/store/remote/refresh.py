@@ -12,7 +12,7 @@ from mfsweep.store.lease import read as read_lease
 from mfsweep.store.remote.copied import is_key
 from mfsweep.store.remote.objects import in_sentences
 from mfsweep.store.remote.remote_store import RemoteStore, copied_from
-from mfsweep.store.remote.units import STATE, TRAINED
+from mfsweep.store.remote.units import TRAINED, states
 from mfsweep.store.stage_folder import ELSEWHERE, StageFolder
 from mfsweep.store.store import STAGES, StoreFolder
 from mfsweep.store.sweep_folder import SweepFolder
@@ -69,8 +69,10 @@ def _refresh_stage(remote: RemoteStore, folder: StageFolder, units: set[str]) ->
     with _what_is_damaged_left_out():
         if TRAINED in units:
             remote.pull_stage(folder, units)
-        elif STATE in units and not folder.is_claimed():
-            remote.pull_state(folder, weights=False)
+        elif states(units):
+            with folder.claim() as mine:
+                if mine:
+                    remote.pull_state(folder, weights=False)
 
 
 def _refresh_sweep(remote: RemoteStore, folder: SweepFolder) -> None:

@@ -5,29 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from mfsweep.errors import StoreError
-from mfsweep.files import sha256, write_file
-from mfsweep.store.remote import units
-from mfsweep.store.remote.copied import has_unit, is_key, is_newer, promised, step_of
+from mfsweep.store.remote import replaced, units
+from mfsweep.store.remote.copied import has_unit, is_key, promised, shared
 from mfsweep.store.remote.leases import HolderHere, ObjectPlace
 from mfsweep.store.remote.objects import Objects, in_sentences
+from mfsweep.store.remote.transfer import manifest_at, pull_files, put_files, remove_unnamed, unit_names
 from mfsweep.store.remote.units import (
     CHECKPOINTS,
     STATE,
     TRAINED,
     Manifest,
-    StoredFile,
     Unit,
-    counts_last,
     files_beside,
-    name_of,
+    files_of,
+    manifest_of,
     snapshot,
 )
 from mfsweep.store.remote.urls import StoreUrl, origin, parsed
-from mfsweep.store.stage_folder import SHARED, StageFolder
+from mfsweep.store.stage_folder import StageFolder
 from mfsweep.store.store import StoreFolder
 from mfsweep.store.sweep_folder import SweepFolder
 
@@ -41,9 +40,12 @@ _MARKED = b'{"mfsweep store": 1}\n'
 class DamagedUnitError(StoreError):
     """A unit that cannot be copied as it was put."""
 
-    def __init__(self, manifest: str, why: str) -> None:
+    def __init__(self, name: str, manifest: Manifest | None, why: str) -> None:
         super().__init__(why)
+        self.name = name
+        """Name of its manifest."""
         self.manifest = manifest
+        """The manifest as it was read; None: it cannot be."""
 
 
 class RemoteStore(NamedTuple):
@@ -122,7 +124,7 @@ class RemoteStore(NamedTuple):
 
     def units(self, key: str) -> set[str]:
         """Return the names of the units of a stage."""
-        return {PurePosixPath(name).name.removesuffix(".json") for name in self.objects.names(f"stages/{key}")}
+        return unit_names(self.objects, key)
 
     def sweep_names(self) -> set[str]:
         """Return the names of the specs that were run into the store."""
@@ -142,23 +144,28 @@ class RemoteStore(NamedTuple):
         for unit in units.finished_units(folder):
             if unit.name not in known:
                 try:
-                    pushed += self._push(_manifest_of(folder.key, unit.name), _files_of(folder.key), unit)
+                    pushed += self._push(folder.key, unit)
                 except StoreError as error:
                     raise StoreError(f"{folder.path}: {error}: `mfsweep store verify --mend` sets it aside") from error
-        if pushed and STATE in known:
-            self.objects.remove(_manifest_of(folder.key, STATE))
+        if pushed or units.states(known):
+            replaced.drop_states(self.objects, folder.key)
         return pushed
 
-    def push_state(self, folder: StageFolder) -> None:
-        """Put how far a stage is that is being trained, or was, in place of what was put of it before."""
-        name = _manifest_of(folder.key, STATE)
-        self._push(name, _files_of(folder.key), units.state_unit(folder), step=step_of(folder), in_place=True)
+    def push_state(self, folder: StageFolder, lease: int) -> None:
+        """Put how far a stage is that is being trained, or was, in place of what was put of it before.
+
+        Nothing is put of a stage that is trained, or that somebody with a higher lease has put; and nothing without a
+        checkpoint where one stands.
+
+        Args:
+            folder: the stage.
+            lease: number of the lease on it. Of two puts under one lease the second begins when the first has ended.
+        """
+        replaced.push_state(self.objects, folder, lease)
 
     def push_sweep(self, folder: SweepFolder) -> None:
         """Put what the latest run of a spec has left, in place of what was put of it before."""
-        unit = units.sweep_unit(folder)
-        self._push(f"sweeps/{unit.name}.json", f"sweep-files/{unit.name}", unit, in_place=True)
-        write_file(folder.path / SHARED, lambda path: path.write_bytes(b"{}"))
+        replaced.push_sweep(self.objects, folder)
 
     def pull_stage(self, folder: StageFolder, known: Iterable[str], *, weights: bool = False) -> int:
         """Copy what a folder lacks of a trained stage; return how many units that were.
@@ -171,7 +178,7 @@ class RemoteStore(NamedTuple):
         Raises:
             DamagedUnitError: something in the storage is damaged; what was copied before it stays.
         """
-        wanted = [name for name in sorted(known, key=lambda name: name != TRAINED) if name != STATE]
+        wanted = [name for name in sorted(known, key=lambda name: name != TRAINED) if not name.startswith(STATE)]
         wanted = [name for name in wanted if not has_unit(folder, name)]
         if not wanted and not (weights and promised(folder)):
             return 0
@@ -192,18 +199,28 @@ class RemoteStore(NamedTuple):
         """
         lacking = {path: file for path, file in promised(folder).items() if not (folder.path / path).exists()}
         try:
-            self._pull(folder.path, _files_of(folder.key), Manifest(files=lacking))
+            pull_files(self.objects, folder.path, files_of(folder.key), Manifest(files=lacking))
         except StoreError as error:
-            raise DamagedUnitError(_manifest_of(folder.key, TRAINED), str(error)) from error
+            raise DamagedUnitError(manifest_of(folder.key, TRAINED), shared(folder), str(error)) from error
 
-    def set_aside(self, manifest: str) -> None:
-        """Move a damaged unit below `damaged/`, so that it counts as not there, and is made and put again."""
-        files = files_beside(manifest)
-        found = self._read(manifest)
-        self.objects.move(manifest, f"{ASIDE}/{manifest}")
-        for path, file in (found.files if found else {}).items():
+    def set_aside(self, name: str, manifest: Manifest | None) -> bool:
+        """Move a damaged unit below `damaged/`, so that it counts as not there, and is made and put again.
+
+        Args:
+            name: of its manifest.
+            manifest: as it was read; None: it cannot be.
+
+        Returns:
+            False where another one stands there by now, which stays.
+        """
+        if manifest_at(self.objects, name) != manifest:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            self.objects.move(name, f"{ASIDE}/{name}")
+        for place in manifest.places(files_beside(name)).values() if manifest else ():
             with contextlib.suppress(FileNotFoundError):
-                self.objects.move(name_of(files, path, file), f"{ASIDE}/{name_of(files, path, file)}")
+                self.objects.move(place, f"{ASIDE}/{place}")
+        return True
 
     def pull_state(self, folder: StageFolder, *, weights: bool = True) -> int | None:
         """Copy what a stage that is not trained goes on from, where the storage is ahead; return its step then.
@@ -213,21 +230,9 @@ class RemoteStore(NamedTuple):
             weights: whether to copy the checkpoint too; without, it is for people to look at.
 
         Raises:
-            StoreError: it is damaged in the storage, or the next one has come while its files were copied.
+            StoreError: it is damaged in the storage.
         """
-        name = _manifest_of(folder.key, STATE)
-        try:
-            manifest = units.read(self.objects.get(name), f"{self.url}/{name}")
-        except FileNotFoundError:
-            return None
-        ours = step_of(folder)
-        if manifest.step <= ours and (weights or ours > 0):
-            return None
-        for path in units.CUT_SHORT:
-            if path not in manifest.files:
-                (folder.path / path).unlink(missing_ok=True)
-        self._pull(folder.path, _files_of(folder.key), manifest, without=() if weights else (CHECKPOINTS,))
-        return manifest.step
+        return replaced.pull_state(self.objects, folder, weights=weights)
 
     def pull_sweep(self, folder: SweepFolder) -> None:
         """Copy what the latest run of a spec has left; a folder with something newer is left alone.
@@ -235,77 +240,37 @@ class RemoteStore(NamedTuple):
         Raises:
             StoreError: as of `pull_state`.
         """
-        if is_newer(folder):
-            return
-        name = f"sweeps/{folder.path.name}.json"
-        with contextlib.suppress(FileNotFoundError):
-            manifest = units.read(self.objects.get(name), f"{self.url}/{name}")
-            self._pull(folder.path, f"sweep-files/{folder.path.name}", manifest)
-            write_file(folder.path / SHARED, lambda path: path.write_bytes(b"{}"))
+        replaced.pull_sweep(self.objects, folder)
 
-    def _push(self, name: str, files: str, unit: Unit, *, step: int = 0, in_place: bool = False) -> bool:
-        """Put a unit: its files, and then its manifest."""
-        with snapshot(unit, step) as (folder, manifest):
-            before = self._read(name)
-            if before is not None and not in_place and before.files.keys() >= manifest.files.keys():
+    def _push(self, key: str, unit: Unit) -> bool:
+        """Put a unit that never changes: its files, and then its manifest."""
+        name, files = manifest_of(key, unit.name), files_of(key)
+        with snapshot(unit) as (folder, manifest):
+            before = manifest_at(self.objects, name)
+            if before is not None and before.files.keys() >= manifest.files.keys():
                 return False
-            there = self.objects.names(files)
-            for path, file in manifest.files.items():
-                if there.get(name_of(files, path, file)) != file.bytes:
-                    self.objects.put_file(name_of(files, path, file), folder / path)
-            if not in_place and before is None:
-                return self.objects.create(name, manifest.dump())
-            self.objects.put(name, manifest.dump())
-            kept = {name_of(files, path, file) for path, file in manifest.files.items()}
-            for path, file in (before.files if before and in_place else {}).items():
-                if (old := name_of(files, path, file)) not in kept:
-                    self.objects.remove(old)
+            put_files(self.objects, files, manifest, folder)
+            if before is not None:
+                self.objects.put(name, manifest.dump())
+            elif not self.objects.create(name, manifest.dump()):  # somebody was quicker, with another one perhaps
+                remove_unnamed(self.objects, key, manifest)
+                return False
+            put_files(self.objects, files, manifest, folder)  # what was taken meanwhile for left of somebody who died
+            if before is not None:
+                remove_unnamed(self.objects, key, before)
         return True
 
     def _pull_unit(self, folder: StageFolder, name: str, without: tuple[str, ...]) -> None:
-        place = _manifest_of(folder.key, name)
+        place, manifest = manifest_of(folder.key, name), None
         try:
             manifest = units.read(self.objects.get(place), f"{self.url}/{place}")
-            if name == TRAINED:
-                for path in (*units.CUT_SHORT, *units.GOES_ON):  # what was copied while it was trained
-                    if path not in manifest.files:
-                        (folder.path / path).unlink(missing_ok=True)
-                write_file(folder.path / SHARED, lambda path: path.write_bytes(manifest.dump()))
-            self._pull(folder.path, _files_of(folder.key), manifest, without=without)
+            gone, mark = ((*units.CUT_SHORT, *units.GOES_ON), manifest.dump()) if name == TRAINED else ((), None)
+            pull_files(self.objects, folder.path, files_of(folder.key), manifest, without=without, gone=gone, mark=mark)
         except StoreError as error:
-            raise DamagedUnitError(place, str(error)) from error
-
-    def _read(self, name: str) -> Manifest | None:
-        """Return a manifest; None where there is none that can be read."""
-        with contextlib.suppress(FileNotFoundError, StoreError):
-            return units.read(self.objects.get(name), name)
-        return None
-
-    def _pull(self, folder: Path, files: str, manifest: Manifest, *, without: tuple[str, ...] = ()) -> None:
-        """Copy the files of a unit, those by which it counts as there at the end."""
-        for path, file in sorted(manifest.files.items(), key=lambda one: counts_last(one[0])):
-            if not (without and path.startswith(without)):
-                write_file(folder / path, lambda place, of=(path, file): self._fetch(files, *of, place))
-
-    def _fetch(self, files: str, path: str, file: StoredFile, place: Path) -> None:
-        name = name_of(files, path, file)
-        try:
-            self.objects.get_file(name, place)
-        except FileNotFoundError as error:
-            raise StoreError(f"{self.url}/{name} is missing") from error
-        if (found := sha256(place)) != file.sha256:
-            raise StoreError(f"{self.url}/{name} is damaged (sha256 {found[:12]}..., expected {file.sha256[:12]}...)")
+            raise DamagedUnitError(place, manifest, str(error)) from error
 
 
 def copied_from(store: StoreFolder) -> RemoteStore | None:
     """Return the store at a URL of which a folder is the working copy, None where it is a store itself."""
     url = origin(store.root)
     return None if url is None else RemoteStore.at(url)
-
-
-def _manifest_of(key: str, unit: str) -> str:
-    return f"stages/{key}/{unit}.json"
-
-
-def _files_of(key: str) -> str:
-    return f"files/{key}"

@@ -14,7 +14,8 @@ from mfsweep.store.remote import units
 from mfsweep.store.remote.objects import in_sentences
 from mfsweep.store.remote.refresh import at_once
 from mfsweep.store.remote.remote_store import RemoteStore
-from mfsweep.store.remote.units import EVALUATION, TRAINED, files_beside, name_of
+from mfsweep.store.remote.transfer import manifest_at
+from mfsweep.store.remote.units import EVALUATION, TRAINED, Manifest, files_beside
 from mfsweep.store.usage import Held, Usage
 from mfsweep.store.verify import AGAIN, Verified
 
@@ -25,6 +26,8 @@ class DamagedObject(NamedTuple):
     manifest: str
     """Name of its manifest."""
     why: str
+    found: Manifest | None
+    """The manifest as it was read; None: it cannot be."""
 
     def __str__(self) -> str:
         return f"{self.why}: {AGAIN}"
@@ -44,8 +47,8 @@ def verify(remote: RemoteStore, told: Callable[[int, int], object] = lambda _don
     looked: list[str] = []
 
     def look(name: str, files: str) -> None:
-        if why := _wrong(remote, name, files):
-            found.append(DamagedObject(name, why))
+        if damaged := _damaged(remote, name, files):
+            found.append(damaged)
         looked.append(name)
         told(len(looked), len(names))
 
@@ -53,7 +56,7 @@ def verify(remote: RemoteStore, told: Callable[[int, int], object] = lambda _don
         names = [*remote.objects.names("stages"), *remote.objects.names("sweeps")]
         at_once(look, [(name, files_beside(name)) for name in names])
     kinds = [PurePosixPath(name).name.partition(".")[0] for name in names if name.startswith("stages/")]
-    return Verified(kinds.count(TRAINED), kinds.count(EVALUATION), sorted(found))
+    return Verified(kinds.count(TRAINED), kinds.count(EVALUATION), sorted(found, key=lambda one: one.manifest))
 
 
 def mend(remote: RemoteStore, damaged: list[DamagedObject]) -> None:
@@ -64,7 +67,7 @@ def mend(remote: RemoteStore, damaged: list[DamagedObject]) -> None:
     """
     with in_sentences(remote.url):
         for one in damaged:
-            remote.set_aside(one.manifest)
+            remote.set_aside(one.manifest, one.found)
 
 
 def held(remote: RemoteStore) -> Usage:
@@ -90,22 +93,28 @@ def held(remote: RemoteStore) -> Usage:
     return Usage(kinds, trained=trained, begun=len(stages) - trained)
 
 
-def _wrong(remote: RemoteStore, name: str, files: str) -> str:
-    """Return what is wrong with a unit, empty where nothing is."""
+def _damaged(remote: RemoteStore, name: str, files: str) -> DamagedObject | None:
+    """Return what is wrong with a unit, None where nothing is."""
     try:
         manifest = units.read(remote.objects.get(name), f"{remote.url}/{name}")
     except FileNotFoundError:  # it has been replaced since
-        return ""
+        return None
     except StoreError as error:
-        return str(error)
+        return DamagedObject(name, str(error), None)
+    why = _wrong(remote, manifest, files)
+    stands = why and manifest_at(remote.objects, name) == manifest
+    return DamagedObject(name, why, manifest) if stands else None
+
+
+def _wrong(remote: RemoteStore, manifest: Manifest, files: str) -> str:
+    """Return what is wrong with the files of a manifest, empty where nothing is."""
     with tempfile.TemporaryDirectory(prefix="mfsweep-verify-") as folder:
         copy = Path(folder) / "file"
-        for path, file in manifest.files.items():
-            place = name_of(files, path, file)
+        for path, place in manifest.places(files).items():
             try:
                 remote.objects.get_file(place, copy)
             except FileNotFoundError:
                 return f"{remote.url}/{place} is missing"
-            if (got := sha256(copy)) != file.sha256:
-                return f"{remote.url}/{place} is damaged (sha256 {got[:12]}..., expected {file.sha256[:12]}...)"
+            if (got := sha256(copy)) != (expected := manifest.files[path].sha256):
+                return f"{remote.url}/{place} is damaged (sha256 {got[:12]}..., expected {expected[:12]}...)"
     return ""

@@ -12,14 +12,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from mfsweep.errors import StoreError
-from mfsweep.files import sha256
+from mfsweep.files import before_of, sha256
 from mfsweep.metrics_file import packed
 from mfsweep.records import Plain
 from mfsweep.store.stage_folder import StageFolder
@@ -29,10 +29,14 @@ TRAINED, EVALUATION, PHYSICS, STATE = "trained", "evaluation", "physics", "state
 """Kinds of a stage's units, as their names begin."""
 CUT_SHORT = "failure.json", "pruned.json"
 """What is there of a stage that ended so, until it begins again."""
-GOES_ON = "metrics.jsonl", "checkpoints/last.pt", "checkpoints/last.pt.before"
+LAST = "checkpoints/last.pt"
+"""The checkpoint that a stage goes on from."""
+GOES_ON = "metrics.jsonl", LAST, before_of(Path(LAST)).as_posix()
 """What is there of a stage that is not trained, and else not."""
 CHECKPOINTS = "checkpoints/"
 """How the paths of weights begin: they are copied when they are wanted."""
+_STATE = re.compile(rf"{STATE}(\.\d{{6,}})?")
+"""Names of states; the first versions wrote one without a number."""
 _NAME = r"[A-Za-z0-9@:+=_%-][A-Za-z0-9@:+=_ .%-]*"
 _PATH = re.compile(rf"^{_NAME}(/{_NAME}){{0,2}}$")
 """Files of ours: none that is hidden, none outside of its folder."""
@@ -53,6 +57,13 @@ class Manifest(Plain):
     """Path relative to the stage's or sweep's folder -> the file."""
     step: int = 0
     """How far a stage is, where this is its state."""
+    at: str = Field(default="", pattern="^[0-9a-f]*$")
+    """Folder of the files, where they lie in one of their own (replaced.py)."""
+
+    def places(self, files: str) -> dict[str, str]:
+        """Return the name of the object of each file by its path, given below what the files of the manifest lie."""
+        below = f"{files}/{self.at}" if self.at else files
+        return {path: f"{below}/{file.sha256}-{PurePosixPath(path).name}" for path, file in self.files.items()}
 
     def dump(self) -> bytes:
         """Return it as it is put."""
@@ -66,12 +77,12 @@ class Unit(NamedTuple):
     """`trained`, `evaluation.<id>`, `physics.<id>`, `state`."""
     folder: Path
     paths: tuple[str, ...]
-    """Its files, relative to the folder."""
+    """Its files, relative to the folder, in the order in which they are taken; one that is not there is left out."""
     recorded: Mapping[str, str | None] = {}
     """sha256 of files that a record has, which they must have."""
 
-    def manifest(self, step: int = 0) -> Manifest:
-        """Return what it consists of now.
+    def manifest(self, step: int = 0, at: str = "") -> Manifest:
+        """Return what it consists of now; arguments as of the manifest.
 
         Raises:
             StoreError: a file is not the one that was recorded.
@@ -83,7 +94,7 @@ class Unit(NamedTuple):
             if (found := sha256(file)) != (expected := self.recorded.get(path) or found):
                 raise StoreError(f"{path} is damaged (sha256 {found[:12]}..., recorded {expected[:12]}...)")
             files[path] = StoredFile(sha256=found, bytes=file.stat().st_size)
-        return Manifest(files=files, step=step)
+        return Manifest(files=files, step=step, at=at)
 
 
 def read(raw: bytes, name: str) -> Manifest:
@@ -106,7 +117,8 @@ def finished_units(folder: StageFolder) -> Iterator[Unit]:
     if record is None:
         return
     weights = {best.file: best.sha256 for best in record.kept}
-    rest = ("training.json", "train.log", packed(folder.metrics).name, folder.metrics.name)
+    # The plain metrics before the compressed ones: whoever compresses them at this moment leaves one of the two.
+    rest = ("training.json", "train.log", folder.metrics.name, packed(folder.metrics).name)
     yield _unit(TRAINED, folder.path, ["record.json", *weights, *rest])._replace(recorded=weights)
     for stem, made in folder.every_evaluation():
         paths = [f"evaluations/{stem}.json", f"evaluations/{made.predictions}"]
@@ -116,9 +128,28 @@ def finished_units(folder: StageFolder) -> Iterator[Unit]:
 
 
 def state_unit(folder: StageFolder) -> Unit:
-    """Return what a stage that is not trained has to share: its log, and what it goes on from."""
-    names = ("training.json", "train.log", "interruptions.jsonl", *CUT_SHORT)
-    return _unit(STATE, folder.path, [*names, folder.metrics.name, f"{CHECKPOINTS}{folder.last.name}"])
+    """Return what a stage that is not trained has to share: its log, and what it goes on from.
+
+    The checkpoint is taken before the metrics: they are written first, so that all its steps are among theirs.
+    """
+    names = (LAST, folder.metrics.name, "training.json", "train.log", "interruptions.jsonl", *CUT_SHORT)
+    return _unit(STATE, folder.path, names)
+
+
+def state_of(lease: int) -> str:
+    """Return the name of the state that is put under a lease, by its number."""
+    return f"{STATE}.{lease:06d}"
+
+
+def states(names: Iterable[str]) -> list[str]:
+    """Return those of the names of units that are states; the one that stands comes last."""
+    return sorted((name for name in names if _STATE.fullmatch(name)), key=lambda name: (len(name), name))
+
+
+def outdone(names: Collection[str]) -> list[str]:
+    """Return the states among the units of a stage from which nobody goes on any more."""
+    found = states(names)
+    return found if TRAINED in names else found[:-1]
 
 
 def sweep_unit(folder: SweepFolder) -> Unit:
@@ -129,18 +160,23 @@ def sweep_unit(folder: SweepFolder) -> Unit:
 
 
 def _unit(name: str, folder: Path, paths: Iterable[str]) -> Unit:
-    return Unit(name, folder, tuple(path for path in paths if _PATH.fullmatch(path) and (folder / path).is_file()))
+    return Unit(name, folder, tuple(path for path in paths if _PATH.fullmatch(path)))
+
+
+def manifest_of(key: str, unit: str) -> str:
+    """Return the name of the manifest of a stage's unit."""
+    return f"stages/{key}/{unit}.json"
+
+
+def files_of(key: str) -> str:
+    """Return below what the files of a stage lie."""
+    return f"files/{key}"
 
 
 def files_beside(manifest: str) -> str:
     """Return below what the files of a manifest lie."""
     path = PurePosixPath(manifest)
-    return f"files/{path.parent.name}" if path.parts[0] == "stages" else f"sweep-files/{path.stem}"
-
-
-def name_of(files: str, path: str, file: StoredFile) -> str:
-    """Return the name of the object of a unit's file."""
-    return f"{files}/{file.sha256}-{PurePosixPath(path).name}"
+    return files_of(path.parent.name) if path.parts[0] == "stages" else f"sweep-files/{path.stem}"
 
 
 def counts_last(path: str) -> int:
@@ -149,22 +185,25 @@ def counts_last(path: str) -> int:
 
 
 @contextlib.contextmanager
-def snapshot(unit: Unit, step: int) -> Iterator[tuple[Path, Manifest]]:
+def snapshot(unit: Unit, step: int = 0, at: str = "") -> Iterator[tuple[Path, Manifest]]:
     """Give a folder with a unit's files as they are at one moment, and its manifest: a log may grow meanwhile."""
     with tempfile.TemporaryDirectory(prefix=".push-", dir=unit.folder) as name:
         folder = Path(name)
         taken = tuple(path for path in unit.paths if _taken(unit.folder / path, folder / path))
-        yield folder, unit._replace(folder=folder, paths=taken).manifest(step)
+        yield folder, unit._replace(folder=folder, paths=taken).manifest(step, at)
 
 
 def _taken(path: Path, copy: Path) -> bool:
     copy.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if path.suffix == ".pt":  # written anew, never on: a second name keeps it as it is
-            with contextlib.suppress(OSError):
-                os.link(path, copy)
-                return True
-        shutil.copyfile(path, copy)
-    except FileNotFoundError:
-        return False
-    return True
+    # While a checkpoint is written, and after a kill then, only the one before is there (train/checkpoint.py).
+    for source in (path, before_of(path), path) if path.name == PurePosixPath(LAST).name else (path,):
+        if not source.is_file():
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            if path.suffix == ".pt":  # written anew, never on: a second name keeps it as it is
+                with contextlib.suppress(OSError):
+                    os.link(source, copy)
+                    return True
+            shutil.copyfile(source, copy)
+            return True
+    return False

@@ -16,6 +16,7 @@ from mfsweep.store.lease import Observer, read, take
 from mfsweep.store.remote import RemoteStore, remote_verify, urls, working_copy
 from mfsweep.store.remote.objects import Objects
 from mfsweep.store.remote.remote_store import ASIDE, MARK
+from mfsweep.store.remote.units import snapshot, state_unit
 from mfsweep.store.remote.urls import StoreUrl, parsed
 from mfsweep.sweep.store import Store
 
@@ -122,7 +123,7 @@ def test_what_nobody_needs_goes_from_the_storage_and_from_the_working_copy(url, 
         stage_of(here.root, name)
     Store(here.root).push(url)
     remote, copy = RemoteStore.at(url), Store(url)
-    remote.push_state(begin(StoreFolder(tmp_path / "other").stage("k4"), 3))
+    remote.push_state(begin(StoreFolder(tmp_path / "other").stage("k4"), 3), 1)
     taken = {one.key: one.bytes for one in Store(url).contents().stages.values()}
     assert taken.keys() == {"k1", "k2", "k3", "k4"}
     assert sum(taken.values()) == sum(size for name, size in remote.objects.names("").items() if name != MARK)
@@ -149,6 +150,53 @@ def test_what_nobody_needs_goes_from_the_storage_and_from_the_working_copy(url, 
     Store.pull(url, there.root)
     assert contents(there.stage("k1")) == contents(here.stage("k1"))
     assert remote_verify.verify(remote).findings == []
+
+
+def test_what_nothing_reads_any_more_goes_from_the_storage(url, tmp_path, capsys):
+    """What earlier versions left of each stage that was put while it was trained, and what a killed put leaves."""
+    here, remote = StoreFolder(tmp_path / "here"), RemoteStore.at(url)
+    for name in ("k1", "k2"):
+        stage_of(here.root, name)
+    Store(here.root).push(url)
+    before = remote.objects.names("")
+    with snapshot(state_unit(begin(StoreFolder(tmp_path / "other").stage("k1"), 3)), 3) as (folder, manifest):
+        for path, place in manifest.places("files/k1").items():
+            remote.objects.put_file(place, folder / path)
+    remote.objects.put("stages/k1/state.json", manifest.dump())
+    remote.objects.put("files/k2/000001/0-last.pt", b"killed before its manifest")
+    remote.objects.put("files/k3/0-last.pt", b"likewise")
+    remote.objects.put("sweep-files/s/0a/0-report.html", b"likewise")
+    Store(url)
+    left = {name: size for name, size in remote.objects.names("").items() if name not in before}
+    assert code(main, ["store", "prune", "--store", url, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["stages"] == []
+    assert {one["name"]: one["why"] for one in said["leftovers"]} == {
+        "files/k1": "4 objects that nothing reads any more", "files/k2": "1 object that nothing reads any more",
+        "files/k3": "1 object that nothing reads any more", "sweep-files/s": "1 object that nothing reads any more",
+    }  # fmt: skip
+    assert said["bytes"] == sum(left.values())
+    lease = take(remote.lease_place("k3"), None)
+    assert lease, "another machine trains it"
+    assert code(main, ["store", "prune", "--store", url, "--yes"]) == 0
+    assert "files/k3 not removed: a run holds its stage at this moment" in capsys.readouterr().out
+    assert {name for name in remote.objects.names("") if not name.startswith("leases/")} == {
+        *before,
+        "files/k3/0-last.pt",
+    }
+    lease.release()
+    assert [one.name for one in Store(url).prune(remove=True).leftovers] == ["files/k3"]
+    assert Store(url).prune().leftovers == []
+    assert remote_verify.verify(remote).findings == []
+
+
+def test_nothing_goes_of_a_stage_that_a_later_version_has_put(url, tmp_path):
+    stage_of(tmp_path / "here")
+    Store(tmp_path / "here").push(url)
+    remote = RemoteStore.at(url)
+    later = remote.objects.get("stages/k/trained.json").replace(b'"format": 1', b'"format": 2')
+    remote.objects.put("stages/k/trained.json", later)
+    assert Store(url).prune().leftovers == []
 
 
 def code(command, words):

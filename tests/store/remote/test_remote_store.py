@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 from object_storage import EVALUATION, begin, contents, evaluate, train
 
 from mfsweep.errors import StoreError
+from mfsweep.files import write_text
+from mfsweep.metrics_file import entries, packed
 from mfsweep.store import StoreFolder
-from mfsweep.store.remote import RemoteStore
+from mfsweep.store.remote import RemoteStore, units
+from mfsweep.store.remote.copied import is_newer, step_of
 from mfsweep.store.remote.objects import Objects
-from mfsweep.store.remote.units import STATE, TRAINED, read, state_unit
+from mfsweep.store.remote.remote_removal import unread
+from mfsweep.store.remote.remote_store import DamagedUnitError
+from mfsweep.store.remote.units import TRAINED, finished_units, read, snapshot, state_unit, states
+from mfsweep.train.checkpoint import save_state
 
 WRITES = ("create", "put", "put_file", "remove")
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -59,18 +65,29 @@ class Killed(BaseException):
     """What ends a process in the middle."""
 
 
+def killed(at, names=WRITES, of: type = Objects):
+    """End a process before one of its calls, to the storage or to a disk; the names are those of all that count."""
+    left = iter(range(at))
+
+    def step():
+        if next(left, None) is None:
+            raise Killed
+
+    return before_each(names, step, of)
+
+
 @contextlib.contextmanager
-def before_each_write(step):
-    """Have every call that writes to a storage call `step` first."""
+def before_each(names, step, of: type = Objects):
+    """Have every such call call `step` first."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in WRITES:
-            original = getattr(Objects, name)
+        for name in names:
+            original = getattr(of, name)
 
             def call(self, *args, original=original):
                 step()
                 return original(self, *args)
 
-            patch.setattr(Objects, name, call)
+            patch.setattr(of, name, call)
         yield
 
 
@@ -101,16 +118,12 @@ def test_an_evaluation_that_another_host_has_made_is_added(remote, copies):
 @quick
 @given(kill_at=st.integers(0, 20))
 def test_a_put_that_is_killed_at_any_point_leaves_no_half_stage_and_the_next_one_does_the_rest(copies, kill_at):
-    remote, folder, calls = remote_store(), train(copies().stage("k")), 0
-
-    def step():
-        nonlocal calls
-        calls += 1
-        if calls > kill_at:
-            raise Killed
-
-    with before_each_write(step), contextlib.suppress(Killed):
-        remote.push_stage(folder, set())
+    remote, folder = remote_store(), begin(copies().stage("k"), 4)
+    remote.push_state(folder, 1)
+    train(folder)
+    folder.tidy()
+    with killed(kill_at), contextlib.suppress(Killed):
+        remote.push_stage(folder, remote.units("k"))
     there = copies()
     seen = pulled(remote, there, weights=True)
     expected = contents(folder)
@@ -119,6 +132,8 @@ def test_a_put_that_is_killed_at_any_point_leaves_no_half_stage_and_the_next_one
     assert bool(seen) == (TRAINED in remote.stages().get("k", set()))
     remote.push_stage(folder, remote.units("k"))
     assert pulled(remote, copies(), weights=True) == expected
+    assert not states(remote.units("k")), "a stage that is trained has none"
+    assert not unread(remote)
     assert not [path for path in folder.path.iterdir() if path.name.startswith(".push")]
 
 
@@ -155,7 +170,7 @@ class Interleaved:
                     self.ready.notify_all()
 
         threads = [threading.Thread(target=write, args=(number,)) for number in (0, 1)]
-        with before_each_write(self.step):
+        with before_each(WRITES, self.step):
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -185,29 +200,261 @@ def test_of_two_that_put_one_stage_in_any_interleaving_a_reader_sees_one_and_who
     Interleaved(order, look).run([lambda folder=folder: remote.push_stage(folder, set()) for folder in folders])
     look()
     assert all(training == seen[0] for training in seen), "the first one stays"
+    assert not unread(remote), "and nothing of the other"
 
 
-@quick
-@given(order=st.lists(st.integers(0, 1), max_size=24), steps=st.tuples(st.integers(1, 9), st.integers(1, 9)))
-def test_of_two_that_put_a_state_a_reader_sees_one_and_whole_or_nothing(copies, order, steps):
+STEPS = st.integers(1, 9)
+
+
+@settings(quick, max_examples=30)
+@given(order=st.lists(st.integers(0, 1), max_size=24), steps=st.tuples(STEPS, STEPS, STEPS))
+def test_of_two_that_put_a_state_in_any_order_that_of_the_later_lease_stands_and_a_reader_sees_one_and_whole(
+    copies, order, steps
+):
+    """As where a run is stopped for so long that another one takes its stage over, and its put arrives then."""
     remote, stores = remote_store(), (copies(), copies())
-    folders = [begin(store.stage("k"), step, said) for store, step, said in zip(stores, steps, "ab", strict=True)]
-    states = [contents(folder) for folder in folders]
+    lost, holder = (store.stage("k") for store in stores)
+    remote.push_state(begin(lost, steps[0]), 1)
+    assert remote.pull_state(holder) == steps[0], "it begins with the same files"
+    seen = [contents(lost), contents(begin(lost, steps[1])), contents(begin(holder, steps[2], "holder"))]
 
     def look():
         folder = copies().stage("k")
-        if remote.pull_state(folder) is not None:
-            assert contents(folder) in states
+        assert remote.pull_state(folder)
+        assert contents(folder) in seen
 
-    Interleaved(order, look).run([lambda folder=folder: remote.push_state(folder) for folder in folders])
+    Interleaved(order, look).run([lambda: remote.push_state(lost, 1), lambda: remote.push_state(holder, 2)])
+    there = copies().stage("k")
+    assert remote.pull_state(there) == steps[2]
+    assert contents(there) == contents(holder)
+    assert not unread(remote)
+    remote.push_state(lost, 1)
+    assert states(remote.units("k")) == ["state.000002"]
+
+
+@quick
+@given(order=st.lists(st.integers(0, 1), max_size=24))
+def test_a_state_that_is_put_while_its_stage_comes_to_be_trained_goes_again(copies, order):
+    remote, stores = remote_store(), (copies(), copies())
+    lost, holder = begin(stores[0].stage("k"), 4), train(stores[1].stage("k"))
+    remote.push_state(lost, 1)
+    works = [lambda: remote.push_state(begin(lost, 8), 1), lambda: remote.push_stage(holder, remote.units("k"))]
+    Interleaved(order, lambda: None).run(works)
+    assert not states(remote.units("k"))
+    assert not unread(remote)
+    assert pulled(remote, copies(), weights=True) == contents(holder)
+
+
+def is_away(folder):
+    """Leave the files as they are while the next checkpoint is written, or after a kill then."""
+    save_state(folder.last, {})
+    folder.last.unlink()
+
+
+def is_set_aside(folder):
+    folder.last.rename(folder.last.with_name("last.pt.damaged-1"))
+
+
+MOMENTS = {
+    "the checkpoint is away": is_away, "it was set aside": is_set_aside, "it is there": lambda _: None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@quick
+@given(kill_at=st.integers(0, 12), lease=st.integers(1, 2))
+def test_a_put_of_a_state_at_any_moment_killed_at_any_point_loses_no_checkpoint(copies, moment, kill_at, lease):
+    remote, folder = remote_store(), begin(copies().stage("k"), 4)
+    remote.push_state(folder, 1)
+    MOMENTS[moment](begin(folder, 8))
+    with killed(kill_at), contextlib.suppress(Killed):
+        remote.push_state(folder, lease)
+    there = copies().stage("k")
+    assert remote.pull_state(there) in (4, 8)
+    assert there.last.read_text() == there.log.read_text().strip() in ("state 4", "state 8")
+    remote.push_state(begin(folder, 12), 2)
+    assert remote.pull_state(there) == 12
+    assert contents(there) == {name: raw for name, raw in contents(folder).items() if name in contents(there)}
+    assert not unread(remote)
+
+
+def test_who_begins_anew_replaces_what_is_of_no_use(remote, copies):
+    remote.push_state(begin(copies().stage("k"), 8), 1)
+    remote.push_state(begin(copies().stage("k"), 2, "anew"), 2)
+    there = copies().stage("k")
+    assert remote.pull_state(there) == 2
+    assert there.last.read_text() == "anew 2"
+
+
+def test_a_stage_whose_checkpoint_is_away_here_is_as_far_as_it_is(remote, copies):
+    folder = begin(copies().stage("k"), 8)
+    remote.push_state(begin(copies().stage("k"), 4), 1)
+    is_away(folder)
+    assert step_of(folder) == 8
+    assert remote.pull_state(folder) is None, "else what is there would be behind what is here"
+
+
+@quick
+@given(at=st.integers(0, 3))
+def test_a_state_that_is_replaced_while_it_is_copied_is_copied_as_it_is_then(copies, at):
+    remote, folder, there = remote_store(), begin(copies().stage("k"), 4), copies().stage("k")
+    remote.push_state(folder, 1)
+    left = iter([None] * at)
+
+    def step():
+        if next(left, 0) == 0 and step_of(folder) == 4:
+            remote.push_state(begin(folder, 8), 2)
+
+    with before_each(["get_file"], step):
+        assert remote.pull_state(there) == (8 if at < 3 else 4)
+    assert contents(there)["train.log"] == contents(there)["checkpoints/last.pt"] + b"\n"
+
+
+@pytest.mark.parametrize("call", range(9))
+def test_the_steps_of_a_checkpoint_are_among_the_metrics_that_are_put_with_it(copies, monkeypatch, call):
+    folder, original, calls = begin(copies().stage("k"), 4), units._taken, iter(range(99))
+
+    def taken(path, copy):
+        if next(calls) == call:
+            begin(folder, 8)
+        return original(path, copy)
+
+    monkeypatch.setattr(units, "_taken", taken)
+    with snapshot(state_unit(folder)) as (place, _):
+        step = int((place / units.LAST).read_text().split()[1])
+        assert max(entry.step for entry in entries(place / folder.metrics.name)) >= step
+
+
+@pytest.mark.parametrize("call", range(9))
+def test_the_metrics_of_a_stage_that_is_tidied_while_it_is_put_are_put(copies, monkeypatch, call):
+    folder, original, calls = train(copies().stage("k")), units._taken, iter(range(99))
+    write_text(folder.metrics, "")
+    packed(folder.metrics).unlink()
+    unit = next(finished_units(folder))
+
+    def taken(path, copy):
+        if next(calls) == call:
+            folder.tidy()
+        return original(path, copy)
+
+    monkeypatch.setattr(units, "_taken", taken)
+    with snapshot(unit) as (_, manifest):
+        assert any(path.startswith("metrics.jsonl") for path in manifest.files)
+
+
+@quick
+@given(kill_at=st.integers(0, 14), weights=st.booleans())
+def test_a_copy_of_a_stage_that_is_killed_leaves_what_was_here_or_all_that_is_there(copies, kill_at, weights):
+    remote, trained, folder = remote_store(), train(copies().stage("k")), begin(copies().stage("k"), 4)
+    folder.fail("the network is down")
+    remote.push_stage(trained, set())
+    before = contents(folder)
+    with killed(kill_at, ["get_file"]), contextlib.suppress(Killed):
+        remote.pull_stage(folder, {TRAINED}, weights=weights)
+    expected = {name: raw for name, raw in contents(trained).items() if not name.startswith("evaluations/")}
+    if not weights:
+        expected = {name: raw for name, raw in expected.items() if not name.startswith("checkpoints/")}
+    assert contents(folder) in (before, expected)
+    with killed(kill_at, ["replace"], Path), contextlib.suppress(Killed):
+        remote.pull_stage(folder, {TRAINED}, weights=weights)
+    remote.pull_stage(folder, {TRAINED}, weights=weights)
+    assert contents(folder) == expected
+    assert not list(folder.path.glob(".pull-*"))
+
+
+def test_a_damaged_stage_in_the_storage_takes_no_checkpoint_from_who_goes_on(remote, copies):
+    folder = begin(copies().stage("k"), 4)
+    remote.push_stage(train(copies().stage("k")), set())
+    (place,) = (one for one in remote.objects.names("files/k") if one.endswith("-record.json"))
+    remote.objects.put(place, b"other bytes")
+    before = contents(folder)
+    with pytest.raises(DamagedUnitError):
+        remote.pull_stage(folder, remote.units("k"))
+    assert contents(folder) == before
+
+
+def test_what_has_taken_the_place_of_a_damaged_unit_is_not_set_aside(remote, copies):
+    folder, reader = train(copies().stage("k")), copies()
+    remote.push_stage(folder, set())
+    pulled(remote, reader)
+    for name in remote.objects.names("files/k"):
+        remote.objects.put(name, b"other bytes")
+    with pytest.raises(DamagedUnitError) as found:
+        remote.pull_weights(reader.stage("k"))
+    assert remote.set_aside(found.value.name, found.value.manifest)
+    again = train(copies().stage("k"), "made again")
+    remote.push_stage(again, remote.units("k"))
+    assert not remote.set_aside(found.value.name, found.value.manifest), "as by another reader, later"
+    training = {name: raw for name, raw in contents(again).items() if not name.startswith("evaluations/")}
+    there = copies().stage("k")
+    remote.pull_stage(there, {TRAINED}, weights=True)
+    assert contents(there) == training
+
+
+def sweep_of(store, said, more=()):
+    """Write what a run of a spec leaves."""
+    folder = store.sweep("s")
+    for name in ("cells.json", "report.html", "figures/one.png", *more):
+        write_text(folder.path / name, f"{name} {said}")
+    write_text(folder.path / "spec.yaml", "the same")
+    return folder
+
+
+@settings(quick, max_examples=20)
+@given(order=st.lists(st.integers(0, 1), max_size=24), again=st.booleans())
+def test_of_two_that_put_a_sweep_in_any_order_a_reader_sees_one_and_whole(copies, order, again):
+    remote = remote_store()
+    first = sweep_of(copies(), "first", ["claims.json"])
+    remote.push_sweep(first)
+    writers = [sweep_of(copies(), "first" if again else "a", ["claims.json"]), sweep_of(copies(), "b")]
+    seen = [contents(folder) for folder in (first, *writers)]
+
+    def look():
+        folder = copies().sweep("s")
+        remote.pull_sweep(folder)
+        assert contents(folder) in [{n: raw for n, raw in one.items() if n != ".shared.json"} for one in seen]
+
+    Interleaved(order, look).run([lambda folder=folder: remote.push_sweep(folder) for folder in writers])
+    look()
+
+
+@quick
+@given(kill_at=st.integers(0, 10))
+def test_a_copy_of_a_sweep_that_is_killed_is_made_again(copies, kill_at):
+    remote, here, there = remote_store(), sweep_of(copies(), "first"), copies().sweep("s")
+    remote.push_sweep(here)
+    remote.pull_sweep(there)
+    before = contents(there)
+    remote.push_sweep(sweep_of(StoreFolder(here.path.parents[1]), "second"))
+    with killed(kill_at, ["get_file"]), contextlib.suppress(Killed):
+        remote.pull_sweep(there)
+    assert contents(there) in (before, contents(here))
+    with killed(kill_at, ["replace"], Path), contextlib.suppress(Killed):
+        remote.pull_sweep(there)
+    assert not is_newer(there)
+    remote.pull_sweep(there)
+    assert contents(there) == contents(here)
+
+
+def test_what_a_run_writes_while_its_sweep_is_put_is_newer(remote, copies):
+    folder = sweep_of(copies(), "first")
+
+    def step():
+        write_text(folder.cells_path, "second")
+
+    with before_each(["put"], step):
+        remote.push_sweep(folder)
+    assert is_newer(folder)
+    remote.pull_sweep(folder)
+    assert folder.cells_path.read_text() == "second"
 
 
 def test_what_is_behind_is_not_gone_on_from(remote, copies):
     ahead, behind = begin(copies().stage("k"), 8), begin(copies().stage("k"), 4)
-    remote.push_state(behind)
+    remote.push_state(behind, 1)
     assert remote.pull_state(ahead) is None
     assert ahead.last.read_text() == "state 8"
-    remote.push_state(ahead)
+    remote.push_state(ahead, 1)
     assert remote.pull_state(behind) == 8
     assert contents(behind) == contents(ahead)
     kept = [name for name in remote.objects.names("files/k") if name.endswith("last.pt")]
@@ -216,11 +463,12 @@ def test_what_is_behind_is_not_gone_on_from(remote, copies):
 
 def test_a_stage_that_is_done_has_no_state_any_more(remote, copies):
     folder = begin(copies().stage("k"), 4)
-    remote.push_state(folder)
+    remote.push_state(folder, 1)
     train(folder)
     folder.tidy()
     remote.push_stage(folder, remote.units("k"))
-    assert STATE not in remote.units("k")
+    assert not states(remote.units("k"))
+    assert not unread(remote), "nor its files"
 
 
 def test_a_stage_that_was_put_without_weights_gets_them_from_who_has_them(remote, copies):
@@ -294,8 +542,8 @@ def test_a_log_that_grows_while_it_is_put_is_put_as_it_was(remote, copies):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Objects, "put_file", put)
-        remote.push_state(folder)
+        remote.push_state(folder, 1)
     there = copies().stage("k")
     assert remote.pull_state(there) == 4
     assert there.log.read_text() == "state 4\n"
-    assert set(state_unit(folder).paths) == set(contents(there))
+    assert set(contents(folder)) == set(contents(there)) < set(state_unit(folder).paths)
