@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mfsweep.spec.base import Frozen
+from mfsweep.spec.base import Frozen, PositiveInt
 from mfsweep.spec.data import ResolvedData
 from mfsweep.spec.execution import Execution
 from mfsweep.spec.resources import Resources
@@ -31,7 +31,7 @@ class Job(Frozen):
     execution: Execution = Execution()
     judged: bool = False
     """Whether a search may give it up: it then waits for a word at every validation."""
-    lease: int | None = None
+    lease: PositiveInt | None = None
     """Number of the lease by which its trial holds the stage (store/lease.py), once it does."""
     overlay: str | None = None
     """Folder of packages that goes in front of the workers' own, for an architecture that needs one."""

@@ -28,7 +28,7 @@ class StageTrial(Trial):
     node: str | None = None
     """Where its process runs, once it does."""
     number: int = 1
-    """Of this one among the trials of its stage in this run."""
+    """Counts the trials of its stage in this run, from 1."""
     _nodes: tuple[str, ...] = ()
     """Where the failures happened that count."""
 
