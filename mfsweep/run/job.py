@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mfsweep.spec.base import Frozen, PositiveInt
+from mfsweep.spec.base import Bool, Frozen, PositiveInt
 from mfsweep.spec.data import ResolvedData
 from mfsweep.spec.execution import Execution
 from mfsweep.spec.resources import Resources
@@ -29,7 +29,7 @@ class Job(Frozen):
     evaluations: tuple[Evaluation, ...]
     resources: Resources
     execution: Execution = Execution()
-    judged: bool = False
+    judged: Bool = False
     """Whether a search may give it up: it then waits for a word at every validation."""
     lease: PositiveInt | None = None
     """Number of the lease by which its trial holds the stage (store/lease.py), once it does."""

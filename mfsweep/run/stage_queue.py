@@ -37,9 +37,6 @@ AGAIN_SECONDS = 10.0
 UNSEEN = f"its trial has seen it done, and after {DEAD_SECONDS:.0f} s the store does not show that here"
 """Why a stage has failed of which nothing else is known."""
 
-AGAIN_SECONDS = 10.0
-"""After which a supply that did not answer is told again: its client takes its time before it gives up."""
-
 
 class StageQueue(SearchAlgorithm):
     """A Tune search algorithm over a graph of stages.
