@@ -14,9 +14,8 @@ is never finished while a search has a point to come. A supply that does not ans
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune import PlacementGroupFactory
@@ -24,18 +23,11 @@ from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import SearchAlgorithm
 
 from mfsweep.run.dispatch import Admitting, Dispatch
-from mfsweep.run.growing import NotNow
+from mfsweep.run.outside import UNSEEN, Outside
 from mfsweep.run.shapes import StageShape
 from mfsweep.run.stage_status import CLAIMED, ENDED, FAILURE, GIVEN_UP, PERFORMED, STOPPED, Status
 from mfsweep.run.stage_trial import StageTrial, trial_of
-from mfsweep.store.lease import DEAD_SECONDS
-
-LOOK_SECONDS = 1.0
-"""Between two looks at whether another sweep still performs a stage, or a record can be seen."""
-AGAIN_SECONDS = 10.0
-"""After which a supply that did not answer is told again: its client takes its time before it gives up."""
-UNSEEN = f"its trial has seen it done, and after {DEAD_SECONDS:.0f} s the store does not show that here"
-"""Why a stage has failed of which nothing else is known."""
+from mfsweep.run.supply import Parents, Supply
 
 
 class StageQueue(SearchAlgorithm):
@@ -59,7 +51,7 @@ class StageQueue(SearchAlgorithm):
 
     def __init__(  # noqa: PLR0917 (each is one thing that the queue asks)
         self,
-        parents: Mapping[str, str | None],
+        parents: Parents,
         config: Callable[[str], dict[str, Any]],
         resources: Callable[[str], PlacementGroupFactory],
         shape: Callable[[str], StageShape],
@@ -67,7 +59,7 @@ class StageQueue(SearchAlgorithm):
         done: Callable[[str], bool],
         claimed: Callable[[str], bool],
         max_failures: Callable[[str], int],
-        supply: Callable[[Sequence[str]], Mapping[str, str | None]] | None = None,
+        supply: Callable[[Sequence[str]], Parents] | None = None,
         spared: Callable[[str], bool] = lambda _: False,
         take: Callable[[str], bool] = lambda _: True,
         seconds: Callable[[str], float] = lambda _: 1.0,
@@ -77,8 +69,9 @@ class StageQueue(SearchAlgorithm):
         self._resources = resources
         self._done = done
         self._claimed = claimed
+        self._outside = Outside(claimed)
         self._max_failures = max_failures
-        self._supply = supply
+        self._supply = Supply(supply)
         self._spared = spared
         self._take = take
         self._seconds = seconds
@@ -88,16 +81,7 @@ class StageQueue(SearchAlgorithm):
         """Those that had their workers at some time of this run."""
         self._given_up: set[str] = set()
         """Those that were pruned, or skipped because of that."""
-        self._held: set[str] = set()
-        self._unseen: dict[str, float] = {}
-        """Those that their trials have seen done, and the store does not show -> since when they are waited for."""
-        self._looked = time.monotonic()
-        """When these two were looked at last."""
         self._ended: list[str] = []
-        self._untold: list[str] = []
-        """Ends that the supply was not told of."""
-        self._told_again = 0.0
-        """When it is told again."""
         self.status: dict[str, Status] = {}
         self._unreleased = 0
         """Stages that are waiting, ready or held."""
@@ -110,7 +94,7 @@ class StageQueue(SearchAlgorithm):
     @property
     def is_complete(self) -> bool:
         """Return whether every stage has come to an end, good or bad."""
-        return not self._finished and not self._unreleased and not self._dispatch.out and not self._may_grow
+        return not self._finished and not self._unreleased and not self._dispatch.out and not self._supply.is_open
 
     @property
     def begun(self) -> int:
@@ -150,7 +134,7 @@ class StageQueue(SearchAlgorithm):
         ended, self._ended = self._ended, []
         return ended
 
-    def add(self, parents: Mapping[str, str | None]) -> None:
+    def add(self, parents: Parents) -> None:
         """Take further stages, parents before children; of those that it has, the ones that are needed once more."""
         new = {key: parent for key, parent in parents.items() if key not in self.status}
         self._parents |= new
@@ -209,7 +193,7 @@ class StageQueue(SearchAlgorithm):
     def is_finished(self) -> bool:
         """Return whether no trial will ever come any more; a child of a running stage still may."""
         self.reconcile()
-        return self._finished or not (self._unreleased or self._may_grow)
+        return self._finished or not (self._unreleased or self._supply.is_open)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Do nothing: `reconcile` reads the statuses."""
@@ -228,8 +212,7 @@ class StageQueue(SearchAlgorithm):
             self._wait_again(key)
         elif end is Status.HELD:
             self._unreleased += 1
-            if key not in self._unseen:
-                self._held.add(key)
+            self._outside.hold(key)
         else:
             self._end(key)
 
@@ -241,8 +224,7 @@ class StageQueue(SearchAlgorithm):
         # It did what it was given; meanwhile the graph may have grown, and asks for more evaluations of it.
         more = any(trial.config.get(name) != value for name, value in self._config(key).items())
         if last.get(PERFORMED) and not last.get(GIVEN_UP) and not more:
-            since = self._unseen.setdefault(key, time.monotonic())
-            return Status.HELD if time.monotonic() - since < DEAD_SECONDS else Status.FAILED
+            return Status.HELD if self._outside.may_appear(key) else Status.FAILED
         if trial.status == Trial.ERROR:
             return Status.FAILED
         if last.get(GIVEN_UP):
@@ -273,20 +255,17 @@ class StageQueue(SearchAlgorithm):
 
     def _hold(self, key: str) -> None:
         self.status[key] = Status.HELD
-        self._held.add(key)
+        self._outside.hold(key)
 
     def _look_at_held(self) -> None:
         """See what became of the stages that other sweeps performed, and whether what is done can be seen."""
-        if not (self._held or self._unseen) or time.monotonic() - self._looked < LOOK_SECONDS:
-            return
-        self._looked = time.monotonic()
-        for key in list(self._unseen):
+        unseen, free = self._outside.look()
+        for key in unseen:
             if (end := self._end_of(key)) is not Status.HELD:
-                del self._unseen[key]
+                self._outside.drop(key)
                 self._unreleased -= 1
                 self._take_end(key, end)
-        for key in [key for key in self._held if not self._claimed(key)]:
-            self._held.discard(key)
+        for key in free:
             if self._done(key):
                 self._end_as_reused(key)
             else:
@@ -298,20 +277,9 @@ class StageQueue(SearchAlgorithm):
         config = {"key": key, **self._config(key)}
         return trial_of(self._experiment, config, self._resources(key), self._max_failures(key), self.trials.get(key))
 
-    @property
-    def _may_grow(self) -> bool:
-        """Return whether the supply is to be told of an end."""
-        return self._supply is not None and bool(self._untold)
-
     def _grow(self) -> None:
         """Tell the supply of the ends until they bring nothing new: what it adds may have ended already."""
-        while self._supply and self._untold and not self._finished and time.monotonic() >= self._told_again:
-            try:
-                parents = self._supply(self._untold)
-            except NotNow:
-                self._told_again = time.monotonic() + AGAIN_SECONDS
-                return
-            self._untold = []
+        while not self._finished and (parents := self._supply.answer()) is not None:
             self.add(parents)
 
     def _end_as_reused(self, key: str) -> None:
@@ -330,7 +298,7 @@ class StageQueue(SearchAlgorithm):
 
     def _say_ended(self, key: str) -> None:
         self._ended.append(key)
-        self._untold.append(key)
+        self._supply.note(key)
 
     def _wait_again(self, key: str) -> None:
         """Let a stage out once more."""

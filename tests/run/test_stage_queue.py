@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
-from mfsweep.run import stage_queue
+from mfsweep.run import outside
+from mfsweep.run import supply as supplies
 from mfsweep.run.growing import NotNow
 from mfsweep.run.shapes import StageShape
 from mfsweep.run.stage_queue import StageQueue
@@ -132,7 +133,7 @@ def test_runs_that_take_stages_before_they_hand_them_out_train_each_once_between
         return lambda key: key not in records and owners.setdefault(key, me) == me
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage_queue, "LOOK_SECONDS", -1.0)
+        patch.setattr(outside, "LOOK_SECONDS", -1.0)
         runs = [
             queue(parents, records, slots, claimed=ClaimedByOthers(owners, me), take=taker(me))[0] for me in range(3)
         ]
@@ -245,7 +246,8 @@ def test_a_queue_whose_supply_has_more_to_come_is_not_finished():
 def clock(monkeypatch):
     """Give a clock that stands still: a list with the seconds of now."""
     now = [1000.0]
-    monkeypatch.setattr(stage_queue, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for module in (outside, supplies):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
@@ -267,7 +269,7 @@ def test_a_supply_that_does_not_answer_is_told_everything_later_and_nothing_twic
         while (trial := made.next_trial()) is not None:
             out.append(trial)
         if not out:
-            clock[0] += stage_queue.AGAIN_SECONDS
+            clock[0] += supplies.AGAIN_SECONDS
             continue
         trial = out.pop(random.randrange(len(out)))
         records.add(made.key_of(trial))
@@ -290,7 +292,7 @@ def test_a_supply_that_does_not_answer_is_not_asked_all_the_time_and_ends_with_t
     for _ in range(5):
         assert not made.is_finished()
         assert not made.is_complete
-    clock[0] += stage_queue.AGAIN_SECONDS
+    clock[0] += supplies.AGAIN_SECONDS
     assert not made.is_finished()
     assert asked == [["a"], ["a"]]
     made.stop()
@@ -376,15 +378,15 @@ def test_what_its_trial_has_seen_done_is_waited_for_until_the_store_shows_it(clo
             assert made.next_trial() is None, "it holds no slot, and what comes after it is not begun"
             assert not made.is_finished()
             assert not made.is_complete
-            clock[0] += 1.25 * stage_queue.LOOK_SECONDS
+            clock[0] += 1.25 * outside.LOOK_SECONDS
         if seconds < DEAD_SECONDS:
             records.add(key)
-        clock[0] += 1.25 * stage_queue.LOOK_SECONDS
+        clock[0] += 1.25 * outside.LOOK_SECONDS
         if seconds >= DEAD_SECONDS:
             assert made.is_finished()
             assert made.status[key] is Status.FAILED
             assert made.status["last"] is Status.SKIPPED
-            assert made.why_failed(key) == stage_queue.UNSEEN
+            assert made.why_failed(key) == outside.UNSEEN
             return
     assert made.key_of(made.next_trial()) == "last"
     assert {made.status[str(i)] for i in range(len(late))} == {Status.DONE}
@@ -399,7 +401,7 @@ def test_what_goes_on_beside_it_and_what_is_asked_of_it_meanwhile_is_not_waited_
     made.trials["b"].finished = True
     records.add("b")
     asked["a"] = 2
-    clock[0] += stage_queue.LOOK_SECONDS
+    clock[0] += outside.LOOK_SECONDS
     again = made.next_trial()
     assert again.config == {"key": "a", "evaluations": 2}
     again.last_result, again.finished = {ENDED: True, FAILURE: "the loss is not finite"}, True
@@ -416,14 +418,14 @@ def test_whose_work_it_was_is_known_also_where_it_is_seen_late(clock, claimed, e
     trial.last_result, trial.finished = {ENDED: True, PERFORMED: True} | ({CLAIMED: True} if claimed else {}), True
     assert not made.is_finished()
     records.add("a")
-    clock[0] += stage_queue.LOOK_SECONDS
+    clock[0] += outside.LOOK_SECONDS
     assert made.is_finished()
     assert made.status == {"a": end}
     assert made.take_ended() == ["a"]
 
 
 def test_what_another_sweep_performs_is_held_back_and_then_reused_or_taken(monkeypatch):
-    monkeypatch.setattr(stage_queue, "LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(outside, "LOOK_SECONDS", -1.0)
     claimed = {"a", "b"}
     made, records = queue({"a": None, "b": None, "child": "a", "free": None}, claimed=claimed, slots=4)
     assert made.key_of(made.next_trial()) == "free"
@@ -437,7 +439,7 @@ def test_what_another_sweep_performs_is_held_back_and_then_reused_or_taken(monke
 
 
 def test_a_trial_that_finds_the_stage_claimed_is_no_failure_and_holds_no_slot(monkeypatch):
-    monkeypatch.setattr(stage_queue, "LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(outside, "LOOK_SECONDS", -1.0)
     claimed = set()
     made, _ = queue({"a": None, "b": None}, claimed=claimed, slots=1)
     trial = made.next_trial()
