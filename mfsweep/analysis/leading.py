@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mfsweep.analysis.balance import SplitSeed
+from mfsweep.analysis.balance import SplitSeed, balanced
 from mfsweep.analysis.gain import FinishedCell, paired, setting_text
 from mfsweep.analysis.replicates import labels
 
@@ -43,20 +43,24 @@ class Leading(NamedTuple):
 def leading(outcomes: Sequence[FinishedCell]) -> tuple[Leading, Leading | None] | None:
     """Return the setting with the least error, and direct training with its target labels; None without an outcome.
 
-    Where the best is direct training itself, or nothing was trained directly, there is only the one.
+    Where the best is direct training itself, or one of its replicates has no direct training, there is only the one.
+    Settings are compared over the same replicates (balance.py): without the hard fold one would look better than it is.
     """
     known = [one for one in outcomes if one.error > 0]
     if not known:
         return None
-    settings: dict[str, list[FinishedCell]] = {}
+    replicate = labels((one.seed, one.split_seed) for one in known)
+    have: dict[SplitSeed, dict[str, list[FinishedCell]]] = {}
     for one in known:
-        settings.setdefault(setting_text(one), []).append(one)
-    most = max(map(len, settings.values()))
-    whole = [_leading(own) for own in settings.values() if len(own) == most]
-    best = min(whole, key=lambda one: one.error)
+        have.setdefault(replicate[one.seed, one.split_seed], {}).setdefault(setting_text(one), []).append(one)
+    kept = balanced({name: own.keys() for name, own in have.items()})
+    complete = [
+        _leading([one for name in kept.replicates for one in have[name][setting]]) for setting in sorted(kept.settings)
+    ]
+    best = min(complete, key=lambda one: one.error)
     beside = {id(one): other for one, other in paired(known)}
-    direct = list({other.key: other for one in best.outcomes if (other := beside.get(id(one)))}.values())
-    return best, _leading(direct) if direct else None
+    direct = [beside.get(id(one)) for one in best.outcomes]
+    return best, _leading([other for other in direct if other]) if all(direct) else None
 
 
 def _leading(own: list[FinishedCell]) -> Leading:
