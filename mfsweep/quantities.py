@@ -20,6 +20,9 @@ from typing import NamedTuple
 
 from mfsweep.errors import FitError, nearest
 
+HOUR = 3600.0
+"""Seconds."""
+
 
 class Quantity(StrEnum):
     """One measured quantity; docs/fairness.md#rule-13 fixes the units."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from mfsweep.quantities import HOUR
 from mfsweep.record_shapes import EvaluationShape, Metrics, TrainingShape, holds
 from mfsweep.usage_record import UsageRecord
 
@@ -153,6 +154,8 @@ class Record(Finite):
     inherited: InheritanceRecord | None = None
     """None without a parent, where every head starts fresh, and in records of before it was looked at."""
     workers: int
+    device_share: float = 1.0
+    """Part of a device that each of them held; 1 also in records of before it was kept."""
     host: str
     versions: dict[str, str]
     """Package -> version, and Python's (models/versions.py)."""
@@ -170,6 +173,11 @@ class Record(Finite):
         if self.parent != self.training.get("parent"):
             raise ValueError(f"parent: {self.parent!r} here, {self.training.get('parent')!r} in training")
         return self
+
+    @property
+    def device_hours(self) -> float:
+        """Return the hours of a device that the training took."""
+        return self.seconds * self.workers * self.device_share / HOUR
 
     def converged(self, head: str | None = None) -> bool:
         """Return whether the schedule, not the step limit, ended the training, with nothing left to improve.

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from mfsweep.analysis.law import Law
 from mfsweep.analysis.records import Records
+from mfsweep.quantities import HOUR
 from mfsweep.records import CellRecord, Record
 
-HOUR = 3600.0
 KWH = 3.6e6
 """Joules."""
 ALL = "all stages"
@@ -110,7 +110,7 @@ def spent(trained: Iterable[Record], rates: CostRates = UNPRICED) -> Spent:
     stages, hours, joules, metered, whole = 0, dict[str, float](), None, 0.0, False
     for record in trained:
         stages += 1
-        device, own = device_of(record), record.seconds * record.workers / HOUR
+        device, own = device_of(record), record.device_hours
         hours[device] = hours.get(device, 0.0) + own
         usage = record.usage
         if usage is not None and usage.joules is not None:

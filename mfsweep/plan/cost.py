@@ -17,12 +17,12 @@ from typing import Literal, NamedTuple
 
 from mfsweep.models.architecture import Architecture, Timed
 from mfsweep.models.registry import ARCHITECTURES, Model
+from mfsweep.quantities import HOUR
 from mfsweep.spec.base import Bool, Frozen, PositiveFloat, PositiveInt
 from mfsweep.spec.stage import Training
 
 STOPS = 3
 """A stage without a step limit is taken to run for this many times its `stop_steps` (assumed)."""
-HOUR = 3600.0
 
 Trainable = Literal["all", "readouts", "lora"]
 

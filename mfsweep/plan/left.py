@@ -36,6 +36,8 @@ class StageToCome(NamedTuple):
     """Share of it that is left."""
     workers: int = 1
     """Which share its seconds."""
+    device_share: float = 1.0
+    """Part of a device that each of them holds."""
 
 
 class Left(NamedTuple):
@@ -74,7 +76,8 @@ def left(
         again = {kind: random.choice(found, len(found)) for kind, found in of_kind.items()}
         seconds = {key: task.seconds * task.left * random.choice(again[task.kind]) for key, task in tasks.items()}
         spans = {key: taken / tasks[key].workers for key, taken in seconds.items()}
-        ends[draw], busy[draw] = makespan(tasks, spans.__getitem__, at_a_time), sum(seconds.values())
+        ends[draw] = makespan(tasks, spans.__getitem__, at_a_time)
+        busy[draw] = sum(taken * tasks[key].device_share for key, taken in seconds.items())
     low, middle, high = np.quantile(ends, [(1 - COVERED) / 2, 0.5, (1 + COVERED) / 2]).tolist()
     known = len(everything) > 1
     return Left(middle, low if known else None, high if known else None, float(np.median(busy)))

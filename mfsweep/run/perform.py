@@ -66,8 +66,7 @@ def _perform(job: Job, world: World, report: Callable[[Progress], bool]) -> bool
         if world.rank == 0:
             write_text(folder.training, job.training.model_dump_json(indent=1))
         started = time.time()
-        share = job.resources.gpus_per_worker
-        with Meter(folder.usage, world.rank, world.device, shared=0 < share < 1):
+        with Meter(folder.usage, world.rank, world.device, shared=job.resources.device_share < 1):
             outcome = train(
                 job.training,
                 view,
@@ -165,6 +164,7 @@ def _record(job: Job, outcome: TrainingOutcome, started: float, found: list[Mach
         parameters=outcome.parameters,
         inherited=None if outcome.inherited is None else InheritanceRecord(**outcome.inherited._asdict()),
         workers=world.size,
+        device_share=job.resources.device_share,
         host=platform.node(),
         versions=versions(),
         machines=found,

@@ -55,6 +55,11 @@ class Resources(Frozen):
         """Return the fields in which it differs from another."""
         return {name: own for name in type(self).model_fields if (own := getattr(self, name)) != getattr(other, name)}
 
+    @property
+    def device_share(self) -> float:
+        """Return the part of a device that each worker holds."""
+        return self.gpus_per_worker or 1.0
+
     @model_validator(mode="after")
     def _refuse_shared_gpus(self) -> Self:
         if self.workers > 1 and 0 < self.gpus_per_worker < 1:

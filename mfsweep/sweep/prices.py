@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from mfsweep.analysis.spent import CostRates
 from mfsweep.errors import SpecError
-from mfsweep.plan.cost import HOUR, OWN, Estimator
+from mfsweep.plan.cost import OWN, Estimator
 from mfsweep.prepare import Plan
+from mfsweep.quantities import HOUR
 from mfsweep.spec.stage import Training
 from mfsweep.sweep.cost_tables import tables
 
@@ -92,7 +93,7 @@ def _measured(plan: Plan) -> Iterable[tuple[str, float]]:
     for key in plan.done:
         record = plan.store.stage(key).record()
         if record is not None and record.seconds > 0:
-            yield key, record.seconds * record.workers / HOUR
+            yield key, record.device_hours
 
 
 def _ratio(measured: dict[str, float], expected: dict[str, float], keys: Iterable[str]) -> float:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfsweep.analysis.spent import Spent, device_of, spent
-from mfsweep.plan.cost import HOUR, Estimator, steps
+from mfsweep.plan.cost import Estimator, steps
 from mfsweep.plan.graph import Node
 from mfsweep.plan.left import COVERED, Left, StageToCome, left
 from mfsweep.prepare import Plan
-from mfsweep.quantities import count, span
+from mfsweep.quantities import HOUR, count, span
 from mfsweep.records import CellRecord
 from mfsweep.store.pace import Pace, read_pace
 from mfsweep.sweep.cost_tables import tables
@@ -213,7 +213,8 @@ def _left(
             pace = paces.get(row.key)
             share = 1 - min(MOST_DONE, pace.step / pace.limit) if pace else 1.0
             parent = node.parent if node.parent in tasks else None
-            tasks[row.key] = StageToCome(parent, kind, seconds, share, node.resources.workers)
+            held = node.resources
+            tasks[row.key] = StageToCome(parent, kind, seconds, share, held.workers, held.device_share)
     return left(tasks, ratios, at_a_time)
 
 
@@ -223,10 +224,11 @@ def _spent(rows: Sequence[StageStatus], paces: Mapping[str, Pace], plan: Plan) -
     for row in rows:
         if row.record:
             device = device_of(row.record)
-            spent[device] = spent.get(device, 0.0) + row.record.seconds * row.record.workers / HOUR
+            spent[device] = spent.get(device, 0.0) + row.record.device_hours
     usual = max(spent, key=lambda device: spent[device], default="an unknown device")
     nodes = plan.graph.nodes
-    going_on = sum(pace.seconds * nodes[key].resources.workers for key, pace in paces.items()) / HOUR
+    held = {key: nodes[key].resources for key in paces}
+    going_on = sum(pace.seconds * held[key].workers * held[key].device_share for key, pace in paces.items()) / HOUR
     if going_on:
         spent[usual] = spent.get(usual, 0.0) + going_on
     return spent

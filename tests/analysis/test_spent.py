@@ -17,7 +17,8 @@ GPU = Machine(device="cuda", name="H200", threads=1)
 
 def record(key="k", *, parent=None, seconds=3600.0, workers=1, joules=None, source="nvml"):
     usage = None if joules is None else UsageRecord(seconds=seconds * workers, joules=joules, source=source)
-    return SimpleNamespace(key=key, parent=parent, seconds=seconds, workers=workers, machines=[GPU], usage=usage)
+    hours = seconds * workers / 3600
+    return SimpleNamespace(key=key, parent=parent, device_hours=hours, machines=[GPU], usage=usage)
 
 
 class Records:

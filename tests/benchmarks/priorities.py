@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mfsweep.plan.cost import HOUR, Estimator
+from mfsweep.plan.cost import Estimator
 from mfsweep.plan.graph import StageGraph
 from mfsweep.prepare import Plan
+from mfsweep.quantities import HOUR
 from mfsweep.sweep.cost_tables import tables
 from mfsweep.sweep.sweep import Sweep
 

@@ -73,7 +73,7 @@ def data(path):
 def go(path, data, store):
     """Perform a stage of some sets, a few steps long, and return its folder; `report` False: it is stopped."""
 
-    def perform_(*sets, evaluations=(), parent_file=None, loss=None, report=True, source=path, **training):
+    def perform_(*sets, evaluations=(), parent_file=None, loss=None, report=True, source=path, gpus=0, **training):
         methods = {labelled.labels for labelled in sets}
         recipe = Recipe(
             max_steps=4,
@@ -98,7 +98,7 @@ def go(path, data, store):
             parent_file=parent_file,
             store=str(store.root),
             evaluations=evaluations,
-            resources=Resources(workers=1, gpus_per_worker=0),
+            resources=Resources(workers=1, gpus_per_worker=gpus),
         )
         assert perform(job, World.alone(), lambda _: report) is report
         return job.folder
@@ -392,8 +392,9 @@ def test_labels_corrected_under_their_name_are_scored_again(path, data, store, t
 
 def test_records_and_scores_hold_what_they_were_made_with(go):
     test = Evaluation(labels="cc", subset="t", head="cc", offsets="cc")
-    folder = go(LabelledSet(labels="cc", subset="a", size=20), evaluations=(test,))
+    folder = go(LabelledSet(labels="cc", subset="a", size=20), evaluations=(test,), gpus=0.25)
     record, score = folder.record(), folder.evaluation(test.identity())
+    assert record.device_share == 0.25
     (own,) = record.machines
     assert own == score.machine == machine(torch.device("cpu"))
     assert record.versions == score.versions

@@ -149,12 +149,11 @@ def test_it_tells_what_stages_use_of_their_devices_and_what_was_measured(plan, t
     assert "60%" in page
 
 
-OWN = ("    start_from: pretrain\n", "    start_from: pretrain\n    resources: {workers: 2}\n")
-
-
-def test_what_goes_on_counts_the_workers_of_its_own_stage(write_spec, tmp_path):
-    hours = {}
-    for name, changes in (("common", ()), ("own", (OWN,))):
+@pytest.mark.parametrize(("resources", "devices"), [("{workers: 2}", 2), ("{gpus_per_worker: 0.25}", 0.25)])
+def test_what_goes_on_counts_what_its_own_stage_holds(write_spec, tmp_path, resources, devices):
+    hours, coming = {}, {}
+    own = ("    start_from: pretrain\n", f"    start_from: pretrain\n    resources: {resources}\n")
+    for name, changes in (("common", ()), ("own", (own,))):
         plan = prepare(write_spec(*changes), tmp_path / name)
         finish(plan)
         running = next(node for node in plan.graph.nodes.values() if node.name == "finetune")
@@ -165,8 +164,10 @@ def test_what_goes_on_counts_the_workers_of_its_own_stage(write_spec, tmp_path):
             append(folder.metrics, [line(step, {"structures_per_second": 1.0, "validation.loss": 0.1}, moment)])
         found = standing(plan.again())
         hours[name] = sum(found.spent.values()), found.paces[running.key].seconds / 3600
+        coming[name] = found.hours_to_come
     (common, pace), (own, _) = hours["common"], hours["own"]
-    assert own - common == pytest.approx(pace)
+    assert own - common == pytest.approx((devices - 1) * pace)
+    assert coming["own"] == pytest.approx(min(devices, 1) * coming["common"]), "workers share the work, not the device"
 
 
 def test_prices_of_the_spec_are_those_of_the_command_where_it_gives_none(write_spec, tmp_path):

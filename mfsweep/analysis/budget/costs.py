@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mfsweep.errors import FitError, nearest
+from mfsweep.quantities import HOUR
 
-CORE_TIME = {"core-seconds": 1.0, "core-minutes": 60.0, "core-hours": 3600.0, "core-days": 86400.0}
+CORE_TIME = {"core-seconds": 1.0, "core-minutes": 60.0, "core-hours": HOUR, "core-days": 86400.0}
 """Units of computing time, in core-seconds; every other unit is a word, a currency for example."""
-HOUR = 3600.0
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,6 @@ def _hours(records: Records, key: str) -> tuple[float, str]:
         machine = record.machines[0] if record.machines else None
         device = machine.device if machine else device
         each = machine.threads if machine and machine.device == "cpu" else 1
-        spent += record.seconds * record.workers * each / 3600
+        spent += record.device_hours * each
         at = record.parent
     return spent, device

@@ -18,6 +18,7 @@ from mfsweep.analysis.gain import FinishedCell, outcomes
 from mfsweep.analysis.labels_used import labels_used
 from mfsweep.analysis.records import Records
 from mfsweep.analysis.selection import MeasuredCell, Setting, setting_of, text
+from mfsweep.quantities import HOUR
 from mfsweep.records import CellRecord, Record
 
 SWEEP = "sweep"
@@ -167,7 +168,7 @@ def _work_alone(record: Record) -> TrainingWork:
     is_gpu = any(machine.device == "cuda" for machine in record.machines)
     threads = 1 if is_gpu else max([machine.threads for machine in record.machines], default=1)
     names = frozenset(machine.name for machine in record.machines)
-    return TrainingWork(record.seconds * record.workers * threads, names, is_gpu)
+    return TrainingWork(HOUR * record.device_hours * threads, names, is_gpu)
 
 
 def _lineage(records: Records, key: str) -> Iterator[Record]:
