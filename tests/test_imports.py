@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "spec": BASE | {"spec.base", "models"},
     "record_shapes": set(),
     "usage_record": set(),
-    "records": {"record_shapes", "usage_record"},
+    "records": {"quantities", "record_shapes", "usage_record"},
     "physics_record": {"records"},
     "report_records": {"records"},
     "passport": BASE,
