@@ -22,9 +22,10 @@ from mfsweep.errors import DataError, SpecError, StoreError
 from mfsweep.plan.graph import PlannedCell
 from mfsweep.prepare import Plan
 from mfsweep.prepare.points import SearchPoint, is_admitted, study_name, text
-from mfsweep.prepare.pruned import cells_of, pruning, spared
+from mfsweep.prepare.pruned import cells_of, pruning
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.records import Pruning
+from mfsweep.run.given_up import GivenUp
 from mfsweep.run.growing import Growing, NotNow
 from mfsweep.run.kept import final_metrics
 from mfsweep.run.mlflow_experiment import reason
@@ -101,11 +102,7 @@ class SearchPlan(Growing):
         ]
         self._lost: set[str] = set()
         """Keys of stages that ended in this run and are not done."""
-        self._pruned: list[SearchPoint] = []
-        self._why: dict[str, Pruning] = {}
-        """Key of a stage whose point was given up -> why."""
-        self._spared: tuple[int, int, frozenset[str]] = (0, 0, frozenset())
-        """What `spared` was of so many cells and pruned points."""
+        self._given_up = GivenUp(say)
         self._is_away = False
         """Whether the Optuna storage did not answer when it was asked last."""
         for running in self._studies:
@@ -153,7 +150,7 @@ class SearchPlan(Growing):
         if not self._settings.is_pruned or key not in self.plan.graph.nodes:
             return
         if self.is_spared(key):  # it was on its way to a worker when its point was given up
-            self._mark(key)
+            self._given_up.mark(self.plan, key)
             return
         value = value_of(progress["validation"], self._objectives[0])
         recipe, step = self.plan.graph.nodes[key].training.recipe, progress["step"]
@@ -168,7 +165,8 @@ class SearchPlan(Growing):
                 budget = Budget(recipe.validate_every, recipe.max_steps)
                 behind = step != recipe.max_steps and running.judge.falls_behind(out.number, step, budget)
                 # What something else needs as well is trained to its end in any case, and its point has a value then.
-                if behind and out.point not in self._pruned and key in spared(self.plan, [*self._pruned, out.point]):
+                is_new = behind and out.point not in self._given_up
+                if is_new and self._given_up.would_spare(self.plan, key, out.point):
                     self._give_up(running, out, step, value)
 
     @property
@@ -178,15 +176,11 @@ class SearchPlan(Growing):
 
     def is_spared(self, key: str) -> bool:
         """Return whether only points that were given up need a stage."""
-        size = len(self.plan.graph.cells), len(self._pruned)
-        if self._spared[:2] != size:
-            self._spared = (*size, spared(self.plan, self._pruned))
-        return key in self._spared[2]
+        return self._given_up.spares(self.plan, key)
 
     def why_spared(self, key: str) -> str:
         """Return why the point of a stage that is spared was given up."""
-        why = self._why.get(key)
-        return why.reason if why else "given up, with a stage before it"
+        return self._given_up.why(key)
 
     @property
     def progress(self) -> str:
@@ -227,7 +221,7 @@ class SearchPlan(Growing):
                 running.pruned += 1
                 cells = cells_of(self.plan, point)
                 lost = Pruning(time=0.0, study=running.study.name, step=0, reason="given up by an earlier run")
-                self._set_aside(point, pruning(self.plan, point, cells) or lost)
+                self._given_up.add(self.plan, point, pruning(self.plan, point, cells) or lost)
                 assert running.judge is not None, "without a pruner nothing is given up"
                 self._follow(running.judge, cells)
 
@@ -259,7 +253,7 @@ class SearchPlan(Growing):
         if running.judge is not None:
             out.number = self._follow(running.judge, cells)
             if found := pruning(self.plan, point, cells):  # by a run that ended before it could tell the study
-                self._set_aside(point, found)
+                self._given_up.add(self.plan, point, found)
         running.out.append(out)
 
     def _plan(self, point: SearchPoint) -> SpecError | DataError | None:
@@ -274,7 +268,7 @@ class SearchPlan(Growing):
     def _tell(self, running: RunningStudy) -> None:
         """Tell the study what came out for the points that are out and have ended."""
         for out in tuple(running.out):
-            if out.point in self._pruned and not all(map(self._is_done, out.seeds)):
+            if out.point in self._given_up and not all(map(self._is_done, out.seeds)):
                 assert running.judge is not None
                 running.study.prune(out.asked, running.judge.curve(out.number))
                 running.out.remove(out)
@@ -311,22 +305,11 @@ class SearchPlan(Growing):
         """Count a point among those that were given up, and mark its stages that have begun and nothing else needs."""
         reason = f"given up at step {step:,} by {self._settings.pruner}: {self._settings.objective} {value:.4g}"
         why = Pruning(time=time.time(), study=running.study.name, step=step, reason=reason)
-        self._set_aside(out.point, why)
+        self._given_up.add(self.plan, out.point, why)
         keys = {key for cell in cells_of(self.plan, out.point) for key in cell.keys.values()}
         for key in keys:
             if self.is_spared(key) and self.plan.store.stage(key).path.exists() and not self._is_done(key):
-                self._mark(key)
-
-    def _set_aside(self, point: SearchPoint, why: Pruning) -> None:
-        self._pruned.append(point)
-        for cell in cells_of(self.plan, point):
-            self._why |= dict.fromkeys(cell.keys.values(), why)
-
-    def _mark(self, key: str) -> None:
-        try:
-            self.plan.store.stage(key).prune(self._why[key])
-        except OSError as error:
-            self._say(f"the stage {key} is not given up, though its point was: {error.strerror or error}")
+                self._given_up.mark(self.plan, key)
 
     def _scores(self, key: str) -> tuple[float, ...] | None:
         """Return the objectives of a result; None where it is not done, or lacks one."""
