@@ -19,31 +19,31 @@ class GivenUp:
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say = say
-        self._points: list[SearchPoint] = []
+        self.points: list[SearchPoint] = []
         self._why: dict[str, Pruning] = {}
         """Key of a stage whose point was given up -> why."""
         self._spared: tuple[int, int, frozenset[str]] = (0, 0, frozenset())
         """What `spared` was of so many cells and points."""
 
     def __contains__(self, point: SearchPoint) -> bool:
-        return point in self._points
+        return point in self.points
 
     def add(self, plan: Plan, point: SearchPoint, why: Pruning) -> None:
         """Count a point among them."""
-        self._points.append(point)
+        self.points.append(point)
         for cell in cells_of(plan, point):
             self._why |= dict.fromkeys(cell.keys.values(), why)
 
     def spares(self, plan: Plan, key: str) -> bool:
         """Return whether only these points need a stage."""
-        size = len(plan.graph.cells), len(self._points)
+        size = len(plan.graph.cells), len(self.points)
         if self._spared[:2] != size:
-            self._spared = (*size, spared(plan, self._points))
+            self._spared = (*size, spared(plan, self.points))
         return key in self._spared[2]
 
     def would_spare(self, plan: Plan, key: str, point: SearchPoint) -> bool:
         """Return whether only these points and one more need a stage."""
-        return key in spared(plan, [*self._points, point])
+        return key in spared(plan, [*self.points, point])
 
     def why(self, key: str) -> str:
         """Return why the point of a stage was given up."""

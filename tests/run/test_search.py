@@ -556,7 +556,7 @@ def test_points_that_fall_behind_are_given_up_and_trained_to_their_end_without_a
 ):
     with searching(PRUNED, LONG) as search:
         given_up = train(search)
-        pruned = [point["alpha"] for point in search._pruned]
+        pruned = [point["alpha"] for point in search._given_up.points]
         assert search.progress == f"4 of 4 points, {len(pruned)} of them pruned"
         assert search.failed == 0
     found = trials_of(tmp_path)
