@@ -37,6 +37,16 @@ class StageTrial(Trial):
         self._nodes = ()
         self.run_metadata.num_failures = 0
 
+    def update_last_result(self, result: dict[str, Any]) -> None:
+        """Take in a report; what Tune calls. Of thousands of trials only what they said last is kept."""
+        result.pop("config", None)  # this trial's own once more
+        super().update_last_result(result)
+        self.run_metadata.metric_analysis, self.run_metadata.metric_n_steps = {}, {}
+
+    def get_json_state(self) -> tuple[str, str]:
+        """Return nothing: Tune keeps it for `Tuner.restore`, and a run is resumed from the store instead."""
+        return "{}", "{}"
+
     def handle_error(self, exc: Any = None) -> None:
         """Take in a failure; what Tune calls.
 

@@ -1,8 +1,11 @@
-"""Which failures of a trial count."""
+"""Which failures of a trial count, and what is kept of it."""
 
+import pickle
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ray.exceptions import ActorUnavailableError
 from ray.tune.experiment import Trial
 
@@ -77,3 +80,14 @@ def test_the_trials_of_a_stage_have_ids_of_their_own_that_stay_short(monkeypatch
     assert made[0].trial_id == "a" * 20
     assert len({one.trial_id for one in made}) == len(made)
     assert max(len(one.trial_id) for one in made) < 30
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False) | st.booleans() | st.text()), min_size=1))
+def test_of_a_trial_only_its_last_report_is_kept(reports):
+    made = StageTrial("stage", stub=True)
+    for number, said in enumerate(reports):
+        made.update_last_result({**said, "config": {"job": "x" * 10_000}, "training_iteration": number})
+    said = {"trial_id": made.trial_id, **reports[-1], "training_iteration": len(reports) - 1}
+    assert made.last_result == said
+    assert len(pickle.dumps(made.run_metadata.__dict__)) < 3_000 + len(pickle.dumps(reports[-1]))
+    assert made.get_json_state() == ("{}", "{}"), "and nothing of it is written"
