@@ -82,7 +82,9 @@ def test_the_trials_of_a_stage_have_ids_of_their_own_that_stay_short(monkeypatch
     assert max(len(one.trial_id) for one in made) < 30
 
 
-@given(st.lists(st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False) | st.booleans() | st.text()), min_size=1))
+@given(
+    st.lists(st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False) | st.booleans() | st.text()), min_size=1)
+)
 def test_of_a_trial_only_its_last_report_is_kept(reports):
     made = StageTrial("stage", stub=True)
     for number, said in enumerate(reports):
