@@ -17,7 +17,8 @@ from typing import Any
 import psutil
 import ray
 from ray._common.utils import get_default_ray_temp_dir
-from ray._private import ray_constants
+from ray._private import ray_constants, services
+from ray._private.utils import detect_fate_sharing_support
 from ray.exceptions import RayError
 
 from mfsweep.errors import ResourceError
@@ -55,7 +56,7 @@ def start(init: Callable[..., object]) -> None:
         arguments = options()
         running = set(psutil.Process().children(recursive=True))
         try:
-            with _on_the_loopback():
+            with _on_the_loopback(), _in_groups_of_their_own():
                 init(**arguments)
         except Exception as error:
             # What Ray raises of a process that was not up in time is a plain Exception or RuntimeError.
@@ -82,6 +83,30 @@ def _on_the_loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _in_groups_of_their_own() -> Iterator[None]:
+    """Let the processes that Ray starts meanwhile have process groups of their own.
+
+    What asks a run to end goes to its whole group: from `timeout`, a terminal that is closed, a batch system. The
+    stages save their state on the cluster then, so that this must outlive the signal. It ends with the run's process.
+    Where the system cannot see to that (macOS), Ray does by the run's group.
+    """
+    if not detect_fate_sharing_support():
+        yield
+        return
+    ours = services.ConsolePopen
+
+    class Apart(ours):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs, process_group=0)
+
+    services.ConsolePopen = Apart
+    try:
+        yield
+    finally:
+        services.ConsolePopen = ours
 
 
 def options() -> dict[str, Any]:

@@ -162,13 +162,15 @@ def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(
     store = tmp_path / "store"
     command = [sys.executable, "-m", "mfsweep", "run", str(spec), "--store", str(store), "--json"]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
         if list(store.glob("stages/*/checkpoints/last.pt")):
             break
         time.sleep(0.05)
-    process.send_signal(ending)
+    os.killpg(process.pid, ending)  # as a terminal, `timeout` and a batch system do
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert f"Go on with: mfsweep run {spec}" in err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ray._private import services
 
 from mfsweep.errors import ResourceError
 from mfsweep.run import own_cluster
@@ -49,6 +50,19 @@ def test_without_any_folder_it_says_what_to_set(environment, monkeypatch):
     monkeypatch.setattr(own_cluster, "_is_writable", lambda _: False)
     with pytest.raises(ResourceError, match=r"Name a short one: RAY_TMPDIR=/short/folder"):
         own_cluster.folder()
+
+
+def test_a_signal_to_the_runs_group_does_not_reach_its_cluster():
+    def group():
+        process = services.ConsolePopen([sys.executable, "-c", ""])
+        try:
+            return os.getpgid(process.pid)
+        finally:
+            process.wait()
+
+    with own_cluster._in_groups_of_their_own():
+        assert group() != os.getpgid(0)
+    assert group() == os.getpgid(0)
 
 
 @pytest.mark.parametrize("home", [None, "", "/dev/null/home"])
