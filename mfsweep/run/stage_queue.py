@@ -23,11 +23,11 @@ from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import SearchAlgorithm
 
 from mfsweep.run.dispatch import Admitting, Dispatch
-from mfsweep.run.outside import UNSEEN, Outside
 from mfsweep.run.shapes import StageShape
 from mfsweep.run.stage_status import CLAIMED, ENDED, FAILURE, GIVEN_UP, PERFORMED, STOPPED, Status
 from mfsweep.run.stage_trial import StageTrial, trial_of
 from mfsweep.run.supply import Parents, Supply
+from mfsweep.run.withheld import UNSEEN, Withheld
 
 
 class StageQueue(SearchAlgorithm):
@@ -69,7 +69,7 @@ class StageQueue(SearchAlgorithm):
         self._resources = resources
         self._done = done
         self._claimed = claimed
-        self._outside = Outside(claimed)
+        self._withheld = Withheld(claimed)
         self._max_failures = max_failures
         self._supply = Supply(supply)
         self._spared = spared
@@ -212,7 +212,7 @@ class StageQueue(SearchAlgorithm):
             self._wait_again(key)
         elif end is Status.HELD:
             self._unreleased += 1
-            self._outside.hold(key)
+            self._withheld.hold(key)
         else:
             self._end(key)
 
@@ -224,7 +224,7 @@ class StageQueue(SearchAlgorithm):
         # It did what it was given; meanwhile the graph may have grown, and asks for more evaluations of it.
         more = any(trial.config.get(name) != value for name, value in self._config(key).items())
         if last.get(PERFORMED) and not last.get(GIVEN_UP) and not more:
-            return Status.HELD if self._outside.may_appear(key) else Status.FAILED
+            return Status.HELD if self._withheld.may_appear(key) else Status.FAILED
         if trial.status == Trial.ERROR:
             return Status.FAILED
         if last.get(GIVEN_UP):
@@ -255,14 +255,14 @@ class StageQueue(SearchAlgorithm):
 
     def _hold(self, key: str) -> None:
         self.status[key] = Status.HELD
-        self._outside.hold(key)
+        self._withheld.hold(key)
 
     def _look_at_held(self) -> None:
         """See what became of the stages that other sweeps performed, and whether what is done can be seen."""
-        unseen, free = self._outside.look()
+        unseen, free = self._withheld.look()
         for key in unseen:
             if (end := self._end_of(key)) is not Status.HELD:
-                self._outside.drop(key)
+                self._withheld.drop(key)
                 self._unreleased -= 1
                 self._take_end(key, end)
         for key in free:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
-from mfsweep.run import outside
 from mfsweep.run import supply as supplies
+from mfsweep.run import withheld
 from mfsweep.run.growing import NotNow
 from mfsweep.run.shapes import StageShape
 from mfsweep.run.stage_queue import StageQueue
@@ -133,7 +133,7 @@ def test_runs_that_take_stages_before_they_hand_them_out_train_each_once_between
         return lambda key: key not in records and owners.setdefault(key, me) == me
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outside, "LOOK_SECONDS", -1.0)
+        patch.setattr(withheld, "LOOK_SECONDS", -1.0)
         runs = [
             queue(parents, records, slots, claimed=ClaimedByOthers(owners, me), take=taker(me))[0] for me in range(3)
         ]
@@ -246,7 +246,7 @@ def test_a_queue_whose_supply_has_more_to_come_is_not_finished():
 def clock(monkeypatch):
     """Give a clock that stands still: a list with the seconds of now."""
     now = [1000.0]
-    for module in (outside, supplies):
+    for module in (withheld, supplies):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
@@ -378,15 +378,15 @@ def test_what_its_trial_has_seen_done_is_waited_for_until_the_store_shows_it(clo
             assert made.next_trial() is None, "it holds no slot, and what comes after it is not begun"
             assert not made.is_finished()
             assert not made.is_complete
-            clock[0] += 1.25 * outside.LOOK_SECONDS
+            clock[0] += 1.25 * withheld.LOOK_SECONDS
         if seconds < DEAD_SECONDS:
             records.add(key)
-        clock[0] += 1.25 * outside.LOOK_SECONDS
+        clock[0] += 1.25 * withheld.LOOK_SECONDS
         if seconds >= DEAD_SECONDS:
             assert made.is_finished()
             assert made.status[key] is Status.FAILED
             assert made.status["last"] is Status.SKIPPED
-            assert made.why_failed(key) == outside.UNSEEN
+            assert made.why_failed(key) == withheld.UNSEEN
             return
     assert made.key_of(made.next_trial()) == "last"
     assert {made.status[str(i)] for i in range(len(late))} == {Status.DONE}
@@ -401,7 +401,7 @@ def test_what_goes_on_beside_it_and_what_is_asked_of_it_meanwhile_is_not_waited_
     made.trials["b"].finished = True
     records.add("b")
     asked["a"] = 2
-    clock[0] += outside.LOOK_SECONDS
+    clock[0] += withheld.LOOK_SECONDS
     again = made.next_trial()
     assert again.config == {"key": "a", "evaluations": 2}
     again.last_result, again.finished = {ENDED: True, FAILURE: "the loss is not finite"}, True
@@ -418,14 +418,14 @@ def test_whose_work_it_was_is_known_also_where_it_is_seen_late(clock, claimed, e
     trial.last_result, trial.finished = {ENDED: True, PERFORMED: True} | ({CLAIMED: True} if claimed else {}), True
     assert not made.is_finished()
     records.add("a")
-    clock[0] += outside.LOOK_SECONDS
+    clock[0] += withheld.LOOK_SECONDS
     assert made.is_finished()
     assert made.status == {"a": end}
     assert made.take_ended() == ["a"]
 
 
 def test_what_another_sweep_performs_is_held_back_and_then_reused_or_taken(monkeypatch):
-    monkeypatch.setattr(outside, "LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(withheld, "LOOK_SECONDS", -1.0)
     claimed = {"a", "b"}
     made, records = queue({"a": None, "b": None, "child": "a", "free": None}, claimed=claimed, slots=4)
     assert made.key_of(made.next_trial()) == "free"
@@ -439,7 +439,7 @@ def test_what_another_sweep_performs_is_held_back_and_then_reused_or_taken(monke
 
 
 def test_a_trial_that_finds_the_stage_claimed_is_no_failure_and_holds_no_slot(monkeypatch):
-    monkeypatch.setattr(outside, "LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(withheld, "LOOK_SECONDS", -1.0)
     claimed = set()
     made, _ = queue({"a": None, "b": None}, claimed=claimed, slots=1)
     trial = made.next_trial()

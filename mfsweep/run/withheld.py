@@ -13,7 +13,7 @@ UNSEEN = f"its trial has seen it done, and after {DEAD_SECONDS:.0f} s the store 
 """Why a stage has failed of which nothing else is known."""
 
 
-class Outside:
+class Withheld:
     """Holds such stages, and says when to look at them again.
 
     Args:
