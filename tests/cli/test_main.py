@@ -97,14 +97,14 @@ def test_an_unreachable_cluster_ends_in_2(write_spec, tmp_path):
     assert done.stderr.startswith("mfsweep: RAY_ADDRESS=127.0.0.1:1: no Ray cluster answers there")
 
 
-def test_an_unreachable_tracking_server_ends_in_2_before_anything_runs(mfsweep, write_spec, tmp_path):
+def test_an_unreachable_tracking_server_ends_in_2_before_anything_runs(without_ray, mfsweep, write_spec, tmp_path):
     code, _, err = mfsweep("run", write_spec(), "--tracking-uri", "http://127.0.0.1:9")
     assert code == 2
     assert "127.0.0.1:9" in err
     assert not list((tmp_path / "store" / "stages").iterdir())
 
 
-def test_a_refused_tracking_uri_is_named_by_what_has_named_it(mfsweep, write_spec, monkeypatch):
+def test_a_refused_tracking_uri_is_named_by_what_has_named_it(without_ray, mfsweep, write_spec, monkeypatch):
     address = "http://someone:secret@127.0.0.1:9"
     by_spec = write_spec(("resources:", f"tracking: {{uri: '{address}'}}\nresources:"))
     refused = {

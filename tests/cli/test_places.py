@@ -71,7 +71,7 @@ def test_no_file_of_a_store_and_no_line_on_the_screen_holds_a_secret(sweep, writ
         sweep(copy, "store")
 
 
-def test_a_run_of_a_copy_says_where_its_password_belongs(write_spec, tmp_path):
+def test_a_run_of_a_copy_says_where_its_password_belongs(without_ray, write_spec, tmp_path):
     path = write_spec(("resources:", 'tracking: {uri: "postgresql://***@db.lab/sweeps"}\nresources:'))
     with pytest.raises(TrackingError, match=r"has no password: it comes from a copy of a spec.*--tracking-uri"):
         command.run(prepare(path, tmp_path / "store"), Console(file=io.StringIO()), None)
@@ -88,7 +88,7 @@ def test_a_run_of_a_copy_says_where_its_password_belongs(write_spec, tmp_path):
         f'tracking: {{uri: ["https://db.lab/?token={SECRET}"]}}',
     ],
 )
-def test_no_error_names_a_secret(write_spec, tmp_path, capsys, line):
+def test_no_error_names_a_secret(without_ray, write_spec, tmp_path, capsys, line):
     path = write_spec(("resources:", f"{line}\nresources:"))
     with pytest.raises(SystemExit) as ended:
         main(["run", str(path), "--store", str(tmp_path / "store")])
