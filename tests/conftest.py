@@ -49,13 +49,14 @@ class _ClusterFirst(LoadScopeScheduling):
         return nodeid
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        """Move what a process would rather take to the front, from which it is taken."""
+        """Move what a process would rather take to the front, from which it is taken.
+
+        Who helps another takes from the end of what that one does from its front: of one file both would make all that
+        its tests share.
+        """
         wants_ray = node is self.nodes[0]
-        first = next((test for test in self.workqueue if self._starts_ray(test) == wants_ray), None)
-        if first is None and wants_ray is False:
-            first = next(reversed(self.workqueue))  # of what another process does from its front
-        if first is not None:
-            self.workqueue.move_to_end(first, last=False)
+        own = (test for test in self.workqueue if self._starts_ray(test) == wants_ray)
+        self.workqueue.move_to_end(next(own, None) or next(reversed(self.workqueue)), last=False)
         super()._assign_work_unit(node)
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
