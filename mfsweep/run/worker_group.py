@@ -20,6 +20,8 @@ import ray
 from ray import tune
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2.api.exceptions import TrainingFailedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -42,6 +44,18 @@ TORCH_SECONDS = 1800
 """Within which torch itself ends a collective, at least; the ranks of a group that starts meet within it, too."""
 MOST_STAGES = 200
 """Stages of one group, whose processes may grow."""
+
+
+class _Trainer(TorchTrainer):
+    """Ray's, without its watch over the group's place on the cluster: what that does, orphans.py does.
+
+    The watch is a detached actor for each group, which ends only after a controller that ends in peace. Of a group that
+    dies, or ends with its run, it would stay on the head for as long as the cluster does, with 200 MB.
+    """
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        callbacks = super()._create_default_callbacks()
+        return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
 
 
 class WorkerGroup:
@@ -166,7 +180,7 @@ class WorkerGroup:
 
     def _trainer(self) -> TorchTrainer:
         resources, overlay, scratch = self.kind
-        return TorchTrainer(
+        return _Trainer(
             work,
             train_loop_config={"mailbox": self._mailbox},
             torch_config=TorchConfig(
