@@ -1,5 +1,6 @@
 """What comes with the package: files of known content, each with its page, small enough to install."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,12 @@ MINI_ANI = {
     "xtb": LabelKeys(energy="gfn2_xtb.energy", forces="gfn2_xtb.forces"),
 }
 
+MINI_CCX = {
+    "cc": LabelKeys(energy="ccsd(t)_631gd.energy"),
+    "dft": LabelKeys(energy="wb97x_631gd.energy", forces="wb97x_631gd.forces"),
+    "xtb": LabelKeys(energy="gfn2_xtb.energy", forces="gfn2_xtb.forces"),
+}
+
 
 @pytest.fixture(scope="module")
 def mini_ani():
@@ -31,10 +38,31 @@ def test_every_bundled_set_has_a_file_and_a_page_and_all_files_are_listed():
         assert f"{counts(one.path).structures:,}" in one.page.read_text()
 
 
-def test_they_leave_room_for_the_package_below_ten_megabytes():
+def test_they_leave_room_for_the_package_below_ten_megabytes(tmp_path):
     package = Path(__file__).parents[2] / "mfsweep"
-    files = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    assert sum(path.stat().st_size for path in files) < 10e6
+    with zipfile.ZipFile(tmp_path / "wheel", "w", zipfile.ZIP_DEFLATED) as wheel:
+        for path in package.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                wheel.write(path)
+    assert (tmp_path / "wheel").stat().st_size < 10e6
+
+
+def test_the_second_edition_of_mini_ccx_has_all_of_the_first_and_more_of_the_dear_labels():
+    first, second = (read({"": one.path}, MINI_CCX) for one in bundles() if one.name in ("mini-ccx", "mini-ccx-2"))
+    for name in ("species", "positions", "formula", "offsets"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    known = {}
+    for method, own in first.labels.items():
+        other, there = second.labels[method], np.isfinite(own.energy)
+        np.testing.assert_array_equal(other.energy[there], own.energy[there])
+        known[method] = np.isfinite(other.energy)
+        if own.forces is not None:
+            with_forces = np.isfinite(own.forces)
+            np.testing.assert_array_equal(other.forces[with_forces], own.forces[with_forces])
+    assert known["cc"].sum() >= 1500
+    assert len(set(second.formula[known["cc"]].tolist())) >= 90
+    assert (known["dft"] >= known["cc"]).all()
+    assert (known["xtb"] >= known["dft"]).all()
 
 
 def test_labels_of_the_neural_potentials_are_complete_and_not_rounded(mini_ani):

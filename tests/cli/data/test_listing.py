@@ -29,5 +29,5 @@ def test_both_bundled_sets_are_listed_with_what_their_labels_are(listed):
 
 def test_the_list_as_json_names_each_source_as_a_spec_does(listed):
     found = json.loads(listed("--json"))
-    assert [one["source"] for one in found["bundled"]] == ["bundled:mini-ani", "bundled:mini-ccx"]
+    assert [one["source"] for one in found["bundled"]] == ["bundled:mini-ani", "bundled:mini-ccx", "bundled:mini-ccx-2"]
     assert [one["structures"] for one in found["bundled"]] == [8451, 5477]
