@@ -18,7 +18,7 @@ def listed(capsys):
     return run
 
 
-def test_both_bundled_sets_are_listed_with_what_their_labels_are(listed):
+def test_the_bundled_sets_are_listed_with_what_their_labels_are(listed):
     text = " ".join(listed().split())  # a narrow terminal breaks the sentences
     assert "bundled:mini-ani" in text
     assert "predictions of two public neural potentials" in text
@@ -30,4 +30,4 @@ def test_both_bundled_sets_are_listed_with_what_their_labels_are(listed):
 def test_the_list_as_json_names_each_source_as_a_spec_does(listed):
     found = json.loads(listed("--json"))
     assert [one["source"] for one in found["bundled"]] == ["bundled:mini-ani", "bundled:mini-ccx", "bundled:mini-ccx-2"]
-    assert [one["structures"] for one in found["bundled"]] == [8451, 5477]
+    assert [one["structures"] for one in found["bundled"]] == [8451, 5477, 5477]
