@@ -5,7 +5,7 @@ preference where the spread came out too small, and a plain 95 % interval would 
 91 of 100 runs (Anscombe 1952, Starr 1966). Here each look has an interval of 97.5 %. In the normal linear model an
 estimate is independent of the estimates of its spread, so that what this comes to can be reckoned without knowing the
 truth: at least 95 % of the runs hold it at their end, whatever the spread, the target and the number of looks, if the
-first look has two or more degrees of freedom (tests/analysis/test_looks.py; tests/benchmarks/README.md, "Stopping").
+first look has two or more degrees of freedom (tests/analysis/test_looks.py; tests/evidence/README.md, "Stopping").
 So a run that goes on another day needs no account of the looks before it.
 
 Pure: what a law has measured comes in, and what is to be done comes out.

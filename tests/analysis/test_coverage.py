@@ -1,4 +1,4 @@
-"""A short form of benchmarks/coverage.py: too few draws to see a point, enough to see a fault."""
+"""A short form of evidence/coverage.py: too few draws to see a point, enough to see a fault."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 
 import numpy as np
 import pytest
-from benchmarks import coverage
-from benchmarks.coverage import MINI, PAPER, Design
+from evidence import coverage
+from evidence.coverage import MINI, PAPER, Design
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

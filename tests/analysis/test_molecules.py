@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.coverage import pools_of_structures
+from evidence.coverage import pools_of_structures
 
 from mfsweep.analysis.claims import judge
 from mfsweep.analysis.molecules import PairedErrors, beyond

@@ -283,6 +283,9 @@ def main() -> None:
     parser.add_argument("--only", choices=[*MODELS, "compiled"], help="one model's rows, or those of compiled steps")
     parser.add_argument("--cpu", action="store_true", help="try the script without a GPU")
     asked = parser.parse_args()
+    if not asked.cpu and not torch.cuda.is_available():
+        print("No GPU here, so nothing is measured; --cpu tries the script.")
+        return
     began = time.monotonic()
     device = torch.device("cpu" if asked.cpu else "cuda")
     card = "CPU" if asked.cpu else torch.cuda.get_device_name()

@@ -1,9 +1,9 @@
 """Rows 3 and 4: a data set of ANI-1ccx's size, from file to batches, in one process and in four that share it.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/scale.py STORE METHOD
+    OMP_NUM_THREADS=1 python tests/benchmarks/scale.py [DATA METHOD]
 
-The store is one that `mfsweep data import` or tests/benchmarks/importing.py wrote. Memory is each process's
-proportional share (PSS): pages that several processes map count once among them.
+Without arguments, a synthetic data set of that size is made first. DATA is one that `mfsweep data import` wrote. Memory
+is each process's proportional share (PSS): pages that several processes map count once among them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import synthetic
+
 from mfsweep.data import dataset
 from mfsweep.data.batch import assemble
+from mfsweep.data.importing import Rules, import_files
 from mfsweep.data.packing import worst_fit
 from mfsweep.data.source import contents
 from mfsweep.data.view import DataView, open_view
@@ -30,11 +35,22 @@ CUTOFF = 5.0
 MAX_ATOMS = 256
 BATCHES = 2000
 WORKERS = 4
+ANI1CCX = 490_000
 
 
 def main() -> None:
     """Print what each step takes."""
-    path, method = Path(sys.argv[1]), sys.argv[2]
+    if len(sys.argv) > 1:
+        measure(Path(sys.argv[1]), sys.argv[2])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        source, data = Path(folder) / "ani1x.h5", Path(folder) / "data.h5"
+        synthetic.write(source, ANI1CCX, formulae=900, cc_share=1.0)
+        import_files([source], data, Rules(labels={}))
+        measure(data, synthetic.DFT)
+
+
+def measure(path: Path, method: str) -> None:
     splits = Splits(
         a=Subset(size=100_000, validation=5000, needs=(method,)),
         t=Subset(size=100_000, needs=(method,)),

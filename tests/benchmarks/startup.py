@@ -2,16 +2,21 @@
 
 Ours: a chain of stages through the queue, each ready when its parent's record is written. The first stage also starts
 the actor, with several workers their group too, and imports torch; the second and later ones are the figure.
+
+Then from the command `mfsweep run`, its own cluster and a fresh store, to its line that says that the first stage has
+begun, and to its end.
 """
 
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-STAGES, COLD = 8, 3
+STAGES, COLD, COMMANDS = 8, 3, 4
 SPEC = """\
 name: chain
 data:
@@ -41,6 +46,10 @@ def main() -> None:
         "TorchTrainer, two workers, cold": cold,
     }.items():
         print(f"| {name} | {first:.2f} s | {statistics.median(later):.2f} s ({min(later):.2f} to {max(later):.2f}) |")
+    print("\n| from `mfsweep run` | median | lowest to highest | goal |\n| --- | --- | --- | --- |")
+    begun, ended = (sorted(seconds) for seconds in zip(*(command() for _ in range(COMMANDS)), strict=True))
+    for what, seconds, goal in (("to its first stage", begun, "8 s"), ("to its end", ended, "")):
+        print(f"| {what} | {statistics.median(seconds):.1f} s | {seconds[0]:.1f} to {seconds[-1]:.1f} s | {goal} |")
 
 
 def chain(workers: int) -> tuple[float, list[float]]:
@@ -51,10 +60,7 @@ def chain(workers: int) -> tuple[float, list[float]]:
     from mfsweep.sweep import running as run
 
     with tempfile.TemporaryDirectory() as folder:
-        spec = Path(folder) / "chain.yaml"
-        stages = [STAGE.format(index=i, parent=f"s{i - 1}" if i else "null") for i in range(STAGES)]
-        tail = f"result: s{STAGES - 1}\nresources: {{workers: 1, gpus_per_worker: 0}}\n"
-        spec.write_text(SPEC + "".join(stages) + tail)
+        spec = write(Path(folder), STAGES)
         begin = time.time()
         plan = prepare(spec, Path(folder) / "store", {"workers": workers})
         run.run(plan, Console(quiet=True), None)
@@ -65,6 +71,30 @@ def chain(workers: int) -> tuple[float, list[float]]:
             starts.append(first - begin)
             begin = stage.record_path.stat().st_mtime
     return starts[0], starts[1:]
+
+
+def write(folder: Path, length: int) -> Path:
+    """Write the spec of a chain of stages, and return its path."""
+    spec = folder / "chain.yaml"
+    stages = [STAGE.format(index=i, parent=f"s{i - 1}" if i else "null") for i in range(length)]
+    tail = f"result: s{length - 1}\nresources: {{workers: 1, gpus_per_worker: 0}}\n"
+    spec.write_text(SPEC + "".join(stages) + tail)
+    return spec
+
+
+def command() -> tuple[float, float]:
+    """Return when `mfsweep run` of one stage says that it begins, and when it ends, in seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["run", str(write(Path(folder), 1)), "--store", f"{folder}/store"]
+        begin = time.perf_counter()
+        with subprocess.Popen(
+            [str(Path(sys.executable).with_name("mfsweep")), *words], stdout=subprocess.PIPE, text=True
+        ) as running:
+            assert running.stdout
+            begun = next(time.perf_counter() - begin for line in running.stdout if " start  " in line)
+            running.stdout.read()
+    assert running.returncode == 0, running.returncode
+    return begun, time.perf_counter() - begin
 
 
 def two_cold_workers() -> tuple[float, list[float]]:

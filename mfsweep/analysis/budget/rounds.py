@@ -4,7 +4,7 @@ A run ends when the decision loses less than the limit with a probability of 97.
 cells leave possible. A posterior does not depend on when one looks: whatever the rule by which looks are taken, the
 share of runs that lose more than they say is at most that of a look, if the model holds (the likelihood principle;
 Berger 1985, section 7.7). What the plug-in of the variances takes away of that is what the 97.5 % are for: 95 of 100
-runs are promised (tests/benchmarks/README.md, "Stopping by the regret").
+runs are promised (tests/evidence/README.md, "Stopping by the regret").
 
 Pure: what was measured comes in, and what is to be done comes out.
 """

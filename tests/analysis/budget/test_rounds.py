@@ -146,7 +146,7 @@ def test_a_look_ends_the_run_or_leads_to_cells_also_at_the_edge(monkeypatch, bel
 
 
 def test_decisions_at_which_runs_end_lose_less_than_the_limit():
-    """A short form of benchmarks/stopping_regret.py; with 95 of 100, fewer than 17 of 20 come about once in 60."""
+    """A short form of evidence/stopping_regret.py; with 95 of 100, fewer than 17 of 20 come about once in 60."""
     limit = 0.02
     ended = [run(study(cells(replicates=4, noise=0.1, seed=seed, **GRID)), PRICES, BUDGET, limit) for seed in range(20)]
     met = [one for one in ended if one.met]

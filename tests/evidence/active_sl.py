@@ -1,7 +1,7 @@
 """Gradients of published scaling data by us and by others: do intervals from cheap runs hold what dearer runs show?
 
     git clone https://github.com/PlanarG/active-sl
-    python tests/benchmarks/active_sl.py --data active-sl/benchmark/dataset
+    python tests/evidence/active_sl.py --data active-sl/benchmark/dataset
 
 Without `--data` the grid of our own alone: quickstart_points.csv, which `mfsweep run search_spaces/quickstart.yaml` gave
 (pre-training's validation error against the fine-tuned test error, meV/atom; one partition, one seed).

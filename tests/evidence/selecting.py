@@ -4,7 +4,7 @@ The recipe of search_spaces/mini/fig3.yaml: 300 DFT labels, then 60 CC labels, w
 CC labels are chosen by each way, from all structures outside of test and validation sets, and the fine-tuning is done
 anew from the same pre-training with all 120. All folds; the committee has the stage and two more seeds of it.
 
-    python tests/benchmarks/selecting.py [--pretrained STORE] [--folder FOLDER] [--folds 5]
+    python tests/evidence/selecting.py [--pretrained STORE] [--folder FOLDER] [--folds 5]
 
 STORE is one in which fig3.yaml was run: its pre-trainings are taken, else they are trained. What is trained is kept in
 FOLDER, so that an interrupted run goes on.

@@ -4,7 +4,7 @@ The labels of mini-ani are predictions, but a user who wanted them from quantum 
 here: wB97X/6-31G* with forces, CCSD(T)/6-31G* energies (a basis set smaller than the source study's), GFN2-xTB with forces.
 The numbers stand in the `costs` of `search_spaces/mini/figS4.yaml` and `search_spaces/real/figS4.yaml`.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/label_costs.py [STRUCTURES] [SET ...]
+    OMP_NUM_THREADS=1 python tests/evidence/label_costs.py [STRUCTURES] [SET ...]
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from mfsweep.data import reading
-from mfsweep.data.bundles import SAYS
 from mfsweep.data.labellers import Geometries, build, parse
 from mfsweep.data.source import resolve
 from mfsweep.data.structures import Structures
@@ -23,7 +22,7 @@ from mfsweep.spec.data import LabelKeys
 
 STRUCTURES = 24
 SEED = 0
-KEYS = {"mini-ani": "ani1ccx.energy", "mini-ccx": "ccsd(t)_631gd.energy"}
+KEYS = {"mini-ani": "ani1ccx.energy", "mini-ccx": "ccsd(t)_631gd.energy", "mini-ccx-2": "ccsd(t)_631gd.energy"}
 """Set -> its dear labels: only structures that carry one are drawn."""
 METHODS = ("gfn2-xtb", "wb97x/6-31g*", "ccsd(t)/6-31g*")
 
@@ -51,4 +50,4 @@ def drawn(carried: Structures, structures: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else STRUCTURES, sys.argv[2:] or sorted(SAYS))
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else STRUCTURES, sys.argv[2:] or list(KEYS))

@@ -1,8 +1,8 @@
 """The advice of `mfsweep budget` where the truth is known, and where the largest trained sizes are hidden from it.
 
-    python tests/benchmarks/budget.py                    # planted truths, then the recorded grids
-    python tests/benchmarks/budget.py --draws 200        # more draws
-    python tests/benchmarks/budget.py --record SPEC --store STORE --out CSV
+    python tests/evidence/budget.py                    # planted truths, then the recorded grids
+    python tests/evidence/budget.py --draws 200        # more draws
+    python tests/evidence/budget.py --record SPEC --store STORE --out CSV
 
 Planted truths: errors of made-up studies, with replicates, pre-trainings and noise that spread as those of the bundled
 data do. A design is taken for each budget (in costs of the dearest trained cell), and three things are asked of it: its

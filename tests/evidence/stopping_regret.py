@@ -1,7 +1,7 @@
 """What `mfsweep run --until "budget.regret < LIMIT"` saves, and what its decisions truly lose: seeded simulation.
 
-    python tests/benchmarks/stopping_regret.py               # every row
-    python tests/benchmarks/stopping_regret.py --draws 5 --rows 0
+    python tests/evidence/stopping_regret.py               # every row
+    python tests/evidence/stopping_regret.py --draws 5 --rows 0
 
 Studies are made up as in budget.py, the whole grid at once; a run then takes cells of it by the same functions as the
 command does. The budget is what the dearest cell's labels cost. *Random*: cells in random order after the same first

@@ -1,7 +1,7 @@
 """What `mfsweep run --until` saves, and whether its interval holds the truth where it stops: seeded simulation.
 
-    python tests/benchmarks/stopping.py                # every row, 1,000 runs each: hours on one core
-    python tests/benchmarks/stopping.py --draws 50 --rows 0 2
+    python tests/evidence/stopping.py                # every row, 1,000 runs each: hours on one core
+    python tests/evidence/stopping.py --draws 50 --rows 0 2
 
 Planted laws are drawn as in coverage.py, the whole grid at once; a run then takes cells of it by the same functions as
 `mfsweep run --until` does. The target is a multiple of what the whole grid's plain 95 % interval has at the median. The

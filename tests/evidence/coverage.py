@@ -1,7 +1,7 @@
 """How often intervals hold the truth: seeded simulation through the functions that write a report.
 
-    python tests/benchmarks/coverage.py            # every design, 400 draws each: some minutes on one core
-    python tests/benchmarks/coverage.py --draws 50
+    python tests/evidence/coverage.py            # every design, 400 draws each: some minutes on one core
+    python tests/evidence/coverage.py --draws 50
 
 A design is drawn as the bundled data are: the logarithm of an error differs between partitions by 0.25, between trainings
 of one partition by 0.1, and x is measured with noise. The truth is known, and so is whether an interval holds it.

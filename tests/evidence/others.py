@@ -1,6 +1,6 @@
 """The gradient of a transfer law by others: how often their intervals hold the truth, beside ours.
 
-    python tests/benchmarks/others.py            # a minute on one core
+    python tests/evidence/others.py            # a minute on one core
 
 Least squares with an intercept a group (as statsmodels' OLS does), orthogonal distance regression (SciPy's odr), and a
 plain percentile bootstrap of points: what a script through the table of `mfsweep fit --points` would use.
