@@ -16,6 +16,7 @@ is scored against are left out (docs/fairness.md#rule-4).
 | energies or forces of a size that no method has | always | |
 | another unit fits clearly better; forces are not the slope | unless the unit was stated | where it was |
 | total energies of one composition that would fit as hartree; small forces | | always |
+| positions: nearest neighbours as far as in the other unit of length | | always |
 
 `--trust-units` makes all of labels a warning; `--drop-bad` leaves structures out that are refused one by one. A data
 set was judged when it was made: its units count as stated, and whoever trusted them there is warned only.

@@ -16,6 +16,7 @@ from mfsweep.data.judging import verdict
 from mfsweep.data.judging.chunks import any_atom, take
 from mfsweep.data.judging.measured import Evidence, evidence
 from mfsweep.data.judging.mends import Mend, mend
+from mfsweep.data.judging.reach import other_length, reach
 from mfsweep.data.judging.slope import Slopes
 from mfsweep.data.judging.zeros import all_zero
 from mfsweep.data.structures import SYMBOLS
@@ -48,6 +49,8 @@ class _Rows(NamedTuple):
     """Method -> (n,) eV."""
     squares: dict[str, NDArray[np.float64]]
     """Method -> (n,) sum of the squared components of the forces, (eV/angstrom)^2."""
+    reach: NDArray[np.float64]
+    """(n,) distance of nearest neighbours over that of a bond, NaN where it says nothing."""
 
     def every(self, stride: int) -> _Rows:
         keep = self.index % stride == 0
@@ -56,6 +59,7 @@ class _Rows(NamedTuple):
             self.counts[keep],
             {method: energy[keep] for method, energy in self.energies.items()},
             {method: square[keep] for method, square in self.squares.items()},
+            self.reach[keep],
         )
 
 
@@ -104,6 +108,7 @@ class StructureSample:
                 warnings += [one for one in found if not one.refused]
         yield from warnings
         yield from self._zeros()
+        yield from self._lengths(units)
 
     def _zeros(self) -> Iterator[LabelFinding]:
         for method, (zero, seen) in self._zero.items():
@@ -113,6 +118,15 @@ class StructureSample:
                     "for structures at rest (perfect crystals, minima)"
                 )
                 yield LabelFinding(method, text, refused=False, mend=None)
+
+    def _lengths(self, units: Mapping[str, Units]) -> Iterator[LabelFinding]:
+        """Warn, once for all methods, of positions in another unit than they were read in."""
+        known = np.concatenate([rows.reach for rows in self._kept]) if self._kept else np.empty(0)
+        known = known[np.isfinite(known)]
+        method, own = next(iter(units.items()), ("", None))
+        text = other_length(known, own.positions if own else "Ang") if len(known) >= LEAST else None
+        if text:
+            yield LabelFinding(method, text, refused=False, mend=None)
 
     def _evidence(self, method: str) -> Evidence | None:
         """Return what is known of a method's labels, None where these are too few to judge."""
@@ -148,4 +162,4 @@ def _rows_of(index: NDArray[np.int64], chunk: Chunk) -> _Rows:
     for method, forces in chunk.forces.items():
         square = (forces.astype(np.float64) ** 2).sum(axis=1)
         squares[method] = np.bincount(row, square, len(index)).astype(np.float64)
-    return _Rows(index, counts, dict(chunk.energies), squares)
+    return _Rows(index, counts, dict(chunk.energies), squares, reach(chunk))

@@ -22,7 +22,7 @@ def chunk_of(count: int, energy_unit: float, force_unit: float = HARTREE, seed: 
     return Chunk(
         sizes=sizes,
         species=species,
-        positions=rng.normal(size=(len(species), 3)),
+        positions=0.7 * rng.normal(size=(len(species), 3)),
         energies={"dft": energy * energy_unit},
         forces={"dft": 0.05 * rng.normal(size=(len(species), 3)) * force_unit},
     )
@@ -85,7 +85,7 @@ def test_one_composition_leaves_offsets_open_and_is_judged_all_the_same():
     water = chunk._replace(
         sizes=np.full(200, 3),
         species=np.tile([8, 1, 1], 200).astype(np.uint8),
-        positions=np.random.default_rng(1).normal(size=(600, 3)),
+        positions=0.7 * np.random.default_rng(1).normal(size=(600, 3)),
         energies={"dft": (-76.0 + 0.01 * np.random.default_rng(0).normal(size=200)) * HARTREE},
         forces={},
     )
@@ -113,7 +113,7 @@ def valence(count: int, offsets: dict[int, float], unit: float = 1.0) -> Chunk:
     species = rng.choice(list(offsets), sizes.sum()).astype(np.uint8)
     owner = np.repeat(np.arange(count), sizes)
     energy = np.bincount(owner, [offsets[z] for z in species.tolist()]) + 0.3 * rng.normal(size=count)
-    return Chunk(sizes, species, rng.normal(size=(len(species), 3)), {"own": energy * unit}, {})
+    return Chunk(sizes, species, 0.7 * rng.normal(size=(len(species), 3)), {"own": energy * unit}, {})
 
 
 XTB = {1: -13.5, 6: -56.0, 8: -115.0}
@@ -140,7 +140,7 @@ def test_small_forces_of_structures_that_are_not_relaxed_are_warned_of():
     water = chunk._replace(
         sizes=np.full(200, 3),
         species=np.tile([8, 1, 1], 200).astype(np.uint8),
-        positions=np.random.default_rng(0).normal(size=(600, 3)),
+        positions=0.7 * np.random.default_rng(0).normal(size=(600, 3)),
         energies={"own": -142.0 + 0.2 * np.random.default_rng(0).normal(size=200)},
         forces={"own": 0.03 * np.random.default_rng(0).normal(size=(600, 3))},
     )
