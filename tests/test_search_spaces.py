@@ -42,18 +42,25 @@ def test_every_experiment_of_the_study_is_planned_without_its_data(name):
 
 def test_every_experiment_has_a_twin_on_neural_teachers_and_the_main_ones_a_spec_on_real_labels():
     assert {path.stem for path in TWINS} == {path.stem for path in PAPER} | {"replay"}, "which is a question of ours"
-    assert {path.stem for path in REAL} == {"fig3", "fig6", "fig8", "figS4", "delta"}
+    assert {path.stem for path in REAL} == {"fig3", "fig4", "fig6", "fig8", "figS4", "delta"}
     assert {load(path).experiment.data.source for path in TWINS} == {"bundled:mini-ani"}
-    assert {load(path).experiment.data.source for path in REAL} == {"bundled:mini-ccx"}
+    assert {load(path).experiment.data.source for path in REAL} == {"bundled:mini-ccx-2"}
 
 
 def test_twins_have_folds_as_replicates_and_one_partition_and_recipe():
-    experiments = [load(path).experiment for path in TWINS]
-    assert {one.data.splits for one in experiments} == {load(SPECS / "quickstart.yaml").experiment.data.splits}
-    assert experiments[0].data.splits.folds == 5
+    twins, real = ([load(path).experiment for path in paths] for paths in (TWINS, REAL))
+    assert {one.data.splits for one in twins} == {load(SPECS / "quickstart.yaml").experiment.data.splits}
+    assert len({one.data.splits for one in real}) == 1
+    assert twins[0].data.splits.folds == real[0].data.splits.folds == 5
     recipes = {
-        (stage["learning_rate"], stage["max_steps"], str(stage["schedule"]), str(stage["batch"]))
-        for one in experiments
+        (
+            stage["learning_rate"],
+            stage["max_steps"],
+            str(stage["schedule"]),
+            str(stage["batch"]),
+            str(stage.get("loss")),
+        )
+        for one in (*twins, *real)
         for stage in one.stages.values()
     }
     assert len(recipes) == 1

@@ -18,9 +18,9 @@ _FOLDER = Path(str(resources.files("mfsweep.data"))) / "bundled"
 SAYS = {
     "mini-ani": "predictions of two public neural potentials, one fine-tuned from the other, at the source study's "
     "fidelities: enough of them for a law in minutes; transfer may come out too good",
-    "mini-ccx": "real CCSD(T) and wB97X labels, few of the dear ones: conclusions for chemistry rest on this set",
+    "mini-ccx": "real CCSD(T) and wB97X labels, few of the dear ones",
     "mini-ccx-2": "the structures of mini-ccx with nearly three times as many real CCSD(T) labels, of nearly twice as "
-    "many formulae",
+    "many formulae: conclusions for chemistry rest on this set",
 }
 """Name -> what its labels are, in a sentence."""
 
