@@ -1,7 +1,7 @@
 """What asks a stage to save its state now and to end where it is.
 
-Either its node is about to go: Ray drains it, because a spot machine is taken back, Kubernetes or Slurm sends SIGTERM
-to `ray start --block`, or somebody calls `ray drain-node`. Then the stage goes on elsewhere.
+Either its node is about to go: Ray drains it, because Kubernetes sends SIGTERM to `ray start --block`, or somebody (or
+what watches for a spot machine's notice) calls `ray drain-node`. Then the stage goes on elsewhere.
 
 Or the run is to end, by Ctrl-C, SIGTERM or `ray job stop`: the driver leaves a file in the run's scratch folder.
 """

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -115,6 +116,20 @@ def test_a_batch_job_queues_itself_again_at_its_time_limit(tmp_path):
     done = subprocess.run(["bash", "-c", f"{tell}; code=$?; exit $code"], env=environment, timeout=60, check=False)
     assert done.returncode > 128
     assert (tmp_path / "asked").read_text().splitlines()[-1] == "requeue 7"
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("slurm", "export MFSWEEP_CACHE=/shared/mfsweep/mfsweep-cache "),
+        ("kuberay", "MFSWEEP_CACHE: /shared/mfsweep-cache}"),
+        ("aws", "--env MFSWEEP_CACHE=/shared/mfsweep-cache\n"),
+    ],
+)
+def test_of_a_store_in_object_storage_all_nodes_see_the_working_copy(where, said):
+    launch = Launch("x", SPECS, "s3://lab/stores/methane", nodes=2, gpus=4, cpus=48)
+    assert said in written(where, launch)
+    assert "MFSWEEP_CACHE" not in written(where, replace(launch, store=STORE))
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck on this machine")

@@ -22,7 +22,7 @@ from mfsweep.plan.graph import Node
 from mfsweep.plan.kinds import kinds
 from mfsweep.prepare import Plan
 from mfsweep.spec.resources import Resources
-from mfsweep.store.remote import name_of_store
+from mfsweep.store.remote import is_url, name_of_store
 
 Where = Literal["slurm", "kuberay", "aws"]
 FILES: Mapping[Where, str] = {"slurm": "mfsweep-{}.sh", "kuberay": "rayjob-{}.yaml", "aws": "cluster.yaml"}
@@ -61,6 +61,16 @@ class Launch:
     """Container with the package."""
     environment: str = "/shared/mfsweep/.venv"
     """Virtual environment with the package, on the shared storage."""
+
+    @property
+    def in_storage(self) -> bool:
+        """Whether the store is an address of an object storage, of which the run has a working copy."""
+        return is_url(self.store)
+
+    @property
+    def shared_cache(self) -> str:
+        """Where that lies for a batch job: beside its environment, on the shared storage."""
+        return str(Path(self.environment).parent / "mfsweep-cache")
 
     def command(self, *more: str) -> str:
         """Return the command that runs the specs."""
