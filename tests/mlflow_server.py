@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import http.server
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
+import urllib.error
 import urllib.request
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Self
 
 from mfsweep.metrics_file import entries
 from mfsweep.run.mlflow_names import grouped
@@ -65,6 +70,54 @@ class MlflowServer:
                 return response.status == 200
         except OSError:
             return False
+
+
+class Gate:
+    """Stands before a server: asks for a login, or is slow. It counts whom it has turned away."""
+
+    def __init__(self, server: MlflowServer, login: str | None = None, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.refused = 0
+        gate, expected = self, login and f"Basic {base64.b64encode(login.encode()).decode()}"
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                time.sleep(gate.seconds)
+                if expected and self.headers.get("Authorization") != expected:
+                    gate.refused += 1
+                    self.answer(401, b"who are you?")
+                    return
+                kept = {name: self.headers[name] for name in ("Content-Type",) if name in self.headers}
+                asked = urllib.request.Request(server.address + self.path, body or None, kept, method=self.command)
+                try:
+                    with urllib.request.urlopen(asked, timeout=60) as response:
+                        self.answer(response.status, response.read())
+                except urllib.error.HTTPError as error:
+                    self.answer(error.code, error.read())
+
+            do_POST = do_PUT = do_PATCH = do_GET
+
+            def answer(self, code: int, body: bytes) -> None:
+                self.send_response(code)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._http.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
 
 
 def check_mirrored(uri: str, name: str, store: StoreFolder) -> None:

@@ -148,15 +148,17 @@ def test_ui_of_a_store_without_runs_ends_in_2(mfsweep):
 
 @pytest.mark.cluster
 @pytest.mark.parametrize(
-    "ending",
+    "endings",
     [
-        signal.SIGINT,
-        pytest.param(signal.SIGTERM, marks=pytest.mark.drill),
-        pytest.param(signal.SIGHUP, marks=pytest.mark.drill),
+        [signal.SIGINT],
+        pytest.param([signal.SIGINT, signal.SIGINT], marks=pytest.mark.drill),
+        pytest.param([signal.SIGTERM], marks=pytest.mark.drill),
+        pytest.param([signal.SIGHUP], marks=pytest.mark.drill),
     ],
+    ids=["Ctrl-C", "Ctrl-C twice", "SIGTERM", "SIGHUP"],
 )
 def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(
-    without_ray, mfsweep, write_spec, tmp_path, ending
+    without_ray, mfsweep, write_spec, tmp_path, endings
 ):
     spec = write_spec(("max_steps: 4", "max_steps: 100"), ("[0, 20, 40]", "[20]"), ("[20, 60]", "[20]"))
     store = tmp_path / "store"
@@ -170,7 +172,9 @@ def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(
         if list(store.glob("stages/*/checkpoints/last.pt")):
             break
         time.sleep(0.05)
-    os.killpg(process.pid, ending)  # as a terminal, `timeout` and a batch system do
+    for ending in endings:
+        os.killpg(process.pid, ending)  # as a terminal, `timeout` and a batch system do
+        time.sleep(0.3)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert f"Go on with: mfsweep run {spec}" in err

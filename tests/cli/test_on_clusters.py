@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from clusters import RAY, autoscaling, cluster, until, watching
 from mlflow import MlflowClient
+from mlflow_server import check_mirrored
 from trained_weights import same, weights
 
 from mfsweep.metrics_file import entries
@@ -25,6 +26,7 @@ from mfsweep.store import StoreFolder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
+ROOT = Path(__file__).parents[2]
 SPEC = """\
 name: small
 data:
@@ -256,14 +258,40 @@ def test_a_head_that_goes_away_is_waited_for_and_else_the_next_run_goes_on(spec,
         assert code == 0, said
         assert "answers again; the run goes on" in said
         assert "1 stages run, 0 reused, 0 failed" in said
-        return
-    assert code == 1, said
-    assert "the run ends. Start the cluster and run the same command again" in said
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    else:
+        assert code == 1, said
+        assert "the run ends. Start the cluster and run the same command again" in said
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = StoreFolder(store).stages()
     steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
     assert steps == list(range(1, 401)), "no step lost, none twice"
+    undisturbed = tmp_path / "undisturbed"
+    subprocess.run([*command[:4], undisturbed, *command[5:]], capture_output=True, timeout=600, check=True)
+    assert same(weights(store), weights(undisturbed))
+    check_mirrored(f"sqlite:///{store / 'mlflow.db'}", "small", StoreFolder(store))
+
+
+def test_the_quickstart_on_two_nodes_of_which_one_is_killed_in_the_middle(tmp_path):
+    """Cut to a few steps a stage: all of its 42 stages."""
+    text = (ROOT / "search_spaces" / "quickstart.yaml").read_text()
+    assert text.count("max_steps: 5000") == text.count("validate_every: 50") == 1
+    path, store = tmp_path / "quickstart.yaml", tmp_path / "store"
+    path.write_text(
+        text.replace("max_steps: 5000", "max_steps: 20").replace("validate_every: 50", "validate_every: 10")
+    )
+    with cluster({"CPU": 1}, {"CPU": 1}) as made:
+        submit(made, path, store, "quickstart", wait=False)
+        until(lambda: sum(folder.record() is not None for folder in StoreFolder(store).stages()) >= 8)
+        made.kill_node()
+        until(lambda: "succeeded" in job(made, "status", "quickstart").stdout, 300)
+        said = job(made, "logs", "quickstart").stdout
+        undisturbed = submit(made, path, tmp_path / "undisturbed", "undisturbed")
+        assert undisturbed.returncode == 0, undisturbed.stdout
+    assert "42 stages run, 0 reused, 0 failed" in said
+    assert (store / "sweeps" / "quickstart" / "report.html").exists()
+    assert same(weights(store), weights(tmp_path / "undisturbed"))
+    check_mirrored(f"sqlite:///{store / 'mlflow.db'}", "quickstart", StoreFolder(store))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")

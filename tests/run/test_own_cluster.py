@@ -136,9 +136,9 @@ def test_a_defect_of_ours_keeps_its_own_error():
 def test_it_is_its_own_in_the_oddest_environment(tmp_path):
     """One CPU of Slurm's, no home, a long TMPDIR, the file of a dead cluster, a driver that is nice."""
     program = """
-import json, os, psutil, ray
+import json, os, psutil, ray, subprocess, sys
 from mfsweep.run import cluster
-with cluster.connected(dashboard=False) as called:
+with cluster.connected(dashboard=True) as called:
     @ray.remote
     def seen():
         return os.getpriority(os.PRIO_PROCESS, 0)
@@ -146,6 +146,13 @@ with cluster.connected(dashboard=False) as called:
     ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
     sockets = [one for process in ours for one in process.net_connections("inet") if one.status == "LISTEN"]
     found["open"] = sorted({one.laddr.ip for one in sockets})
+    join = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False); print('joined')"
+    address = ray.get_runtime_context().gcs_address
+    for who, tokens in {"us": {}, "stranger": {"RAY_AUTH_TOKEN": "0" * 64, "RAY_AUTH_TOKEN_PATH": ""}}.items():
+        other = subprocess.run(
+            [sys.executable, "-c", join, address], env=os.environ | tokens, capture_output=True, text=True
+        )
+        found[who] = "joined" in other.stdout
     print(json.dumps(found))
 """
     long = tmp_path / ("x" * 120)
@@ -161,6 +168,7 @@ with cluster.connected(dashboard=False) as called:
     found = json.loads(done.stdout)
     assert found["cpus"] == 1
     assert set(found["open"]) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, "nobody else reaches it"
+    assert (found["us"], found["stranger"]) == (True, False), "it asks for its token"
     assert found["nice"] == os.getpriority(os.PRIO_PROCESS, 0) + 3
     if os.cpu_count() != 1:
         assert found["called"] == f"a local Ray cluster of 1 of {os.cpu_count()} CPUs (SLURM_CPUS_PER_TASK)"

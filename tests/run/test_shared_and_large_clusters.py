@@ -57,6 +57,23 @@ def test_a_sweep_that_comes_second_has_half_of_the_cluster_until_it_is_done(tmp_
     assert held < 3, "of four places: two are its share, and one may still be on its way over"
 
 
+def test_four_gpus_serve_stages_that_need_all_of_them_and_stages_that_share_one(tmp_path):
+    whole, quarter = "{workers: 4, gpus_per_worker: 1}", "{gpus_per_worker: 0.25}"
+    spec, store = sleeping.write(tmp_path / "mixed.yaml", range(3), whole, quarter), tmp_path / "store"
+    with cluster({"CPU": 16, "GPU": 4}) as made:
+        ended(started(made, spec, store, 3))
+    done = records(store)
+    given = [json.loads(record.host)["GPU"] for record in done]
+    assert sorted(given) == [0.25] * 3 + [4.0] * 3
+    for one in done:
+        at_once = [
+            gpus
+            for record, gpus in zip(done, given, strict=True)
+            if record.started <= one.started < record.started + record.seconds
+        ]
+        assert sum(at_once) <= 4
+
+
 def test_a_cluster_grows_to_sixteen_nodes_of_four_gpus_for_large_and_small_stages_and_goes_again(tmp_path):
     large, small = "{workers: 4, gpus_per_worker: 1}", "{gpus_per_worker: 1}"
     spec, store = sleeping.write(tmp_path / "large.yaml", range(16), large, small), tmp_path / "store"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from browser import chromium, look, needs_chromium
-from mlflow_server import MlflowServer, free_port
+from mlflow_server import Gate, MlflowServer, free_port
 
 from mfsweep.errors import TrackingError
 from mfsweep.run import tracking
@@ -421,6 +421,49 @@ def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(open_tracker, s
     assert second.data.metrics["pretrain/validation.dft.energy_mae"] == 1.5
     assert [path.read_text() for path in server.folder.rglob("record.json")] == ["{}"]
     assert capfd.readouterr().out == "", "what a command prints is the command's"
+
+
+@pytest.mark.server
+def test_a_server_that_becomes_slow_in_the_middle_holds_nobody_up_and_loses_nothing(open_tracker, server, tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    with Gate(server) as gate:
+        tracker = open_tracker(gate.address, "slow")
+        tracker.add(TrackedStage("k1", "pretrain", metrics))
+        write_metrics(metrics, range(100))
+        wait_until(lambda: runs(server.database, experiment="slow"))
+        gate.seconds = 0.4
+        write_metrics(metrics, range(100, 200))
+        began = time.monotonic()
+        tracker.finish("k1", "FINISHED", {"test.dft.energy_mae": 2.5})
+        assert time.monotonic() - began < 0.1, "the caller never waits for the server"
+        assert tracker.close("FINISHED") == []
+    (run,) = runs(server.database, experiment="slow")
+    assert run.info.status == "FINISHED"
+    assert history(server.database, run, "train/loss") == [(step, 1 / (step + 1)) for step in range(200)]
+
+
+@pytest.mark.server
+def test_a_server_that_asks_for_a_login_is_given_that_of_mlflows_variables(
+    open_tracker, server, tmp_path, monkeypatch, caplog
+):
+    metrics = tmp_path / "metrics.jsonl"
+    write_metrics(metrics, range(10))
+    with Gate(server, login="me:secret") as gate:
+        with pytest.raises(TrackingError):
+            open_tracker(gate.address, "asked")
+        assert gate.refused
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+        refused = gate.refused
+        tracker = open_tracker(gate.address, "asked")
+        tracker.add(TrackedStage("k1", "pretrain", metrics))
+        tracker.finish("k1", "FINISHED", {"test.dft.energy_mae": 2.5})
+        assert tracker.close("FINISHED") == []
+        assert gate.refused == refused
+    (run,) = runs(server.database, experiment="asked")
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["test/dft.energy_mae"] == 2.5
+    assert "secret" not in caplog.text
 
 
 @pytest.mark.server
