@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
+from rich.console import Console
 
 from mfsweep.errors import SpecError, StoreError
 from mfsweep.models.versions import versions
@@ -62,9 +64,18 @@ def test_a_store_of_another_version_than_here_is_not_added_to(trained):
         require_same_versions(plan, here=True)
 
 
-def test_without_it_what_differs_is_said(trained):
+def test_without_it_what_differs_is_said_and_so_is_what_all_has_cost(trained):
     shown = results.analyse(trained({}, {"torch": "0.0.1"}, changes=()))
     assert [one.what for one in shown.analysis.mixed] == ["torch"]
+    console = Console(file=io.StringIO(), width=200)
+    shown.print(console)
+    said = console.file.getvalue()
+    assert shown.analysis.mixed[0].sentence in said
+    assert "torch" in said
+    assert re.search(r"^All stages took 0\.00 hours of .+\.$", said, re.MULTILINE)
+    page = shown.write_report().read_text()
+    assert "What it has cost" in page
+    assert "Not all stages ran alike" in page
 
 
 def test_it_changes_no_key(write_spec, store):
