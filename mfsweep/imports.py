@@ -2,8 +2,9 @@
 
 A deferred module is loaded when something first asks it for anything, as by Python's `importlib.util.LazyLoader`, with
 two differences: names of which it is known where they come from can be had without loading the module, and where there
-are any, modules within a package without loading the package itself. Whoever uses such a module later finds it as if it
-had been loaded at once; a process that never does saves the time.
+are any, what is imported within `deferred` may lie in a package that is not loaded itself. Whoever uses such a module
+later, or imports another one of the package, finds all as if it had been loaded at once; a process that never does
+saves the time.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def deferred(modules: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
+        finder.is_over = True
 
 
 @contextlib.contextmanager
@@ -58,6 +60,7 @@ def uncollected() -> Iterator[None]:
 class _Finder(MetaPathFinder):
     def __init__(self, modules: Mapping[str, Mapping[str, str]]) -> None:
         self._modules = modules
+        self.is_over = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -66,15 +69,15 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._modules[fullname])
+            spec.loader = _Loader(spec.loader, self, self._modules[fullname])
         return spec
 
 
 class _Loader(Loader):
     """Makes a module that is loaded later, by the loader that would have done so at once."""
 
-    def __init__(self, loader: Loader, known: Mapping[str, str]) -> None:
-        self._loader, self._known = loader, known
+    def __init__(self, loader: Loader, finder: _Finder, known: Mapping[str, str]) -> None:
+        self._loader, self._finder, self._known = loader, finder, known
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -83,15 +86,15 @@ class _Loader(Loader):
         spec = module.__spec__
         assert spec is not None, "it was found by one"
         spec.loader = module.__loader__ = self._loader
-        spec.loader_state = _Unloaded(type(module), self._known)
+        spec.loader_state = _Unloaded(type(module), self._finder, self._known)
         module.__class__ = _Deferred
 
 
 class _Unloaded:
     """What is needed to load a module."""
 
-    def __init__(self, kind: type[ModuleType], known: Mapping[str, str]) -> None:
-        self.kind, self.known = kind, known
+    def __init__(self, kind: type[ModuleType], finder: _Finder, known: Mapping[str, str]) -> None:
+        self.kind, self.finder, self.known = kind, finder, known
         self.lock = threading.RLock()
         self.is_loading = False
 
@@ -102,7 +105,8 @@ class _Deferred(ModuleType):
             return super().__getattribute__(name)
         spec: Any = super().__getattribute__("__spec__")
         unloaded: _Unloaded = spec.loader_state
-        if name == "__path__" and unloaded.known:  # what lies within does not need the package
+        if name == "__path__" and unloaded.known and not unloaded.finder.is_over:
+            # What is imported now does not need the package. Of others nobody knows: they may ask it for one another.
             return super().__getattribute__(name)
         if name in unloaded.known:
             return getattr(importlib.import_module(unloaded.known[name]), name)

@@ -22,9 +22,9 @@ from mace.data import AtomicData, Configuration
 from mace.modules import WeightedEnergyForcesLoss
 from mace.tools import AtomicNumberTable, torch_geometric
 from mace.tools.train import take_step
+from rival import as_mace_builds
 from torch import Tensor, nn
 
-import mfsweep.models.mace.network
 from mfsweep.data.batch import Batch
 from mfsweep.data.padding import padded
 from mfsweep.models.architecture import Shape
@@ -153,12 +153,8 @@ def ours(case: Case, way: Way) -> Contestant:
 
 def theirs(case: Case) -> Contestant:
     """Return mace-torch's step, its model as mace_run_train builds it (its blocks compiled by TorchScript)."""
-    ours_builds = mfsweep.models.mace.network.quickly
-    mfsweep.models.mace.network.quickly = lambda **_: contextlib.nullcontext()
-    try:
+    with as_mace_builds():
         network = case.model().network
-    finally:
-        mfsweep.models.mace.network.quickly = ours_builds
     arrays = case.arrays()
     forces = torch.zeros(len(arrays.species), 3).numpy() if arrays.forces is None else arrays.forces
     table = AtomicNumberTable(list(ELEMENTS))
