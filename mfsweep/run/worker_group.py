@@ -1,6 +1,6 @@
 """One worker group: a TorchTrainer of several workers that takes stage after stage.
 
-To start a group takes some 20 s, so one that has performed a stage is kept for the next stage of its trial's process,
+To start a group takes 6 to 20 s, so one that has performed a stage is kept for the next stage of its trial's process,
 which Tune uses again. Between two stages it holds its place on the cluster: it goes home when nothing comes for a
 while, when the next stage needs another group, after an error, or with the process.
 
@@ -18,10 +18,12 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train import FailureConfig, Result, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import RayTrainCallback
+from ray.train.v2._internal.execution.context import TrainRunContext
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2.api.exceptions import TrainingFailedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -46,6 +48,23 @@ MOST_STAGES = 200
 """Stages of one group, whose processes may grow."""
 
 
+class _FixedSize(FixedScalingPolicy):
+    """Ray's, which tells its coordinator of autoscaling nothing: the group's place itself is what a cluster grows for.
+
+    What the coordinator is told holds for three minutes. After a group that dies, or ends with its run, nobody takes it
+    back, and so long no node would go, and others might be started for it.
+    """
+
+    def after_controller_start(self, train_run_context: TrainRunContext) -> None:
+        pass
+
+    def _send_resource_request(self) -> None:
+        pass
+
+    def _maybe_send_resource_request(self) -> None:
+        pass
+
+
 class _Trainer(TorchTrainer):
     """Ray's, without its watch over the group's place on the cluster: what that does, orphans.py does.
 
@@ -56,6 +75,9 @@ class _Trainer(TorchTrainer):
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
         callbacks = super()._create_default_callbacks()
         return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+
+    def _initialize_and_run_controller(self, **options: Any) -> Result:
+        return super()._initialize_and_run_controller(**options | {"scaling_policy": _FixedSize(self.scaling_config)})
 
 
 class WorkerGroup:

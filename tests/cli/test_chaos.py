@@ -59,7 +59,7 @@ resources: {workers: 2, gpus_per_worker: 0, max_failures: 3, hung_after_s: 20}
 tracking: {steps_per_decade: all}
 """
 STAGES = 6 + 24
-RAYS_OWN = ("ray::IDLE", "ray::Dashboard", "ray::RuntimeEnvAgent", "ray::_AutoscalingCoordinatorActor")
+RAYS_OWN = ("ray::IDLE", "ray::Dashboard", "ray::RuntimeEnvAgent")
 """What stays of a cluster's own processes when nothing is performed."""
 RANK, ACTOR = "ray::RayTrainWorker", "ray::ImplicitFunc"
 

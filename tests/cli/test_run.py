@@ -189,8 +189,8 @@ def _training_process():
     return None
 
 
-ONE_FOR_ALL = {"_AutoscalingCoordinatorActor", "Ledger"}
-"""Actors of which a cluster has one, whoever made it: Ray's, and that by which sweeps share."""
+ONE_FOR_ALL = {"Ledger"}
+"""Actors of which a cluster has one, whoever made it: that by which sweeps share."""
 
 
 def outlasting():
