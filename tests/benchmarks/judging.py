@@ -48,7 +48,7 @@ IMPORT = (
 from mfsweep.data import importing
 from mfsweep.data.importing import Rules, import_files
 timed(importing.Filter, "__call__", "judge")
-timed(importing.Sample, "add", "judge")
+timed(importing.StructureSample, "add", "judge")
 timed(importing.Verdicts, "warnings", "judge")
 begin = time.process_time()
 import_files([Path(sys.argv[1])], Path(sys.argv[2]), Rules(labels={}))
