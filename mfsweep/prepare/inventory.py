@@ -30,12 +30,14 @@ def take(store: StoreFolder, graph: StageGraph) -> Inventory:
     done, needed = set[str](), set[str]()
     damaged: list[Damage] = []
     for key, node in reversed(graph.nodes.items()):  # children first: one whose weights are lost needs its parent's
-        folder = store.stage(key)
-        found = _damaged(folder, node, with_weights=key in needed) if key in begun else []
-        damaged += found
-        if key in begun and not found and folder.has_files(identities(node)):  # each was read just now
-            done.add(key)
-        elif node.parent is not None:
+        if key in begun:
+            folder = store.stage(key)
+            found = _damaged(folder, node, with_weights=key in needed)
+            damaged += found
+            if not found and folder.has_files(identities(node)):  # each was read just now
+                done.add(key)
+                continue
+        if node.parent is not None:
             needed.add(node.parent)
     return Inventory(frozenset(done), frozenset(needed), tuple(reversed(damaged)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 from mfsweep.errors import DataError, MissingDataError, SpecError
 
@@ -17,15 +18,9 @@ class Gathered:
     def __len__(self) -> int:
         return len(self._found)
 
-    @contextmanager
-    def errors(self) -> Iterator[None]:
+    def errors(self) -> _Keeping:
         """Keep the error in which the body ends, if it does; what stands behind goes on."""
-        try:
-            yield
-        except MissingDataError:
-            raise
-        except (SpecError, DataError) as error:
-            self.add(error)
+        return _Keeping(self)
 
     def add(self, error: SpecError | DataError) -> None:
         """Keep an error."""
@@ -61,3 +56,19 @@ def gathering(found: Gathered | None) -> Iterator[Gathered]:
     yield own
     if found is None:
         own.tell()
+
+
+class _Keeping:
+    """A context manager; a class, as there are several for each cell."""
+
+    def __init__(self, found: Gathered) -> None:
+        self._found = found
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> bool:
+        if isinstance(error, SpecError | DataError) and not isinstance(error, MissingDataError):
+            self._found.add(error)
+            return True
+        return False

@@ -79,4 +79,4 @@ def other_length(found: NDArray[np.float64], unit: str) -> str | None:
 
 
 def _finite(chunk: Chunk) -> NDArray[np.bool_]:
-    return np.isfinite(chunk.positions).all(axis=1)
+    return np.asarray(np.isfinite(chunk.positions).all(axis=1))
