@@ -56,7 +56,7 @@ lint: env  ## ruff and basedpyright
 docs: env  ## The documentation as a site in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
-bench: env  ## The benchmarks, half an hour; they print tables and never fail on a time
+bench: env  ## The benchmarks, a quarter of an hour; they print tables and never fail on a time
 	$(BIN)/python tests/benchmarks
 
 clean:  ## Remove .venv and all caches; stores stay
