@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from mfsweep.record_shapes import Whole
 from mfsweep.records import Finite
 
 
@@ -32,7 +33,7 @@ class Structure(Finite):
     """One structure."""
 
     name: str
-    atoms: int
+    atoms: Whole
     inconsistency: float | None
     """Largest difference of a force from the slope of the energy, eV/angstrom."""
     relaxed: bool
@@ -41,7 +42,7 @@ class Structure(Finite):
     """From the reference's minimum, angstrom."""
     frequencies: list[float] = []  # noqa: RUF012 (Pydantic copies a field's default)
     """1/cm, imaginary ones negative."""
-    imaginary: int | None = None
+    imaginary: Whole | None = None
     """Imaginary ones; None: there is no minimum, or its frequencies could not be computed."""
     frequency_error: float | None = None
     """Mean absolute difference from the reference's, 1/cm."""
@@ -62,7 +63,7 @@ class PhysicsRecord(Finite):
     key: str
     """Stage."""
     head: str
-    step: int
+    step: Whole
     """Optimiser step of the weights."""
     checks: dict[str, Any]
     """`PhysicsChecks.identity()`."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StrictInt, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError
+
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A whole number with which can be computed: a larger one may be none that a float can hold."""
 
 
 class _Shape(BaseModel):

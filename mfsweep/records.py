@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from mfsweep.quantities import HOUR
-from mfsweep.record_shapes import EvaluationShape, Metrics, TrainingShape, holds
+from mfsweep.record_shapes import EvaluationShape, Metrics, TrainingShape, Whole, holds
 from mfsweep.usage_record import UsageRecord
 
 RECORD_SCHEMA: Literal[1] = 1
@@ -30,13 +30,13 @@ class Share(Finite):
 
     labels: str
     subset: str
-    size: int
+    size: Whole
     """Training structures in the set."""
     requested: float
     """Probability of a batch."""
-    batches: int
-    structures: int
-    atoms: int
+    batches: Whole
+    structures: Whole
+    atoms: Whole
     """Realised totals over the training, repeats over passes counted."""
     passes: float
     """Passes over the set."""
@@ -48,7 +48,7 @@ class BestCheckpoint(Finite):
     """A checkpoint kept because a metric was lowest at its step."""
 
     metric: str
-    step: int
+    step: Whole
     value: float
     file: str
     """Relative to the stage's folder."""
@@ -66,7 +66,7 @@ class Machine(Finite):
     """Version of the GPU's driver."""
     cuda: str | None = None
     """Version of CUDA that torch was built for."""
-    threads: int
+    threads: Whole
     """CPU threads of torch."""
     memory_gib: float | None = None
     """Memory of the GPU."""
@@ -90,7 +90,7 @@ class Interruption(Plain):
 
     time: float
     """Unix time, seconds."""
-    step: int | None
+    step: Whole | None
     """Step of the last validation that the process which writes this has seen; None: it has seen none yet."""
     what: str
     """Which worker was lost, where, and why."""
@@ -103,7 +103,7 @@ class Pruning(Plain):
     """Unix time, seconds."""
     study: str
     """Optuna study of the point."""
-    step: int
+    step: Whole
     """Step of the validation by which it was given up, in whichever training of the point that was."""
     reason: str
 
@@ -115,8 +115,8 @@ class InheritanceRecord(Finite):
     """Largest difference of energies, eV/atom."""
     forces: float
     """Largest difference of a component of the forces, eV/angstrom."""
-    structures: int
-    heads: int
+    structures: Whole
+    heads: Whole
     """Heads that were compared."""
 
 
@@ -132,7 +132,7 @@ class Record(Finite):
     """Unix time, seconds."""
     seconds: float
     """Wall time in training, resumed parts summed."""
-    steps: int
+    steps: Whole
     stop_reason: Literal["converged", "max_steps"]
     selected: BestCheckpoint
     """The checkpoint that children start from."""
@@ -149,11 +149,11 @@ class Record(Finite):
     offsets: dict[str, dict[str, float]]
     """Label method -> element symbol -> energy offset E0, eV."""
     shares: list[Share]
-    parameters: int
+    parameters: Whole
     """Trainable parameters."""
     inherited: InheritanceRecord | None = None
     """None without a parent, where every head starts fresh, and in records of before it was looked at."""
-    workers: int
+    workers: Whole
     device_share: float = 1.0
     """Part of a device that each of them held; 1 also in records of before it was kept."""
     host: str
@@ -215,8 +215,8 @@ class EvaluationRecord(Finite):
     metrics: dict[str, float]
     offsets_only: dict[str, float]
     """The same metrics of the null model, energy offsets and nothing else."""
-    structures: int
-    step: int | None = None
+    structures: Whole
+    step: Whole | None = None
     """Optimiser step of the weights; None in records of before it was written: the selected checkpoint's."""
     versions: dict[str, str] = {}
     """As of the training's record, of the process that made this; empty in records of before they were kept."""
@@ -234,8 +234,8 @@ class SetRecord(Plain):
     methods: list[str]
     """The methods of the file whose values it takes: itself, or of a derived one its parts."""
     subset: str
-    start: int
-    end: int
+    start: Whole
+    end: Whole
     """Training structures [start, end) of the subset's one shuffle."""
 
 
@@ -262,7 +262,7 @@ class CellRecord(Plain):
 class LookRecord(Plain):
     """What a run until a condition has seen after a round."""
 
-    cells: int
+    cells: Whole
     """That count."""
     value: float | None = None
     """A gradient; of a decision its expected regret, a share."""

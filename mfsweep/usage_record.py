@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from mfsweep.record_shapes import Whole
+
 EnergySource = Literal["nvml", "nvml power", "rapl"]
 """`nvml`: the GPU's energy counter. `nvml power`: its power, summed over the samples, where it has no such counter.
 `rapl`: the counters of all CPU packages of the machine, whatever else ran there."""
@@ -19,13 +21,13 @@ class _Finite(BaseModel):
 class UsagePart(_Finite):
     """What one process of a stage has used so far."""
 
-    rank: int
+    rank: Whole
     host: str
     time: float
     """Unix time of the last sample, seconds."""
     seconds: float
     """From the first sample to the last."""
-    samples: int
+    samples: Whole
     utilisation: float | None = None
     """Mean share of the time in which its GPU computed, 0 to 1; None on a CPU, and of a GPU that it shares."""
     now: float | None = None

@@ -55,6 +55,13 @@ def test_no_number_of_a_record_can_be_other_than_finite(record, place, number):
         type(record).model_validate(content)
 
 
+@pytest.mark.parametrize("number", [10**400, -(10**400), 2**63])
+@pytest.mark.parametrize("name", [name for name, field in Record.model_fields.items() if field.annotation is int])
+def test_no_whole_number_of_a_record_is_larger_than_can_be_computed_with(name, number):
+    with pytest.raises(ValidationError, match=name):
+        Record.model_validate(RECORD.model_dump(mode="json") | {name: number})
+
+
 def test_the_places_are_those_that_measure():
     found = {".".join(map(str, place)) for _, place in CASES}
     assert {"metrics.validation.loss", "metrics.energy_mae", "offsets_only.energy_mae", "offsets.cc.H"} <= found

@@ -58,7 +58,6 @@ def test_twins_have_folds_as_replicates_and_one_partition_and_recipe():
             stage["max_steps"],
             str(stage["schedule"]),
             str(stage["batch"]),
-            str(stage.get("loss")),
         )
         for one in (*twins, *real)
         for stage in one.stages.values()

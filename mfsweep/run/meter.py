@@ -168,6 +168,8 @@ class Meter:
         self._rank = rank
         self._device = device
         self._counters = None if shared else find(device)
+        self._lock = threading.Lock()
+        """Held by whoever takes a sample, until it is written."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="mfsweep-meter", daemon=True)
         self._began = self._last = self._written = 0.0
@@ -196,9 +198,10 @@ class Meter:
 
     def write(self) -> None:
         """Take a sample and write what was seen so far; where that cannot be written, nobody knows it."""
-        self._take()
-        with contextlib.suppress(OSError, ValueError):
-            write_json(self._path, self.part().model_dump(mode="json"))
+        with self._lock:
+            self._take()
+            with contextlib.suppress(OSError, ValueError):
+                write_json(self._path, self.part().model_dump(mode="json"))
 
     def part(self) -> UsagePart:
         """Return what was seen so far."""
@@ -222,7 +225,8 @@ class Meter:
                 self.write()
                 self._written = time.monotonic()
             else:
-                self._take()
+                with self._lock:
+                    self._take()
 
     def _take(self) -> None:
         now = time.monotonic()
