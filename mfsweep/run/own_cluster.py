@@ -56,7 +56,7 @@ def start(init: Callable[..., object]) -> None:
         arguments = options()
         running = set(psutil.Process().children(recursive=True))
         try:
-            with _on_the_loopback(), _in_groups_of_their_own():
+            with _on_the_loopback(), _in_groups_of_their_own(), _temporary_files_in(arguments["_temp_dir"]):
                 init(**arguments)
         except Exception as error:
             # What Ray raises of a process that was not up in time is a plain Exception or RuntimeError.
@@ -107,6 +107,23 @@ def _in_groups_of_their_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = ours
+
+
+@contextlib.contextmanager
+def _temporary_files_in(place: str) -> Iterator[None]:
+    """Let the processes that Ray starts meanwhile have their temporary files there, if Ray cannot work in TMPDIR.
+
+    The dashboard's processes make sockets in TMPDIR, whatever folder Ray is given.
+    """
+    before = os.environ.get("TMPDIR")
+    if before is None or place == get_default_ray_temp_dir():
+        yield
+        return
+    os.environ["TMPDIR"] = place
+    try:
+        yield
+    finally:
+        os.environ["TMPDIR"] = before
 
 
 def options() -> dict[str, Any]:
