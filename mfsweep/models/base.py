@@ -118,17 +118,17 @@ class Potential(nn.Module, ABC):
         return []
 
     @classmethod
-    def has_cueq(cls) -> bool:
-        """Return whether NVIDIA's cuEquivariance can compute models of this architecture here."""
+    def has_kernels(cls, library: str) -> bool:  # noqa: ARG003
+        """Return whether a library of kernels (a backend of spec/execution.py) can compute such models here."""
         return False
 
-    def cueq(self) -> Forward:
-        """Return what computes as this model does, with its parameters, by cuEquivariance's kernels.
+    def by_kernels(self, library: str) -> Forward:
+        """Return what computes as this model does, with its parameters, by a library's kernels.
 
         Raises:
             ImportError: there are none for this architecture, or they are not installed.
         """
-        raise ImportError(f"cuEquivariance has no kernels for the architecture {self.spec.architecture}")
+        raise ImportError(f"{library} has no kernels for the architecture {self.spec.architecture}")
 
     def energy(self, graph: AtomGraph, head: str) -> Tensor:
         """Return the (S,) interaction energies by one head, eV, differentiable in `graph.positions`."""

@@ -14,6 +14,7 @@ PACKAGES = (
     "torch",
     *(package for architecture in ARCHITECTURES.values() for package in architecture.PACKAGES),
     "cuequivariance-torch",
+    "openequivariance",
     "numpy",
     "ray",
 )

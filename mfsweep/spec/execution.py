@@ -16,10 +16,10 @@ class Execution(Frozen):
     gradients on the stage's own data does not train it. The spec's `precision` is what changes a stage.
     """
 
-    backend: Literal["auto", "eager", "compile", "cueq"] = "auto"
+    backend: Literal["auto", "eager", "compile", "cueq", "oeq"] = "auto"
     """`eager`: PyTorch as it is. `compile`: each kind of step traced whole, its double backward too, and compiled by
-    torch.compile. `cueq`: NVIDIA's cuEquivariance kernels, for architectures that have some. `auto`: on a
-    GPU cueq where it is installed, else eager, in CUDA graphs; on a CPU eager."""
+    torch.compile. `cueq`, `oeq`: the kernels of NVIDIA's cuEquivariance or of OpenEquivariance, for architectures that
+    have some. `auto`: on a GPU cueq where it is installed, else oeq, else eager, in CUDA graphs; on a CPU eager."""
     tf32: Bool = False
     """Whether a GPU may multiply float32 matrices in TF32, with errors of about 1e-3."""
     cuda_graphs: Bool | None = None

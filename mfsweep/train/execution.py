@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import traceback
 from collections.abc import Callable, Iterator
@@ -68,15 +69,16 @@ def _compiled(model: Potential, execution: Execution) -> Backend:
     return Compiled(model, dynamic=execution.graphs or execution.padding == "dynamic")
 
 
-def _cueq(model: Potential, _: Execution) -> Backend:
-    forward, parameters = model.cueq(), list(moving(model).values())
+def _by_kernels(model: Potential, _: Execution, library: str) -> Backend:
+    forward, parameters = model.by_kernels(library), list(moving(model).values())
     return lambda batch, task: find(forward, parameters, batch, task)
 
 
 BACKENDS: dict[str, Callable[[Potential, Execution], Backend]] = {
     "eager": _eager,
     "compile": _compiled,
-    "cueq": _cueq,
+    "cueq": functools.partial(_by_kernels, library="cueq"),
+    "oeq": functools.partial(_by_kernels, library="oeq"),
 }
 """`execution.backend` of a spec -> what makes it for a model."""
 
@@ -119,7 +121,7 @@ def _candidates(execution: Execution, model: Potential, *, on_gpu: bool) -> list
     """Return what is tried one after another before eager PyTorch, batch by batch."""
     names = [execution.backend]
     if execution.backend == "auto":
-        names = ["cueq", "eager"] if on_gpu and model.has_cueq() else ["eager"]
+        names = [*(name for name in ("cueq", "oeq") if on_gpu and model.has_kernels(name)), "eager"]
     graphs = execution.graphs and on_gpu
     return [
         Ran(name, execution.tf32 and on_gpu, graphs, execution.padding if name != "eager" or graphs else "dynamic")

@@ -19,8 +19,8 @@ from mfsweep.train.step import BatchResult
 MadeT = TypeVar("MadeT")
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
-"""Precision -> the largest relative error. In float64 cuEquivariance's CUDA kernels do not pass: gradients differed by
-2e-8, so they keep some of their constants in float32."""
+"""Precision -> the largest relative error. In float64 an early cuEquivariance did not pass (gradients differed by 2e-8:
+some of its constants were kept in float32); 0.13 does."""
 TF32_TOLERANCE = 2e-2
 """Against full float32. TF32 keeps 10 bits of each factor, and gradients of forces are products of products."""
 _SMALL = 1e-3

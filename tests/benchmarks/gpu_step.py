@@ -70,6 +70,8 @@ WAYS = {
     "eager, CUDA graph": Way("eager", graphs=True),
     "cueq": Way("cueq"),
     "cueq, CUDA graph": Way("cueq", graphs=True),
+    "oeq": Way("oeq"),
+    "oeq, CUDA graph": Way("oeq", graphs=True),
     "compile": Way("compile"),
     "compile, CUDA graph": Way("compile", graphs=True),
 }

@@ -153,10 +153,11 @@ def test_shapes_that_follow_from_the_graph_alone_change_no_number(borrow_model, 
     torch.testing.assert_close(fixed.forces, free.forces, rtol=1e-9, atol=1e-11)
 
 
-def test_kernels_that_a_model_cannot_have_are_an_import_error(borrow_model, architecture, monkeypatch):
+@pytest.mark.parametrize("library", ["cueq", "oeq"])
+def test_kernels_that_a_model_cannot_have_are_an_import_error(library, borrow_model, architecture, monkeypatch):
     """Which is how a stage comes to say why it trains by eager PyTorch."""
     model, known = borrow_model(architecture), importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if "cuequivariance" in name else known(name))
-    assert not model.has_cueq()
-    with pytest.raises(ImportError, match=r"cuequivariance_torch is not installed|no kernels for the architecture"):
-        model.cueq()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if "equivariance" in name else known(name))
+    assert not model.has_kernels(library)
+    with pytest.raises(ImportError, match=r"equivariance(_torch)? is not installed|no kernels for the architecture"):
+        model.by_kernels(library)

@@ -164,17 +164,17 @@ def test_graphs_need_padding():
 @pytest.mark.parametrize(
     ("execution", "installed", "tried"),
     [
-        (Execution(), True, ["cueq in graphs, bucketed", "eager in graphs, bucketed"]),
+        (Execution(), True, ["cueq in graphs, bucketed", "oeq in graphs, bucketed", "eager in graphs, bucketed"]),
         (Execution(), False, ["eager in graphs, bucketed"]),
-        (Execution(pad="dynamic"), True, ["cueq, dynamic", "eager, dynamic"]),
-        (Execution(cuda_graphs=False), True, ["cueq, dynamic", "eager, dynamic"]),
+        (Execution(pad="dynamic"), True, ["cueq, dynamic", "oeq, dynamic", "eager, dynamic"]),
+        (Execution(cuda_graphs=False), True, ["cueq, dynamic", "oeq, dynamic", "eager, dynamic"]),
         (Execution(backend="cueq"), True, ["cueq, dynamic"]),
         (Execution(backend="eager", cuda_graphs=True), True, ["eager in graphs, bucketed"]),
         (Execution(backend="compile", pad="bucketed"), True, ["compile, bucketed"]),
     ],
 )
 def test_what_is_tried_on_a_gpu(execution, installed, tried):
-    found = choosing._candidates(execution, SimpleNamespace(has_cueq=lambda: installed), on_gpu=True)
+    found = choosing._candidates(execution, SimpleNamespace(has_kernels=lambda _: installed), on_gpu=True)
     assert [f"{one.backend}{' in graphs' if one.cuda_graphs else ''}, {one.pad}" for one in found] == tried
 
 

@@ -17,13 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfsweep.models.base import AtomGraph, ModelOutput, building, predict
-from mfsweep.models.mace import Mace
+from mfsweep.models.base import building
+from mfsweep.models.mace.blocks import Blocks
 from mfsweep.models.mace.network import MacePotential
-from mfsweep.models.mace.readout import head_energies
 
 
-class CueqMace:
+class Kernels(Blocks):
     """Computes what a `MacePotential` does, with its parameters."""
 
     def __init__(self, model: MacePotential) -> None:
@@ -37,10 +36,8 @@ class CueqMace:
         """
         if importlib.util.find_spec("cuequivariance_torch") is None:
             raise ImportError("cuequivariance_torch is not installed")
+        super().__init__(model)
         spec = model.spec
-        assert isinstance(spec, Mace)
-        self._model = model
-        self._first_is_residual = spec.interaction_first == "residual"
         example = next(model.parameters())
         kind = (example.dtype, example.device)
         self._fused = example.device.type == "cuda"
@@ -53,48 +50,11 @@ class CueqMace:
             _contraction(own.irreps_in, own.irreps_out, spec.correlation, elements, *kind)
             for own in (product.symmetric_contractions for product in network.products)
         ]
-        self._weights = [_weight_names(product.symmetric_contractions) for product in model.network.products]
+        self._weights = [_weight_names(product.symmetric_contractions) for product in network.products]
 
-    def __call__(self, graph: AtomGraph, head: str, *, forces: bool) -> ModelOutput:
-        """Return energies and forces as the model does."""
-        return predict(self.energy, graph, head, forces=forces, differentiable=self._model.training)
-
-    def energy(self, graph: AtomGraph, head: str) -> Tensor:
-        """Return the (S,) interaction energies by one head, eV."""
-        return self._model.summed(self._atomic_energies(graph, head), graph, head)
-
-    def _atomic_energies(self, graph: AtomGraph, head: str) -> Tensor:
-        """Return the (A,) atoms' interaction energies: MacePotential.atomic_energies with other kernels."""
-        model, network = self._model, self._model.network
-        pairs = graph.edges.shape[1] // 2
-        vectors = graph.vectors()
-        lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-        attributes = torch.nn.functional.one_hot(graph.species, len(model.shape.elements)).to(vectors.dtype)
-        harmonics = model.harmonics(vectors / lengths)
-        radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
-        features = model.first_features(attributes, head)
-        column = model.readout_of(head)
-        species = graph.species.int()
-        atomic = vectors.new_zeros(graph.species.shape[0])
-        layers = zip(network.interactions, network.products, network.readouts, strict=True)
-        for number, (layer, product, readout) in enumerate(layers):
-            weights = layer.conv_tp_weights(radial)
-            message = self._convolve(number, layer, features, harmonics, torch.cat([weights, weights]), graph.edges)
-            message = layer.linear(message) / layer.avg_num_neighbors
-            if number == 0 and not self._first_is_residual:
-                skip, message = None, layer.skip_tp(message, attributes)
-            else:
-                skip = layer.skip_tp(features, attributes)
-            basis = self._contract(number, layer.reshape(message), species)
-            features = product.linear(basis) if skip is None else product.linear(basis) + skip
-            atomic = atomic + head_energies(readout, features[:, : model.spec.channels], column)
-        return atomic
-
-    def _convolve(
-        self, number: int, layer: Any, features: Tensor, harmonics: Tensor, weights: Tensor, edges: Tensor
-    ) -> Tensor:
-        """Return the (A, messages) sums over neighbours of one layer."""
-        up = _turned(layer.linear_up(features), layer.conv_tp.irreps_in1, to_components=True)
+    def _convolve(self, number: int, features: Tensor, harmonics: Tensor, weights: Tensor, edges: Tensor) -> Tensor:
+        layer = self._layer(number)
+        up = _turned(features, layer.conv_tp.irreps_in1, to_components=True)
         if self._fused:
             message = self._convolutions[number](up, harmonics, weights, edges)
         else:
@@ -102,12 +62,11 @@ class CueqMace:
             message = single.new_zeros(up.shape[0], single.shape[1]).index_add(0, edges[1], single)
         return _turned(message, layer.conv_tp.irreps_out, to_components=False)
 
-    def _contract(self, number: int, message: Tensor, species: Tensor) -> Tensor:
-        """Return the (A, C * components) product basis of (A, C, components) messages."""
+    def _contract(self, number: int, message: Tensor, attributes: Tensor, species: Tensor) -> Tensor:  # noqa: ARG002
         parameters = dict(self._model.network.products[number].symmetric_contractions.named_parameters())
         weight = torch.cat([parameters[name] for name in self._weights[number]], dim=1)
         return torch.func.functional_call(
-            self._contractions[number], {"weight": weight}, (message.transpose(1, 2).flatten(1), species)
+            self._contractions[number], {"weight": weight}, (message.transpose(1, 2).flatten(1), species.int())
         )
 
 

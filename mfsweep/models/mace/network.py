@@ -26,6 +26,7 @@ from mfsweep.models.architecture import Shape
 from mfsweep.models.base import AtomGraph, Forward, Potential, building
 from mfsweep.models.lora import LinearMap
 from mfsweep.models.mace import Mace
+from mfsweep.models.mace.blocks import Blocks
 from mfsweep.models.mace.building import quickly
 from mfsweep.models.mace.convolution import Convolution
 from mfsweep.models.mace.equivariant import Mix, MixByElement, fully_connected
@@ -63,7 +64,7 @@ class MacePotential(Potential):
         table = np.array([[offsets[head].get(z, 0.0) for z in shape.elements] for head in shape.heads])
         widths = [shape.widths(spec, head) for head in shape.readouts(spec)]
         self._has_bases = spec.correlation <= HIGHEST_CORRELATION
-        self._first_is_residual = spec.interaction_first == "residual"
+        self.first_is_residual = spec.interaction_first == "residual"
         with building(seed, dtype), quickly(own_layers=self._has_bases and not torch.cuda.is_available()):
             self.network = new_network(spec, shape, table)
             if any(hidden != (spec.readout_hidden,) for hidden in widths):
@@ -100,7 +101,7 @@ class MacePotential(Potential):
         are sorted by element, since each element has weights of its own.
         """
         if self.fixed_shapes or not self._has_bases:
-            return self._by_blocks(graph, head)
+            return Blocks(self).atomic_energies(graph, head)
         network, elements = self.network, len(self.shape.elements)
         species, order = torch.sort(graph.species, stable=True)
         counts = torch.bincount(species, minlength=elements).tolist()
@@ -122,7 +123,7 @@ class MacePotential(Potential):
             sent = up(layer.linear_up.weight, [[feature] for feature in features])
             summed = self._convolutions[number](sent, harmonics, weights, slots)
             message = joined(layer.linear.weight, summed)
-            if number == 0 and not self._first_is_residual:  # the element acts on the message
+            if number == 0 and not self.first_is_residual:  # the element acts on the message
                 skip = []
                 message = skipped(layer.skip_tp.weight, message, counts)
             else:  # it acts on the layer's input, which is added to the product
@@ -134,50 +135,18 @@ class MacePotential(Potential):
             atomic = atomic + head_energies(readout, features[0][:, 0], column)
         return atomic.index_select(0, place)
 
-    def _by_blocks(self, graph: AtomGraph, head: str) -> Tensor:
-        """Return what `atomic_energies` does, by mace-torch's own blocks: for any correlation, and of fixed shapes."""
-        network = self.network
-        sender, receiver = graph.edges
-        pairs = graph.edges.shape[1] // 2
-        vectors = graph.vectors()
-        lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-        attributes = nn.functional.one_hot(graph.species, len(self.shape.elements)).to(vectors.dtype)
-        harmonics = self.harmonics(vectors / lengths)
-        radial, _ = network.radial_embedding(lengths, attributes, graph.edges[:, :pairs], network.atomic_numbers)
-        features = self.first_features(attributes, head)
-        column = self.readout_of(head)
-        atomic = vectors.new_zeros(graph.species.shape[0])
-        layers = zip(network.interactions, network.products, network.readouts, strict=True)
-        for number, (layer, product, readout) in enumerate(layers):
-            weights = layer.conv_tp_weights(radial)
-            messages = layer.conv_tp(
-                layer.linear_up(features).index_select(0, sender), harmonics, torch.cat([weights, weights])
-            )
-            message = messages.new_zeros(graph.species.shape[0], messages.shape[1]).index_add(0, receiver, messages)
-            message = layer.linear(message) / layer.avg_num_neighbors
-            if number == 0 and not self._first_is_residual:  # the element acts on the message
-                skip = None
-                message = layer.skip_tp(message, attributes)
-            else:  # it acts on the layer's input, which is added to the product
-                skip = layer.skip_tp(features, attributes)
-            features = product(node_feats=layer.reshape(message), sc=skip, node_attrs=attributes)
-            atomic = atomic + head_energies(readout, features[:, : self.spec.channels], column)
-        return atomic
-
     @classmethod
-    def has_cueq(cls) -> bool:
-        """Return whether cuEquivariance and its CUDA kernels can be imported."""
-        return all(importlib.util.find_spec(name) for name in ("cuequivariance_torch", "cuequivariance_ops_torch"))
+    def has_kernels(cls, library: str) -> bool:
+        """Return whether all that a library of kernels consists of can be imported."""
+        return all(importlib.util.find_spec(name) for name in _LIBRARIES[library])
 
-    def cueq(self) -> Forward:
-        """Return what computes the same by cuEquivariance's kernels for the convolution and the product basis.
+    def by_kernels(self, library: str) -> Forward:
+        """Return what computes the same by a library's kernels for the convolution, and the product basis if it can.
 
         Raises:
-            ImportError: cuEquivariance is not installed.
+            ImportError: the library is not installed.
         """
-        from mfsweep.models.mace.cueq import CueqMace
-
-        return CueqMace(self)
+        return importlib.import_module(f"mfsweep.models.mace.{library}").Kernels(self)
 
     def harmonics(self, unit: Tensor) -> Tensor:
         """Return the (E, harmonics) of the (E / 2, 3) unit vectors of pairs, then of the same turned round."""
@@ -282,6 +251,9 @@ def new_network(spec: Mace, shape: Shape, offsets: Any) -> mace.ScaleShiftMACE:
         heads=list(readouts),
     )
 
+
+_LIBRARIES = {"cueq": ("cuequivariance_torch", "cuequivariance_ops_torch"), "oeq": ("openequivariance",)}
+"""The module here that computes by a library of kernels -> the packages of that library."""
 
 _PER_HEAD = ("network.readouts.", "network.atomic_energies_fn.", "network.scale_shift.")
 """What of mace's state belongs to the heads."""

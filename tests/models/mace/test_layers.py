@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+from types import SimpleNamespace
+
 import pytest
 import torch
+from e3nn import o3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mace.modules import wrapper_ops  # before e3nn, whose constants it loads
 
 from mfsweep.models.architecture import Shape
 from mfsweep.models.base import AtomGraph
-from mfsweep.models.mace import Mace
+from mfsweep.models.mace import Mace, oeq
 from mfsweep.models.registry import build
 from mfsweep.models.silu import silu
 from mfsweep.models.slots import Slots
@@ -85,6 +90,50 @@ def test_energies_forces_and_gradients_are_maces(spec, graph):
         torch.testing.assert_close(own.energy, energy, rtol=1e-11, atol=1e-12)
         torch.testing.assert_close(own.forces, forces, rtol=1e-10, atol=1e-11)
         torch.testing.assert_close(loss_gradients(model, own.energy, own.forces), gradients, rtol=1e-10, atol=1e-10)
+
+
+class OpenEquivariance(SimpleNamespace):
+    """A stand-in whose convolution, declared as theirs is, e3nn computes; theirs runs on GPUs alone."""
+
+    class TensorProductConv(torch.nn.Module):
+        def __init__(self, problem, *, deterministic):  # noqa: ARG002 (a name of theirs)
+            super().__init__()
+            self.weight_numel = 1
+            self.product = o3.TensorProduct(*problem.sides, problem.instructions, **problem.weights)
+
+        def forward(self, features, harmonics, weights, rows, columns):
+            messages = self.product(features[columns], harmonics, weights)
+            return messages.new_zeros(len(features), messages.shape[1]).index_add(0, rows, messages)
+
+    @staticmethod
+    def TPProblem(first, second, out, instructions, *, irrep_dtype, weight_dtype, **weights):
+        assert irrep_dtype == weight_dtype == torch.float64
+        return SimpleNamespace(sides=(first, second, out), instructions=instructions, weights=weights)
+
+
+@pytest.fixture(scope="module")
+def openequivariance():
+    known = importlib.util.find_spec
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda name: name == "openequivariance" or known(name))
+        patch.setattr(wrapper_ops, "OEQ_AVAILABLE", True)
+        patch.setattr(wrapper_ops, "oeq", OpenEquivariance(torch_to_oeq_dtype=lambda dtype: dtype), raising=False)
+        oeq._convolution.cache_clear()
+        yield
+        oeq._convolution.cache_clear()
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(spec=SPECS, graph=graphs())
+def test_openequivariance_is_asked_for_what_mace_convolves(openequivariance, spec, graph):
+    model = build(spec, Shape(("cc", "dft"), (1, 6, 7, 8), 3.0), {"cc": {}, "dft": {}}, seed=0, dtype=torch.float64)
+    assert model.has_kernels("oeq")
+    expected = model.train()(graph, "dft", forces=True)
+    own = model.by_kernels("oeq")(graph, "dft", forces=True)
+    torch.testing.assert_close(own.energy, expected.energy, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(own.forces, expected.forces, rtol=1e-10, atol=1e-11)
+    gradients = [loss_gradients(model, found.energy, found.forces) for found in (own, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("architecture", [Mace(channels=16), Mace(channels=16, max_L=0, max_ell=2, correlation=2)])
