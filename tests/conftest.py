@@ -46,16 +46,14 @@ class _ClusterFirst(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid
+        """Return what is given to one process: a test, or all tests of a file that share what it makes for them."""
+        file, *_ = nodeid.split("::")
+        return f"{file} {self._starts_ray(nodeid)}" if _shares(self.config.rootpath / file) else nodeid
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        """Move what a process would rather take to the front, from which it is taken.
-
-        Who helps another takes from the end of what that one does from its front: of one file both would make all that
-        its tests share.
-        """
+        """Move what a process would rather take to the front, from which it is taken; a helper takes from the end."""
         wants_ray = node is self.nodes[0]
-        own = (test for test in self.workqueue if self._starts_ray(test) == wants_ray)
+        own = (scope for scope, tests in self.workqueue.items() if self._starts_ray(next(iter(tests))) == wants_ray)
         self.workqueue.move_to_end(next(own, None) or next(reversed(self.workqueue)), last=False)
         super()._assign_work_unit(node)
 
@@ -68,6 +66,12 @@ class _ClusterFirst(LoadScopeScheduling):
         file, name, *_ = nodeid.split("::")
         marked = _marked(self.config.rootpath / file)
         return marked is None or name.partition("[")[0] in marked
+
+
+@functools.cache
+def _shares(file: Path) -> bool:
+    """Return whether a file's tests share a fixture of its own."""
+    return 'scope="module"' in file.read_text(encoding="utf-8")
 
 
 @functools.cache

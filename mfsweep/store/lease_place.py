@@ -114,16 +114,24 @@ class FolderPlace(NamedTuple):
             handle = os.open(self.path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
             return False
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+        except OSError:  # a full disk: an empty lease would be taken for one of another host until it is dead
+            self.remove(number)
+            raise
         return True
 
     def write(self, number: int, content: bytes) -> None:
         """Write a lease anew."""
         path = self.path(number)
         temporary = beside(path)
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def remove(self, number: int) -> None:
         """Remove a lease."""

@@ -7,52 +7,37 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from mfsweep.metrics_file import entries
-from mfsweep.store import StoreFolder
+from small_disk import fill, needs_root, small_disk
+from undisturbed import check_as_undisturbed
 
 pytestmark = [
     pytest.mark.drill,
     pytest.mark.cluster,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk"),
+    needs_root,
 ]
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """Give an empty disk of 24 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], check=True)
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def fill(disk: Path, leave: int = 0) -> None:
-    """Take all room of a disk, but for some bytes."""
-    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-    with (disk / "filler").open("ab", buffering=0) as file:
-        left = free - leave
-        while left > 0:
-            try:
-                left -= file.write(b"\0" * min(left, 1 << 16))
-            except OSError:
-                return
+    with small_disk(tmp_path / "disk") as place:
+        yield place
 
 
 @pytest.fixture
 def run(write_spec, disk, tmp_path):
     """Give a function that starts a run on the disk; what it says goes into a file beside it."""
     spec = write_spec(("max_steps: 4", "max_steps: 60"), ("[0, 20, 40]", "[0, 20]"))
+    store = disk / "store"
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     started = []
 
-    def start(name: str) -> tuple[subprocess.Popen, Path]:
+    def start(name: str, store: Path = store) -> tuple[subprocess.Popen, Path]:
         log = tmp_path / f"{name}.log"
-        command = [sys.executable, "-m", "mfsweep", "run", str(spec), "--store", str(disk / "store")]
+        command = [sys.executable, "-m", "mfsweep", "run", str(spec), "--store", str(store)]
         with log.open("wb") as file:
             started.append(subprocess.Popen(command, env=environment, stdout=file, stderr=file))
         return started[-1], log
@@ -72,14 +57,13 @@ def wait_until(condition, process: subprocess.Popen, log: Path, seconds: float =
         time.sleep(0.05)
 
 
-def check_whole(disk: Path) -> None:
-    for folder in StoreFolder(disk / "store").stages():
-        assert folder.record() is not None
-        steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
-        assert steps == list(range(1, 61)), "no step lost, none twice"
+def check_whole(disk: Path, run: Callable[..., tuple[subprocess.Popen, Path]], tmp_path: Path) -> None:
+    process, log = run("peace", tmp_path / "peace")
+    assert process.wait(timeout=400) == 0, log.read_text()
+    check_as_undisturbed(disk / "store", tmp_path / "peace", "small")
 
 
-def test_a_disk_that_fills_makes_stages_wait_and_they_go_on_when_there_is_room(disk, run):
+def test_a_disk_that_fills_makes_stages_wait_and_they_go_on_when_there_is_room(disk, run, tmp_path):
     process, log = run("first")
     wait_until(lambda: list(disk.glob("store/stages/*/checkpoints/last.pt")), process, log)
     fill(disk)
@@ -90,11 +74,11 @@ def test_a_disk_that_fills_makes_stages_wait_and_they_go_on_when_there_is_room(d
     assert "is full" in said
     assert "Traceback" not in said
     assert "nterrupted" not in said
-    check_whole(disk)
+    check_whole(disk, run, tmp_path)
 
 
 @pytest.mark.parametrize("leave", [0, 100_000])
-def test_a_disk_that_is_full_from_the_start_is_said_and_the_next_run_goes_on(disk, run, leave):
+def test_a_disk_that_is_full_from_the_start_is_said_and_the_next_run_goes_on(disk, run, leave, tmp_path):
     fill(disk, leave)
     process, log = run("full")
     deadline = time.monotonic() + 180
@@ -111,4 +95,4 @@ def test_a_disk_that_is_full_from_the_start_is_said_and_the_next_run_goes_on(dis
     (disk / "filler").unlink()
     process, log = run("again")
     assert process.wait(timeout=400) == 0, log.read_text()
-    check_whole(disk)
+    check_whole(disk, run, tmp_path)

@@ -7,10 +7,9 @@ import sys
 import time
 
 import pytest
+from undisturbed import check_as_undisturbed
 
 from mfsweep.cli.main import main
-from mfsweep.metrics_file import entries
-from mfsweep.store import StoreFolder
 
 COMMANDS = ("plan", "run", "bench", "status", "fit", "report", "ui", "track rebuild")
 
@@ -158,7 +157,7 @@ def test_ui_of_a_store_without_runs_ends_in_2(mfsweep):
     ids=["Ctrl-C", "Ctrl-C twice", "SIGTERM", "SIGHUP"],
 )
 def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(
-    without_ray, mfsweep, write_spec, tmp_path, endings
+    without_ray, called, mfsweep, write_spec, tmp_path, endings
 ):
     spec = write_spec(("max_steps: 4", "max_steps: 100"), ("[0, 20, 40]", "[20]"), ("[20, 60]", "[20]"))
     store = tmp_path / "store"
@@ -196,9 +195,9 @@ def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(
         "skipped_stages": [],
         "pruned_stages": [],
     }
-    for folder in StoreFolder(store).stages():
-        steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
-        assert steps == list(range(1, 101)), "no step lost, none twice"
+    peace = tmp_path / "peace"
+    assert called("run", spec, "--store", peace)[0] == 0
+    check_as_undisturbed(store, peace, "small")
 
 
 @pytest.mark.parametrize(("code", "exits"), [(errno.ENOSPC, 1), (errno.EDQUOT, 1)])

@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 from clusters import RAY, autoscaling, cluster, until, watching
 from mlflow import MlflowClient
-from mlflow_server import check_mirrored
-from trained_weights import same, weights
+from undisturbed import check_as_undisturbed
 
 from mfsweep.metrics_file import entries
 from mfsweep.run.tracking import Tracker
@@ -130,7 +129,7 @@ def test_stopped_and_submitted_again_ten_times_it_leaves_no_group_and_goes_on(sp
         assert done.returncode == 0, done.stdout + done.stderr
         undisturbed = submit(made, path, tmp_path / "undisturbed", "undisturbed")
         assert undisturbed.returncode == 0, undisturbed.stdout
-    assert same(weights(tmp_path / "store"), weights(tmp_path / "undisturbed"))
+    check_as_undisturbed(tmp_path / "store", tmp_path / "undisturbed", "small")
 
 
 def test_a_detached_run_is_cancelled_at_a_checkpoint_and_goes_on_when_it_is_submitted_again(spec, tmp_path):
@@ -180,7 +179,7 @@ def test_a_lost_node_is_no_failure_and_is_said_in_log_screen_and_record(spec, tm
     assert "with rank 0, 1" in lost.what
     assert f"again  pretrain pretrain_size=20: {lost.what}" in said
     assert "not counted as a failure" in folder.log.read_text()
-    assert same(weights(store), weights(tmp_path / "undisturbed"))
+    check_as_undisturbed(store, tmp_path / "undisturbed", "small")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -209,7 +208,7 @@ def test_a_node_that_is_about_to_go_is_left_with_the_state_saved(spec, tmp_path,
     assert f"again  pretrain pretrain_size=20: {left.what}" in said
     steps = [entry.step for entry in entries(folder.metrics) if "train.loss" in entry.metrics]
     assert steps == list(range(1, 601)), "no step lost, none twice"
-    assert same(weights(store), weights(tmp_path / "undisturbed"))
+    check_as_undisturbed(store, tmp_path / "undisturbed", "small")
 
 
 def test_the_same_spec_run_twice_at_once_trains_and_shows_each_stage_once(spec, tmp_path):
@@ -269,7 +268,7 @@ def test_a_head_that_goes_away_is_waited_for_and_else_the_next_run_goes_on(spec,
     assert steps == list(range(1, 401)), "no step lost, none twice"
     undisturbed = tmp_path / "undisturbed"
     subprocess.run([*command[:4], undisturbed, *command[5:]], capture_output=True, timeout=600, check=True)
-    assert same(weights(store), weights(undisturbed))
+    check_as_undisturbed(store, undisturbed, "small")
 
 
 def test_the_quickstart_on_two_nodes_of_which_one_is_killed_in_the_middle(tmp_path):
@@ -290,8 +289,7 @@ def test_the_quickstart_on_two_nodes_of_which_one_is_killed_in_the_middle(tmp_pa
         assert undisturbed.returncode == 0, undisturbed.stdout
     assert "42 stages run, 0 reused, 0 failed" in said
     assert (store / "sweeps" / "quickstart" / "report.html").exists()
-    assert same(weights(store), weights(tmp_path / "undisturbed"))
-    check_mirrored(f"sqlite:///{store / 'mlflow.db'}", "quickstart", StoreFolder(store))
+    check_as_undisturbed(store, tmp_path / "undisturbed", "quickstart", thinned=False)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import sys
 import termios
@@ -37,6 +38,7 @@ class Terminal:
         if not self._pid:
             os.execve(command[0], command, environment)
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
+        self._code = None
         self.text = ""
         self.silence = 0.0
         self._last = time.monotonic()
@@ -62,7 +64,17 @@ class Terminal:
         self._last = time.monotonic()
 
     def ended(self):
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        self._code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        return self._code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Leave no program that runs on, whatever was wrong with it."""
+        if self._code is None:
+            os.kill(self._pid, signal.SIGKILL)
+            self.ended()
 
 
 @pytest.mark.slow
@@ -70,22 +82,22 @@ def test_a_run_in_80_columns_is_never_silent_and_wraps_nothing(write_spec, tmp_p
     long = "    max_steps: 20000\n    validate_every: 20\n    continued"
     spec = write_spec(("    max_steps: 4\n    validate_every: 2\n    continued", long))
     command = [sys.executable, "-m", "mfsweep", "run", str(spec), "--store", str(tmp_path / "store")]
-    terminal = Terminal(command)
-    terminal.read(r"stages done, [1-9]\d* running", 300)
-    assert re.search(r"stages done, [1-9]", shown(terminal.text)), terminal.text[-2000:]
-    assert terminal.silence < SILENCE
-    started = len(terminal.text)
-    terminal.read("\0", 5)
-    live = shown(terminal.text[started:])
-    drawn = [line.rstrip() for line in live.split("\n") if not SAID.match(line)]
-    assert any("=" in line for line in drawn), live
-    assert max(map(len, drawn)) <= WIDTH
-    first = re.findall(r"about .* left", live)
-    assert not first or "0 of" not in live, "an estimate before anything ended"
-    terminal.silence = 0.0
-    terminal.press(b"\x03")
-    answered = len(terminal.text)
-    terminal.read("\0", 120)
-    assert terminal.ended() == 130
-    assert shown(terminal.text[answered:]).strip()
-    assert terminal.silence < SILENCE
+    with Terminal(command) as terminal:
+        terminal.read(r"stages done, [1-9]\d* running", 300)
+        assert re.search(r"stages done, [1-9]", shown(terminal.text)), terminal.text[-2000:]
+        assert terminal.silence < SILENCE
+        started = len(terminal.text)
+        terminal.read("\0", 5)
+        live = shown(terminal.text[started:])
+        drawn = [line.rstrip() for line in live.split("\n") if not SAID.match(line)]
+        assert any("=" in line for line in drawn), live
+        assert max(map(len, drawn)) <= WIDTH
+        first = re.findall(r"about .* left", live)
+        assert not first or "0 of" not in live, "an estimate before anything ended"
+        terminal.silence = 0.0
+        terminal.press(b"\x03")
+        answered = len(terminal.text)
+        terminal.read("\0", 120)
+        assert terminal.ended() == 130
+        assert shown(terminal.text[answered:]).strip()
+        assert terminal.silence < SILENCE
