@@ -60,7 +60,9 @@ class _ClusterFirst(LoadScopeScheduling):
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
         """Forget what is done: xdist counts what is left of all that a process was ever given, at each test."""
         super().mark_test_complete(node, item_index, duration)
-        del self.assigned_work[node][self.registered_collections[node][item_index]]
+        scope = self._split_scope(self.registered_collections[node][item_index])
+        if all(self.assigned_work[node][scope].values()):
+            del self.assigned_work[node][scope]
 
     def _starts_ray(self, nodeid: str) -> bool:
         file, name, *_ = nodeid.split("::")
