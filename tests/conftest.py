@@ -31,7 +31,7 @@ from mfsweep.store import StoreFolder
 
 sys.dont_write_bytecode = False  # pytest keeps the tests compiled, too
 # How long an example takes tells of the machine: on one with other work a test fails by the clock alone.
-settings.register_profile("quick", deadline=None, max_examples=40)
+settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile("quick")
 

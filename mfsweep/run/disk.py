@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mfsweep.files import FULL_DISK
 
+_SAID = (*(os.strerror(code) for code in FULL_DISK), "database or disk is full")
+"""By which the system says it, and SQLite."""
 PROBE_BYTES = 1 << 20
 NEEDED_BYTES = 64 << 20
 """Room that must have come back before a stage goes on, beside twice what its checkpoints hold."""
@@ -29,7 +31,7 @@ def is_why(error: BaseException) -> bool:
     """Return whether an error, or what led to it, says that a disk or a quota is full."""
     seen: BaseException | None = error
     while seen is not None:
-        if getattr(seen, "errno", None) in FULL_DISK or any(os.strerror(code) in str(seen) for code in FULL_DISK):
+        if getattr(seen, "errno", None) in FULL_DISK or any(said in str(seen) for said in _SAID):
             return True
         seen = seen.__cause__ or seen.__context__
     return False

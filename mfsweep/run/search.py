@@ -12,6 +12,8 @@ before its trainings end by them.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -25,6 +27,7 @@ from mfsweep.prepare.points import SearchPoint, is_admitted, study_name, text
 from mfsweep.prepare.pruned import cells_of, pruning
 from mfsweep.quantities import RESULT, MetricPath
 from mfsweep.records import Pruning
+from mfsweep.run import disk
 from mfsweep.run.given_up import GivenUp
 from mfsweep.run.growing import Growing, NotNow
 from mfsweep.run.kept import final_metrics
@@ -46,6 +49,7 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[SearchPlan]:
 
     Raises:
         StoreError: another process runs it; the Optuna storage cannot be used; its studies are another spec's.
+        OSError: the disk of the store is full.
     """
     settings = plan.spec.experiment.search
     assert settings is not None
@@ -71,6 +75,8 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[SearchPlan]:
                 }
                 search = SearchPlan(plan, studies, say)
             except StorageInternalError as error:
+                if not given and disk.is_why(error):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(plan.store.search_database)) from error
                 why = f"{given or plan.store.search_database} cannot be used: {_why(error, given or '')}"
                 raise StoreError(f"the Optuna storage {why}. Run it again when it answers") from error
             yield search

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def _named(path: str) -> str:
     path = re.sub(r"\b[0-9a-f]{16,64}\b", "KEY", path)
     path = re.sub(r"(?<=\.)[0-9a-f]{8}(?=\.|$)", "RANDOM", path)
     path = re.sub(r"\btmp[a-z0-9_]{8}\b", "TMP", path)
+    path = re.sub(r"((figures|details|artifacts)/\.?)\w.*(\.\w+)$", r"\1NAME\3", path)  # all by one function
     return re.sub(r"\d+", "N", path)
 
 
@@ -116,18 +118,24 @@ def strike(called, spec: Path, peace: Path, kind: str, place: Path, monkeypatch)
         if found in due:
             due.clear()
             fill(disk)
+            room.start()
+
+    def make_room() -> bool:
+        filler.unlink(missing_ok=True)
+        return True
 
     with small_disk(place) as disk:
-        filler, store = disk / "filler", disk / "store"
-        # Whoever waits for room gets some, and whoever begins anew.
-        monkeypatch.setattr(trial.disk, "has_room", lambda _: not filler.unlink(missing_ok=True))
+        filler, store, room = disk / "filler", disk / "store", threading.Timer(5.0, make_room)
+        # Whoever waits for room gets some, at once where a stage asks, and whoever begins anew.
+        monkeypatch.setattr(trial.disk, "has_room", lambda _: make_room())
         monkeypatch.setattr(trial, "WORD_SECONDS", 0.01)
         WRITES.listen(store, heard)
         try:
             code, said = run(called, spec, store)
             assert code in {0, 1}, said
             assert code == 0 or "full" in said or "No space left" in said
-            filler.unlink(missing_ok=True)
+            room.cancel()
+            make_room()
             code, said = run(called, spec, store)
             assert code == 0, said
             check_as_undisturbed(store, peace, "small", aside=True)

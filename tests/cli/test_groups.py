@@ -128,6 +128,7 @@ def _losses(folder):
     return [(entry.step, entry.metrics["train.loss"]) for entry in found if "train.loss" in entry.metrics]
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_an_interrupted_group_leaves_nothing_behind(sweep, write_spec, tmp_path):
     path = write_spec(

@@ -23,3 +23,13 @@ def test_what_cannot_be_written_for_want_of_room_is_a_full_disk(monkeypatch, tmp
     monkeypatch.setattr(disk.tempfile, "TemporaryFile", refuse)
     assert disk.is_full(tmp_path) is full
     assert disk.has_room(tmp_path) is not full
+
+
+@pytest.mark.parametrize(
+    "first", [OSError(errno.ENOSPC, ""), OSError(os.strerror(errno.EDQUOT)), RuntimeError("database or disk is full")]
+)
+def test_what_led_to_an_error_tells_of_a_full_disk_too(first):
+    error = ValueError("a table cannot be written")
+    assert not disk.is_why(error)
+    error.__cause__ = first
+    assert disk.is_why(error)

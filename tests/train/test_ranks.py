@@ -97,6 +97,7 @@ def test_a_rank_resumes_from_what_rank_0_resumed_from(tmp_path):
     assert restored == [{"step": 6}]
 
 
+@pytest.mark.slow
 def test_ranks_start_again_together_where_the_state_is_damaged(folders, ranks, tiny, tmp_path):
     """Rank 0 finds it out, and the other follows."""
     shutil.copytree(folders["two"], tmp_path / "copy")

@@ -208,6 +208,7 @@ def stop_after(process, structures: int, folder: Path, by: signal.Signals) -> No
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_killed_run_loses_what_was_in_flight_and_nothing_else(slow, data_store, tmp_path):
     folder = journal.place(data_store, "slow")
@@ -230,6 +231,7 @@ def test_a_killed_run_loses_what_was_in_flight_and_nothing_else(slow, data_store
     assert COUNT <= len(list((tmp_path / "notes").iterdir())) <= COUNT + 8
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_when_all_fail_the_reason_is_said_and_the_exit_code_is_1(slow, data_store):
     process = slow(seconds=0, fail=True)
