@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The loop from nothing, in an empty folder: bash /path/to/mfsweep/docs/snippets/loop.sh [mini-ani | mini-ccx]
-# `lab.h5` stands for the one who computes CC labels: it has all of them, and is asked for a few.
+# `lab.h5` stands for the one who computes CC labels, and is asked for a few: of mini-ani it has all, of mini-ccx a part.
 set -euo pipefail
 data=${1:-mini-ani}
 bundled=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/mfsweep/data/bundled/$data.h5
