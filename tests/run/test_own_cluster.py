@@ -126,9 +126,10 @@ def test_a_start_that_never_succeeds_is_one_sentence():
     assert "\n" not in str(raised.value)
 
 
-def test_ray_has_the_loopback_for_its_address_while_it_starts_and_no_longer():
-    from ray._private import ray_constants, services
+def test_ray_has_the_loopback_for_its_address_while_it_starts_and_no_longer(monkeypatch):
+    from ray._private import ray_constants, services, worker
 
+    monkeypatch.setattr(worker, "_global_node", None)  # another test's, of the same process
     seen = []
     own_cluster.start(lambda **_: seen.append(services.get_node_ip_address()))
     assert seen == ["127.0.0.1"]

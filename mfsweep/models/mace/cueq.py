@@ -22,7 +22,7 @@ from mfsweep.models.mace.blocks import Blocks
 from mfsweep.models.mace.network import MacePotential
 
 
-class Kernels(Blocks):
+class CueqMace(Blocks):
     """Computes what a `MacePotential` does, with its parameters."""
 
     def __init__(self, model: MacePotential) -> None:

@@ -146,7 +146,13 @@ class MacePotential(Potential):
         Raises:
             ImportError: the library is not installed.
         """
-        return importlib.import_module(f"mfsweep.models.mace.{library}").Kernels(self)
+        if library == "cueq":
+            from mfsweep.models.mace.cueq import CueqMace
+
+            return CueqMace(self)
+        from mfsweep.models.mace.oeq import OeqMace
+
+        return OeqMace(self)
 
     def harmonics(self, unit: Tensor) -> Tensor:
         """Return the (E, harmonics) of the (E / 2, 3) unit vectors of pairs, then of the same turned round."""
@@ -253,7 +259,7 @@ def new_network(spec: Mace, shape: Shape, offsets: Any) -> mace.ScaleShiftMACE:
 
 
 _LIBRARIES = {"cueq": ("cuequivariance_torch", "cuequivariance_ops_torch"), "oeq": ("openequivariance",)}
-"""The module here that computes by a library of kernels -> the packages of that library."""
+"""A library of kernels -> its packages."""
 
 _PER_HEAD = ("network.readouts.", "network.atomic_energies_fn.", "network.scale_shift.")
 """What of mace's state belongs to the heads."""

@@ -19,7 +19,7 @@ from mfsweep.models.mace.blocks import Blocks
 from mfsweep.models.mace.network import MacePotential
 
 
-class Kernels(Blocks):
+class OeqMace(Blocks):
     """Computes what a `MacePotential` does, with its parameters."""
 
     def __init__(self, model: MacePotential) -> None:
