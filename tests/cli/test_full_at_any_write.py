@@ -6,6 +6,7 @@ what is said to its databases.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -80,7 +81,10 @@ def _named(path: str) -> str:
     return re.sub(r"\d+", "N", path)
 
 
-WRITES = Writes()
+@functools.cache
+def writes() -> Writes:
+    """Return what tells of this process's writes; made by whoever asks, as Python would call it in all other tests."""
+    return Writes()
 
 
 def test_whatever_cannot_be_written_a_sweep_ends_as_in_peace(called, without_ray, write_spec, tmp_path, monkeypatch):
@@ -89,7 +93,7 @@ def test_whatever_cannot_be_written_a_sweep_ends_as_in_peace(called, without_ray
     for name, changes in (("grid", GRID), ("search", SEARCH)):
         spec, peace = write_spec(*changes, name=f"{name}.yaml"), tmp_path / f"{name}-in-peace"
         kinds: list[str] = []
-        WRITES.listen(peace, kinds.append)
+        writes().listen(peace, kinds.append)
         code, said = run(called, spec, peace)
         assert code == 0, said
         for kind in dict.fromkeys(kinds):
@@ -105,7 +109,7 @@ def test_whatever_cannot_be_written_a_sweep_ends_as_in_peace(called, without_ray
 def run(called, spec: Path, store: Path) -> tuple[int, str]:
     """Run a sweep, return the exit code and what was said."""
     code, said, error = called("run", spec, "--store", store, "--groups", 1)
-    WRITES.rest()
+    writes().rest()
     assert "Traceback" not in said + error
     return code, said + error
 
@@ -129,7 +133,7 @@ def strike(called, spec: Path, peace: Path, kind: str, place: Path, monkeypatch)
         # Whoever waits for room gets some, at once where a stage asks, and whoever begins anew.
         monkeypatch.setattr(trial.disk, "has_room", lambda _: make_room())
         monkeypatch.setattr(trial, "WORD_SECONDS", 0.01)
-        WRITES.listen(store, heard)
+        writes().listen(store, heard)
         try:
             code, said = run(called, spec, store)
             assert code in {0, 1}, said

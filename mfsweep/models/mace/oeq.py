@@ -1,7 +1,7 @@
 """MACE's convolution by OpenEquivariance, whose kernels are made for the GPU and the layer at hand.
 
 The kernel comes through mace-torch's own switch (`mace.modules.wrapper_ops`) and has no weights of its own. The product
-basis stays mace-torch's: OpenEquivariance has none that keeps MACE's numbers.
+basis stays mace-torch's: that switch leaves it as it is.
 """
 
 from __future__ import annotations
