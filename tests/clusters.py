@@ -1,7 +1,8 @@
 """Real Ray clusters on this machine: several raylets, and an autoscaler that starts and ends fake nodes.
 
 Each has its own ports and its own folder in /tmp, by which its processes are found and ended again: another Ray on the
-machine is left alone. Unix sockets lie in the folder, so its name is short.
+machine is left alone. Unix sockets lie in the folder, so its name is short. A test that passes leaves nothing on its
+cluster: no placement group, and no process that performs something for a driver.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ HEAD_NODE = "f" * 51 + "00000"
 TOKEN = "auth_token"
 STORE_BYTES = 80_000_000
 """Of each node's object store; Ray takes no less."""
+RAYS_OWN = ("ray::IDLE", "ray::Dashboard", "ray::RuntimeEnvAgent")
+"""What stays of a cluster's own processes when nothing is performed."""
 
 
 class Cluster(NamedTuple):
@@ -50,6 +53,11 @@ class Cluster(NamedTuple):
         """Return the cluster's processes whose command line holds all of these words."""
         lines = {process: command_line(process) for process in _processes(self.folder)}
         return [process for process, line in lines.items() if all(word in line for word in words)]
+
+    def at_work(self) -> list[str]:
+        """Return the names of the processes that perform something for a driver."""
+        names = map(command_line, self.processes("ray::"))
+        return [name for name in names if name.startswith("ray::") and not name.startswith(RAYS_OWN)]
 
     def kill_head(self) -> Callable[[], subprocess.Popen[bytes]]:
         """Kill the head's GCS; return a function that starts it again as it was."""
@@ -148,6 +156,8 @@ def _started(config: dict | None = None, *, hidden: bool = False, keeps_state: b
         _ray("start", *options, folder=folder, **fake)
         monitor = _start_hidden_autoscaler(made, file, fake) if config and hidden else None
         yield made
+        if made.processes("gcs/gcs_server"):
+            _wait_for_rest(made)
     finally:
         _end(folder)
         if monitor:
@@ -192,6 +202,13 @@ def until(condition: Callable[[], Any], seconds: float = 180) -> Any:
             return found
         time.sleep(0.3)
     return pytest.fail(f"did not come to pass within {seconds} s")
+
+
+def _wait_for_rest(made: Cluster) -> None:
+    """Wait until nothing is left of what has been run there; fail where something stays."""
+    with watching(made) as seen:
+        until(lambda: seen() and seen()[-1]["all"] == 0, 120)
+    until(lambda: made.at_work() == [], 120)
 
 
 def _config(node: Mapping[str, int], most: int, idle_minutes: float) -> dict:

@@ -122,6 +122,25 @@ def ray_cluster() -> Iterator[str]:
     ray.shutdown()
 
 
+@pytest.fixture(autouse=True)
+def _leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have each test that starts processes of Ray's, or does harm to a run, leave none of them and no placement group."""
+    if not any(map(request.node.get_closest_marker, ("cluster", "drill"))):
+        yield
+        return
+    from left_behind import no_process_left
+
+    with no_process_left():
+        yield
+    if "ray_cluster" in request.fixturenames:
+        import ray
+        from clusters import until
+        from ray.util.placement_group import placement_group_table
+
+        if ray.is_initialized():
+            until(lambda: all(group["state"] == "REMOVED" for group in placement_group_table().values()))
+
+
 @pytest.fixture
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the test's sweeps trained in its own process: for tests of which neither Ray nor Tune is the subject."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import optuna
 from mlflow_server import check_mirrored
+from optuna.trial import TrialState
 from trained_weights import same, weights
 
 from mfsweep.metrics_file import entries
@@ -21,7 +23,8 @@ def check_as_undisturbed(
     """Check a store after a finished sweep.
 
     The weights are those of the undisturbed store bit for bit, each optimiser step stands once in its stage's curve,
-    every stage is recorded, evaluated alike, tidy and let go, the report is there, and MLflow shows each stage once.
+    every stage is recorded, evaluated alike, tidy and let go, the report is there, MLflow shows each stage once, and a
+    search has asked for the same points and told each once.
 
     Args:
         root: the store.
@@ -51,3 +54,23 @@ def check_as_undisturbed(
     assert not [name for name in names if TEMPORARY.match(name)]
     assert aside or not [name for name in names if ".damaged-" in name]
     check_mirrored(tracked or store.tracking_uri, sweep, store, thinned=thinned)
+    assert points(store) == points(peace), "no point lost, none told twice"
+
+
+def points(store: StoreFolder) -> dict[str, list[tuple]]:
+    """Return what each search has found: study -> number, parameters, state and values of its points.
+
+    A trial that a killed run had begun has failed; its point has another one.
+    """
+    if not store.search_database.exists():
+        return {}
+    studies = optuna.get_all_study_names(store.search_uri)
+    found = {name: optuna.load_study(study_name=name, storage=store.search_uri).trials for name in studies}
+    return {
+        name: sorted(
+            (trial.user_attrs["point"], sorted(trial.params.items()), trial.state.name, trial.values)
+            for trial in trials
+            if trial.state is not TrialState.FAIL
+        )
+        for name, trials in found.items()
+    }

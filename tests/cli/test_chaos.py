@@ -13,7 +13,7 @@ from typing import TextIO
 
 import psutil
 import pytest
-from clusters import Cluster, cluster, command_line, until, watching
+from clusters import Cluster, cluster, until
 from mlflow_server import MlflowServer
 from undisturbed import check_as_undisturbed
 
@@ -58,8 +58,6 @@ resources: {workers: 2, gpus_per_worker: 0, max_failures: 3, hung_after_s: 20}
 tracking: {steps_per_decade: all}
 """
 STAGES = 6 + 24
-RAYS_OWN = ("ray::IDLE", "ray::Dashboard", "ray::RuntimeEnvAgent")
-"""What stays of a cluster's own processes when nothing is performed."""
 RANK, ACTOR = "ray::RayTrainWorker", "ray::ImplicitFunc"
 
 
@@ -162,12 +160,6 @@ class Chaos:
             self.driver.wait()
 
 
-def at_work(made: Cluster) -> list[str]:
-    """Return the names of the processes that perform something for a driver."""
-    names = map(command_line, made.processes("ray::"))
-    return [name for name in names if name.startswith("ray::") and not name.startswith(RAYS_OWN)]
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_under_fire_a_sweep_of_two_nodes_ends_as_the_undisturbed_one(tmp_path, seed):
     path, disturbed, undisturbed = tmp_path / "chaos.yaml", tmp_path / "disturbed", tmp_path / "undisturbed"
@@ -175,7 +167,7 @@ def test_under_fire_a_sweep_of_two_nodes_ends_as_the_undisturbed_one(tmp_path, s
     (folder := tmp_path / "server").mkdir()
     server = MlflowServer(folder)
     run = [str(Path(sys.executable).with_name("mfsweep")), "run", str(path), "--store"]
-    with cluster({"CPU": 2}, {"CPU": 2}) as made, (tmp_path / "said").open("w") as log, watching(made) as seen:
+    with cluster({"CPU": 2}, {"CPU": 2}) as made, (tmp_path / "said").open("w") as log:
         calm = subprocess.run([*run, str(undisturbed)], env=made.environment(), stdout=log, stderr=log, check=False)
         assert calm.returncode == 0, (tmp_path / "said").read_text()
         try:
@@ -186,8 +178,6 @@ def test_under_fire_a_sweep_of_two_nodes_ends_as_the_undisturbed_one(tmp_path, s
                 chaos.run()
             finally:
                 chaos.end()
-            until(lambda: seen()[-1]["all"] == 0, 120)
-            until(lambda: at_work(made) == [], 120)
             assert [one for one in chaos.stopped if one.is_running()] == []
             check_as_undisturbed(disturbed, undisturbed, "chaos", tracked=server.address, thinned=False)
         finally:
