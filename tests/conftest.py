@@ -6,6 +6,7 @@ import ast
 import functools
 import gc
 import os
+import shutil
 import sys
 
 # Before anything imports NumPy or torch: with one thread, sums come out the same each time and workers do not
@@ -34,6 +35,13 @@ sys.dont_write_bytecode = False  # pytest keeps the tests compiled, too
 settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile("quick")
+
+MEMORY = "/dev/shm"
+"""A file system in memory, for temporary files: most of what they cost on a disk is the wait for its commits."""
+ROOM = 4 << 30
+"""Bytes that it has to have free."""
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 
 LOGICAL_CPUS = 4
 """CPUs that the test cluster claims, whatever the machine has: a four-worker group must find room."""

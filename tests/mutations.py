@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ class _Spot(NamedTuple):
     node: yaml.Node
 
 
+@functools.cache
 def spots(text: str) -> list[_Spot]:
     """Return every value of a text with its place, its key and its node; merged and repeated ones once."""
     seen: set[int] = set()

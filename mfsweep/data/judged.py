@@ -36,20 +36,27 @@ Flags = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
 
-def judge_labels(view: DataView, method: str, untested: Flags) -> Iterator[str]:
-    """Refuse labels that cannot be what they were taken for.
+def judge_labels(view: DataView, method: str, untested: Flags) -> list[str]:
+    """Refuse labels that cannot be what they were taken for; they are looked at once.
 
     Args:
         view: the structures.
         method: label method of the source.
         untested: (S,) structures whose labels may be looked at.
 
-    Yields:
+    Returns:
         What is wrong with labels that the user has vouched for, and what may be wrong.
 
     Raises:
         DataError: nobody has.
     """
+    key = (method, untested.tobytes())
+    if key not in view.judged_labels:
+        view.judged_labels[key] = list(_wrong_labels(view, method, untested))
+    return view.judged_labels[key]
+
+
+def _wrong_labels(view: DataView, method: str, untested: Flags) -> Iterator[str]:
     origin = _Origin(view, method)
     found = sample_of(view.structures, method, untested, SAMPLE).findings(
         {method: origin.units}, [method] if origin.is_dataset else ()

@@ -55,6 +55,11 @@ class DataView:
         return self._source.judged
 
     @property
+    def judged_labels(self) -> dict[tuple[str, bytes], list[str]]:
+        """Return what was said of labels that have been judged by now, by their method and the structures' flags."""
+        return self._source.judged_labels
+
+    @property
     def hashes(self) -> NDArray[np.uint64]:
         """Return a hash of each structure's geometry, (S,)."""
         return self._source.hashes

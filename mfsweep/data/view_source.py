@@ -56,6 +56,7 @@ class ViewSource:
         self.datasets = {name: path for name, path in paths.items() if dataset.is_dataset(path)}
         self.paths = dict(paths)
         self.judged: dict[str, NDArray[np.bool_]] = {}
+        self.judged_labels: dict[tuple[str, bytes], list[str]] = {}
         self._hashes: NDArray[np.uint64] | None = None
         self._edges: dict[float, Edges] = {}
         self._folder = folder
