@@ -32,16 +32,16 @@ def no_process_left() -> Iterator[None]:
         else:
             os.environ[MARK] = before
     deadline = time.monotonic() + SECONDS
-    while (left := marked(mark)) and time.monotonic() < deadline:
+    while (left := processes_with(MARK, mark)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not left, f"still running: {left}"
+    assert not left, f"still running: {[' '.join(one.cmdline()) for one in left]}"
 
 
-def marked(mark: str) -> list[str]:
-    """Return the command lines of the processes that have a mark, but of this one."""
+def processes_with(name: str, value: str) -> list[psutil.Process]:
+    """Return the processes that have a variable in their environment, but not this one."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
-                found.append(f"{process.pid}: {' '.join(process.cmdline())}")
+            if process.pid != os.getpid() and process.environ().get(name) == value:
+                found.append(process)
     return found

@@ -11,6 +11,9 @@ by the reader's own clock between its looks: no clock is ever compared with anot
 them little counts: while a reader could not look, the holder could perhaps not beat. A holder that was stopped for so
 long finds number N + 1 when it goes on, and leaves the folder to its owner.
 
+A network file system may show a host for a minute what another one has changed since. So who gives a lease back says
+what files it leaves, and who follows from elsewhere waits until it sees them so.
+
 All that asks of where leases lie is that of several who make one number one succeeds. So they may lie in an object
 storage as well (remote/leases.py).
 """
@@ -30,7 +33,7 @@ from types import TracebackType
 from typing import Self
 
 from mfsweep.files import claimed
-from mfsweep.store.lease_place import FolderPlace, LeasePlace, Sign, boot
+from mfsweep.store.lease_place import FolderPlace, LeasePlace, Left, Sign, boot
 
 BEAT_SECONDS = 10.0
 """Between two heartbeats."""
@@ -80,18 +83,18 @@ class Lease:
         """Return whether somebody else has taken the folder over."""
         return self._place.numbers()[-1:] != [self.number]
 
-    def release(self) -> None:
-        """Give it back.
+    def release(self, left: Left | None = None) -> None:
+        """Give it back, and say what is left in the folder.
 
         Raises:
             OSError: it cannot be written.
         """
         if not self.is_lost():
-            self._place.write(self.number, self.content(free=True))
+            self._place.write(self.number, self.content(free=True, left=left))
 
-    def content(self, *, free: bool) -> bytes:
+    def content(self, *, free: bool, left: Left | None = None) -> bytes:
         """Return what stands in the file."""
-        said = {"name": self._name, "beats": self._beats, "free": free, "process": os.getpid()}
+        said = {"name": self._name, "beats": self._beats, "free": free, "process": os.getpid(), "left": left}
         said |= {"host": socket.gethostname(), "boot": boot(), **self._place.holder()}
         return json.dumps(said).encode()
 
@@ -200,8 +203,9 @@ class Holding:
     Use as a context manager around what it does there: a thread beats meanwhile.
     """
 
-    def __init__(self, lease: Lease | None) -> None:
+    def __init__(self, lease: Lease | None, leaves: Callable[[], Left] = dict) -> None:
         self._lease = lease
+        self._leaves = leaves
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="mfsweep-lease", daemon=True)
 
@@ -231,7 +235,7 @@ class Holding:
             self._ended.set()
             self._thread.join()
             with contextlib.suppress(OSError):
-                self._lease.release()
+                self._lease.release(self._leaves())
 
     def _beat(self) -> None:
         assert self._lease
@@ -242,20 +246,34 @@ class Holding:
 
 
 @contextlib.contextmanager
-def holding(folder: Path) -> Iterator[Holding]:
+def holding(folder: Path, leaves: Callable[[], Left] = dict) -> Iterator[Holding]:
     """Hold a folder, which is made where it is missing, against every process on every host.
 
     What is given is false at once when another process holds it, or may hold it: whether a lease of another host is
-    dead only an `Observer` can tell, in time.
+    dead only an `Observer` can tell, in time. What the one before has left there is seen as it was left, or
+    DEAD_SECONDS have passed.
+
+    Args:
+        folder: what is held.
+        leaves: tells what files are in it, as far as they matter to who holds it next.
     """
+    place = FolderPlace(folder)
     with claimed(folder) as locked_:
-        lease = None
+        lease = sign = None
         if locked_:
-            sign = read(folder)
-            if FolderPlace(folder).is_over(sign):
-                lease = take(folder, sign)
-        with Holding(lease) as held:
+            sign = read(place)
+            if place.is_over(sign):
+                lease = take(place, sign)
+        with Holding(lease, leaves) as held:
+            if lease and sign and sign.left is not None and not place.is_near(sign):
+                _wait_until(leaves, sign.left)
             yield held
+
+
+def _wait_until(leaves: Callable[[], Left], left: Left) -> None:
+    looks = int(DEAD_SECONDS / LOOK_SECONDS)
+    while leaves() != left and (looks := looks - 1):
+        time.sleep(LOOK_SECONDS)
 
 
 def is_held(folder: Path) -> bool:

@@ -18,6 +18,10 @@ _NUMBER = re.compile(r"\.lease-(\d{6,})")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
+Left = dict[str, list[int]]
+"""Name of a file in a folder -> its size in bytes, and the second of its last change."""
+
+
 class Sign(NamedTuple):
     """The highest lease of a folder, as it was read."""
 
@@ -45,6 +49,12 @@ class Sign(NamedTuple):
         """Return what its holder said beside the heartbeat, None where it said nothing of the kind."""
         found = self._said().get(name)
         return found if isinstance(found, str) else None
+
+    @property
+    def left(self) -> Left | None:
+        """Return what its holder left in the folder, None where it said nothing of that."""
+        found = self._said().get("left")
+        return found if isinstance(found, dict) else None
 
     @property
     def holder(self) -> str:
@@ -138,8 +148,8 @@ class FolderPlace(NamedTuple):
         self.path(number).unlink(missing_ok=True)
 
     def holder(self) -> dict[str, str]:
-        """Return nothing more."""
-        return {}
+        """Return which of this machine's file systems the folder is on: locks are those of one mounted file system."""
+        return {"device": str(self.folder.stat().st_dev)}
 
     def is_locked(self) -> bool:
         """Return whether another process has the lock of the folder, as far as the system knows."""
@@ -149,8 +159,16 @@ class FolderPlace(NamedTuple):
             return not free
 
     def is_over(self, sign: Sign | None) -> bool:
-        """Return whether a lease is known to be over: a holder on this machine would have the lock, if there is one."""
-        return sign is None or sign.is_free or (sign.is_here and has_locks(self.folder / CLAIM))
+        """Return whether a lease is known to be over: given back, or of a holder near, who would have a lock.
+
+        Two containers of one machine may each have mounted the same storage for themselves, and each has locks of its
+        own there.
+        """
+        return sign is None or sign.is_free or (self.is_near(sign) and has_locks(self.folder / CLAIM))
+
+    def is_near(self, sign: Sign) -> bool:
+        """Return whether a holder sees the folder as this process does: on this machine, by the same mounted system."""
+        return sign.is_here and sign.says("device") == self.holder()["device"]
 
     def path(self, number: int) -> Path:
         """Return the file of a lease."""

@@ -22,7 +22,7 @@ from mfsweep.records import BestCheckpoint, EvaluationRecord, Interruption, Prun
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
 from mfsweep.store.lease import Holding, holding, is_held, read
-from mfsweep.store.lease_place import FolderPlace
+from mfsweep.store.lease_place import FolderPlace, Left
 from mfsweep.usage_record import UsagePart
 
 SHARED = ".shared.json"
@@ -62,8 +62,17 @@ class StageFolder:
         if os.path.lexists(self.path) and not self.path.is_dir():
             with contextlib.suppress(FileNotFoundError):  # another process may have been quicker
                 set_aside(self.path)
-        with holding(self.path) as mine:
+        with holding(self.path, self._left) as mine:
             yield mine
+
+    def _left(self) -> Left:
+        """Return what is written by whoever holds the stage, and read by who does next."""
+        found = {}
+        for path in (self.record_path, *self.path.glob(f"{self.metrics.name}*"), *self.checkpoints.glob("[!.]*")):
+            with contextlib.suppress(FileNotFoundError):
+                seen = path.stat()
+                found[str(path.relative_to(self.path))] = [seen.st_size, int(seen.st_mtime)]
+        return found
 
     def is_claimed(self) -> bool:
         """Return whether another process holds the stage, or may hold it; nothing is written.

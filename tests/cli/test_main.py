@@ -20,6 +20,15 @@ def mfsweep(called, tmp_path):
     return lambda *args: called(*args, "--store", tmp_path / "store")
 
 
+HEARS_ALL = """
+import os, signal, sys
+for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(one, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Becomes a command that ignores no signal, as one would that `nohup` starts, or a script in the background."""
+
+
 def test_help_lists_every_command_and_the_exit_codes(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
@@ -164,7 +173,12 @@ def test_what_asks_a_run_to_end_stops_it_cleanly_and_the_next_run_goes_on(
     command = [sys.executable, "-m", "mfsweep", "run", str(spec), "--store", str(store), "--json"]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", HEARS_ALL, *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -277,6 +277,18 @@ def test_one_that_died_on_the_machine_of_who_looks_is_followed_from_any_other(tm
             assert mine
 
 
+def test_one_of_this_machine_that_has_mounted_the_storage_for_itself_is_waited_for(tmp_path):
+    """As in two containers: neither sees the other's lock. On real mounts: test_network_file_system.py."""
+    (tmp_path / CLAIM).touch()
+    said = {"boot": lease_place.boot(), "device": str(tmp_path.stat().st_dev + 1)}
+    foreign(tmp_path, **said)
+    assert is_held(tmp_path)
+    with holding(tmp_path) as mine:
+        assert not mine
+    foreign(tmp_path, **said | {"device": str(tmp_path.stat().st_dev)})
+    assert not is_held(tmp_path)
+
+
 @pytest.mark.parametrize("when", ["before the lock is looked at", "after that"])
 @pytest.mark.parametrize("left", ["nothing", "a lease of one that died", "one that was given back"])
 def test_a_look_ends_nothing_of_who_begins_meanwhile(tmp_path, monkeypatch, when, left):
@@ -298,6 +310,26 @@ def test_a_look_ends_nothing_of_who_begins_meanwhile(tmp_path, monkeypatch, when
         monkeypatch.setattr(FolderPlace, "is_locked", look)
         Observer().is_held(tmp_path)
         assert not run[0].is_lost()
+
+
+@given(late=st.integers(0, 100), near=st.booleans())
+def test_who_follows_from_elsewhere_waits_until_it_sees_what_was_left(late, near):
+    """As long as old views of a file system live; here the view becomes the present one at the look `late`."""
+    left, looks = {"record.json": [7, 1]}, []
+
+    def leaves():
+        return left if len(looks) >= late else {}
+
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name)
+        patch.setattr(lease.time, "sleep", looks.append)
+        with holding(folder, lambda: left) as first:
+            assert first
+        if not near:
+            patch.setattr(lease_place, "boot", lambda: "there")
+        with holding(folder, leaves) as second:
+            assert second
+            assert len(looks) == (0 if near else min(late, int(DEAD_SECONDS / LOOK_SECONDS) - 1))
 
 
 def hold_and_die(folder):
