@@ -250,7 +250,7 @@ def holding(folder: Path, leaves: Callable[[], Left] = dict) -> Iterator[Holding
     """Hold a folder, which is made where it is missing, against every process on every host.
 
     What is given is false at once when another process holds it, or may hold it: whether a lease of another host is
-    dead only an `Observer` can tell, in time. What the one before has left there is seen as it was left, or
+    dead only an `Observer` can tell, in time. What another host has left there lately is seen as it was left, or
     DEAD_SECONDS have passed.
 
     Args:
@@ -259,20 +259,24 @@ def holding(folder: Path, leaves: Callable[[], Left] = dict) -> Iterator[Holding
     """
     place = FolderPlace(folder)
     with claimed(folder) as locked_:
-        lease = sign = None
-        if locked_:
-            sign = read(place)
-            if place.is_over(sign):
-                lease = take(place, sign)
+        sign = read(place) if locked_ else None
+        given_back = place.changed(sign.number) if sign else 0.0
+        lease = take(place, sign) if locked_ and place.is_over(sign) else None
         with Holding(lease, leaves) as held:
-            if lease and sign and sign.left is not None and not place.is_near(sign):
+            if lease and sign and not place.is_near(sign) and _may_be_unseen(place.changed(lease.number) - given_back):
                 _wait_until(leaves, sign.left)
             yield held
 
 
-def _wait_until(leaves: Callable[[], Left], left: Left) -> None:
+def _may_be_unseen(seconds: float) -> bool:
+    """Return whether what changed so long ago may not be seen yet: else a store that was copied is as it is."""
+    return seconds < 2 * DEAD_SECONDS
+
+
+def _wait_until(leaves: Callable[[], Left], left: Left | None) -> None:
+    """Wait until files are seen as they were left, if that was said."""
     looks = int(DEAD_SECONDS / LOOK_SECONDS)
-    while leaves() != left and (looks := looks - 1):
+    while left not in (None, leaves()) and (looks := looks - 1):
         time.sleep(LOOK_SECONDS)
 
 

@@ -170,6 +170,12 @@ class FolderPlace(NamedTuple):
         """Return whether a holder sees the folder as this process does: on this machine, by the same mounted system."""
         return sign.is_here and sign.says("device") == self.holder()["device"]
 
+    def changed(self, number: int) -> float:
+        """Return when a lease was written, in seconds by the file system's clock; of one that has gone, 0."""
+        with contextlib.suppress(FileNotFoundError):
+            return self.path(number).stat().st_mtime
+        return 0.0
+
     def path(self, number: int) -> Path:
         """Return the file of a lease."""
         return self.folder / f"{_NAME}{number:06d}"

@@ -312,8 +312,8 @@ def test_a_look_ends_nothing_of_who_begins_meanwhile(tmp_path, monkeypatch, when
         assert not run[0].is_lost()
 
 
-@given(late=st.integers(0, 100), near=st.booleans())
-def test_who_follows_from_elsewhere_waits_until_it_sees_what_was_left(late, near):
+@given(late=st.integers(0, 100), near=st.booleans(), ago=st.sampled_from([0.0, DEAD_SECONDS, 3 * DEAD_SECONDS]))
+def test_who_follows_from_elsewhere_waits_until_it_sees_what_was_left_lately(late, near, ago):
     """As long as old views of a file system live; here the view becomes the present one at the look `late`."""
     left, looks = {"record.json": [7, 1]}, []
 
@@ -324,12 +324,14 @@ def test_who_follows_from_elsewhere_waits_until_it_sees_what_was_left(late, near
         folder = Path(name)
         patch.setattr(lease.time, "sleep", looks.append)
         with holding(folder, lambda: left) as first:
-            assert first
+            path = FolderPlace(folder).path(first.number)
+        os.utime(path, (path.stat().st_mtime - ago,) * 2)
         if not near:
             patch.setattr(lease_place, "boot", lambda: "there")
         with holding(folder, leaves) as second:
             assert second
-            assert len(looks) == (0 if near else min(late, int(DEAD_SECONDS / LOOK_SECONDS) - 1))
+            waits = not near and ago < 2 * DEAD_SECONDS
+            assert len(looks) == (min(late, int(DEAD_SECONDS / LOOK_SECONDS) - 1) if waits else 0)
 
 
 def hold_and_die(folder):
