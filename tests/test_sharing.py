@@ -39,7 +39,7 @@ for key in plan.graph.nodes:
 finish(plan)
 plan = prepare(spec, store.root)
 folder = store.sweep(plan.name)
-with folder.claim() as mine:
+with folder.claim(print) as mine:
     assert mine
 write_text(folder.spec, plan.spec.document.text)
 folder.write_cells(plan.cells())

@@ -54,7 +54,7 @@ def opened(plan: Plan, say: Callable[[str], object]) -> Iterator[SearchPlan]:
     settings = plan.spec.experiment.search
     assert settings is not None
     folder = plan.store.sweep(plan.name)
-    with folder.claim() as mine:
+    with folder.claim(say) as mine:
         if not mine:
             raise StoreError(
                 f"{folder.path}: another process runs this search. Wait for its end: two would ask for points twice"

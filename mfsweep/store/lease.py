@@ -33,7 +33,7 @@ from types import TracebackType
 from typing import Self
 
 from mfsweep.files import claimed
-from mfsweep.store.lease_place import FolderPlace, LeasePlace, Left, Sign, boot
+from mfsweep.store.lease_place import FolderPlace, LeasePlace, LeftFiles, Sign, boot
 
 BEAT_SECONDS = 10.0
 """Between two heartbeats."""
@@ -83,7 +83,7 @@ class Lease:
         """Return whether somebody else has taken the folder over."""
         return self._place.numbers()[-1:] != [self.number]
 
-    def release(self, left: Left | None = None) -> None:
+    def release(self, left: LeftFiles | None = None) -> None:
         """Give it back, and say what is left in the folder.
 
         Raises:
@@ -92,7 +92,7 @@ class Lease:
         if not self.is_lost():
             self._place.write(self.number, self.content(free=True, left=left))
 
-    def content(self, *, free: bool, left: Left | None = None) -> bytes:
+    def content(self, *, free: bool, left: LeftFiles | None = None) -> bytes:
         """Return what stands in the file."""
         said = {"name": self._name, "beats": self._beats, "free": free, "process": os.getpid(), "left": left}
         said |= {"host": socket.gethostname(), "boot": boot(), **self._place.holder()}
@@ -203,7 +203,7 @@ class Holding:
     Use as a context manager around what it does there: a thread beats meanwhile.
     """
 
-    def __init__(self, lease: Lease | None, leaves: Callable[[], Left] = dict) -> None:
+    def __init__(self, lease: Lease | None, leaves: Callable[[], LeftFiles] = dict) -> None:
         self._lease = lease
         self._leaves = leaves
         self._ended = threading.Event()
@@ -246,7 +246,7 @@ class Holding:
 
 
 @contextlib.contextmanager
-def holding(folder: Path, leaves: Callable[[], Left] = dict) -> Iterator[Holding]:
+def holding(folder: Path, leaves: Callable[[], LeftFiles] = dict) -> Iterator[Holding]:
     """Hold a folder, which is made where it is missing, against every process on every host.
 
     What is given is false at once when another process holds it, or may hold it: whether a lease of another host is
@@ -273,11 +273,32 @@ def _may_be_unseen(seconds: float) -> bool:
     return seconds < 2 * DEAD_SECONDS
 
 
-def _wait_until(leaves: Callable[[], Left], left: Left | None) -> None:
+def _wait_until(leaves: Callable[[], LeftFiles], left: LeftFiles | None) -> None:
     """Wait until files are seen as they were left, if that was said."""
     looks = int(DEAD_SECONDS / LOOK_SECONDS)
     while left not in (None, leaves()) and (looks := looks - 1):
         time.sleep(LOOK_SECONDS)
+
+
+def end_dead(folder: Path, say: Callable[[str], object]) -> None:
+    """End a lease that another host has on a folder, if that host is dead: whoever wants the folder may hold it then.
+
+    It takes as long as an unchanged lease is taken to live.
+
+    Args:
+        folder: what is held.
+        say: is told why it takes long.
+
+    Raises:
+        OSError: the system does not let us look, or end it.
+    """
+    place = FolderPlace(folder)
+    sign = read(place)
+    if sign is None or place.is_locked() or place.is_over(sign):
+        return
+    say(f"{folder} is held by {sign.holder}: that is watched for {DEAD_SECONDS:.0f} s, if it does not stir")
+    if place in Observer().watch([place]):
+        take(place, sign, free=True)
 
 
 def is_held(folder: Path) -> bool:

@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"\.lease-(\d{6,})")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
-Left = dict[str, list[int]]
+LeftFiles = dict[str, list[int]]
 """Name of a file in a folder -> its size in bytes, and the second of its last change."""
 
 
@@ -51,7 +51,7 @@ class Sign(NamedTuple):
         return found if isinstance(found, str) else None
 
     @property
-    def left(self) -> Left | None:
+    def left(self) -> LeftFiles | None:
         """Return what its holder left in the folder, None where it said nothing of that."""
         found = self._said().get("left")
         return found if isinstance(found, dict) else None

@@ -22,7 +22,7 @@ from mfsweep.records import BestCheckpoint, EvaluationRecord, Interruption, Prun
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
 from mfsweep.store.lease import Holding, holding, is_held, read
-from mfsweep.store.lease_place import FolderPlace, Left
+from mfsweep.store.lease_place import FolderPlace, LeftFiles
 from mfsweep.usage_record import UsagePart
 
 SHARED = ".shared.json"
@@ -65,7 +65,7 @@ class StageFolder:
         with holding(self.path, self._left) as mine:
             yield mine
 
-    def _left(self) -> Left:
+    def _left(self) -> LeftFiles:
         """Return what is written by whoever holds the stage, and read by who does next."""
         found = {}
         for path in (self.record_path, *self.path.glob(f"{self.metrics.name}*"), *self.checkpoints.glob("[!.]*")):

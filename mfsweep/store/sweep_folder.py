@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from mfsweep.errors import StoreError
-from mfsweep.files import claimed, locked, set_aside, write_text
+from mfsweep.files import locked, set_aside, write_text
 from mfsweep.masking import masked
 from mfsweep.records import CellRecord, UntilRecord
 from mfsweep.report_records import ClaimRecord, FigureRecord
 from mfsweep.spec.axes import Value
 from mfsweep.store import damage
 from mfsweep.store.damage import Damage
+from mfsweep.store.lease import end_dead, holding
 
 _LOG = logging.getLogger(__name__)
 _FoundT = TypeVar("_FoundT")
@@ -47,10 +48,17 @@ class SweepFolder:
         self._drawn = path / "figures.json"
 
     @contextlib.contextmanager
-    def claim(self) -> Iterator[bool]:
-        """Hold the sweep against other processes on this store, as `StageFolder.claim` does."""
-        with claimed(self.path) as mine:
-            yield mine
+    def claim(self, say: Callable[[str], object]) -> Iterator[bool]:
+        """Hold the sweep against other processes on this store, as `StageFolder.claim` does.
+
+        Where another host holds it that may be dead, that is waited for; what is given is false where it lives.
+
+        Args:
+            say: is told why it takes long.
+        """
+        end_dead(self.path, say)
+        with holding(self.path) as mine:
+            yield bool(mine)
 
     @contextlib.contextmanager
     def run(self) -> Iterator[None]:

@@ -79,7 +79,7 @@ def opened(plan: Plan, ending: RunEnding, say: Callable[[str], object]) -> Itera
         SpecError: the grid cannot give what the condition names.
     """
     folder = plan.store.sweep(plan.name)
-    with folder.claim() as mine:
+    with folder.claim(say) as mine:
         if not mine:
             raise StoreError(
                 f"{folder.path}: another process runs this sweep. Wait for its end: two would choose twice"

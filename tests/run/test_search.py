@@ -27,7 +27,7 @@ from mfsweep.run import optuna_study, search
 from mfsweep.run.growing import NotNow
 from mfsweep.run.optuna_study import OptunaStudy, open_storage
 from mfsweep.run.search import opened
-from mfsweep.store import StoreFolder
+from mfsweep.store import StoreFolder, lease, lease_place
 from mfsweep.sweep.searching import found_by
 from mfsweep.sweep.status import status
 
@@ -287,6 +287,37 @@ def test_whole_numbers_stay_whole(searching, tmp_path):
 def test_two_processes_do_not_run_one_search(searching):
     with searching(), pytest.raises(StoreError, match="another process runs this search"), searching():
         pass
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_another_host_that_runs_it_is_watched_and_refused_or_followed(searching, tmp_path, said, monkeypatch, lives):
+    folder = StoreFolder(tmp_path / "store").sweep("small").path
+    folder.mkdir(parents=True)
+
+    @contextlib.contextmanager
+    def there():
+        with monkeypatch.context() as patch:
+            for module in (lease, lease_place):
+                patch.setattr(module, "boot", lambda: "there")
+            yield
+
+    with there():
+        other = lease.take(folder, None)
+    clock = [0.0]
+
+    def sleep(seconds):
+        clock[0] += seconds
+        if lives and clock[0] > lease.BEAT_SECONDS:
+            with there():
+                other.beat()
+
+    monkeypatch.setattr(lease, "Observer", functools.partial(lease.Observer, lambda: clock[0], sleep=sleep))
+    refused = pytest.raises(StoreError, match="another process runs this search")
+    with refused if lives else contextlib.nullcontext(), searching():
+        pass
+    assert "is held by process" in said[0]
+    assert (clock[0] < lease.DEAD_SECONDS) == lives
+    assert other.is_lost() != lives
 
 
 def test_values_of_other_trainings_are_refused_and_their_points_kept_for_a_new_study(searching, tmp_path):
