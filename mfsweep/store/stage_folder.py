@@ -188,11 +188,17 @@ class StageFolder:
     @property
     def is_tidy(self) -> bool:
         """Return whether nothing lies there that only a training that goes on needs."""
-        return not (self.last.exists() or self.before.exists() or self.metrics.exists() or self.usage.exists())
+        left = (self.last, self.before, self.metrics, self.usage)
+        return not any(path.exists() for path in (*left, *self._unfinished()))
+
+    def _unfinished(self) -> Iterator[Path]:
+        """Yield the checkpoints that a killed process was writing."""
+        return self.checkpoints.glob(f".*{self.last.suffix}")
 
     def tidy(self, *, keep: Literal["selected", "all"] = "selected") -> None:
         """Remove what a trained stage no longer needs: last.pt, and the plain metrics file for its compressed one.
 
+        With last.pt goes what killed processes were writing in its place.
         Without a sound record and sound weights nothing is touched: last.pt makes them again within seconds. Killed at
         any point, it does the rest when it is called again. The caller holds the stage.
 
@@ -205,7 +211,8 @@ class StageFolder:
         record = None if self.is_tidy else self.record()
         if record is None or any(map(self.damaged_weights, record.kept)):
             return
-        self.before.unlink(missing_ok=True)  # first: it makes room for the other
+        for path in (self.before, *self._unfinished()):  # first: it makes room for the other
+            path.unlink(missing_ok=True)
         if keep == "all" and self.last.exists():
             self.last.replace(self.final)
         self.last.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mfsweep.errors import StoreError
-from mfsweep.files import sha256, write_text
+from mfsweep.files import beside, sha256, write_text
 from mfsweep.metrics_file import entries
 from mfsweep.records import BestCheckpoint, Record
 from mfsweep.store import StoreFolder
@@ -114,6 +114,15 @@ def test_a_trained_stage_keeps_no_state_to_resume_from_and_its_metrics_compresse
     assert trained.is_tidy
     assert names(trained) == {"record.json", "selected.pt", "metrics.jsonl.gz"}
     assert [entry.step for entry in entries(trained.metrics)] == [1]
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_state_it_was_to_be(trained):
+    trained.tidy()
+    (unfinished := beside(trained.last)).touch()
+    assert not trained.is_tidy
+    trained.tidy()
+    assert trained.is_tidy
+    assert not unfinished.exists()
 
 
 def test_the_whole_state_stays_where_it_is_asked_for_and_the_one_before_goes(trained):
