@@ -226,7 +226,7 @@ def test_what_nothing_reads_any_more_goes(kept):
         store.sweep("small").path / "asked.json.damaged-1",
     ]  # fmt: skip
     stays = [
-        folder.final, folder.checkpoints / ".last.0a1b2c3e.pt", store.stage("begun").last,
+        folder.final, store.stage("begun").checkpoints / ".last.0a1b2c3e.pt", store.stage("begun").last,
         store.stage("begun").record_path.with_name("metrics.jsonl"), store.root / ".mlflow.db.lock",
     ]  # fmt: skip
     selected = folder.path / folder.record().selected.file
