@@ -34,7 +34,7 @@ def no_process_left() -> Iterator[None]:
     deadline = time.monotonic() + SECONDS
     while (left := processes_with(MARK, mark)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not left, f"still running: {[' '.join(one.cmdline()) for one in left]}"
+    assert not left, f"still running: {left}"
 
 
 def processes_with(name: str, value: str) -> list[psutil.Process]:

@@ -8,7 +8,7 @@ import pytest
 def test_a_process_of_a_process_that_stays_is_found(monkeypatch):
     monkeypatch.setattr(left_behind, "SECONDS", 0.2)
     started = "import subprocess, sys; print(subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL).pid)"
-    with pytest.raises(AssertionError, match="sleep 600"), left_behind.no_process_left():
+    with pytest.raises(AssertionError, match="sleep"), left_behind.no_process_left():
         pid = subprocess.run(
             [sys.executable, "-c", started], stdout=subprocess.PIPE, start_new_session=True, check=True
         ).stdout

@@ -50,7 +50,7 @@ def judge_labels(view: DataView, method: str, untested: Flags) -> list[str]:
     Raises:
         DataError: nobody has.
     """
-    key = (method, untested.tobytes())
+    key = (method, hashlib.sha256(untested.data).digest())
     if key not in view.judged_labels:
         view.judged_labels[key] = list(_wrong_labels(view, method, untested))
     return view.judged_labels[key]

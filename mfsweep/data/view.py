@@ -56,7 +56,7 @@ class DataView:
 
     @property
     def judged_labels(self) -> dict[tuple[str, bytes], list[str]]:
-        """Return what was said of labels that have been judged by now, by their method and the structures' flags."""
+        """Return what was said of labels that have been judged by now, by method and a digest of the flags."""
         return self._source.judged_labels
 
     @property

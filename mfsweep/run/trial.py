@@ -60,7 +60,7 @@ def run_stage(config: dict[str, Any]) -> None:
         if has_stopped(config["scratch"]):  # its turn came too late
             end[STOPPED] = True
             return
-        with job.folder.claim() as mine:
+        with job.folder.claim(goes_on=True) as mine:
             end[PERFORMED] = job.is_done()
             if not mine or end[PERFORMED]:
                 end[CLAIMED] = True
@@ -70,6 +70,7 @@ def run_stage(config: dict[str, Any]) -> None:
                     _in_process(job, mine, config["scratch"])
                     end[PERFORMED] = job.is_done()
                 else:  # the record is of a rank, perhaps on another node
+                    mine.leave_unsaid()
                     held = job.model_copy(update={"lease": mine.number})
                     end[PERFORMED] = perform_in_group(held, config["scratch"], begun, mine.is_lost)
             if end.get(CLAIMED) or mine.is_lost():

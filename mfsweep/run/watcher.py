@@ -233,8 +233,8 @@ def take_in(folder: StageFolder, mirror: Mirror) -> None:
     """Show a stage that was not trained by this sweep, and tidy it where a killed run or an earlier version left it."""
     mirror.begin(folder.key)
     mirror.end(folder.key, failed=False)
-    if folder.is_tidy:
-        return
-    with contextlib.suppress(OSError), folder.claim() as mine:  # another user's files are that user's to tidy
-        if mine:
-            folder.tidy()
+    with contextlib.suppress(OSError):  # another user's files are that user's to tidy
+        if not folder.is_tidy:
+            with folder.claim() as mine:
+                if mine:
+                    folder.tidy()

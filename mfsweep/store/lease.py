@@ -12,7 +12,8 @@ them little counts: while a reader could not look, the holder could perhaps not 
 long finds number N + 1 when it goes on, and leaves the folder to its owner.
 
 A network file system may show a host for a minute what another one has changed since. So who gives a lease back says
-what files it leaves, and who follows from elsewhere waits until it sees them so.
+what files it leaves, and who follows from elsewhere to go on with them waits until it sees them so. As long as it does
+not, its own lease says what was left.
 
 All that asks of where leases lie is that of several who make one number one succeeds. So they may lie in an object
 storage as well (remote/leases.py).
@@ -39,6 +40,8 @@ BEAT_SECONDS = 10.0
 """Between two heartbeats."""
 DEAD_SECONDS = 90.0
 """After so long without a change a lease is dead. Network file systems may show what is a minute old."""
+_LATELY_SECONDS = 2 * DEAD_SECONDS
+"""What was left longer ago is seen everywhere as it is, also in a store that was copied since with its times."""
 LONGEST_LOOK = 2 * BEAT_SECONDS
 """Seconds that count between two looks, at most."""
 LOOK_SECONDS = 3.0
@@ -66,6 +69,8 @@ class Lease:
         self.number = number
         self._beats = 0
         self._name = secrets.token_hex(8)
+        self.unseen: LeftFiles | None = None
+        """What the one before has left, as long as it is not seen so."""
 
     def beat(self) -> bool:
         """Say that the holder lives; return False where somebody else has taken the folder over.
@@ -94,7 +99,8 @@ class Lease:
 
     def content(self, *, free: bool, left: LeftFiles | None = None) -> bytes:
         """Return what stands in the file."""
-        said = {"name": self._name, "beats": self._beats, "free": free, "process": os.getpid(), "left": left}
+        said = {"name": self._name, "beats": self._beats, "free": free, "process": os.getpid()}
+        said |= {"left": left if self.unseen is None else self.unseen, "saw": self.unseen is None}
         said |= {"host": socket.gethostname(), "boot": boot(), **self._place.holder()}
         return json.dumps(said).encode()
 
@@ -205,7 +211,7 @@ class Holding:
 
     def __init__(self, lease: Lease | None, leaves: Callable[[], LeftFiles] = dict) -> None:
         self._lease = lease
-        self._leaves = leaves
+        self._leaves: Callable[[], LeftFiles | None] = leaves
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="mfsweep-lease", daemon=True)
 
@@ -216,6 +222,10 @@ class Holding:
     def number(self) -> int | None:
         """Return the number of the lease."""
         return self._lease and self._lease.number
+
+    def leave_unsaid(self) -> None:
+        """Say nothing of what is left: another host writes there, and this one may see that late."""
+        self._leaves = lambda: None
 
     def is_lost(self) -> bool:
         """Return whether somebody else has taken the folder over, as happens to one that was stopped for long."""
@@ -234,8 +244,11 @@ class Holding:
         if self._lease:
             self._ended.set()
             self._thread.join()
+            left = None
             with contextlib.suppress(OSError):
-                self._lease.release(self._leaves())
+                left = self._leaves()
+            with contextlib.suppress(OSError):
+                self._lease.release(left)
 
     def _beat(self) -> None:
         assert self._lease
@@ -246,16 +259,16 @@ class Holding:
 
 
 @contextlib.contextmanager
-def holding(folder: Path, leaves: Callable[[], LeftFiles] = dict) -> Iterator[Holding]:
+def holding(folder: Path, leaves: Callable[[], LeftFiles] = dict, *, waits: bool = False) -> Iterator[Holding]:
     """Hold a folder, which is made where it is missing, against every process on every host.
 
     What is given is false at once when another process holds it, or may hold it: whether a lease of another host is
-    dead only an `Observer` can tell, in time. What another host has left there lately is seen as it was left, or
-    DEAD_SECONDS have passed.
+    dead only an `Observer` can tell, in time.
 
     Args:
         folder: what is held.
         leaves: tells what files are in it, as far as they matter to who holds it next.
+        waits: until what another host has left there lately is seen as it was left, DEAD_SECONDS at most.
     """
     place = FolderPlace(folder)
     with claimed(folder) as locked_:
@@ -263,25 +276,32 @@ def holding(folder: Path, leaves: Callable[[], LeftFiles] = dict) -> Iterator[Ho
         given_back = place.changed(sign.number) if sign else 0.0
         lease = take(place, sign) if locked_ and place.is_over(sign) else None
         with Holding(lease, leaves) as held:
-            if lease and sign and not place.is_near(sign) and _may_be_unseen(place.changed(lease.number) - given_back):
-                _wait_until(leaves, sign.left)
+            if lease and sign and (left := _maybe_unseen(place, sign, place.changed(lease.number) - given_back)):
+                _see(lease, left, leaves, waits=waits)
             yield held
 
 
-def _may_be_unseen(seconds: float) -> bool:
-    """Return whether what changed so long ago may not be seen yet: else a store that was copied is as it is."""
-    return seconds < 2 * DEAD_SECONDS
+def _maybe_unseen(place: FolderPlace, sign: Sign, seconds: float) -> LeftFiles | None:
+    """Return what was left so many seconds ago, if this host may not see it yet."""
+    is_seen = (place.is_near(sign) and sign.saw) or seconds > _LATELY_SECONDS
+    return None if is_seen else sign.left
 
 
-def _wait_until(leaves: Callable[[], LeftFiles], left: LeftFiles | None) -> None:
-    """Wait until files are seen as they were left, if that was said."""
-    looks = int(DEAD_SECONDS / LOOK_SECONDS)
-    while left not in (None, leaves()) and (looks := looks - 1):
-        time.sleep(LOOK_SECONDS)
+def _see(lease: Lease, left: LeftFiles, leaves: Callable[[], LeftFiles], *, waits: bool) -> None:
+    """Look whether files are seen as they were left, or wait for it; as long as they are not, the lease says so."""
+    if leaves() == left:
+        return
+    lease.unseen = left
+    lease.beat()  # who follows after a kill reads it there
+    if waits:
+        looks = int(DEAD_SECONDS / LOOK_SECONDS)
+        while leaves() != left and (looks := looks - 1):
+            time.sleep(LOOK_SECONDS)
+        lease.unseen = None
 
 
-def end_dead(folder: Path, say: Callable[[str], object]) -> None:
-    """End a lease that another host has on a folder, if that host is dead: whoever wants the folder may hold it then.
+def end_dead(folder: Path, say: Callable[[str], object]) -> bool:
+    """End a lease that another host has on a folder, if that host is dead; return whether the folder may be held now.
 
     It takes as long as an unchanged lease is taken to live.
 
@@ -295,10 +315,12 @@ def end_dead(folder: Path, say: Callable[[str], object]) -> None:
     place = FolderPlace(folder)
     sign = read(place)
     if sign is None or place.is_locked() or place.is_over(sign):
-        return
+        return True
     say(f"{folder} is held by {sign.holder}: that is watched for {DEAD_SECONDS:.0f} s, if it does not stir")
-    if place in Observer().watch([place]):
+    is_dead = bool(Observer().watch([place]))
+    if is_dead:
         take(place, sign, free=True)
+    return is_dead
 
 
 def is_held(folder: Path) -> bool:

@@ -57,6 +57,11 @@ class Sign(NamedTuple):
         return found if isinstance(found, dict) else None
 
     @property
+    def saw(self) -> bool:
+        """Return whether its holder saw the folder as the one before had left it."""
+        return self._said().get("saw") is not False
+
+    @property
     def holder(self) -> str:
         """Return who holds it, as it is said to a person."""
         said = self._said()

@@ -16,7 +16,7 @@ from mfsweep.errors import StoreError
 from mfsweep.files import before_of, set_aside, write_json
 from mfsweep.fingerprint import fingerprint
 from mfsweep.masking import masked
-from mfsweep.metrics_file import pack
+from mfsweep.metrics_file import pack, packed
 from mfsweep.physics_record import PhysicsRecord
 from mfsweep.records import BestCheckpoint, EvaluationRecord, Interruption, Pruning, Record
 from mfsweep.store import damage
@@ -53,23 +53,26 @@ class StageFolder:
         self.usage = path / "usage"
 
     @contextlib.contextmanager
-    def claim(self) -> Iterator[Holding]:
+    def claim(self, *, goes_on: bool = False) -> Iterator[Holding]:
         """Hold the stage against other sweeps on this store, on any host (lease.py).
 
         What is given is false at once when another process holds it, or may hold it. What lies in place of the folder
         and is none is set aside.
+
+        Args:
+            goes_on: with the training: what another host has left of it is waited for until it is seen.
         """
         if os.path.lexists(self.path) and not self.path.is_dir():
             with contextlib.suppress(FileNotFoundError):  # another process may have been quicker
                 set_aside(self.path)
-        with holding(self.path, self._left) as mine:
+        with holding(self.path, self._left, waits=goes_on) as mine:
             yield mine
 
     def _left(self) -> LeftFiles:
-        """Return what is written by whoever holds the stage, and read by who does next."""
+        """Return the record, the curve and the states to go on from: who holds the stage writes them."""
         found = {}
-        for path in (self.record_path, *self.path.glob(f"{self.metrics.name}*"), *self.checkpoints.glob("[!.]*")):
-            with contextlib.suppress(FileNotFoundError):
+        for path in (self.record_path, self.metrics, packed(self.metrics), self.last, self.before):
+            with contextlib.suppress(OSError):
                 seen = path.stat()
                 found[str(path.relative_to(self.path))] = [seen.st_size, int(seen.st_mtime)]
         return found

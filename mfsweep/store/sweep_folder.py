@@ -51,12 +51,15 @@ class SweepFolder:
     def claim(self, say: Callable[[str], object]) -> Iterator[bool]:
         """Hold the sweep against other processes on this store, as `StageFolder.claim` does.
 
-        Where another host holds it that may be dead, that is waited for; what is given is false where it lives.
+        Where another host holds it that may be dead, that is waited for; what is given is false where it lives, also
+        where it has ended meanwhile: what it has written last was not read.
 
         Args:
             say: is told why it takes long.
         """
-        end_dead(self.path, say)
+        if not end_dead(self.path, say):
+            yield False
+            return
         with holding(self.path) as mine:
             yield bool(mine)
 

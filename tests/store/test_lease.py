@@ -312,26 +312,59 @@ def test_a_look_ends_nothing_of_who_begins_meanwhile(tmp_path, monkeypatch, when
         assert not run[0].is_lost()
 
 
-@given(late=st.integers(0, 100), near=st.booleans(), ago=st.sampled_from([0.0, DEAD_SECONDS, 3 * DEAD_SECONDS]))
-def test_who_follows_from_elsewhere_waits_until_it_sees_what_was_left_lately(late, near, ago):
+@given(
+    late=st.integers(0, 100),
+    near=st.booleans(),
+    ago=st.sampled_from([0.0, DEAD_SECONDS, 3 * DEAD_SECONDS]),
+    waits=st.booleans(),
+    cut=st.booleans(),
+)
+def test_who_follows_from_elsewhere_waits_until_it_sees_what_was_left_lately(late, near, ago, waits, cut):
     """As long as old views of a file system live; here the view becomes the present one at the look `late`."""
-    left, looks = {"record.json": [7, 1]}, []
+    left, old, looks = {"record.json": [7, 1]}, {}, []
+    most = int(DEAD_SECONDS / LOOK_SECONDS) - 1
 
     def leaves():
-        return left if len(looks) >= late else {}
+        return left if len(looks) >= late else old
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if cut and len(looks) == 2:
+            raise KeyboardInterrupt
 
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)
-        patch.setattr(lease.time, "sleep", looks.append)
+        patch.setattr(lease.time, "sleep", sleep)
         with holding(folder, lambda: left) as first:
             path = FolderPlace(folder).path(first.number)
         os.utime(path, (path.stat().st_mtime - ago,) * 2)
         if not near:
             patch.setattr(lease_place, "boot", lambda: "there")
-        with holding(folder, leaves) as second:
+            patch.setattr(lease, "boot", lambda: "there")
+        unsure = not near and ago < 2 * DEAD_SECONDS and late > 0
+        is_cut = unsure and waits and cut and late > 1
+        with contextlib.suppress(KeyboardInterrupt), holding(folder, leaves, waits=waits) as second:
             assert second
-            waits = not near and ago < 2 * DEAD_SECONDS
-            assert len(looks) == (min(late, int(DEAD_SECONDS / LOOK_SECONDS) - 1) if waits else 0)
+            assert not is_cut
+            assert len(looks) == (min(late, most) if unsure and waits else 0)
+        told = read(folder)
+        assert told.is_free
+        assert told.saw == (not unsure or (waits and not is_cut))
+        assert told.left == (leaves() if told.saw else left), (
+            "what the first has left, as long as the second saw it not"
+        )
+
+
+@pytest.mark.parametrize("how", ["it cannot be listed", "another host writes it"])
+def test_a_lease_is_given_back_also_by_who_cannot_say_what_is_left(tmp_path, how):
+    def leaves():
+        raise OSError(5, "Input/output error")
+
+    with holding(tmp_path, leaves) as mine:
+        if how == "another host writes it":
+            mine.leave_unsaid()
+    assert read(tmp_path).is_free
+    assert read(tmp_path).left is None
 
 
 def hold_and_die(folder):
