@@ -31,6 +31,9 @@ class Lost:
     def is_lost(self):
         return self.is_over
 
+    def leave_unsaid(self):
+        self.is_unsaid = True
+
 
 @pytest.fixture
 def stage(tmp_path, monkeypatch):
@@ -50,7 +53,7 @@ def stage(tmp_path, monkeypatch):
     job.is_done = lambda: job.done
     job.is_over = lambda: job.done
     job.model_copy = lambda **_: job
-    monkeypatch.setattr(StageFolder, "claim", lambda _: job.mine)
+    monkeypatch.setattr(StageFolder, "claim", lambda _, *, goes_on: job.mine if goes_on else None)
     monkeypatch.setattr(trial.Job, "model_validate", lambda _: job)
     monkeypatch.setattr(trial, "_in_process", lambda *_: job.performs())
     monkeypatch.setattr(trial, "perform_in_group", lambda *_: job.performs())
@@ -85,6 +88,7 @@ def test_a_group_is_taken_at_its_word_as_its_records_may_not_be_seen_here(stage)
     job.resources.workers = 2
     job.performs = lambda: True
     assert word() == {ENDED: True, PERFORMED: True}
+    assert job.mine.is_unsaid, "nor what it has left"
     job.performs = lambda: False
     assert word() == {ENDED: True}
 
