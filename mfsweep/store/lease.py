@@ -292,7 +292,8 @@ def _see(lease: Lease, left: LeftFiles, leaves: Callable[[], LeftFiles], *, wait
     if leaves() == left:
         return
     lease.unseen = left
-    lease.beat()  # who follows after a kill reads it there
+    with contextlib.suppress(OSError):  # as of every beat
+        lease.beat()  # who follows after a kill reads it there
     if waits:
         looks = int(DEAD_SECONDS / LOOK_SECONDS)
         while leaves() != left and (looks := looks - 1):
